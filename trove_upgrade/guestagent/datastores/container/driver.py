@@ -4,57 +4,45 @@ containers for services.
 """
 
 import dataclasses
-import os
 import pathlib
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.answers import Container
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import (
     acceptance,
     backup_images,
-    credentials,
     definition,
     health_account,
     images,
     ownership,
     privileges,
-    target_server,
     trial,
 )
 from trove_upgrade.guestagent.datastores.container.autostart import (
     DURABLE,
     DURABLE_POLICIES,
-    OFF,
     ContainerAutostart,
 )
+from trove_upgrade.guestagent.datastores.container.creation import Creation
+from trove_upgrade.guestagent.datastores.container.image_selection import ImageSelection
+from trove_upgrade.guestagent.datastores.container.kept_files import KeptFiles
 from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
+from trove_upgrade.guestagent.datastores.container.target_preparation import TargetPreparation
 from trove_upgrade.guestagent.datastores.container.watchers import Watchers
-from trove_upgrade.guestagent.datastores.mysql_family import (
-    connection,
-    libraries,
-    option_files,
-    option_paths,
-    preserved,
-    scratch,
-    versions,
-)
+from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
 
 _START_SECONDS = 900
-_ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
-_ROLLBACK = 'rollback'
-_ENGINE_SERVICE = 'docker'
 
 
 class ContainerDriver(FamilyDriver):
@@ -88,24 +76,10 @@ class ContainerDriver(FamilyDriver):
         configuration; `repositories`: whose images are taken besides; `number`: of the datastore
         version that this root disk is for.
         """
-        super().__init__(
-            context,
-            service,
-            connect=connect,
-            runs=ContainerPrograms(engine, self._running_container),
-            sleep=sleep,
-            proc=proc,
-        )
-        state = context.etc.parent / 'var/lib/trove-upgrade'
+        runs = ContainerPrograms(engine, self._running_container)
+        super().__init__(context, service, connect=connect, runs=runs, sleep=sleep, proc=proc)
         self.engine = engine
-        self.records = Records(state / 'database-container.json')
-        self.images = images.Images(
-            engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories
-        )
-        self._backup_images = backup_images.BackupImages(
-            engine, backup_repository, self.backup_image_names
-        )
-        self.containers = ContainerServer(
+        self.server = self.containers = ContainerServer(
             context,
             service,
             connect,
@@ -115,21 +89,44 @@ class ContainerDriver(FamilyDriver):
             start_seconds=start_seconds,
             reach=reach,
         )
-        self.server = self.containers
-        self._privileges = privileges.Privileges(
-            context.volume, context.etc / 'mysql', self.containers.socket_directory, self.privileged
+        self.images = images.Images(
+            engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories
         )
+        self._watchers, self._number = watchers, number
+        self._assemble(service, backup_repository)
+
+    def _assemble(self, service: service_module.ServicePort, backup_repository: str | None) -> None:
+        """Put together what is kept on this root disk, and what works with it."""
+        self._backup_images = backup_images.BackupImages(
+            self.engine, backup_repository, self.backup_image_names
+        )
+        state = self.context.etc.parent / 'var/lib/trove-upgrade'
+        self.records = Records(state / 'database-container.json')
         self.restart_policy = ContainerAutostart(
-            engine, service, state / 'database-restart-policy.json'
+            self.engine, service, state / 'database-restart-policy.json'
         )
         self.autostart = self.restart_policy
         self._health = health_account.HealthAccount(
-            state / 'database-health-accounts.json', context.data_directory
+            state / 'database-health-accounts.json', self.context.data_directory
         )
-        self._service = service
-        self._watchers = watchers
-        self._number = number
-        self._expected: Mapping[str, Any] | None = None
+        self._kept_files = KeptFiles(
+            self.context.etc / 'mysql', (self.records.path, self._health.path)
+        )
+        self._privileges = privileges.Privileges(
+            self.context.volume,
+            self.context.etc / 'mysql',
+            self.containers.socket_directory,
+            self.privileged,
+        )
+        self._creation = Creation(
+            self.engine,
+            self.images,
+            self.records,
+            self._privileges,
+            self._health,
+            self.context.volume,
+        )
+        self._selection = ImageSelection(self.images, self.records, self._try)
 
     # --- before -----------------------------------------------------------------------------------
 
@@ -167,95 +164,22 @@ class ContainerDriver(FamilyDriver):
         """See `base`.  The target's image is brought here and tries the configuration as it is
         now.
         """
-        progress(None, 'Looking for the container image of the target.')
-        reference = self.images.reference(target)
-        try:
-            wanted = self.images.fetch(reference, progress)
-            record = self._record(wanted)
-        except exceptions.StepFailed as error:
-            raise exceptions.StepRefused(
-                f'{error.message} The database serves as before.', error.code
-            ) from error
-        progress(None, f'Trying the configuration with container image {reference}.')
-        tried = self._try(wanted, record)
-        if tried.outcome == 'refused':
-            raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
-        for result in self._look_at(wanted, record):
-            if result.outcome == 'refused':
-                raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
-        self.records.write(record)
-
-    def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[upgrade.CheckResult]:
-        """Compare the server of that image with the one that runs: its release, and the libraries
-        and files that this one uses.
-        """
-        configuration = self.containers.configuration()
-        named = self._named_inside(configuration)
-        session, _ = self._session()
-        try:
-            running = str(session.rows('SELECT VERSION()')[0][0])
-            loaded = libraries.of_server(session, configuration)
-        except connection.SessionError as error:
-            raise exceptions.StepRefused(
-                f'{error.message} The database serves as before.', error.code
-            ) from error
-        finally:
-            session.close()
-        try:
-            files = target_server.there(self.engine, DATABASE, list(named))
-            found = target_server.look(
-                self.engine, wanted.reference, record.definition, loaded, files
-            )
-        except exceptions.StepFailed as error:
-            raise exceptions.StepRefused(
-                f'{error.message} The database serves as before.', error.code
-            ) from error
-        results = [libraries.refusal(found.lacks)] if found.lacks else []
-        if found.lacks_files:
-            results.append(
-                preserved.refusal(
-                    [
-                        f'{path} is in the container alone ({named[path]})'
-                        for path in found.lacks_files
-                    ],
-                    self.context.etc / 'mysql',
-                )
-            )
-        return (
-            [*results, versions.check_target(running, found.version)] if found.version else results
-        )
-
-    def _named_inside(
-        self, configuration: option_files.Configuration
-    ) -> Mapping[pathlib.Path, str]:
-        """Return what the configuration names inside the container alone: the next one sees the
-        volume and /etc/mysql, too.
-        """
-        named = option_paths.paths_of(configuration.of_servers())
-        kept = (self.context.volume, self.context.etc / 'mysql')
-        return {
-            path: why
-            for path, why in named.items()
-            if not any(path.is_relative_to(place) for place in kept)
-        }
+        TargetPreparation(
+            self.engine,
+            self.images,
+            self.records,
+            self.containers,
+            self.context,
+            lambda: self._session()[0],
+            self._record,
+            self._try,
+        ).prepare(target, progress)
 
     def _record(self, wanted: ImageChoice) -> Record:
-        container = self.engine.inspect(DATABASE)
-        image = self.engine.image(container.image_id) if container is not None else None
-        if container is None or image is None:
-            raise exceptions.StepRefused(
-                f'The database cannot be upgraded: container {DATABASE} or its image has gone. '
-                'Look who has removed it.',
-                'CONTAINER_NOT_RUNNING',
-            )
+        container, image = self.images.of_database()
         kept, secrets = definition.portable(container.definition, image.config)
-        return Record(
-            kept,
-            secrets,
-            self.restart_policy.policy(),
-            images.choice(container.image, image),
-            wanted,
-        )
+        former = images.choice(container.image, image)
+        return Record(kept, secrets, self.restart_policy.policy(), former, wanted)
 
     def _try(self, image: ImageChoice, record: Record) -> upgrade.CheckResult:
         return trial.try_configuration(
@@ -286,13 +210,7 @@ class ContainerDriver(FamilyDriver):
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """See `base`.  All of /etc/mysql is Trove's there, none of it an image's."""
-        places = [
-            self.context.etc / 'mysql',
-            self.records.path,
-            self._health.path,
-            *self._watchers.marker_files(),
-        ]
-        return [path for path in places if path.exists()]
+        return self._kept_files.roots(self._watchers.marker_files())
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
         """See `base`.  What Trove's agent takes for a database that serves comes last:
@@ -306,17 +224,7 @@ class ContainerDriver(FamilyDriver):
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
         """See `base`.  Directories, as the server includes empty ones, too."""
-        mysql, own = (
-            str(self.context.etc / 'mysql'),
-            {str(self.records.path), str(self._health.path)},
-        )
-        return [
-            path
-            for path in stashed
-            if path == mysql
-            or path in own
-            or (path.startswith(f'{mysql}/') and not preserved.is_never_kept(pathlib.Path(path)))
-        ]
+        return self._kept_files.coming_back(stashed)
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""
@@ -339,16 +247,8 @@ class ContainerDriver(FamilyDriver):
             )
 
     def expect(self, target: Mapping[str, Any]) -> None:
-        """See `base`.  A taskmanager of the release before leaves out the fact that counts."""
-        self._expected = target if 'container_image' in target else None
-
-    def _target(self, record: Record) -> ImageChoice:
-        """The former root disk may have been taken over: an image of another repository than the
-        target's is none of ours.
-        """
-        if self._expected is None or self.images.is_of_target(record.target, self._expected):
-            return record.target
-        return ImageChoice(self.images.reference(self._expected), '')
+        """See `base`."""
+        self._selection.expect(target)
 
     def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former
@@ -358,15 +258,7 @@ class ContainerDriver(FamilyDriver):
         accepted = acceptance.check(record.definition, self._places)
         if accepted.outcome == 'refused':
             return accepted
-        self.images.wait_for_engine()
-        backwards = options.get(_ROLLBACK) is True
-        wanted = record.former if backwards else self._target(record)
-        chosen = self.images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
-        tried = self._choose(chosen, record, wanted)
-        if tried.outcome != 'refused' or backwards:
-            return tried
-        mended = self.images.renew(wanted, lambda _percent, _sentence: None, exact=False)
-        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
+        return self._selection.select(record, options)
 
     def check_again(
         self, options: Mapping[str, Any], progress: base.Progress
@@ -376,42 +268,7 @@ class ContainerDriver(FamilyDriver):
         """
         if self._first_start_serves():
             return None
-        record = self.records.require()
-        self.images.wait_for_engine()
-        backwards = options.get(_ROLLBACK) is True
-        wanted = record.former if backwards else self._target(record)
-        found = self.images.renew(wanted, progress, exact=backwards)
-        if (
-            record.chosen is not None
-            and found.image_id == record.chosen.image_id
-            and found.reference == record.chosen.reference
-        ):
-            return None
-        progress(
-            None,
-            f'Trying the configuration with container image {found.reference}, which is another '
-            'one now.',
-        )
-        return self._choose(found, record, wanted)
-
-    def _choose(
-        self, image: ImageChoice, record: Record, accepted: ImageChoice
-    ) -> upgrade.CheckResult:
-        """Run `image` from now on if it takes the configuration, as `accepted` has on the former
-        one.
-        """
-        tried = (
-            self._try(image, record)
-            if image.image_id != accepted.image_id
-            else upgrade.CheckResult(
-                scratch.NAME,
-                'ok',
-                f'Container image {image.reference} has accepted the configuration before.',
-            )
-        )
-        if tried.outcome != 'refused':
-            self.records.write(dataclasses.replace(record, chosen=image))
-        return tried
+        return self._selection.renew(options, progress)
 
     def own_data(self) -> None:
         """See `base`.  By number: the container's user is one, and its names are the image's."""
@@ -429,7 +286,7 @@ class ContainerDriver(FamilyDriver):
         self._end(FIRST_START)
         self._end(DATABASE)
         record = self.records.require()
-        self._create(
+        self._creation.create(
             FIRST_START,
             record,
             command=[*definition.command(record.definition), *self.isolated_arguments()],
@@ -440,69 +297,6 @@ class ContainerDriver(FamilyDriver):
     def _first_start_serves(self) -> bool:
         container = self.engine.inspect(FIRST_START)
         return container is not None and container.running and self.server_version() is not None
-
-    def _create(
-        self,
-        name: str,
-        record: Record,
-        *,
-        command: Sequence[str] | None = None,
-        network: str | None = None,
-    ) -> None:
-        """Never to be restarted by the engine: a server that ends at its start has failed, and is
-        looked at.
-
-        Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have
-        it on, and the engine adds what an image says to all that a container does not.  Empty is
-        off for the entrypoints of MariaDB's project and of the lab.  The final container has
-        Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint
-        finds nothing to do, and it must be as Trove's agent would make it.  Empty there, too, where
-        an entrypoint that looks for its health check would touch the customer's accounts.
-        """
-        image = self._image(record)
-        environment: dict[str, str | None] = {
-            secret: self._secret(secret) for secret in record.secrets
-        }
-        if network is not None or self._must_leave_accounts(record, image):
-            environment[definition.AUTO_UPGRADE] = ''
-        self.engine.create(
-            name,
-            self._privileges.given(record.definition),
-            image=image.reference,
-            command=command,
-            env=environment,
-            network=network,
-            restart=OFF,
-        )
-
-    def _must_leave_accounts(self, record: Record, image: ImageChoice) -> bool:
-        inspected = self.engine.image(image.reference)
-        brought: Mapping[str, Any] = inspected.config if inspected is not None else {}
-        if not definition.upgrades_by_itself(record.definition, brought):
-            return False
-        health_check = (record.definition.get('Config') or {}).get('Healthcheck') or brought.get(
-            'Healthcheck'
-        )
-        return not self._health.may_be_made(health_check)
-
-    def _image(self, record: Record) -> ImageChoice:
-        """Brought here again where it was removed: an operator mends a broken one so,
-        before he retries.
-        """
-        known = record.chosen or record.former
-        if self.engine.image(known.reference) is not None:
-            return known
-        found = self.images.fetch_again(
-            known, lambda _percent, _sentence: None, exact=known.image_id == record.former.image_id
-        )
-        if record.chosen is not None:
-            self.records.write(dataclasses.replace(record, chosen=found))
-        return found
-
-    def _secret(self, name: str) -> str | None:
-        return (
-            credentials.password(self.context.volume, 'root') if name in _ROOT_PASSWORDS else None
-        )
 
     def _end(self, name: str) -> None:
         """Stop it cleanly and remove it, if it is there."""
@@ -546,7 +340,7 @@ class ContainerDriver(FamilyDriver):
         ):
             self._end(FIRST_START)
             self._end(DATABASE)
-            self._create(DATABASE, record)
+            self._creation.create(DATABASE, record)
             self.containers.run(DATABASE)
         session, _ = self._session()
         try:
@@ -565,7 +359,7 @@ class ContainerDriver(FamilyDriver):
         self._end(FIRST_START)
         if self.server_version() is None:
             if self.engine.inspect(DATABASE) is None:
-                self._create(DATABASE, self.records.require())
+                self._creation.create(DATABASE, self.records.require())
             self.containers.run(DATABASE)
             self.autostart.undo()
         self.containers.wait_for_clients_way(self.records.read())
@@ -587,47 +381,17 @@ class ContainerDriver(FamilyDriver):
         empty directory: it ends first.
         """
         container = self.engine.inspect(DATABASE)
-        if container is not None and container.running and not self._sees_the_data(container):
+        if (
+            container is not None
+            and container.running
+            and not self.containers.sees_the_data(container, self._proc)
+        ):
             self.containers.stop(DATABASE)
         super().undo_autostart()
 
-    def _sees_the_data(self, container: Container) -> bool:
-        """True where it cannot be told."""
-        root = (
-            self._proc
-            / str((container.definition.get('State') or {}).get('Pid') or 'unknown')
-            / 'root'
-        )
-        data = self.context.data_directory
-        try:
-            return (root / str(data).lstrip('/')).samefile(data)
-        except OSError:  # its process can have ended meanwhile, and then `root` leads nowhere
-            return not os.path.exists(root)  # noqa: PTH110 - pathlib raises for a process that ends
-
     def autostart_is_durable(self) -> upgrade.CheckResult:
         """See `base`."""
-        name, container = 'guest_autostart', self.engine.inspect(DATABASE)
-        policy = container.restart_policy if container is not None else None
-        if policy not in DURABLE_POLICIES:
-            return upgrade.CheckResult(
-                name,
-                'refused',
-                f'The database would not come back after a reboot: the restart policy of container '
-                f'{DATABASE} is {policy}. Retry the upgrade.',
-                'AUTOSTART_NOT_DURABLE',
-            )
-        if self._service.exists(_ENGINE_SERVICE) and not self._service.is_enabled(_ENGINE_SERVICE):
-            return upgrade.CheckResult(
-                name,
-                'refused',
-                f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
-                'not enabled. Build the image with it enabled, or enable it, and retry the '
-                'upgrade.',
-                'AUTOSTART_NOT_DURABLE',
-            )
-        return upgrade.CheckResult(
-            name, 'ok', f'Container {DATABASE} is started at boot ({policy}).'
-        )
+        return self.restart_policy.durability()
 
     def publish(self) -> None:
         """See `base`.  Trove's agent may say again that the database serves."""

@@ -12,10 +12,11 @@ from trove_upgrade.domain import exceptions, image_reference, logs, upgrade
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
-from trove_upgrade.guestagent.containers.answers import Image
+from trove_upgrade.guestagent.containers.answers import Container, Image
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import repositories
+from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 
 LOG = logs.get_logger(__name__)
@@ -53,6 +54,21 @@ class Images:
         self._store = store
         self._sleep = sleep
         self._monotonic = monotonic
+
+    def of_database(self) -> tuple[Container, Image]:
+        """The database's container, and the image that it was made of.
+
+        :raises StepRefused: CONTAINER_NOT_RUNNING; one of them has gone.
+        """
+        container = self._engine.inspect(DATABASE)
+        image = self._engine.image(container.image_id) if container is not None else None
+        if container is None or image is None:
+            raise exceptions.StepRefused(
+                f'The database cannot be upgraded: container {DATABASE} or its image has gone. '
+                'Look who has removed it.',
+                'CONTAINER_NOT_RUNNING',
+            )
+        return container, image
 
     def reference(self, target: Mapping[str, Any]) -> str:
         """The target's: what its facts name, else as Trove does it, the datastore version's number

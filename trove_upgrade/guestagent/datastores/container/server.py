@@ -3,6 +3,7 @@
 that the host sees, too.
 """
 
+import os
 import pathlib
 import socket as sockets
 from collections.abc import Callable
@@ -103,6 +104,19 @@ class ContainerServer(server.Server):
         container = self._engine.inspect(name)
         if container is not None and container.running:
             self._engine.stop(name, STOP_SECONDS)
+
+    def sees_the_data(self, container: Container, proc: pathlib.Path) -> bool:
+        """Return whether the data directory of the guest is the one that `container` sees; True
+        where it cannot be told.
+        """
+        root = (
+            proc / str((container.definition.get('State') or {}).get('Pid') or 'unknown') / 'root'
+        )
+        data = self._context.data_directory
+        try:
+            return (root / str(data).lstrip('/')).samefile(data)
+        except OSError:  # its process can have ended meanwhile, and then `root` leads nowhere
+            return not os.path.exists(root)  # noqa: PTH110 - pathlib raises for a process that ends
 
     def process_id(self, session: connection.Session) -> int | None:  # noqa: ARG002
         """See `Server`.  The server's own number counts in its container alone; that the container

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Creation of the database's container on this root disk, from its record: with the image that was
+chosen, and the passwords that are on the volume.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.guestagent.containers.engine import Engine
+from trove_upgrade.guestagent.datastores.container import credentials, definition
+from trove_upgrade.guestagent.datastores.container.autostart import OFF
+from trove_upgrade.guestagent.datastores.container.health_account import HealthAccount
+from trove_upgrade.guestagent.datastores.container.images import Images
+from trove_upgrade.guestagent.datastores.container.privileges import Privileges
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
+
+_ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Creation:
+    """Means to make it."""
+
+    engine: Engine
+    images: Images
+    records: Records
+    privileges: Privileges
+    health: HealthAccount
+    volume: pathlib.Path  #: with the passwords
+
+    def create(
+        self,
+        name: str,
+        record: Record,
+        *,
+        command: Sequence[str] | None = None,
+        network: str | None = None,
+    ) -> None:
+        """Never to be restarted by the engine: a server that ends at its start has failed, and is
+        looked at.
+
+        Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have
+        it on, and the engine adds what an image says to all that a container does not.  Empty is
+        off for the entrypoints of MariaDB's project and of the lab.  The final container has
+        Trove's value again, or the image's: the data is upgraded by then, so that the entrypoint
+        finds nothing to do, and it must be as Trove's agent would make it.  Empty there, too, where
+        an entrypoint that looks for its health check would touch the customer's accounts.
+        """
+        image = self._image(record)
+        environment: dict[str, str | None] = {
+            secret: self._secret(secret) for secret in record.secrets
+        }
+        if network is not None or self._must_leave_accounts(record, image):
+            environment[definition.AUTO_UPGRADE] = ''
+        self.engine.create(
+            name,
+            self.privileges.given(record.definition),
+            image=image.reference,
+            command=command,
+            env=environment,
+            network=network,
+            restart=OFF,
+        )
+
+    def _must_leave_accounts(self, record: Record, image: ImageChoice) -> bool:
+        inspected = self.engine.image(image.reference)
+        brought: Mapping[str, Any] = inspected.config if inspected is not None else {}
+        if not definition.upgrades_by_itself(record.definition, brought):
+            return False
+        health_check = (record.definition.get('Config') or {}).get('Healthcheck') or brought.get(
+            'Healthcheck'
+        )
+        return not self.health.may_be_made(health_check)
+
+    def _image(self, record: Record) -> ImageChoice:
+        """Brought here again where it was removed: an operator mends a broken one so, before he
+        retries.
+        """
+        known = record.chosen or record.former
+        if self.engine.image(known.reference) is not None:
+            return known
+        found = self.images.fetch_again(
+            known, lambda _percent, _sentence: None, exact=known.image_id == record.former.image_id
+        )
+        if record.chosen is not None:
+            self.records.write(dataclasses.replace(record, chosen=found))
+        return found
+
+    def _secret(self, name: str) -> str | None:
+        return credentials.password(self.volume, 'root') if name in _ROOT_PASSWORDS else None

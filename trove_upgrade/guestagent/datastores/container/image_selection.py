@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selection of the image that this root disk runs: the former one or the target's, as the record of
+the container has them, once it has taken the configuration.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trove_upgrade.domain import upgrade
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.container.images import Images
+from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
+from trove_upgrade.guestagent.datastores.mysql_family import scratch
+
+_ROLLBACK = 'rollback'
+
+
+class ImageSelection:
+    """Writes into the record which of the two is run."""
+
+    def __init__(
+        self,
+        images: Images,
+        records: Records,
+        trial: Callable[[ImageChoice, Record], upgrade.CheckResult],
+    ) -> None:
+        """`trial`: tries the configuration with an image."""
+        self._images = images
+        self._records = records
+        self._trial = trial
+        self._expected: Mapping[str, Any] | None = None
+
+    def expect(self, target: Mapping[str, Any]) -> None:
+        """Take the call's word for the target.  A taskmanager of the release before leaves out the
+        fact that counts.
+        """
+        self._expected = target if 'container_image' in target else None
+
+    def select(self, record: Record, options: Mapping[str, Any]) -> upgrade.CheckResult:
+        """Bring the image here and try it.  What that very image has accepted on the former root
+        disk it accepts here.
+        """
+        self._images.wait_for_engine()
+        backwards = options.get(_ROLLBACK) is True
+        wanted = record.former if backwards else self._target(record)
+        chosen = self._images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
+        tried = self._choose(chosen, record, wanted)
+        if tried.outcome != 'refused' or backwards:
+            return tried
+        mended = self._images.renew(wanted, lambda _percent, _sentence: None, exact=False)
+        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
+
+    def renew(
+        self, options: Mapping[str, Any], progress: base.Progress
+    ) -> upgrade.CheckResult | None:
+        """Try the image again where it is another one than before: an operator mends a broken one
+        under its tag.
+        """
+        record = self._records.require()
+        self._images.wait_for_engine()
+        backwards = options.get(_ROLLBACK) is True
+        wanted = record.former if backwards else self._target(record)
+        found = self._images.renew(wanted, progress, exact=backwards)
+        if (
+            record.chosen is not None
+            and found.image_id == record.chosen.image_id
+            and found.reference == record.chosen.reference
+        ):
+            return None
+        progress(
+            None,
+            f'Trying the configuration with container image {found.reference}, which is another '
+            'one now.',
+        )
+        return self._choose(found, record, wanted)
+
+    def _target(self, record: Record) -> ImageChoice:
+        """The former root disk may have been taken over: an image of another repository than the
+        target's is none of ours.
+        """
+        if self._expected is None or self._images.is_of_target(record.target, self._expected):
+            return record.target
+        return ImageChoice(self._images.reference(self._expected), '')
+
+    def _choose(
+        self, image: ImageChoice, record: Record, accepted: ImageChoice
+    ) -> upgrade.CheckResult:
+        """Run `image` from now on if it takes the configuration, as `accepted` has on the former
+        one.
+        """
+        tried = (
+            self._trial(image, record)
+            if image.image_id != accepted.image_id
+            else upgrade.CheckResult(
+                scratch.NAME,
+                'ok',
+                f'Container image {image.reference} has accepted the configuration before.',
+            )
+        )
+        if tried.outcome != 'refused':
+            self._records.write(dataclasses.replace(record, chosen=image))
+        return tried
