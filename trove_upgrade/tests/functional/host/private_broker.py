@@ -23,6 +23,8 @@ from trove_upgrade.lab.settings import HOST, Ports, Secrets, Settings
 from trove_upgrade.lab.venv import CloudVenv
 
 _START_SECONDS = 120
+#: Of one block of a page: each command starts a machine of its own, which takes seconds.
+_SHELL_SECONDS = 400
 
 
 class Broker(fixtures.Fixture):
@@ -48,6 +50,8 @@ class Broker(fixtures.Fixture):
         self._start(epmd, rabbitmq.epmd_ready)
         self._environment = dict(node.env)
         self._start(node, rabbitmq.ready)
+        # It listens before it takes commands: it still starts its plugins then.
+        self.rabbitmqctl('await_startup', '--timeout', str(_START_SECONDS))
 
     def _start(self, command, ready):
         log = (self.folder / f'{command.name}.log').open('wb')
@@ -92,7 +96,7 @@ class Broker(fixtures.Fixture):
             cwd='/',
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=_SHELL_SECONDS,
         )
         if done.returncode:
             raise AssertionError(
