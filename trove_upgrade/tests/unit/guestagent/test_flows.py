@@ -415,6 +415,26 @@ class RestoreTest(FlowTestCase):
         self.assertIsNone(self.machine.running)
         self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
 
+    def test_the_data_has_its_owner_before_the_configuration_is_tried(self):
+        done = []
+
+        class Noting(fakes.Driver):
+            def own_data(self):
+                done.append('own_data')
+                super().own_data()
+
+            def check_configuration(self, options):
+                done.append('check_configuration')
+                return super().check_configuration(options)
+
+        work = self.machine.work(upgrade_info=self.rebuilt())
+        restore.restore(
+            dataclasses.replace(
+                work, guest=dataclasses.replace(work.guest, driver=Noting(self.machine))
+            )
+        )
+        self.assertEqual(['own_data', 'check_configuration'], done)
+
     def test_a_first_start_that_fails_is_past_the_point_of_no_return_and_can_be_retried(self):
         info = self.rebuilt()
         self.machine.fail['start_isolated'] = exceptions.StepFailed(

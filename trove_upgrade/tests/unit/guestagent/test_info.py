@@ -56,6 +56,16 @@ class InfoTest(FlowTestCase):
         self.assertEqual('UPGRADE_INFO_INVALID', error.code)
         self.assertFalse(self.machine.guest().marks.has(Mark.CONFIGURED))
 
+    def test_the_info_of_another_upgrade_is_refused_before_the_volume_is_mounted(self):
+        error = self.assertRaises(
+            exceptions.StepFailed,
+            restore.restore,
+            self.machine.work(upgrade_info=self.rebuilt(), upgrade_id='another'),
+        )
+        self.assertEqual('UPGRADE_INFO_INVALID', error.code)
+        self.assertIn(f'of upgrade {fakes.UPGRADE} and the call of another', error.message)
+        self.assertFalse(self.machine.mounted)
+
     def test_fstab_gets_the_file_system_that_is_mounted_and_not_the_one_that_was_sent(self):
         restore.restore(self.machine.work(upgrade_info={**self.rebuilt(), 'filesystem': 'tmpfs'}))
         self.assertIn(
