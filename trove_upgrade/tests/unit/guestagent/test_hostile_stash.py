@@ -208,11 +208,30 @@ class TestForm(HostileStashTest):
             with self.subTest(name=name, value=value):
                 self.assert_broken(lambda document, n=name, v=value: document.update({n: v}), _FILE)
 
-    def test_a_pipe_in_the_place_of_the_content_does_not_hang(self):
-        digest = self.publish(_FILE)
-        (self.top / 'volume/stash' / CONTENT).unlink()
-        os.mkfifo(self.top / 'volume/stash' / CONTENT)
-        error = self.assertRaises(
-            exceptions.StepFailed, Stash.open, self.top / 'volume', 'stash', digest
+    def held(self):
+        """Files and directories of the volume that this process has open."""
+        links = (
+            str(path.readlink())
+            for path in pathlib.Path('/proc/self/fd').iterdir()
+            if os.path.lexists(path)
         )
-        self.assertEqual('STASH_BROKEN', error.code)
+        return [link for link in links if link.startswith(str(self.top / 'volume'))]
+
+    def test_a_content_that_is_no_regular_file_is_refused_and_let_go(self):
+        content = self.top / 'volume/stash' / CONTENT
+        for make in (os.mkfifo, os.mkdir):  # an open of a pipe could hang
+            digest = self.publish(_FILE)
+            content.unlink()
+            make(content)
+            error = self.assertRaises(
+                exceptions.StepFailed, Stash.open, self.top / 'volume', 'stash', digest
+            )
+            self.assertEqual('STASH_BROKEN', error.code)
+            self.assertIn('its content is not a plain file', error.message)
+            self.assertEqual([], self.held())
+            content.rmdir() if content.is_dir() else content.unlink()
+
+    def test_an_open_stash_holds_its_content_alone_and_lets_it_go(self):
+        with Stash.open(self.top / 'volume', 'stash', self.publish(_FILE)):
+            self.assertEqual([str(self.top / 'volume/stash' / CONTENT)], self.held())
+        self.assertEqual([], self.held())
