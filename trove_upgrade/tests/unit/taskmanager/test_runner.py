@@ -2,6 +2,7 @@
 """An upgrade from its claim to its end, on a real repository."""
 
 import dataclasses
+import re
 
 import fixtures
 
@@ -352,6 +353,76 @@ class TestRunner(base.TestCase):
         row = self.stage.run_on(row.id)
         self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
 
+    def unforeseen(self, step):
+        """A runner whose `step`, and whose undo, meet an error that no step has foreseen."""
+        runner, broken = self.stage.runner(), _Broken()
+        return dataclasses.replace(runner, steps={**runner.steps, step: broken}, undo=broken)
+
+    def test_an_unforeseen_error_is_a_refusal_only_before_anything_is_rebuilt_or_undone(self):
+        undoing = {'undoing': {'attempt': 1, 'cause': 'no', 'error_code': 'NO'}}
+        for step, data, kind in (
+            (Step.PRECHECK, {}, exceptions.StepRefused),
+            (Step.QUIESCE, {}, exceptions.StepRefused),
+            (Step.QUIESCE, undoing, exceptions.StepFailed),
+            (Step.REBUILD, {}, exceptions.StepFailed),
+            (Step.VERIFY, {}, exceptions.StepFailed),
+        ):
+            runner = self.unforeseen(step)
+            row = self.stage.row(step, data=data)
+            error = runner._run(row, runner._step(row))
+            self.assertIs(kind, type(error), (step, data))
+            self.assertEqual(
+                ('SERVER_NOT_FOUND', True), (error.code, database.SERVER in error.message)
+            )
+            self.repos.upgrades.end(
+                self.repos.upgrades.claim(row.id, 'tm-1', 60), S.ABORTED, cause='for the next'
+            )
+
+    def test_an_unforeseen_error_ends_the_upgrade_by_how_far_it_was(self):
+        for step, data, state in (
+            (Step.PRECHECK, {}, S.ABORTED),
+            (Step.REBUILD, {}, S.FAILED),
+        ):
+            begun = self.stage.db.begin()
+            held = self.repos.upgrades.claim(begun.id, 'tm-1', 60)
+            self.repos.upgrades.save(held.evolve(step=step, data=data), release_for_seconds=0)
+            row = self.stage.run_on(begun.id, self.unforeseen(step))
+            self.assertEqual((state, 'SERVER_NOT_FOUND'), (row.state, row.error_code))
+
+    def ended_as(self):
+        """Levels of the lines that tell an end, with what they tell."""
+        logged = self.useFixture(fixtures.FakeLogger(format='%(levelname)s %(message)s'))
+        return lambda: re.findall(
+            r'^([A-Z]+) Upgrade \S+ of instance \S+: ([A-Z_]+), was RUNNING',
+            logged.output,
+            re.MULTILINE,
+        )
+
+    def test_an_end_is_an_error_in_the_log_only_where_an_operator_has_to_do_something(self):
+        ends = self.ended_as()
+        self.stage.nova.change(locked=True)
+        self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual([('INFO', 'ABORTED')], ends())
+
+        self.stage.nova.change(locked=False)
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(101)
+        self.assertEqual('BOOT_TIMEOUT', self.stage.run_on(row.id).error_code)
+        self.assertEqual([('ERROR', 'FAILED')], ends()[1:])
+
+        self.repos.upgrades.retry(row.id)
+        self.stage.heartbeat(row)
+        self.assertEqual(S.COMPLETED, self.stage.run_on(row.id).state)
+        self.assertEqual([('INFO', 'COMPLETED')], ends()[2:])
+
+    def test_the_end_of_an_instance_that_was_deleted_is_no_error_in_the_log(self):
+        ends = self.ended_as()
+        row = self.stage.until_boot()
+        self.stage.db.update_instance(deleted=True)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'INSTANCE_DELETED'), (row.state, row.error_code))
+        self.assertEqual([('INFO', 'FAILED')], ends())
+
     def test_a_row_that_another_one_holds_is_left_alone(self):
         upgrade_id = self.stage.db.begin().id
         self.repos.upgrades.claim(upgrade_id, 'other', 60)
@@ -418,6 +489,15 @@ class TestRunner(base.TestCase):
         self.assertEqual(
             [Step.VERIFY, Step.RESTORE, Step.VERIFY], [run.step for run in row.steps][-3:]
         )
+
+
+class _Broken:
+    """A step that meets an error which it has not foreseen."""
+
+    hold_seconds, timeout_seconds = 30, 100
+
+    def run(self, row):
+        raise exceptions.ServerNotFound(server_id=row.server_id)
 
 
 class _TakenDuring:
