@@ -249,6 +249,16 @@ class SampleDatabase(fixtures.Fixture):
                         same = [key == getattr(row, key.name) for key in keys]
                         connection.execute(sa.update(table).where(*same).values(**moved))
 
+    def stop_clock(self, at):
+        """The database's clock stands still from now on, on this connection of SQLite."""
+
+        def strftime(_form, _now, ahead='0 seconds'):
+            time = at + datetime.timedelta(seconds=float(ahead.removesuffix(' seconds')))
+            return time.astimezone(datetime.UTC).isoformat(' ', 'milliseconds').partition('+')[0]
+
+        with self.database.engine.connect() as connection:
+            connection.connection.driver_connection.create_function('strftime', -1, strftime)
+
     def contract(self):
         """What the contract of borealis does to instance_upgrades, done without a word to any
         service.

@@ -258,6 +258,24 @@ class TestLease(UpgradesTestCase):
         self.db.pass_time(31)
         self.assertEqual([held.id], ids(self.upgrades.due(10)))
 
+    def test_what_ends_in_this_very_instant_has_ended(self):
+        rests = self.upgrades.save(self.claimed(), release_for_seconds=30)
+        held = self.upgrades.claim(self.db.begin(database.OTHER_INSTANCE).id, 'host-1', LEASE)
+        patient = type(self.upgrades)(self.db.database, takeover_grace_seconds=30)
+        moment = datetime.timedelta(milliseconds=1)
+        for upgrades, row, end in (
+            (self.upgrades, rests, rests.next_run_at),
+            (self.upgrades, held, held.lease_until),
+            (patient, held, held.lease_until + datetime.timedelta(seconds=30)),
+        ):
+            self.db.stop_clock(end - moment)
+            self.assertNotIn(row.id, ids(upgrades.due(10)))
+            self.db.stop_clock(end)
+            self.assertIn(row.id, ids(upgrades.due(10)))
+        self.db.stop_clock(held.lease_until)
+        self.assertRaises(exceptions.LeaseLost, patient.claim, held.id, 'host-2', LEASE)
+        self.assertEqual(2, self.upgrades.claim(held.id, 'host-2', LEASE).generation)
+
     def test_a_row_that_was_let_go_at_once_is_due_at_once(self):
         held = self.upgrades.save(self.claimed(), release_for_seconds=0)
         self.assertEqual([held.id], ids(self.upgrades.due(10)))
