@@ -4,6 +4,7 @@ import pathlib
 import threading
 
 import fixtures
+import pymysql
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, engine, errors
@@ -158,6 +159,60 @@ class TestTaking(LeaseTestCase):
             thread.join(60)
         self.assertEqual([1] * 8, most)
         self.assertEqual(8, self.row().generation)
+
+
+class TestSettling(LeaseTestCase):
+    """`make`, which several runs do at the same time on a fresh database."""
+
+    def setUp(self):
+        super().setUp()
+        self.locked = sa.exc.OperationalError('m', {}, pymysql.err.OperationalError(1205, 'locked'))
+        self.other = sa.exc.OperationalError('m', {}, pymysql.err.OperationalError(1050, 'exists'))
+
+    def settle(self, *outcomes, uniform=middle):
+        """The number of tries: each meets the next outcome, None is none, and the last one stays."""
+        left, tries = list(outcomes), []
+
+        def make():
+            tries.append('try')
+            self.assertLess(len(tries), 10, 'it never ends')
+            outcome = left.pop(0) if len(left) > 1 else left[0]
+            if outcome is not None:
+                raise outcome
+
+        taking = lease.Lease(self.engine, 'host/1', clock=self.clock, uniform=uniform)
+        with self.engine.connect() as connection:
+            self.raised = None
+            try:
+                taking._settled(connection, make)
+            except sa.exc.OperationalError as error:
+                self.raised = error
+        return len(tries)
+
+    def test_what_is_done_is_done_once(self):
+        self.assertEqual((1, None, []), (self.settle(None), self.raised, self.clock.slept))
+
+    def test_an_error_has_one_more_look_behind_it(self):
+        self.assertEqual((2, None), (self.settle(self.other, None), self.raised))
+        self.assertEqual([(0.01 + 0.1) / 2], self.clock.slept)
+        self.assertEqual((2, self.other), (self.settle(self.other, self.other, None), self.raised))
+
+    def test_a_time_out_of_a_lock_does_not_count_as_that_look_and_does_not_give_another(self):
+        self.assertEqual(
+            (4, None), (self.settle(self.locked, self.other, self.locked, None), self.raised)
+        )
+        self.assertEqual(
+            (3, self.other), (self.settle(self.other, self.locked, self.other, None), self.raised)
+        )
+
+    def test_time_outs_of_locks_are_borne_for_so_many_seconds_and_not_longer(self):
+        half = lease._SETTLE_SECONDS / 2
+        self.assertEqual(
+            (4, self.locked),
+            (self.settle(self.locked, uniform=lambda _low, _high: half), self.raised),
+            'what ends in that very instant is tried once more',
+        )
+        self.assertEqual([half] * 3, self.clock.slept)
 
 
 class TestHolding(LeaseTestCase):
