@@ -196,17 +196,26 @@ class TestRebuild(base.TestCase):
         self.assertRaises(exceptions.GuestUnavailable, self.step.run, self.row)
         self.assertEqual([], self.nova.rebuilds)
 
-    def test_a_slow_guest_leaves_no_time_for_the_call_to_nova(self):
+    def run_with_slow_guest(self, seconds):
         says = self.guest.script['pre_upgrade'][0]
 
         def slow(call):
-            self.stage.clock.pass_time(40)
+            self.stage.clock.pass_time(seconds)
             return says
 
         self.guest.pre_upgrade = slow
-        wait = self.step.run(self.row)
-        self.assertEqual(0, wait.seconds)
-        self.assertEqual([], self.nova.rebuilds)
+        return self.step.run(self.row)
+
+    def test_a_slow_guest_leaves_no_time_for_the_call_to_nova(self):
+        enough = self.step.hold_seconds - self.step.post_seconds
+        for seconds in (enough + 10, enough + 0.125):
+            wait = self.run_with_slow_guest(seconds)
+            self.assertEqual((0, []), (wait.seconds, self.nova.rebuilds))
+            self.assertIn('Too late', wait.message)
+
+    def test_a_slow_guest_may_leave_just_the_time_for_the_call_to_nova(self):
+        self.run_with_slow_guest(self.step.hold_seconds - self.step.post_seconds)
+        self.assertEqual(1, len(self.nova.rebuilds))
 
     def test_a_server_that_is_gone_says_so(self):
         self.assertRaises(
