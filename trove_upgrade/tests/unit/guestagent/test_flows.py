@@ -150,8 +150,43 @@ class QuiesceTest(FlowTestCase):
         self.machine.boot()
         self.assertIsNone(self.machine.running, 'the former image must not start it at boot')
 
+    def test_it_tells_how_far_it_is(self):
+        told = []
+        work = dataclasses.replace(self.machine.work(), progress=lambda *said: told.append(said))
+        quiesce.quiesce(work)
+        self.assertEqual(
+            [5, 10, 50, 80, 95], [percent for percent, _ in told if percent is not None]
+        )
+
     def test_the_second_call_answers_the_same_and_stops_nothing(self):
         self.assertEqual(self.quiesced(), self.quiesced())
+
+    def test_the_target_is_prepared_while_the_former_server_serves(self):
+        prepared = []
+
+        class Preparing(fakes.Driver):
+            def prepare_target(self, target, options, progress):
+                prepared.append((target, options, self.machine.running))
+
+        work = self.machine.work(target={'server_version': '11.8.6'}, options={'a': 'b'})
+        quiesce.quiesce(
+            dataclasses.replace(
+                work, guest=dataclasses.replace(work.guest, driver=Preparing(self.machine))
+            )
+        )
+        self.assertEqual([({'server_version': '11.8.6'}, {'a': 'b'}, '10.11.14-MariaDB')], prepared)
+
+    def test_an_undo_that_fails_has_the_cause_that_was_not_expected(self):
+        first = exceptions.StepRefused('locked', 'LOCKED')
+        for second, is_expected in (
+            (exceptions.StepFailed('it did not come up', 'SERVICE_NOT_STARTED'), True),
+            (ZeroDivisionError(), False),
+        ):
+            machine = self.new_machine()
+            machine.fail.update(after_stop=first, start=second)
+            error = self.assertRaises(exceptions.StepFailed, quiesce.quiesce, machine.work())
+            self.assertIn('locked', error.message)
+            self.assertIs(first if is_expected else second, error.__cause__)
 
     def test_a_check_that_refuses_leaves_everything_alone(self):
         self.machine.fail['checks'] = [
@@ -331,6 +366,17 @@ class RestoreTest(FlowTestCase):
         self.assertFalse((self.machine.layout.etc / 'mysql' / 'debian-start').exists())
         self.assert_upgraded(self.machine)
 
+    def test_it_tells_how_far_it_is(self):
+        told = []
+        work = self.machine.work(upgrade_info=self.rebuilt())
+        restore.restore(dataclasses.replace(work, progress=lambda *said: told.append(said)))
+        self.assertEqual([0, 10, 20, 30, 40, 70, 90], [percent for percent, _ in told])
+
+    def test_remarks_of_an_earlier_run_on_this_root_disk_are_told_too(self):
+        info = self.rebuilt()
+        self.machine.guest().marks.set(Mark.CONFIGURED, fakes.UPGRADE, remarks=['no user x'])
+        self.assertEqual(['no user x'], self._restore(info).result['remarks'])
+
     def test_the_second_call_answers_the_same_and_starts_nothing(self):
         info = self.rebuilt()
         first = self._restore(info)
@@ -403,6 +449,47 @@ class RestoreTest(FlowTestCase):
         self.machine.mount()
         self.machine.start(isolated=False)
         self._refused(info, 'SERVER_UNEXPECTED')
+
+    def test_a_release_that_may_not_follow_is_refused_before_the_data_is_touched(self):
+        asked = []
+
+        class Strict(fakes.Driver):
+            code = None
+
+            def check_release(self, former, installed):
+                asked.append((former, installed))
+                return upgrade.CheckResult('release', 'refused', 'It is older.', self.code)
+
+        info = self.rebuilt()
+        for named, code in ((None, 'DOWNGRADE'), ('SERIES', 'SERIES')):
+            work = self.machine.work(upgrade_info=info)
+            driver = Strict(self.machine)
+            driver.code = named
+            work = dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=driver))
+            error = self.assertRaises(exceptions.StepFailed, restore.restore, work)
+            self.assertEqual(code, error.code)
+            self.assertIn('It is older.', error.message)
+        self.assertEqual([('10.11.14-MariaDB', '11.8.6-MariaDB')] * 2, asked)
+        self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
+
+    def test_troves_agent_is_muted_only_where_it_shares_the_volume(self):
+        muted = []
+
+        class Watchers:
+            def mute(self):
+                muted.append('muted')
+
+        info = self.rebuilt()
+        for shared, expected in ((False, []), (True, ['muted'])):
+            work = self.machine.work(upgrade_info=info)
+            driver = fakes.Driver(self.machine)
+            driver.shares_volume = shared
+            guest = dataclasses.replace(work.guest, driver=driver, watchers=Watchers())
+            self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'ENDED')
+            self.assertRaises(
+                exceptions.StepFailed, restore.restore, dataclasses.replace(work, guest=guest)
+            )
+            self.assertEqual(expected, muted)
 
     def test_the_stash_of_another_instance_is_refused(self):
         self.machine.layout.agent_files[0].write_text('[DEFAULT]\nguest_id = somebody-else\n')
