@@ -208,6 +208,21 @@ class TestForm(HostileStashTest):
             with self.subTest(name=name, value=value):
                 self.assert_broken(lambda document, n=name, v=value: document.update({n: v}), _FILE)
 
+    def test_what_leads_one_entry_through_another_is_refused(self):
+        link = self.changed(_DIRECTORY, kind='symlink', mode=0o777, target='/etc/ssh')
+        for entries, words in (
+            ((link, _FILE), 'leads through what is no directory'),
+            (
+                (self.changed(path='/etc/db', link=None), _FILE),
+                'leads through what is no directory',
+            ),
+            ((_FILE, _FILE), 'one path twice'),
+        ):
+            error = self.assertRaises(exceptions.StepFailed, self.restore, *entries)
+            self.assertEqual('STASH_BROKEN', error.code)
+            self.assertIn(words, error.message)
+            self.assertEqual([], list(self.there.iterdir()))
+
     def held(self):
         """Files and directories of the volume that this process has open."""
         links = (

@@ -237,6 +237,66 @@ class StashTest(base.TestCase):
         stash.restore([str(self.source / 'b.cnf')], _ACCOUNTS)
         self.assertEqual(['b.cnf'], [path.name for path in self.source.iterdir()])
 
+    def test_it_tells_what_it_holds(self):
+        (self.source / 'link.cnf').symlink_to('a.cnf')
+        stash = self.open(self.publish())
+        files = [str(self.source / name) for name in ('a.cnf', 'b.cnf', 'link.cnf')]
+        self.assertEqual(sorted([str(self.source), *files]), sorted(stash.paths()))
+        self.assertEqual(files, sorted(stash.files()))
+        self.assertEqual({files[2]: 'a.cnf'}, stash.links())
+
+    def test_it_tells_which_files_differ_from_what_is_there_now(self):
+        names = ('same', 'longer', 'as_long', 'gone', 'now_directory', 'not_asked')
+        paths = {name: self.source / name for name in names}
+        for path in paths.values():
+            path.write_text('as it was')
+        (self.source / 'link').symlink_to('same')
+        stash = self.open(self.publish())
+        paths['longer'].write_text('as it was, and more')
+        paths['as_long'].write_text('as it IS ')
+        for name in ('gone', 'now_directory', 'not_asked'):
+            paths[name].unlink()
+        paths['now_directory'].mkdir()
+        asked = [str(path) for name, path in paths.items() if name != 'not_asked']
+        self.assertEqual(
+            sorted(str(paths[name]) for name in ('longer', 'as_long', 'gone', 'now_directory')),
+            sorted(stash.differing([*asked, str(self.source / 'link'), str(self.source)])),
+        )
+
+    def test_a_place_that_cannot_be_written_to_is_named(self):
+        stash = self.open(self.publish())
+        (self.top / 'there').write_text('a file')
+        error = self.assertRaises(
+            exceptions.StepFailed, stash.restore, stash.paths(), _ACCOUNTS, self.top / 'there'
+        )
+        self.assertEqual('STASH_NOT_RESTORED', error.code)
+        self.assertIn(f'{self.top / "there"}', error.message)
+
+    def test_a_file_that_it_does_not_hold_is_unknown(self):
+        stash = self.open(self.publish())
+        self.assertEqual(b'[client]\n', stash.file(str(self.source / 'b.cnf')))
+        self.assertRaises(KeyError, stash.file, str(self.source / 'c.cnf'))
+        self.assertRaises(KeyError, stash.file, str(self.source))
+
+    def test_a_file_that_has_been_changed_since_the_stash_was_opened_is_refused(self):
+        published = self.publish()
+        stash = self.open(published)
+        path = self.volume / published.name / 'content'
+        path.write_bytes(path.read_bytes().swapcase())
+        error = self.assertRaises(exceptions.StepFailed, stash.file, str(self.source / 'b.cnf'))
+        self.assertEqual('STASH_BROKEN', error.code)
+
+    def test_a_stash_or_a_volume_that_is_not_there_is_missing(self):
+        published = self.publish()
+        for volume, name in (
+            (self.volume, 'stash-another-1'),
+            (self.volume / 'nowhere', published.name),
+        ):
+            error = self.assertRaises(
+                exceptions.StepFailed, Stash.open, volume, name, published.digest
+            )
+            self.assertEqual('STASH_MISSING', error.code)
+
     def test_a_file_of_the_new_image_is_replaced_and_others_stay(self):
         stash = self.open(self.publish())
         (self.source / 'a.cnf').write_text('of the new image')
@@ -312,9 +372,10 @@ class StashTest(base.TestCase):
         path = self.volume / published.name / 'manifest.json'
         path.unlink()
         os.mkfifo(path)
-        self.assertRaises(
+        error = self.assertRaises(
             exceptions.StepFailed, Stash.open, self.volume, published.name, published.digest
         )
+        self.assertIn('its manifest is not a plain file', error.message)
 
     def test_what_is_no_plain_file_in_the_place_of_a_part_is_refused_and_not_waited_for(self):
         for name in ('content', 'manifest.json'):
