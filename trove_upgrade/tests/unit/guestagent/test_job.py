@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 import pathlib
+import re
 import threading
 
 import fixtures
@@ -92,6 +93,74 @@ class JobsTest(base.TestCase):
         self.assertEqual((guest.JobState.DONE, 'Aborted.'), (aborted.state, aborted.message))
         self.assertEqual('UPGRADE_ABORTED', self.jobs.ask('pre_upgrade', self.call(), 0).code)
 
+    def state_in_journal(self, **changes):
+        call = self.call(**changes)
+        record = Journal(self.directory).read((call.upgrade_id, call.attempt, 'pre_upgrade'))
+        return None if record is None else record.state
+
+    def test_an_abort_leaves_the_end_of_its_own_pre_upgrade_to_that(self):
+        let_go = threading.Event()
+
+        def body(call, progress):
+            let_go.wait(_LONG)
+            return work.Outcome('Stopped all the same.')
+
+        self.bodies['pre_upgrade'] = body
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.jobs.ask('abort_upgrade', self.call(), 0)
+        self.assertEqual(guest.JobState.RUNNING, self.state_in_journal())
+        let_go.set()
+        record = self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        self.assertEqual('Stopped all the same.', record.message)
+
+    def test_an_abort_ends_no_job_of_another_upgrade_and_is_remembered_meanwhile(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        waiting = self.jobs.ask('abort_upgrade', self.call(upgrade_id='another'), 0)
+        self.assertIn('Waiting for pre_upgrade', waiting.message)
+        self.assertEqual(guest.JobState.REFUSED, self.state_in_journal(upgrade_id='another'))
+        self.gate.released.set()
+        self.assertEqual('Done.', self.jobs.ask('pre_upgrade', self.call(), _LONG).message)
+
+    def test_an_abort_ends_no_other_job_of_its_upgrade(self):
+        self.bodies['post_upgrade'] = self.gate
+        self.jobs.ask('post_upgrade', self.call(), 0)
+        self.jobs.ask('abort_upgrade', self.call(), 0)
+        self.gate.released.set()
+        self.assertEqual('Done.', self.jobs.ask('post_upgrade', self.call(), _LONG).message)
+
+    def test_each_percent_stands_in_the_log_once(self):
+        logged = self.useFixture(fixtures.FakeLogger())
+
+        def body(call, progress):
+            for percent, message in ((10, 'a'), (10, 'b'), (None, 'c'), (20, 'd')):
+                progress(percent, message)
+            return work.Outcome('Done.')
+
+        self.bodies['pre_upgrade'] = body
+        self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        self.assertEqual(
+            ['10 %: a', '20 %: d'], re.findall(r'pre_upgrade (\d+ %: .)', logged.output)
+        )
+
+    def test_the_log_has_a_traceback_of_what_was_not_expected(self):
+        for kind in (exceptions.StepRefused, exceptions.StepFailed):
+            for cause, tracebacks in (
+                (None, 0),
+                (exceptions.StepFailed('no space', 'SPACE'), 0),
+                (ZeroDivisionError(), 1),
+            ):
+                logged = self.useFixture(fixtures.FakeLogger())
+                error = kind('no', 'WHY')
+                error.__cause__ = cause
+                self.jobs = self.new_jobs()
+                self.assertEqual(
+                    'WHY',
+                    self._ends_with(
+                        error, upgrade_id=f'{kind.__name__}-{tracebacks}-{cause is None}'
+                    )[1],
+                )
+                self.assertEqual(tracebacks, logged.output.count('ZeroDivisionError'))
+
     def test_a_pre_upgrade_that_arrives_after_its_abort_stops_nothing(self):
         self.jobs.ask('abort_upgrade', self.call(), _LONG)
         late = self.jobs.ask('pre_upgrade', self.call(), _LONG)
@@ -129,12 +198,12 @@ class JobsTest(base.TestCase):
         self.assertIsNone(Journal(self.directory).read((fakes.UPGRADE, 5, 'pre_upgrade')))
         self.assertIsNotNone(Journal(self.directory).read((fakes.UPGRADE, 6, 'pre_upgrade')))
 
-    def _ends_with(self, error):
+    def _ends_with(self, error, **changes):
         def body(call, progress):
             raise error
 
         self.bodies['pre_upgrade'] = body
-        record = self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        record = self.jobs.ask('pre_upgrade', self.call(**changes), _LONG)
         return record.state, record.code
 
     def test_a_refusal_is_refused(self):
