@@ -2,6 +2,7 @@
 """An upgrade from its claim to its end, on a real repository."""
 
 import dataclasses
+import logging
 import re
 
 import fixtures
@@ -333,6 +334,25 @@ class TestRunner(base.TestCase):
         self.stage.clock.pass_time(101)
         self.assertIn('in another boot', self.stage.run_on(row.id).data['undoing']['cause'])
 
+    def test_a_step_is_late_from_the_instant_of_its_deadline_on(self):
+        row = self.stage.until_boot()
+        self.stage.clock.pass_time(99.5)
+        self.assertEqual(S.RUNNING, self.stage.run_on(row.id).state)
+        self.stage.clock.pass_time(0.5)
+        self.assertEqual(row.step_deadline, self.stage.clock.now())
+        self.assertEqual('BOOT_TIMEOUT', self.stage.run_on(row.id).error_code)
+
+    def test_a_guest_that_gives_no_answer_stands_in_the_log_once_for_each_reason(self):
+        logged = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual(1, logged.output.count('It is asked again.'))
+        self.stage.run_on(row.id)
+        self.assertEqual(1, logged.output.count('It is asked again.'))
+        self.stage.heartbeat(row, boot_id=fakes.FORMER_BOOT)
+        self.stage.run_on(row.id)
+        self.assertEqual(2, logged.output.count('It is asked again.'))
+
     def test_an_unexpected_error_waits_and_is_bounded_by_the_time_out(self):
         logged = self.useFixture(fixtures.FakeLogger())
         self.stage.guest.says('check_upgrade', RuntimeError('boom'))
@@ -424,10 +444,19 @@ class TestRunner(base.TestCase):
         self.assertEqual([('INFO', 'FAILED')], ends())
 
     def test_a_row_that_another_one_holds_is_left_alone(self):
+        logged = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
         upgrade_id = self.stage.db.begin().id
         self.repos.upgrades.claim(upgrade_id, 'other', 60)
         self.assertIsNone(self.stage.runner().run(upgrade_id))
-        self.assertEqual([], self.stage.guest.calls)
+        self.assertEqual(([], ''), (self.stage.guest.calls, logged.output))
+
+    def test_the_first_to_claim_a_row_tells_that_it_has_begun_and_no_other(self):
+        logged = self.useFixture(fixtures.FakeLogger())
+        self.stage.guest.says('check_upgrade', fakes.answer(JobState.RUNNING))
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((1, 1), (self.stage.events, logged.output.count('was PENDING; version')))
+        self.stage.run_on(row.id)
+        self.assertEqual((1, 1), (self.stage.events, logged.output.count('was PENDING; version')))
 
     def test_one_that_was_overtaken_writes_nothing(self):
         upgrade_id = self.stage.db.begin().id
