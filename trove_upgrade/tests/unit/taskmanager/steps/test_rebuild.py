@@ -33,6 +33,17 @@ class TestRebuild(base.TestCase):
         self.assertEqual((0, {'rebuild_attempt': 1}), (wait.seconds, wait.changes))
         self.assertEqual([], self.nova.rebuilds)
 
+    def test_what_is_known_of_the_former_guests_key_is_committed_while_there_is_one(self):
+        row = self.row.evolve(rebuild_attempt=0, data={})
+        self.assertIs(False, self.step.run(row).data['former_had_key'])
+        gone = row.evolve(attempt=2, data={ACCEPTED: 1})
+        self.assertEqual({ASKED_FOR: 2, ASKED: 1}, self.step.run(gone).data)
+
+    def test_nova_is_not_asked_what_it_can_carry_where_there_is_no_key(self):
+        self.nova.picture = lambda _server_id: self.fail('Nova was asked')
+        self.step.run(self.row)
+        self.assertEqual(1, len(self.nova.rebuilds))
+
     def test_it_is_asked_with_the_marker_in_metadata_and_user_data(self):
         wait = self.step.run(self.row)
         self.assertIsInstance(wait, Wait)
