@@ -195,6 +195,16 @@ class TestList(UpgradesTestCase):
             marker=self.other.id,
         )
 
+    def test_data_of_a_list_is_read_up_to_so_many_characters(self):
+        held = self.upgrades.claim(self.second.id, 'host-1', LEASE)
+        self.upgrades.save(held.with_data(a='b'))
+        length = len('{"a":"b"}')
+        self.assertEqual(
+            {self.second.id: {'a': 'b'}}, self.upgrades.data_of([self.second.id], length)
+        )
+        self.assertEqual({}, self.upgrades.data_of([self.second.id], length - 1))
+        self.assertEqual({}, self.upgrades.data_of([]))
+
     def test_get_hides_what_belongs_to_another_project(self):
         self.assertEqual(self.other.id, self.upgrades.get(self.other.id, database.OTHER_PROJECT).id)
         self.assertRaises(
@@ -280,6 +290,14 @@ class TestLease(UpgradesTestCase):
         held = self.upgrades.save(self.claimed(), release_for_seconds=0)
         self.assertEqual([held.id], ids(self.upgrades.due(10)))
         self.assertEqual(2, self.upgrades.claim(held.id, 'host-2', LEASE).generation)
+
+    def test_a_turn_tells_whether_its_row_has_kept_a_worker_waiting(self):
+        held = self.upgrades.save(self.claimed().evolve(stalls=0), release_for_seconds=0)
+        for stalls, is_slow in ((0, False), (1, True)):
+            held = self.upgrades.claim(held.id, 'host-1', LEASE).evolve(stalls=stalls)
+            self.upgrades.save(held, release_for_seconds=0)
+            self.assertEqual([is_slow], [turn.is_slow for turn in self.upgrades.due(10)])
+            self.assertEqual(is_slow, self.upgrades.turn(held.id).is_slow)
 
     def test_the_oldest_are_due_first_and_no_more_than_asked_for(self):
         first, second = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
@@ -420,6 +438,22 @@ class TestEnd(UpgradesTestCase):
         self.assertIsNone(self.instance().fault)
         self.assertIsNone(self.db.repositories.guests.image(database.INSTANCE))
         self.assertEqual([('start', 1), ('error', 1)], self.events())
+
+    def test_a_cause_tells_another_action_from_another_upgrade(self):
+        for changes, words in (
+            ({'task_id': int(Task.RESIZING)}, 'RESIZING'),
+            (
+                {'datastore_version_id': database.MARIADB_11_8},
+                f'UPGRADING of somebody else, to version {database.MARIADB_11_8}',
+            ),
+        ):
+            held = self.claimed()
+            self.db.update_instance(**changes)
+            ended = self.upgrades.end(held, UpgradeState.ABORTED)
+            self.assertEqual('INSTANCE_CHANGED', ended.error_code)
+            self.assertIn(words, ended.cause)
+            self.assertEqual('to version' in words, 'to version' in ended.cause)
+            self.db.update_instance(task_id=int(Task.NONE))
 
     def test_a_cause_of_any_length_and_content_is_written(self):
         ended = self.ended(
