@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 import pathlib
+import sqlite3
 import threading
 
 import fixtures
@@ -215,6 +216,42 @@ class TestSettling(LeaseTestCase):
         self.assertEqual([half] * 3, self.clock.slept)
 
 
+class TestTakingUnderLocks(LeaseTestCase):
+    """Another transaction holds the whole file, once the row is there."""
+
+    def setUp(self):
+        super().setUp()
+        with self.lease().held():
+            pass
+        self.other = sqlite3.connect(self.folder / 'db.sqlite', isolation_level=None)
+        self.addCleanup(self.other.close)
+        self.other.execute('BEGIN EXCLUSIVE')
+
+    def take(self, clock, wait_seconds=0, uniform=middle):
+        taking = lease.Lease(self.engine, 'host/1', clock=clock, uniform=uniform)
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql('PRAGMA busy_timeout = 0')
+            connection.rollback()
+            return taking._take(connection, wait_seconds, lambda _holder, _left: None).generation
+
+    def test_it_is_tried_again_until_they_are_gone(self):
+        clock = WaitingClock(self.other.rollback)
+        self.assertEqual(2, self.take(clock))
+        self.assertEqual([(0.01 + 0.1) / 2], clock.slept)
+
+    def test_they_are_borne_as_long_as_the_lease_is_waited_for_and_no_less_than_so_many_seconds(
+        self,
+    ):
+        half = lease._SETTLE_SECONDS / 2
+        for wait_seconds, looks in ((0, 3), (4 * half, 5)):
+            clock = WaitingClock()
+            error = self.assertRaises(
+                sa.exc.OperationalError, self.take, clock, wait_seconds, lambda _low, _high: half
+            )
+            self.assertIn('locked', str(error))
+            self.assertEqual([half] * looks, clock.slept)
+
+
 class TestHolding(LeaseTestCase):
     def test_ours_passes(self):
         with self.lease().held() as held:
@@ -259,6 +296,42 @@ class TestHolding(LeaseTestCase):
             self.clock.pass_time(10)
             error = self.assertRaises(errors.LeaseLost, held.check)
             self.assertIn('could not be renewed for 30 s', error.message)
+
+    def test_a_check_renews_it_after_a_third_of_its_length_and_not_before(self):
+        with self.lease().held() as held:
+            until = self.row().lease_until
+            self.clock.pass_time(9.5)
+            held.check()
+            self.assertEqual(until, self.row().lease_until)
+            self.change(lease_until=columns.ahead(0))
+            self.clock.pass_time(0.5)
+            held.check()
+            self.assertGreater(self.row().lease_until, until - datetime.timedelta(seconds=1))
+
+    def test_the_length_counts_from_the_last_renewal(self):
+        with self.lease().held() as held:
+            self.clock.pass_time(20)
+            held.check()
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql('ALTER TABLE upgrade_schema_lease RENAME TO away')
+            self.clock.pass_time(20)
+            held.check()
+            self.clock.pass_time(10)
+            self.assertRaises(errors.LeaseLost, held.check)
+
+    def test_the_block_is_left_when_the_thread_has_ended(self):
+        done, left = [], threading.Event()
+
+        class Renewing(lease.Held):
+            def _keep(self, ended):
+                ended.wait(30)
+                done.append(left.wait(0.2))
+
+        with self.engine.connect() as connection:
+            with Renewing(connection, 'host/1', 1, 30, self.clock).renewed():
+                self.assertEqual([], done)
+            left.set()
+            self.assertEqual([False], done)
 
     def test_a_thread_renews_it_beyond_its_length(self):
         with lease.Lease(self.engine, 'host/1', seconds=0.3).held():
