@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .venv-audit
+MUTANTS := .venv-mutants
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove bandit audit docs samples constraints clean
+.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove mutants bandit audit docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -56,6 +57,14 @@ bench: machine venv  ## the benchmarks; figures are written to benchmarks/result
 bench-trove: machine venv  ## the benchmarks beside real Trove: stock Trove's work against ours
 	@$(BIN)/python -m benchmarks trove
 
+mutants: venv $(MUTANTS)/.complete  ## small changes of core modules that the unit tests must notice, 25 minutes at most (MUTANTS_ARGS="--seed 2 db/tasks.py")
+	@$(MUTANTS)/bin/python -m tools.mutants --python $(BIN)/python $(MUTANTS_ARGS)
+
+$(MUTANTS)/.complete: constraints/mutants.txt
+	@$(PYTHON) -m venv --clear $(MUTANTS)
+	@$(MUTANTS)/bin/pip install -q --disable-pip-version-check --no-deps -r constraints/mutants.txt
+	@touch $@
+
 bandit: $(AUDIT)/.complete  ## only the search for insecure code; it takes longer than the linter
 	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade 2> >(grep -v 'nosec encountered' >&2)
 
@@ -81,4 +90,4 @@ constraints: venv  ## pin anew what the requirements ask for, for Debian 12's Py
 
 clean:  ## end what runs, remove .venv and every cache
 	@if [ -x $(BIN)/trove-upgrade-lab ]; then $(BIN)/trove-upgrade-lab down; $(BIN)/trove-upgrade-lab clean; fi
-	@rm -rf $(VENV) $(AUDIT) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info
+	@rm -rf $(VENV) $(AUDIT) $(MUTANTS) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info
