@@ -45,6 +45,16 @@ class UpgradesTestCase(base.TestCase):
         return self.upgrades.end(self.claimed(), state, **why)
 
 
+class TestTurn(UpgradesTestCase):
+    def test_a_turn_tells_whether_its_row_has_kept_a_worker_waiting(self):
+        held = self.upgrades.save(self.claimed().evolve(stalls=0), release_for_seconds=0)
+        for stalls, is_slow in ((0, False), (1, True)):
+            held = self.upgrades.claim(held.id, 'host-1', LEASE).evolve(stalls=stalls)
+            self.upgrades.save(held, release_for_seconds=0)
+            self.assertEqual([is_slow], [turn.is_slow for turn in self.upgrades.due(10)])
+            self.assertEqual(is_slow, self.upgrades.turn(held.id).is_slow)
+
+
 class TestBegin(UpgradesTestCase):
     def test_the_instance_is_held_and_the_row_waits_for_a_taskmanager(self):
         begun = self.db.begin()
@@ -290,14 +300,6 @@ class TestLease(UpgradesTestCase):
         held = self.upgrades.save(self.claimed(), release_for_seconds=0)
         self.assertEqual([held.id], ids(self.upgrades.due(10)))
         self.assertEqual(2, self.upgrades.claim(held.id, 'host-2', LEASE).generation)
-
-    def test_a_turn_tells_whether_its_row_has_kept_a_worker_waiting(self):
-        held = self.upgrades.save(self.claimed().evolve(stalls=0), release_for_seconds=0)
-        for stalls, is_slow in ((0, False), (1, True)):
-            held = self.upgrades.claim(held.id, 'host-1', LEASE).evolve(stalls=stalls)
-            self.upgrades.save(held, release_for_seconds=0)
-            self.assertEqual([is_slow], [turn.is_slow for turn in self.upgrades.due(10)])
-            self.assertEqual(is_slow, self.upgrades.turn(held.id).is_slow)
 
     def test_the_oldest_are_due_first_and_no_more_than_asked_for(self):
         first, second = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
