@@ -104,8 +104,7 @@ def _refusal(error: Exception) -> str | None:
     return faults.line(error) if faults.explain(error) is not None else None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='trove-upgrade-api', description='The API of trove-upgrade, for development.'
     )
@@ -117,6 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="configuration file; may be given several times (default: oslo.config's places for "
         'trove-upgrade)',
     )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.config_file:
         os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] = ';'.join(arguments.config_file)

@@ -8,9 +8,15 @@ import pathlib
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from trove_upgrade.domain import exceptions
+
+if TYPE_CHECKING:  # not before `main` has chosen the threads
+    from oslo_config import cfg
+
+    from trove_upgrade import signals
+    from trove_upgrade.guestagent import agent
 
 
 def _choose_threads() -> None:
@@ -56,47 +62,37 @@ def _only_agent(directory: pathlib.Path) -> TextIO:
     return lock
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C, and then end at once: a job that runs goes on at the next
-    start, as after a power cut.
-
-    Waiting for oslo.messaging to end politely would take as long as its poll, up to 5 s for each
-    server (18.3.1, ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild
-    serves no client meanwhile.
-    """
-    _choose_threads()
-    from oslo_config import cfg
+def _register(conf: 'cfg.ConfigOpts') -> None:
+    """Register the options of logs, ours, and those of the guest's identity."""
     from oslo_log import log
 
     from trove_upgrade import conf as our_conf
-    from trove_upgrade import signals
-    from trove_upgrade.conf import fault, start
     from trove_upgrade.conf import guestagent as guestagent_conf
-    from trove_upgrade.domain import logs
-    from trove_upgrade.guestagent import agent
-    from trove_upgrade.guestagent.layout import Layout
 
-    conf = cfg.CONF
     log.register_options(conf)
     our_conf.register_opts(conf)
     conf.register_opts(guestagent_conf.IDENTITY_OPTS)
+
+
+def _refusal(error: Exception) -> str:
+    """Return what the agent cannot start with, in one line with a code."""
+    from trove_upgrade.conf import fault
+
+    known = (
+        error
+        if isinstance(error, exceptions.TroveUpgradeError)
+        else fault.ConfigurationInvalid(found=fault.describe(error))
+    )
+    return f'ERROR {known.code}: {known.message}'
+
+
+def _start(running: 'agent.Agent', told: 'signals.Told') -> threading.Event:
+    """Start the agent in a thread: it waits for the broker, and a signal must end the agent
+    meanwhile, too.  Return what is set once it cannot serve.
+    """
+    from trove_upgrade.domain import logs
+
     failed = threading.Event()
-    layout = Layout()
-    try:
-        start.read(conf, argv, program='trove-upgrade-guestagent')
-        start.open_log(conf)
-        # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
-        told = signals.told()
-        lock = _only_agent(layout.run)
-        running = agent.compose(conf, layout)
-    except (exceptions.TroveUpgradeError, cfg.Error) as error:
-        known = (
-            fault.ConfigurationInvalid(found=fault.describe(error))
-            if isinstance(error, cfg.Error)
-            else error
-        )
-        print(f'ERROR {known.code}: {known.message}', file=sys.stderr)
-        return 1
 
     def serve() -> None:
         """The thread's edge: an agent that cannot serve ends, and its service starts it again."""
@@ -107,8 +103,41 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed.set()
             told.end()
 
-    # In a thread: it waits for the broker, and a signal must end the agent meanwhile, too.
     threading.Thread(target=serve, name='start', daemon=True).start()
+    return failed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C, and then end at once: a job that runs goes on at the next
+    start, as after a power cut.
+
+    Waiting for oslo.messaging to end politely would take as long as its poll, up to 5 s for each
+    server (18.3.1, ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild
+    serves no client meanwhile.
+    """
+    _choose_threads()
+    from oslo_config import cfg
+
+    from trove_upgrade import signals
+    from trove_upgrade.conf import start
+    from trove_upgrade.domain import logs
+    from trove_upgrade.guestagent import agent
+    from trove_upgrade.guestagent.layout import Layout
+
+    conf = cfg.CONF
+    _register(conf)
+    layout = Layout()
+    try:
+        start.read(conf, argv, program='trove-upgrade-guestagent')
+        start.open_log(conf)
+        # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
+        told = signals.told()
+        lock = _only_agent(layout.run)
+        running = agent.compose(conf, layout)
+    except (exceptions.TroveUpgradeError, cfg.Error) as error:
+        print(_refusal(error), file=sys.stderr)
+        return 1
+    failed = _start(running, told)
     told.wait()
     logs.get_logger(__name__).info('The agent ends')
     logging.shutdown()
