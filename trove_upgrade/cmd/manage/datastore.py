@@ -22,6 +22,21 @@ _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 def add_commands(commands: Any) -> None:
     """Add the datastore commands."""
+    _add_datastore_update(commands)
+    _add_version_update(commands)
+    rules = commands.add_parser(
+        'db_load_datastore_config_parameters', help="load a version's configuration parameters"
+    )
+    _add_version_and_file(rules, "JSON file of Trove's validation rules")
+    rules.set_defaults(command=_load_parameters)
+    facts = commands.add_parser(
+        'datastore_version_facts', help='load what the image build recorded about a version'
+    )
+    _add_version_and_file(facts, 'JSON file that the image build wrote')
+    facts.set_defaults(command=_load_facts)
+
+
+def _add_datastore_update(commands: Any) -> None:
     update = commands.add_parser(
         'datastore_update', help='add a datastore, or set its default version'
     )
@@ -29,6 +44,8 @@ def add_commands(commands: Any) -> None:
     update.add_argument('default_version', help="name or id of an active version; '' for none")
     update.set_defaults(command=_update)
 
+
+def _add_version_update(commands: Any) -> None:
     version = commands.add_parser(
         'datastore_version_update',
         help='add a version, or point it at another image',
@@ -55,18 +72,6 @@ def add_commands(commands: Any) -> None:
         '--version', help='number of the version, e.g. 10.11.14 (default: its name)'
     )
     version.set_defaults(command=_version_update)
-
-    rules = commands.add_parser(
-        'db_load_datastore_config_parameters', help="load a version's configuration parameters"
-    )
-    _add_version_and_file(rules, "JSON file of Trove's validation rules")
-    rules.set_defaults(command=_load_parameters)
-
-    facts = commands.add_parser(
-        'datastore_version_facts', help='load what the image build recorded about a version'
-    )
-    _add_version_and_file(facts, 'JSON file that the image build wrote')
-    facts.set_defaults(command=_load_facts)
 
 
 def _add_version_and_file(parser: Any, what: str) -> None:

@@ -46,6 +46,19 @@ def add_commands(commands: Any) -> None:
     )
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
+    _add_mint(nested)
+    rotate = nested.add_parser(
+        'rotate',
+        help='encrypt every key under the first entry of guest_key_encryption_keys',
+        description="Encrypts every guest's key in the database under the first entry of "
+        'guest_key_encryption_keys. Guests do not notice, taskmanagers go on working. '
+        'May be repeated.',
+    )
+    rotate.set_defaults(command=_rotate)
+    _add_forget(nested)
+
+
+def _add_mint(nested: Any) -> None:
     mint = nested.add_parser(
         'mint',
         help='make a key for a guest that runs, and write its file',
@@ -56,15 +69,6 @@ def add_commands(commands: Any) -> None:
     mint.add_argument('instance', metavar='INSTANCE', help='id of the instance')
     mint.add_argument('--file', required=True, help='where to write it; must not exist')
     mint.set_defaults(command=_mint)
-    rotate = nested.add_parser(
-        'rotate',
-        help='encrypt every key under the first entry of guest_key_encryption_keys',
-        description="Encrypts every guest's key in the database under the first entry of "
-        'guest_key_encryption_keys. Guests do not notice, taskmanagers go on working. '
-        'May be repeated.',
-    )
-    rotate.set_defaults(command=_rotate)
-    _add_forget(nested)
 
 
 def _add_forget(nested: Any) -> None:

@@ -51,6 +51,10 @@ def add_commands(commands: Any) -> None:
         help='how long at most (default: %(default)g)',
     )
     wait.set_defaults(command=_wait)
+    _add_forget(nested)
+
+
+def _add_forget(nested: Any) -> None:
     forget = nested.add_parser(
         'forget',
         help='remove services that are gone for certain',

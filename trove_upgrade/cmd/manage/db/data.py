@@ -34,6 +34,10 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
         '--json', action='store_true', help='as JSON, with the time of each change'
     )
     listing.set_defaults(command=functools.partial(_list, chain))
+    _add_run(commands, chain)
+
+
+def _add_run(commands: Any, chain: Chain) -> None:
     run = commands.add_parser(
         'run',
         help='run them, or one, to the end; one that was killed carries on, and several may run '

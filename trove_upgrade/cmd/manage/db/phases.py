@@ -17,7 +17,30 @@ from trove_upgrade.db.migrations.position import Phase, Position
 
 def add_commands(nested: Any) -> None:
     """Add the phases."""
-    sync = nested.add_parser(
+    sync = _add_sync(nested)
+    expand = nested.add_parser(
+        'expand', help='first: add what the new release needs; services go on'
+    )
+    expand.set_defaults(command=_expand)
+    migrate = nested.add_parser(
+        'migrate', help='second: move rows to where the new release reads them; services go on'
+    )
+    migrate.set_defaults(command=_migrate)
+    contract = _add_contract(nested)
+    for parser in (sync, expand, migrate, contract):
+        running.add_options(parser)
+    for parser in (sync, migrate):
+        running.add_data_options(parser)
+    check = nested.add_parser(
+        'check',
+        help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 '
+        'contract',
+    )
+    check.set_defaults(command=_check)
+
+
+def _add_sync(nested: Any) -> argparse.ArgumentParser:
+    sync: argparse.ArgumentParser = nested.add_parser(
         'sync',
         help='expand, migrate and contract; may be repeated',
         description='Puts a database under control and brings it to a version: expand, migrate, '
@@ -37,15 +60,11 @@ def add_commands(nested: Any) -> None:
         help="also make the tables of Trove's form, where no Trove makes them",
     )
     sync.set_defaults(command=_sync)
-    expand = nested.add_parser(
-        'expand', help='first: add what the new release needs; services go on'
-    )
-    expand.set_defaults(command=_expand)
-    migrate = nested.add_parser(
-        'migrate', help='second: move rows to where the new release reads them; services go on'
-    )
-    migrate.set_defaults(command=_migrate)
-    contract = nested.add_parser(
+    return sync
+
+
+def _add_contract(nested: Any) -> argparse.ArgumentParser:
+    contract: argparse.ArgumentParser = nested.add_parser(
         'contract', help='third, when no older service runs: take away what only those needed'
     )
     contract.add_argument(
@@ -53,16 +72,7 @@ def add_commands(nested: Any) -> None:
     )
     contract.add_argument('--reason', help='why that is safe; it is recorded')
     contract.set_defaults(command=_contract)
-    for parser in (sync, expand, migrate, contract):
-        running.add_options(parser)
-    for parser in (sync, migrate):
-        running.add_data_options(parser)
-    check = nested.add_parser(
-        'check',
-        help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 '
-        'contract',
-    )
-    check.set_defaults(command=_check)
+    return contract
 
 
 def _sync(run: Context, arguments: argparse.Namespace) -> None:

@@ -187,21 +187,10 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
 
     :raises UsageError: the arguments contradict each other.
     """
-    named, chosen = (
-        arguments.target,
-        tuple(branch for branch in BRANCHES if getattr(arguments, branch)),
-    )
+    named: str | None = arguments.target
+    chosen = tuple(branch for branch in BRANCHES if getattr(arguments, branch))
     if named is not None and '@' in named:
-        label, _, rest = named.partition('@')
-        if rest not in {'head', 'heads'} or chosen or label not in (*BRANCHES, 'standalone'):
-            raise UsageError(
-                f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head'
-            )
-        return (
-            (None, tree.STANDALONE, ('standalone',))
-            if label == 'standalone'
-            else (None, MAIN, (label,))
-        )
+        return _head_of_label(named, chosen)
     if named is None or named in _HEADS:
         return None, MAIN, chosen or BRANCHES
     if named.startswith('+'):
@@ -223,6 +212,19 @@ def _aim(arguments: argparse.Namespace) -> tuple[str | None, Chain, tuple[str, .
     if chosen and chosen != (branch,):
         raise UsageError(f'db upgrade: {named} is of the {branch} branch')
     return named, MAIN, (branch,)
+
+
+def _head_of_label(named: str, chosen: tuple[str, ...]) -> tuple[None, Chain, tuple[str, ...]]:
+    """The head of LABEL@head.
+
+    :raises UsageError: there is no such label, or a branch is named beside it.
+    """
+    label, _, rest = named.partition('@')
+    if rest not in _HEADS or chosen or label not in (*BRANCHES, 'standalone'):
+        raise UsageError(
+            f'db upgrade: {named!r} is none of expand@head, contract@head, standalone@head'
+        )
+    return None, tree.STANDALONE if label == 'standalone' else MAIN, (label,)
 
 
 def _range(named: str, chosen: tuple[str, ...]) -> tuple[str, Chain, tuple[str, ...]]:
