@@ -92,15 +92,11 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
             f'The configuration that Trove gives to guests ([DEFAULT] guest_config, {path}) cannot '
             f'be read: {theirs}. Guests of new instances could not be upgraded.'
         )
-    wrong = [
-        f'{name} is "{theirs[our_conf.GROUP][name]}" there and "{conf[our_conf.GROUP][name]}" here'
-        for name in _SHARED
-        if theirs[our_conf.GROUP][name] != conf[our_conf.GROUP][name]
-    ]
-    if wrong:
+    unlike = _unlike_in_our_section(conf, theirs)
+    if unlike:
         return failure(
             'Guests and taskmanagers would not hear each other: in section [trove_upgrade] of '
-            f'{path} {"; ".join(wrong)}. Write the same into both; guests that are there already '
+            f'{path} {unlike}. Write the same into both; guests that are there already '
             'get it with their next rebuild.'
         )
     elsewhere = _elsewhere(conf, theirs)
@@ -118,6 +114,11 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
             'amqp_durable_queues, amqp_auto_delete); guests that are there already keep what they '
             'have.'
         )
+    return _check_rebuilt_guests(conf, path)
+
+
+def _check_rebuilt_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Result:
+    """A rebuilt guest is given the file that Trove gives to each it makes."""
     rendered = conf[our_conf.GROUP].guest_config_file
     if rendered is None or pathlib.Path(rendered) != path:
         return warning(
@@ -129,6 +130,16 @@ def _check_guests(conf: cfg.ConfigOpts, path: pathlib.Path) -> upgradecheck.Resu
     return success(
         f'Our agents listen on "{conf[our_conf.GROUP].guest_topic_prefix}<instance id>", Trove\'s '
         f'on "{_TROVES_PREFIX}<instance id>"; {path} gives guests the same.'
+    )
+
+
+def _unlike_in_our_section(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
+    """Return options on which a taskmanager and the guests do not agree; '' for none."""
+    here, there = conf[our_conf.GROUP], theirs[our_conf.GROUP]
+    return '; '.join(
+        f'{name} is "{there[name]}" there and "{here[name]}" here'
+        for name in _SHARED
+        if there[name] != here[name]
     )
 
 

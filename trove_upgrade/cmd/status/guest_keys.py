@@ -16,6 +16,7 @@ from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions
+from trove_upgrade.sealing.at_rest import Wrapping
 
 #: Ids that the check names.
 _NAMED = 20
@@ -74,23 +75,7 @@ def _remedies(
         )
     wrapping = guest_security.wrapping_of(conf)
     if wrapping is not None:
-        older, unreadable = 0, []
-        for one in repositories.guest_key_overview.stored():
-            if wrapping.opens(one.key_id, one.instance_id, one.wrapped):
-                older += not wrapping.is_newest(one.wrapped)
-            else:
-                unreadable.append(one.instance_id)
-        if unreadable:
-            found.append(
-                'Keys that no entry of guest_key_encryption_keys of this host opens: '
-                f'{len(unreadable)}, the first of instance {min(unreadable)}. Compare the list '
-                'with that of the other taskmanagers.'
-            )
-        if older:
-            found.append(
-                f'Keys that are not under the first entry of guest_key_encryption_keys: {older}. '
-                'Run "trove-upgrade-manage guest-key rotate" before an entry is taken away.'
-            )
+        found += _remedies_of_stored_keys(wrapping, repositories)
     at_work = [one for one in repositories.services.list() if one.binary == TASKMANAGER]
     older_ones = gate.older_services(at_work, release, releases)
     hosts = sorted({one.service.host for one in older_ones})
@@ -98,5 +83,27 @@ def _remedies(
         found.append(
             f'Taskmanagers of an earlier release run on {", ".join(hosts)}: no key is made until '
             'they are gone.'
+        )
+    return found
+
+
+def _remedies_of_stored_keys(wrapping: Wrapping, repositories: Repositories) -> list[str]:
+    found = []
+    older, unreadable = 0, []
+    for one in repositories.guest_key_overview.stored():
+        if wrapping.opens(one.key_id, one.instance_id, one.wrapped):
+            older += not wrapping.is_newest(one.wrapped)
+        else:
+            unreadable.append(one.instance_id)
+    if unreadable:
+        found.append(
+            'Keys that no entry of guest_key_encryption_keys of this host opens: '
+            f'{len(unreadable)}, the first of instance {min(unreadable)}. Compare the list '
+            'with that of the other taskmanagers.'
+        )
+    if older:
+        found.append(
+            f'Keys that are not under the first entry of guest_key_encryption_keys: {older}. '
+            'Run "trove-upgrade-manage guest-key rotate" before an entry is taken away.'
         )
     return found

@@ -12,7 +12,7 @@ import dataclasses
 import importlib.metadata
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from oslo_upgradecheck import upgradecheck
 
@@ -98,41 +98,17 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
             f'{path} has no filter of ours. Add {_SECTION}, and "trove_upgrade" to the pipeline '
             "directly before Trove's extensions and application, then restart Trove's API."
         )
-    troves = [
-        name
-        for name, _ in paste.of_kind('app')
-        if paste.factory('app', name) == _TROVES_APPLICATION
-    ]
-    pipelines = paste.pipelines()
-    ends_in_trove = {
-        name: words for name, words in pipelines.items() if words and words[-1] in troves
-    }
-    if not ends_in_trove:
+    troves = _of_trove(paste)
+    if not troves:
         return failure(
             f'{path} has no pipeline that ends in an application of Trove ({_TROVES_APPLICATION}): '
             "look whether it is Trove's file."
         )
     faults = [
-        fault
-        for name, words in ends_in_trove.items()
-        for fault in _faults(paste, name, words, filters)
+        fault for name, words in troves.items() for fault in _faults(paste, name, words, filters)
     ]
-    faults += [
-        f"pipeline:{name} has it, which does not end in Trove's application"
-        for name, words in pipelines.items()
-        if name not in ends_in_trove and filters & set(words)
-    ]
-    faults += [
-        f'[{name}] has it as filter-with'
-        for name, options in paste.sections.items()
-        if options.get('filter-with', '').strip() in filters
-    ]
-    faults += [
-        f'composite:{name} leads to {app} past every pipeline'
-        for name, options in paste.of_kind('composite')
-        for key, app in options.items()
-        if key != 'use' and app.strip() in troves
-    ]
+    faults += _elsewhere(paste, troves, filters)
+    faults += _past_pipelines(paste)
     faults += _not_installed(paste, filters)
     if faults:
         return failure(
@@ -142,8 +118,27 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
         )
     return success(
         f"{path} has the filter once, directly before Trove's extensions and application, in "
-        f'pipeline {", ".join(ends_in_trove)}.'
+        f'pipeline {", ".join(troves)}.'
     )
+
+
+def _applications(paste: Paste) -> list[str]:
+    """Of Trove."""
+    return [
+        name
+        for name, _ in paste.of_kind('app')
+        if paste.factory('app', name) == _TROVES_APPLICATION
+    ]
+
+
+def _of_trove(paste: Paste) -> dict[str, list[str]]:
+    """Pipelines that end in an application of Trove."""
+    applications = _applications(paste)
+    return {
+        name: words
+        for name, words in paste.pipelines().items()
+        if words and words[-1] in applications
+    }
 
 
 def _ours(paste: Paste) -> set[str]:
@@ -180,6 +175,32 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
             f'in pipeline:{name} no authtoken comes before it, so that anybody could be anyone'
         )
     return found
+
+
+def _elsewhere(paste: Paste, troves: Container[str], filters: set[str]) -> list[str]:
+    """Where the filter stands, but in no pipeline of Trove's."""
+    found = [
+        f"pipeline:{name} has it, which does not end in Trove's application"
+        for name, words in paste.pipelines().items()
+        if name not in troves and filters & set(words)
+    ]
+    found += [
+        f'[{name}] has it as filter-with'
+        for name, options in paste.sections.items()
+        if options.get('filter-with', '').strip() in filters
+    ]
+    return found
+
+
+def _past_pipelines(paste: Paste) -> list[str]:
+    """Ways to an application of Trove that no pipeline leads."""
+    applications = _applications(paste)
+    return [
+        f'composite:{name} leads to {app} past every pipeline'
+        for name, options in paste.of_kind('composite')
+        for key, app in options.items()
+        if key != 'use' and app.strip() in applications
+    ]
 
 
 def _not_installed(paste: Paste, filters: set[str]) -> list[str]:

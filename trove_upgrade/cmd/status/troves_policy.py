@@ -82,6 +82,12 @@ def check(conf: cfg.ConfigOpts) -> upgradecheck.Result:
             f'{policies.instances.UPGRADE} yourself, and give that the same check where it is to '
             'hold for upgrades.'
         )
+    return _compare(conf, ours, theirs)
+
+
+def _compare(
+    conf: cfg.ConfigOpts, ours: policy.Enforcer, theirs: policy.Enforcer
+) -> upgradecheck.Result:
     refused = [
         caller
         for caller in _callers(conf, ours, theirs)
