@@ -185,6 +185,23 @@ def _instances() -> None:
         sa.Column('server_status', sa.String(64)),
         sa.Column('deleted', sa.Boolean()),
         _time('deleted_at'),
+        *_instance_references(),
+        sa.Column('shard_id', sa.String(36)),
+        sa.Column('type', sa.String(64)),
+        sa.Column('region_id', sa.String(255)),
+        sa.Column('encrypted_key', sa.String(255)),
+        sa.Column('access', sa.Text()),
+        sa.Column('ssl_mode', sa.String(16)),
+        sa.Column('ssl_ref', sa.Text()),
+    )
+    ops.ensure_index('instances_tenant_id', 'instances', ['tenant_id'])
+    ops.ensure_index('instances_deleted', 'instances', ['deleted'])
+    ops.ensure_index('instances_cluster_id', 'instances', ['cluster_id'])
+
+
+def _instance_references() -> tuple[sa.Column[Any], ...]:
+    """Columns that lead to what an instance is made of, and is part of."""
+    return (
         sa.Column(
             'datastore_version_id',
             sa.String(36),
@@ -201,17 +218,7 @@ def _instances() -> None:
         sa.Column(
             'cluster_id', sa.String(36), sa.ForeignKey('clusters.id', name='instances_ibfk_4')
         ),
-        sa.Column('shard_id', sa.String(36)),
-        sa.Column('type', sa.String(64)),
-        sa.Column('region_id', sa.String(255)),
-        sa.Column('encrypted_key', sa.String(255)),
-        sa.Column('access', sa.Text()),
-        sa.Column('ssl_mode', sa.String(16)),
-        sa.Column('ssl_ref', sa.Text()),
     )
-    ops.ensure_index('instances_tenant_id', 'instances', ['tenant_id'])
-    ops.ensure_index('instances_deleted', 'instances', ['deleted'])
-    ops.ensure_index('instances_cluster_id', 'instances', ['cluster_id'])
 
 
 def _service_statuses() -> None:

@@ -17,6 +17,7 @@ depends_on = None
 
 def upgrade() -> None:
     _instance_upgrades()
+    _instance_upgrades_indexes()
     _upgrade_outbox()
     _upgrade_services()
     _upgrade_guests()
@@ -58,6 +59,9 @@ def _instance_upgrades() -> None:
         sa.Column('request_id', sa.String(64), nullable=True),
         sa.Column('user_id', sa.String(64), nullable=True),
     )
+
+
+def _instance_upgrades_indexes() -> None:
     ops.ensure_index(
         'uq_instance_upgrades_active_instance_id',
         'instance_upgrades',
