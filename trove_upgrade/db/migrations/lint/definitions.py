@@ -37,6 +37,24 @@ _AFTER_TYPE = {
 _VALUES = {'DEFAULT', 'GENERATED', 'AS', 'AUTO_INCREMENT', 'AUTOINCREMENT'}
 _SERIALS = {'SERIAL', 'BIGSERIAL', 'SMALLSERIAL', 'SERIAL4', 'SERIAL8', 'SERIAL2'}
 
+#: Each begins a constraint or an index; the longer first.
+_CONSTRAINTS = (
+    'PRIMARY KEY',
+    'UNIQUE INDEX',
+    'UNIQUE KEY',
+    'UNIQUE',
+    'FULLTEXT INDEX',
+    'FULLTEXT KEY',
+    'FULLTEXT',
+    'SPATIAL INDEX',
+    'SPATIAL KEY',
+    'SPATIAL',
+    'FOREIGN KEY',
+    'CHECK',
+    'INDEX',
+    'KEY',
+)
+
 
 def names_in(tokens: Sequence[Token]) -> tuple[str, ...]:
     """The first name of each part: the columns of an index or a key."""
@@ -97,73 +115,41 @@ def constraint(table: str, words: Words) -> Change | None:
     """Return what begins with CONSTRAINT, PRIMARY KEY, UNIQUE, INDEX, KEY, FOREIGN KEY or CHECK;
     None where none of them comes next.
     """
-    name = ''
-    if words.take('CONSTRAINT'):
-        words.take('IF', 'NOT', 'EXISTS')
-        name = (
-            ''
-            if words.at('CHECK') or words.at('UNIQUE') or words.at('PRIMARY') or words.at('FOREIGN')
-            else words.name()
-        )
-    kind = words.take_any(
-        'PRIMARY KEY',
-        'UNIQUE INDEX',
-        'UNIQUE KEY',
-        'UNIQUE',
-        'FULLTEXT INDEX',
-        'FULLTEXT KEY',
-        'FULLTEXT',
-        'SPATIAL INDEX',
-        'SPATIAL KEY',
-        'SPATIAL',
-        'FOREIGN KEY',
-        'CHECK',
-        'INDEX',
-        'KEY',
-    )
+    name = _constraint_name(words)
+    kind = words.take_any(*_CONSTRAINTS)
     if not kind:
         return None
     guarded = words.take('IF', 'NOT', 'EXISTS')
     if kind == 'CHECK':
-        inside = words.parentheses()
-        return Change(
-            Kind.ADD_CHECK,
-            table,
-            name,
-            columns=tuple(token.text for token in inside if token.names),
-            guarded=guarded,
-        )
-    if kind.startswith('UNIQUE') and words.take('USING', 'INDEX'):
-        return Change(
-            Kind.ADD_UNIQUE,
-            table,
-            name or words.name(),
-            unique=True,
-            concurrently=True,
-            guarded=guarded,
-        )
-    name = name if words.at('(') else (words.name() or name)
+        columns = tuple(token.text for token in words.parentheses() if token.names)
+        found = Change(Kind.ADD_CHECK, table, name, columns=columns)
+    elif kind.startswith('UNIQUE') and words.take('USING', 'INDEX'):
+        found = Change(Kind.ADD_UNIQUE, table, name or words.name(), unique=True, concurrently=True)
+    else:
+        name = name if words.at('(') else (words.name() or name)
+        found = _key(kind, table, name, words)
+    return dataclasses.replace(found, guarded=guarded)
+
+
+def _constraint_name(words: Words) -> str:
+    """Return what CONSTRAINT names, read; '' where it names nothing, or does not come next."""
+    if not words.take('CONSTRAINT'):
+        return ''
+    words.take('IF', 'NOT', 'EXISTS')
+    if words.at('CHECK') or words.at('UNIQUE') or words.at('PRIMARY') or words.at('FOREIGN'):
+        return ''
+    return words.name()
+
+
+def _key(kind: str, table: str, name: str, words: Words) -> Change:
+    """A key or an index, from its columns on."""
     columns = names_in(words.parentheses())
     if kind == 'PRIMARY KEY':
-        return Change(
-            Kind.ADD_PRIMARY_KEY, table, name, columns=columns, unique=True, guarded=guarded
-        )
+        return Change(Kind.ADD_PRIMARY_KEY, table, name, columns=columns, unique=True)
     if kind == 'FOREIGN KEY':
-        return Change(
-            Kind.ADD_FOREIGN_KEY,
-            table,
-            name,
-            columns=columns,
-            references=referenced(words.rest),
-            guarded=guarded,
-        )
-    unique = kind.startswith('UNIQUE')
-    change = Change(
-        Kind.ADD_UNIQUE if unique else Kind.CREATE_INDEX,
-        table,
-        name,
-        columns=columns,
-        unique=unique,
-        guarded=guarded,
-    )
-    return dataclasses.replace(change, locks=kind.startswith(('FULLTEXT', 'SPATIAL')))
+        tables = referenced(words.rest)
+        return Change(Kind.ADD_FOREIGN_KEY, table, name, columns=columns, references=tables)
+    if kind.startswith('UNIQUE'):
+        return Change(Kind.ADD_UNIQUE, table, name, columns=columns, unique=True)
+    locks = kind.startswith(('FULLTEXT', 'SPATIAL'))
+    return Change(Kind.CREATE_INDEX, table, name, columns=columns, locks=locks)
