@@ -135,29 +135,15 @@ class Changed:
         model = comparison.metadata.tables[operation.table_name].c[operation.column_name]
         before = known(comparison.before, operation.table_name, operation.column_name)
         retyped = operation.modify_type is not None
-        former_type = (
-            model.type
-            if not retyped
-            else before.type
-            if before is not None
-            else operation.existing_type
-        )
+        former_type = _former_type(operation, before) if retyped else model.type
         widens = retyped and is_wider(former_type, model.type)
         redefaulted = operation.modify_server_default is not False
-        former_default: Any = (
-            before.server_default if before is not None else operation.existing_server_default
-        )
-        former_default = None if former_default is False else former_default
+        former_default = _former_default(operation, before)
         gains = redefaulted and former_default is None
-        nullable = (
-            model.nullable
-            if operation.modify_nullable is None
-            else operation.modify_nullable is True or bool(operation.existing_nullable)
-        )
         between = variant(
             model,
             type_=model.type if widens or not retyped else former_type,
-            nullable=nullable,
+            nullable=_nullable_between(operation, model),
             server_default=model.server_default if gains or not redefaulted else former_default,
         )
         return cls(
@@ -174,6 +160,23 @@ class Changed:
             changes_default=redefaulted and not gains,
             comments=operation.modify_comment is not False,
         )
+
+
+def _former_type(operation: ops.AlterColumnOp, before: sa.Column[Any] | None) -> Any:
+    return before.type if before is not None else operation.existing_type
+
+
+def _former_default(operation: ops.AlterColumnOp, before: sa.Column[Any] | None) -> Any:
+    """None for none."""
+    found: Any = before.server_default if before is not None else operation.existing_server_default
+    return None if found is False else found
+
+
+def _nullable_between(operation: ops.AlterColumnOp, model: sa.Column[Any]) -> bool | None:
+    """Return whether the expand lets the column be NULL: the contract alone forbids it."""
+    if operation.modify_nullable is None:
+        return model.nullable
+    return operation.modify_nullable is True or bool(operation.existing_nullable)
 
 
 def _words(type_: Any) -> str:

@@ -4,7 +4,8 @@ beside them.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations
@@ -54,22 +55,10 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> C
     not_ours = tuple(
         sorted(name for name in metadata.tables if name in present and name not in before.tables)
     )
-
-    def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != 'table' or name in before.tables
-
-    def is_looked_at(
-        _thing: object, name: str | None, kind: str, _reflected: object, _compared: object
-    ) -> bool:
-        return kind != 'table' or name not in not_ours
-
     context = MigrationContext.configure(
         connection,
         opts={
-            'compare_type': True,
-            'compare_server_default': True,
-            'include_name': is_ours,
-            'include_object': is_looked_at,
+            **_looked_at(ours=before.tables, not_ours=not_ours),
             'version_table': chain.version_table,
             'target_metadata': metadata,
         },
@@ -85,6 +74,25 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> C
         differences += _keys(inspector, metadata.tables[name])
         differences += _checks(inspector, metadata.tables[name], before.tables[name])
     return Comparison(metadata, before, tuple(differences), not_ours, context)
+
+
+def _looked_at(*, ours: Container[str], not_ours: Container[str]) -> dict[str, Any]:
+    """Options of Alembic: the tables, and the properties, that it compares."""
+
+    def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+        return kind != 'table' or name in ours
+
+    def is_looked_at(
+        _thing: object, name: str | None, kind: str, _reflected: object, _compared: object
+    ) -> bool:
+        return kind != 'table' or name not in not_ours
+
+    return {
+        'compare_type': True,
+        'compare_server_default': True,
+        'include_name': is_ours,
+        'include_object': is_looked_at,
+    }
 
 
 def _forget_mysqls_booleans(operation: ops.MigrateOperation, metadata: sa.MetaData) -> None:

@@ -80,30 +80,16 @@ def module(
     a column is merely copied.
     """
     names = [column.name for column in table.primary_key.columns]
-    written = [one.column for one in rows if one.column]
-    columns = list(dict.fromkeys([*names, *written, *(one.source for one in rows if one.source)]))
-    types = {
-        **{column.name: column.type for column in wanted.columns},
-        **{column.name: column.type for column in table.columns},
-    }
-    described = [f'sa.column({name!r}, {renderer.type_of(types[name])})' for name in columns]
+    columns = _columns(_described(renderer, table, wanted, rows))
     renderer.needs('from trove_upgrade.db.migrations.data.migration import Batch')
     if any(one.work is Work.COPY for one in rows):
         renderer.needs('from trove_upgrade.db.migrations.data.differing import Differs')
-    todo = [
-        (
-            f'Add {class_name(name)}() to MIGRATIONS in '
-            'trove_upgrade/db/migrations/data/__init__.py, and test it.'
-        )
-    ]
-    if any(one.work is not Work.COPY for one in rows):
-        todo.insert(0, 'Fill in what raises NotImplementedError.')
     return _MODULE.format(
         message=message,
         table=table.name,
-        todo='\n'.join(textwrap.wrap(' '.join(todo), _WIDTH)),
+        todo=_todo(rows, name),
         imports=renderer.imports(),
-        columns=_columns(described),
+        columns=columns,
         key=', '.join(f'_TABLE.c[{column!r}]' for column in names)
         + (',' if len(names) == 1 else ''),
         condition=_indented(_condition(rows)),
@@ -116,6 +102,31 @@ def module(
         if len(names) > 1
         else '_KEY[0] > json.loads(cursor)[0]',
     )
+
+
+def _todo(rows: Sequence[Rows], name: str) -> str:
+    """Work that is left to the developer."""
+    todo = (
+        f'Add {class_name(name)}() to MIGRATIONS in '
+        'trove_upgrade/db/migrations/data/__init__.py, and test it.'
+    )
+    if any(one.work is not Work.COPY for one in rows):
+        todo = f'Fill in what raises NotImplementedError. {todo}'
+    return '\n'.join(textwrap.wrap(todo, _WIDTH))
+
+
+def _described(
+    renderer: Renderer, table: sa.Table, wanted: sa.Table, rows: Sequence[Rows]
+) -> list[str]:
+    """The key, and all that is read or written."""
+    key = [column.name for column in table.primary_key.columns]
+    written = [one.column for one in rows if one.column]
+    columns = list(dict.fromkeys([*key, *written, *(one.source for one in rows if one.source)]))
+    types = {
+        **{column.name: column.type for column in wanted.columns},
+        **{column.name: column.type for column in table.columns},
+    }
+    return [f'sa.column({name!r}, {renderer.type_of(types[name])})' for name in columns]
 
 
 def _columns(described: Sequence[str]) -> str:
