@@ -116,15 +116,7 @@ def _count(connection: sa.Connection, name: str) -> int:
 def _obstacles(connection: sa.Connection, present: set[str], guests_released: bool) -> list[str]:
     found = []
     if _upgrades.name in present:
-        active = (
-            connection.execute(
-                sa.select(_upgrades.c.id)
-                .where(_upgrades.c.state.in_(_ACTIVE))
-                .order_by(_upgrades.c.id)
-            )
-            .scalars()
-            .all()
-        )
+        active = _active(connection)
         if active:
             found.append(
                 f'upgrades are not at their end: {_named(active)} (let them end: '
@@ -155,6 +147,12 @@ def _obstacles(connection: sa.Connection, present: set[str], guests_released: bo
             + ' (stop each; one that is gone for certain: "trove-upgrade-manage service forget ID")'
         )
     return found
+
+
+def _active(connection: sa.Connection) -> Sequence[str]:
+    """Upgrades that are not at their end."""
+    query = sa.select(_upgrades.c.id).where(_upgrades.c.state.in_(_ACTIVE)).order_by(_upgrades.c.id)
+    return connection.execute(query).scalars().all()
 
 
 def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
