@@ -39,20 +39,7 @@ def unknown(name: str, message: str, code: str) -> upgrade.CheckResult:
 def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
     """The instance's own row.  `expected` is NONE before an upgrade, UPGRADING inside one."""
     cannot = f'Instance {row.id} cannot be upgraded'
-    results: Results = []
-    if row.task is not expected:
-        results.append(
-            refused(
-                'instance_task',
-                (
-                    f'{cannot}: its task is {row.task.name}, expected {expected.name}. '
-                    'Wait until it has ended.'
-                ),
-                'INSTANCE_BUSY',
-            )
-        )
-    else:
-        results.append(ok('instance_task', 'No other task holds the instance.'))
+    results: Results = [_task_of_instance(row, expected, cannot)]
     if row.server_id is None:
         results.append(
             refused(
@@ -81,6 +68,19 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
     else:
         results.append(ok('backup', 'No backup is running.'))
     return results
+
+
+def _task_of_instance(
+    row: instance.Instance, expected: instance.Task, cannot: str
+) -> upgrade.CheckResult:
+    if row.task is expected:
+        return ok('instance_task', 'No other task holds the instance.')
+    return refused(
+        'instance_task',
+        f'{cannot}: its task is {row.task.name}, expected {expected.name}. '
+        'Wait until it has ended.',
+        'INSTANCE_BUSY',
+    )
 
 
 def check_version(
@@ -117,18 +117,13 @@ def check_configuration_group(
     if row.configuration_id is None:
         return []
     if not known:
-        return [
-            upgrade.CheckResult(
-                name,
-                WARNING,
-                f'Configuration group {row.configuration_id} of instance {row.id} cannot be '
-                f'compared with {target.name}: no configuration parameters are loaded for that '
-                'version. Load them with trove-upgrade-manage db_load_datastore_config_parameters.',
-                'CONFIGURATION_PARAMETERS_NOT_LOADED',
-            )
-        ]
-    there = {_plain(parameter) for parameter in known}
-    missing = sorted(parameter for parameter in configured if _plain(parameter) not in there)
+        message = (
+            f'Configuration group {row.configuration_id} of instance {row.id} cannot be '
+            f'compared with {target.name}: no configuration parameters are loaded for that '
+            'version. Load them with trove-upgrade-manage db_load_datastore_config_parameters.'
+        )
+        return [upgrade.CheckResult(name, WARNING, message, 'CONFIGURATION_PARAMETERS_NOT_LOADED')]
+    missing = _unknown_parameters(configured, known)
     if missing:
         return [
             refused(
@@ -142,6 +137,11 @@ def check_configuration_group(
     return [
         ok(name, f'{target.name} has all {len(configured)} parameters of the configuration group.')
     ]
+
+
+def _unknown_parameters(configured: Sequence[str], known: Sequence[str]) -> list[str]:
+    there = {_plain(parameter) for parameter in known}
+    return sorted(parameter for parameter in configured if _plain(parameter) not in there)
 
 
 def check_server(picture: compute.ComputePicture) -> Results:
@@ -175,26 +175,26 @@ def check_server(picture: compute.ComputePicture) -> Results:
                 'server_unlocked', f'{cannot}: it is locked. Unlock it in Nova.', 'SERVER_LOCKED'
             )
         )
-    if picture.compute_up is None:
-        results.append(
-            upgrade.CheckResult(
-                'compute_up',
-                WARNING,
-                f'Whether the host of server {server.id} is up cannot be asked.',
-                'COMPUTE_STATE_HIDDEN',
-            )
-        )
-    elif not picture.compute_up:
-        results.append(
-            refused(
-                'compute_up',
-                f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.',
-                'COMPUTE_DOWN',
-            )
-        )
-    else:
-        results.append(ok('compute_up', 'The host of the server is up.'))
+    results.append(_compute_of_server(picture, cannot))
     return results
+
+
+def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> upgrade.CheckResult:
+    server = picture.server
+    if picture.compute_up is None:
+        return upgrade.CheckResult(
+            'compute_up',
+            WARNING,
+            f'Whether the host of server {server.id} is up cannot be asked.',
+            'COMPUTE_STATE_HIDDEN',
+        )
+    if not picture.compute_up:
+        return refused(
+            'compute_up',
+            f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.',
+            'COMPUTE_DOWN',
+        )
+    return ok('compute_up', 'The host of the server is up.')
 
 
 def check_root(picture: compute.ComputePicture) -> Results:
