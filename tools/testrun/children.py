@@ -66,12 +66,15 @@ class Children:
             _signal(child, signal.SIGINT)
             raise
         finally:
-            _end(child)
-            child.stdout.close()  # type: ignore[union-attr]  # a pipe was asked for
-            with self._lock:
-                self._running.discard(child)
+            self._finish(child)
         if self._interrupted:  # what it came to, and what it complains of, does not count
             raise Ending
+
+    def _finish(self, child: 'subprocess.Popen[bytes]') -> None:
+        _end(child)
+        child.stdout.close()  # type: ignore[union-attr]  # a pipe was asked for
+        with self._lock:
+            self._running.discard(child)
 
     def interrupt(self) -> None:
         """End all of them, and start no other."""

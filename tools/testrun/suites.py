@@ -60,25 +60,12 @@ class Runner:
         output.mkdir(parents=True)
         argv = [
             str(BIN / 'stestr'),
-            '--test-path',
-            str(folder),
-            '--top-dir',
-            str(_top(folder)),
-            '--repo-url',
-            str(work),
-            *options,
-            'run',
-            '--subunit',
-            '--concurrency',
-            str(workers),
+            *('--test-path', str(folder), '--top-dir', str(_top(folder))),
+            *('--repo-url', str(work), *options),
+            *('run', '--subunit', '--concurrency', str(workers)),
             *(['--exclude-regex', exclude] if exclude else []),
         ]
-        env = {
-            **os.environ,
-            'PYTHONUNBUFFERED': '1',  # the last words of a worker that dies are in its file
-            'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output),
-            **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {}),
-        }
+        env = self._environment(output)
         report, start, errors = (
             Report(name, aloud=self.aloud, skips_fail=skips_fail),
             time.monotonic(),
@@ -97,6 +84,15 @@ class Runner:
             say(f'{name}: written to stderr outside of tests', text)
         say(f'{name}: {counted} in {time.monotonic() - start:.0f} s')
         return counted
+
+    def _environment(self, output: pathlib.Path) -> dict[str, str]:
+        """Of stestr and its workers, whose output goes into this folder."""
+        return {
+            **os.environ,
+            'PYTHONUNBUFFERED': '1',  # the last words of a worker that dies are in its file
+            'TROVE_UPGRADE_TEST_OUTPUT_DIR': str(output),
+            **({'TROVE_UPGRADE_TEST_OUTPUT': 'all'} if self.aloud else {}),
+        }
 
 
 def _read(stream: object, report: Report, tell: Phase) -> None:
