@@ -5,9 +5,11 @@ the taskmanager stopped.
 Every PATCH is on an instance of its own and is accepted: what follows is only queued.
 """
 
+import dataclasses
 import json
 import urllib.parse
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import pymysql
@@ -24,90 +26,90 @@ LISTS = 40
 CONNECTIONS = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """Sends requests with a token; or to an API that asks for none."""
+
+    url: str
+    token: str | None
+
+    def send(
+        self, name: str, requests: Sequence[load.Request], *, connections: int, status: int = 200
+    ) -> load.Figures:
+        """Measure them all; `status` is the one that is wanted."""
+        return load.run(
+            name,
+            self.url,
+            requests,
+            token=self.token,
+            connections=connections,
+            status=status,
+        )
+
+
 def measure(stage: Stage) -> list[load.Figures]:
     """Figures with 8 connections, then with one."""
     demo = stage.handle.users['demo']
     token = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name).token()
     project = stage.maker.project_id('demo')
-    url = f'{stage.handle.database_api_url}/{project}'
+    client = Client(f'{stage.handle.database_api_url}/{project}', token)
     stage.product.stop(lab_product.TASKMANAGER)
     connection = _connect(stage)
     try:
         ids = _instances(connection, stage, project)
         body = json.dumps({'instance': {'datastore_version': stage.target.name}}).encode()
-        warm = [load.Request('GET', f'/instances/{ids[0]}')] * 64
-        load.run('warm-up', url, warm, token=token, connections=CONNECTIONS, status=200)
-        figures = [
-            load.run(
-                'GET / (baseline: no token, no database)',
-                stage.product.url,
-                [load.Request('GET', '/')] * GETS,
-                token=None,
-                connections=CONNECTIONS,
-                status=200,
-            ),
-            load.run(
-                'PATCH (202 each)',
-                url,
-                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
-                token=token,
-                connections=CONNECTIONS,
-                status=202,
-            ),
-            load.run(
-                'PATCH (422: busy)',
-                url,
-                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[:PATCHES]],
-                token=token,
-                connections=CONNECTIONS,
-                status=422,
-            ),
-            load.run(
-                'GET one instance',
-                url,
-                [load.Request('GET', f'/instances/{one}') for one in (ids * 2)[:GETS]],
-                token=token,
-                connections=CONNECTIONS,
-                status=200,
-            ),
-            load.run(
-                f'GET the list of {len(ids)} instances',
-                url,
-                [load.Request('GET', '/instances')] * LISTS,
-                token=token,
-                connections=CONNECTIONS,
-                status=200,
-            ),
-            load.run(
-                'PATCH (202 each)',
-                url,
-                [load.Request('PATCH', f'/instances/{one}', body) for one in ids[PATCHES:]],
-                token=token,
-                connections=1,
-                status=202,
-            ),
-            load.run(
-                'GET one instance',
-                url,
-                [load.Request('GET', f'/instances/{one}') for one in ids[:200]],
-                token=token,
-                connections=1,
-                status=200,
-            ),
-            load.run(
-                f'GET the list of {len(ids)} instances',
-                url,
-                [load.Request('GET', '/instances')] * 10,
-                token=token,
-                connections=1,
-                status=200,
-            ),
+        client.send('warm-up', _shows(ids[:1] * 64), connections=CONNECTIONS)
+        return [
+            _baseline(stage),
+            *_side_by_side(client, ids, body),
+            *_one_by_one(client, ids, body),
         ]
     finally:
         _remove(connection)
         connection.close()
         stage.product.start_taskmanager()
-    return figures
+
+
+def _baseline(stage: Stage) -> load.Figures:
+    return Client(stage.product.url, token=None).send(
+        'GET / (baseline: no token, no database)',
+        [load.Request('GET', '/')] * GETS,
+        connections=CONNECTIONS,
+    )
+
+
+def _side_by_side(client: Client, ids: Sequence[str], body: bytes) -> list[load.Figures]:
+    patches = _patches(ids[:PATCHES], body)
+    return [
+        client.send('PATCH (202 each)', patches, connections=CONNECTIONS, status=202),
+        client.send('PATCH (422: busy)', patches, connections=CONNECTIONS, status=422),
+        client.send('GET one instance', _shows([*ids, *ids][:GETS]), connections=CONNECTIONS),
+        client.send(
+            f'GET the list of {len(ids)} instances',
+            [load.Request('GET', '/instances')] * LISTS,
+            connections=CONNECTIONS,
+        ),
+    ]
+
+
+def _one_by_one(client: Client, ids: Sequence[str], body: bytes) -> list[load.Figures]:
+    return [
+        client.send('PATCH (202 each)', _patches(ids[PATCHES:], body), connections=1, status=202),
+        client.send('GET one instance', _shows(ids[:200]), connections=1),
+        client.send(
+            f'GET the list of {len(ids)} instances',
+            [load.Request('GET', '/instances')] * 10,
+            connections=1,
+        ),
+    ]
+
+
+def _patches(ids: Sequence[str], body: bytes) -> list[load.Request]:
+    return [load.Request('PATCH', f'/instances/{one}', body) for one in ids]
+
+
+def _shows(ids: Sequence[str]) -> list[load.Request]:
+    return [load.Request('GET', f'/instances/{one}') for one in ids]
 
 
 def _connect(stage: Stage) -> 'pymysql.connections.Connection[Any]':

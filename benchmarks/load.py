@@ -9,7 +9,7 @@ import statistics
 import threading
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,45 +54,15 @@ def run(
     status: int,
 ) -> Figures:
     """Send them all, shared out over the connections, and measure."""
-    place = urllib.parse.urlsplit(url)
-    headers = {'Content-Type': 'application/json', 'Accept': 'application/json'} | (
-        {'X-Auth-Token': token} if token else {}
-    )
-    waiting, lock = iter(requests), threading.Lock()
-    latencies: list[float] = []
-    others: list[int] = []
-
-    def work() -> None:
-        connection = http.client.HTTPConnection(place.hostname or '', place.port, timeout=60)
-        while True:
-            with lock:
-                request = next(waiting, None)
-            if request is None:
-                connection.close()
-                return
-            started = time.perf_counter()
-            try:
-                connection.request(
-                    request.method, place.path.rstrip('/') + request.path, request.body, headers
-                )
-                answer = connection.getresponse()
-                answer.read()
-                found = answer.status
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                found = 0
-            latencies.append(time.perf_counter() - started)
-            if found != status:
-                others.append(found)
-
-    threads = [threading.Thread(target=work) for _ in range(connections)]
+    load = _Load(urllib.parse.urlsplit(url), token, status, iter(requests))
+    threads = [threading.Thread(target=load.work) for _ in range(connections)]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     total = time.perf_counter() - started
-    ordered = sorted(latencies)
+    ordered = sorted(load.latencies)
     return Figures(
         name,
         len(ordered),
@@ -100,5 +70,53 @@ def run(
         len(ordered) / total,
         statistics.median(ordered) * 1000,
         ordered[int(len(ordered) * 0.95)] * 1000,
-        len(others),
+        len(load.others),
     )
+
+
+class _Load:
+    """Requests that wait, and what has come of the others.  Usable from several threads."""
+
+    def __init__(
+        self,
+        place: urllib.parse.SplitResult,
+        token: str | None,
+        status: int,
+        waiting: Iterator[Request],
+    ) -> None:
+        self._place, self._status = place, status
+        self._headers = {'Content-Type': 'application/json', 'Accept': 'application/json'} | (
+            {'X-Auth-Token': token} if token else {}
+        )
+        self._waiting, self._lock = waiting, threading.Lock()
+        self.latencies: list[float] = []
+        self.others: list[int] = []
+
+    def work(self) -> None:
+        """Send one after the other over a connection, until none waits."""
+        connection = http.client.HTTPConnection(
+            self._place.hostname or '', self._place.port, timeout=60
+        )
+        while True:
+            with self._lock:
+                request = next(self._waiting, None)
+            if request is None:
+                connection.close()
+                return
+            started = time.perf_counter()
+            found = self._answer(connection, request)
+            self.latencies.append(time.perf_counter() - started)
+            if found != self._status:
+                self.others.append(found)
+
+    def _answer(self, connection: http.client.HTTPConnection, request: Request) -> int:
+        """The status; 0 for none."""
+        path = self._place.path.rstrip('/') + request.path
+        try:
+            connection.request(request.method, path, request.body, self._headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            return 0
+        return answer.status

@@ -9,7 +9,7 @@ taskmanagers are stopped.
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import load
@@ -55,11 +55,16 @@ def measure(stage: TroveStage, copies: Copies, stock_url: str) -> dict[str, Any]
         kind: send(f'PATCH, {kind}', count, 1, kind)
         for kind, count in (('stock', STOCK_ALONE), ('ours', OURS_ALONE))
     }
+    return _compare(rounds, alone)
+
+
+def _compare(
+    rounds: Mapping[str, Sequence[load.Figures]], alone: Mapping[str, load.Figures]
+) -> dict[str, Any]:
+    """Printed, too.  `alone` is with one connection."""
     rates = {kind: rate(figures) for kind, figures in rounds.items()}
-    ratio, alone_ratio = (
-        rates['ours'] / rates['stock'],
-        alone['ours'].per_second / alone['stock'].per_second,
-    )
+    ratio = rates['ours'] / rates['stock']
+    alone_ratio = alone['ours'].per_second / alone['stock'].per_second
     print(
         f'PATCH: stock {rates["stock"]:.1f}/s, ours {rates["ours"]:.1f}/s, ratio {ratio:.1f} '
         f'(required {REQUIRED:.0f}); with one connection {alone_ratio:.1f}',

@@ -45,28 +45,19 @@ def measure(
     found: dict[tuple[str, str], list[load.Figures]] = {
         (what, kind): [] for what in paths for kind in urls
     }
+
+    def send(name: str, url: str, path: str, count: int) -> load.Figures:
+        requests = [load.Request('GET', path)] * count
+        return load.run(name, url, requests, token=token, connections=CONNECTIONS, status=200)
+
     print(f'\n{load.HEADING}', flush=True)
     with upgrades.running():
         for url in urls.values():
-            load.run(
-                '',
-                url,
-                [load.Request('GET', f'/instances/{original.id}')] * WARM,
-                token=token,
-                connections=CONNECTIONS,
-                status=200,
-            )
+            send('', url, f'/instances/{original.id}', WARM)
         for number in range(ROUNDS):
             for kind in (*tuple(urls)[number % len(urls) :], *tuple(urls)[: number % len(urls)]):
                 for what, (path, count) in paths.items():
-                    figure = load.run(
-                        f'{what}, {kind} the filter',
-                        urls[kind],
-                        [load.Request('GET', path)] * count,
-                        token=token,
-                        connections=CONNECTIONS,
-                        status=200,
-                    )
+                    figure = send(f'{what}, {kind} the filter', urls[kind], path, count)
                     print(figure.line(), flush=True)
                     found[what, kind].append(figure)
     print(f'{upgrades.ended} upgrades ended meanwhile', flush=True)
