@@ -29,9 +29,11 @@ from nova.virt import driver, hardware, node
 
 from trove_upgrade.lab.hypervisor import nova_facts
 from trove_upgrade.lab.hypervisor.errors import GuestUnknown, LabGuestError
-from trove_upgrade.lab.hypervisor.guests import STOP_SECONDS, Guest, GuestSpec
+from trove_upgrade.lab.hypervisor.guests import STOP_SECONDS, Guest
 from trove_upgrade.lab.hypervisor.host import HypervisorSettings, LabHost
 from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
+from trove_upgrade.lab.hypervisor.network import Port
+from trove_upgrade.lab.hypervisor.spec import GuestSpec
 from trove_upgrade.lab.hypervisor.turns import Turns
 
 LOG = logging.getLogger(__name__)
@@ -189,24 +191,13 @@ class LabDriver(driver.ComputeDriver):
             ports = nova_facts.ports_of(network_info or [])
             for network, _port in ports:
                 self._host.fabric.ensure(network)
-            self._host.volumes.ensure(
-                instance.uuid,
-                nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata),
-                raw=nova_facts.wants_raw_volume(instance.system_metadata),
-            )
+            self._ensure_volume(instance)
             guest = self._host.guests.create(
-                GuestSpec(
-                    guest_id=instance.uuid,
-                    hostname=instance.hostname or instance.uuid,
+                _spec_of(
+                    instance,
+                    image_id=str(image_meta.id),
                     image_path=self._image_for(context, instance, str(image_meta.id), knobs),
                     ports=tuple(port for _network, port in ports),
-                    volume_id=instance.uuid,
-                    user_data=nova_facts.user_data_of(instance.user_data),
-                    init=nova_facts.init_of(instance.system_metadata),
-                    runs_containers=nova_facts.runs_containers(instance.system_metadata),
-                    meta_data=nova_facts.meta_data_of(
-                        instance.uuid, instance.display_name, instance.metadata, str(image_meta.id)
-                    ),
                 )
             )
             if knobs.no_agent:
@@ -336,6 +327,13 @@ class LabDriver(driver.ComputeDriver):
         knobs = self._knobs.look(server_id, metadata, operation)
         return knobs.stuck == 'blocked'
 
+    def _ensure_volume(self, instance: Any) -> None:
+        self._host.volumes.ensure(
+            instance.uuid,
+            nova_facts.volume_bytes(instance.flavor.ephemeral_gb, instance.metadata),
+            raw=nova_facts.wants_raw_volume(instance.system_metadata),
+        )
+
     def _image_for(self, context: Any, instance: Any, image_id: str, knobs: Knobs) -> Path:
         if knobs.wrong_image == 'former':
             return self._get(instance).spec.image_path
@@ -373,6 +371,24 @@ def _as_not_found(instance: Any) -> Iterator[None]:
         yield
     except GuestUnknown as error:
         raise exception.InstanceNotFound(instance_id=instance.uuid) from error
+
+
+def _spec_of(
+    instance: Any, *, image_id: str, image_path: Path, ports: tuple[Port, ...]
+) -> GuestSpec:
+    return GuestSpec(
+        guest_id=instance.uuid,
+        hostname=instance.hostname or instance.uuid,
+        image_path=image_path,
+        ports=ports,
+        volume_id=instance.uuid,
+        user_data=nova_facts.user_data_of(instance.user_data),
+        init=nova_facts.init_of(instance.system_metadata),
+        runs_containers=nova_facts.runs_containers(instance.system_metadata),
+        meta_data=nova_facts.meta_data_of(
+            instance.uuid, instance.display_name, instance.metadata, image_id
+        ),
+    )
 
 
 def _is_deleting(instance: Any) -> bool:

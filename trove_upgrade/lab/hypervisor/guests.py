@@ -3,15 +3,11 @@
 
 For callers::
 
-    store = GuestStore(layout.guests_dir, fabric, volumes, commands)
-    guest = store.create(GuestSpec(guest_id, hostname='db1', image_path=..., ports=(port,),
-                                   volume_id=..., user_data=b'...'))
+    guest = store.get(guest_id)         # see guest_store.py
     guest.boot()
     guest.exec(['mariadb', '-e', 'SELECT 1']).output
     guest.reboot()                      # the root disk keeps what was written to it
-    store.rebuild(guest_id, new_spec)   # kills everything, drops the root disk, boots the other image; volume and port stay
-    store.get(guest_id).destroy()
-    store.clean_all()
+    guest.destroy()
 
 State is in files, so every process of the lab (nova-compute, the lab's commands, a test) may look
 at a guest, run programs in it and end it.  Two processes must not boot or end the same guest at
@@ -21,21 +17,18 @@ root is the host's root in other namespaces.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import dataclasses
-import functools
-import json
 import shutil
 import signal
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from trove_upgrade.lab.hypervisor import errors, processes
+from trove_upgrade.lab.hypervisor import errors, image_device, processes
 from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
-from trove_upgrade.lab.hypervisor.network import NETNS_DIR, NetworkFabric, Port
+from trove_upgrade.lab.hypervisor.netns import NETNS_DIR
+from trove_upgrade.lab.hypervisor.network import NetworkFabric
+from trove_upgrade.lab.hypervisor.spec import GuestSpec
 from trove_upgrade.lab.hypervisor.volume import Volume, VolumeStore, power_cut
 
 #: In a guest's home what the guest has below /var/lib: its container engine writes there, and an
@@ -48,11 +41,12 @@ _GUEST_ENVIRONMENT = {
     'LANG': 'C.UTF-8',
     'TERM': 'dumb',
 }
+#: A program of the guest sees all that the guest has, its root and working directory too.
+_NAMESPACES = ('--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd')
 #: Services are started before a boot counts as done, and a database that was killed recovers first.
 _BOOT_SECONDS = 180
 #: Clean stop of a guest: its database gets this long to shut down before it is killed.
 STOP_SECONDS = 60
-_SEED = Path('var/lib/cloud/seed/nocloud')
 DATABASE_MOUNT = '/var/lib/mysql'
 
 #: The kernel keeps empty control groups, and processes that end keep theirs for a moment.
@@ -60,50 +54,8 @@ _REMOVE_CGROUPS = f'. "{Path(__file__).with_name("guest-cgroups.sh")}"; remove_c
 _CGROUP_SECONDS = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class GuestSpec:
-    """What a guest is made of.
-
-    `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a
-    container engine: control groups of its own, a plain directory for the engine's store, and the
-    volume as /dev/vdb and under no other name.
-    """
-
-    guest_id: str
-    hostname: str
-    image_path: Path
-    ports: tuple[Port, ...] = ()
-    volume_id: str | None = None
-    user_data: bytes = b''
-    meta_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    init: str = 'tini'
-    runs_containers: bool = False
-
-    def to_json(self) -> str:
-        """The record that `from_json` reads."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields |= {
-            'image_path': str(self.image_path),
-            'user_data': base64.b64encode(self.user_data).decode(),
-            'ports': [dataclasses.asdict(port) for port in self.ports],
-            'meta_data': dict(self.meta_data),
-        }
-        return json.dumps(fields, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> GuestSpec:
-        """The spec that `to_json` wrote."""
-        fields = json.loads(text)
-        fields |= {
-            'image_path': Path(fields['image_path']),
-            'user_data': base64.b64decode(fields['user_data']),
-            'ports': tuple(Port(**port) for port in fields['ports']),
-        }
-        return cls(**fields)
-
-
 class Guest:
-    """One guest; made by `GuestStore`."""
+    """One guest; made by `guest_store.GuestStore`."""
 
     def __init__(
         self,
@@ -171,46 +123,43 @@ class Guest:
         namespace = self._fabric.attach(self.spec.guest_id, self.spec.ports)
         volume = self.volume
         device = self._volumes.attach(volume) if volume else '-'
-        image_device = self._commands.run(
-            ['losetup', '--find', '--show', '--read-only', str(self.spec.image_path)]
-        ).output.strip()
-        sequence = Path('/sys/block') / Path(image_device).name / 'diskseq'
-        (self.home / 'image_device').write_text(
-            f'{image_device} {sequence.read_text("utf-8").strip()}', 'utf-8'
-        )
-        try:
+        with image_device.attached(
+            self.spec.image_path, self.home / 'image_device', self._commands
+        ) as image:
             self._commands.launch(
-                [
-                    'nsenter',
-                    f'--net={NETNS_DIR / namespace}',
-                    '--',
-                    'unshare',
-                    '--mount',
-                    '--pid',
-                    '--uts',
-                    '--ipc',
-                    *([] if self._cgroup else ['--cgroup']),
-                    '--fork',
-                    '--kill-child',
-                    '--',
-                    '/bin/sh',
-                    str(_START_SCRIPT),
-                    str(self.home),
-                    image_device,
-                    self.spec.hostname,
-                    device,
-                    self.spec.init,
-                    self._cgroup or '-',
-                    'containers' if self.spec.runs_containers else 'packages',
-                ],
+                self._process_1(namespace, image, device),
                 self.home / 'console.log',
                 {**_GUEST_ENVIRONMENT},
             )
             self._wait_booted()
-        finally:
-            # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the
-            # guest.
-            self._commands.run(['losetup', '--detach', image_device], check=False)
+
+    def _process_1(self, namespace: str, image: str, volume: str) -> list[str]:
+        """The command that becomes process 1 in the guest's namespaces; its devices by name, or
+        `-` for no volume.
+        """
+        return [
+            'nsenter',
+            f'--net={NETNS_DIR / namespace}',
+            '--',
+            'unshare',
+            '--mount',
+            '--pid',
+            '--uts',
+            '--ipc',
+            *([] if self._cgroup else ['--cgroup']),
+            '--fork',
+            '--kill-child',
+            '--',
+            '/bin/sh',
+            str(_START_SCRIPT),
+            str(self.home),
+            image,
+            self.spec.hostname,
+            volume,
+            self.spec.init,
+            self._cgroup or '-',
+            'containers' if self.spec.runs_containers else 'packages',
+        ]
 
     def _wait_booted(self) -> None:
         def up() -> bool:
@@ -260,29 +209,13 @@ class Guest:
         :raises errors.CommandFailed: with `check`, its exit code was not 0; always where it did not
             end in time.
         """
-        process = self.process
-        if process is None:
-            raise errors.GuestNotRunning(self.spec.guest_id)
-        wait_until(
-            lambda: self.reachable or not process.alive(),
-            f'guest {self.spec.guest_id} to be reachable',
-            seconds=10,
-        )
-        if not process.alive():
-            raise errors.GuestNotRunning(self.spec.guest_id)
+        process = self._reached_process()
         # `timeout` runs inside: killing nsenter alone would leave the program running in the guest.
         return self._commands.run(
             [
                 'nsenter',
                 f'--target={process.pid}',
-                '--mount',
-                '--uts',
-                '--ipc',
-                '--net',
-                '--pid',
-                '--cgroup',
-                '--root',
-                '--wd',
+                *_NAMESPACES,
                 '--',
                 '/usr/bin/timeout',
                 '--kill-after=5',
@@ -294,6 +227,19 @@ class Guest:
             timeout_seconds=timeout_seconds + 10,
             env={**_GUEST_ENVIRONMENT, **(env or {})},
         )
+
+    def _reached_process(self) -> processes.Process:
+        process = self.process
+        if process is None:
+            raise errors.GuestNotRunning(self.spec.guest_id)
+        wait_until(
+            lambda: self.reachable or not process.alive(),
+            f'guest {self.spec.guest_id} to be reachable',
+            seconds=10,
+        )
+        if not process.alive():
+            raise errors.GuestNotRunning(self.spec.guest_id)
+        return process
 
     def write_file(
         self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644'
@@ -364,18 +310,7 @@ class Guest:
         volume = self.volume
         if volume is not None:
             self._volumes.wait_free(volume)
-        record = self.home / 'image_device'
-        try:
-            device, sequence = record.read_text('utf-8').split()
-        except FileNotFoundError:
-            return
-        wait_until(
-            lambda: _disk_sequence(device) != sequence,
-            f'image device {device} to be free',
-            seconds=20,
-            hint='A process still holds a mount of the guest.',
-        )
-        record.unlink(missing_ok=True)  # a delete that comes during a rebuild waits here, too
+        image_device.wait_free(self.home / 'image_device')
 
     def reboot(self, *, hard: bool = False) -> None:
         """Stop (or kill) the guest and boot it again, with a new boot id and the same root disk."""
@@ -424,130 +359,3 @@ class Guest:
         if self.spec.volume_id and not keep_volume:
             self._volumes.destroy(self.spec.volume_id)
         shutil.rmtree(self.home, ignore_errors=True)
-
-
-class GuestStore:
-    """All guests of one lab."""
-
-    def __init__(
-        self, guests_dir: Path, fabric: NetworkFabric, volumes: VolumeStore, commands: Commands
-    ) -> None:
-        self._dir = guests_dir
-        self._fabric = fabric
-        self._volumes = volumes
-        self._commands = commands
-
-    def create(self, spec: GuestSpec) -> Guest:
-        """A guest with an empty root disk, not booted yet.  One of that id must not run; what it
-        left is dropped.
-        """
-        guest = self._guest(spec)
-        guest.kill()
-        guest.drop_root_disk()
-        guest.home.mkdir(parents=True, exist_ok=True)
-        (guest.home / 'console.log').unlink(missing_ok=True)
-        seed = guest.home / 'upper' / _SEED
-        seed.mkdir(parents=True)
-        (guest.home / 'upper/etc').mkdir()
-        (guest.home / 'upper/etc/hostname').write_text(f'{spec.hostname}\n', 'utf-8')
-        if spec.runs_containers:
-            (guest.home / 'upper/etc/resolv.conf').write_text(_resolver(spec.ports), 'utf-8')
-        user_data = seed / 'user-data'
-        user_data.touch(mode=0o600)  # the database server's user is a tenant's
-        user_data.write_bytes(spec.user_data or b'#cloud-config\n')
-        # JSON is YAML, which is what cloud-init reads here.
-        meta_data = json.dumps(seed_meta_data(spec, guest.volume), indent=1)
-        (seed / 'meta-data').write_text(meta_data, 'utf-8')
-        self._fabric.publish(spec.ports, spec.user_data, meta_data)
-        fresh = guest.home / 'guest.json.new'
-        fresh.write_text(spec.to_json(), 'utf-8')
-        fresh.rename(guest.home / 'guest.json')
-        return guest
-
-    def rebuild(self, guest_id: str, spec: GuestSpec) -> Guest:
-        """Kill a guest, drop its root disk and boot it from `spec`; volume and port stay."""
-        self.get(guest_id).kill()
-        guest = self.create(spec)
-        guest.boot()
-        return guest
-
-    def get(self, guest_id: str) -> Guest:
-        """The guest as recorded.
-
-        :raises errors.GuestUnknown: there is none of that id.
-        """
-        record = self._dir / guest_id / 'guest.json'
-        if not record.exists():
-            raise errors.GuestUnknown(guest_id)
-        return self._guest(GuestSpec.from_json(record.read_text('utf-8')))
-
-    def all(self) -> list[Guest]:
-        """Every guest of this lab, running or not."""
-        return [self.get(record.parent.name) for record in sorted(self._dir.glob('*/guest.json'))]
-
-    def clean_all(self) -> None:
-        """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab
-        is left.
-
-        :raises errors.CleanupIncomplete: something resisted; everything else is gone.
-        """
-        parts: list[tuple[str, Callable[[], None]]] = [
-            (f'guest {guest.spec.guest_id}', guest.destroy) for guest in self.all()
-        ]
-        failures = _attempt(parts)
-        parts = [
-            (
-                f'volume {volume.volume_id}',
-                functools.partial(self._volumes.destroy, volume.volume_id),
-            )
-            for volume in self._volumes.all()
-        ]
-        failures += _attempt([*parts, ('the networks', self._fabric.remove_all)])
-        if failures:
-            raise errors.CleanupIncomplete(failures)
-
-    def _guest(self, spec: GuestSpec) -> Guest:
-        return Guest(spec, self._dir / spec.guest_id, self._fabric, self._volumes, self._commands)
-
-
-def seed_meta_data(spec: GuestSpec, volume: Volume | None) -> dict[str, Any]:
-    """NoCloud meta data.  A guest finds its volume by `volume_uuid`, whatever its device is
-    called.
-    """
-    return {
-        'instance-id': spec.guest_id,
-        'local-hostname': spec.hostname,
-        **({'volume_uuid': volume.filesystem_uuid} if volume and volume.filesystem_uuid else {}),
-        **spec.meta_data,
-    }
-
-
-def _resolver(ports: Sequence[Port]) -> str:
-    """A guest's resolv.conf: names are asked of the gateway of its first network, where the lab has
-    a name server.
-    """
-    gateways = [port.gateway for port in ports if port.gateway]
-    return f'nameserver {gateways[0]}\noptions timeout:1 attempts:1\n' if gateways else ''
-
-
-def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
-    """Do all of these, whichever fails; the failures, in words."""
-    failures = []
-    for name, work in parts:
-        try:
-            work()
-        except errors.LabGuestError as error:
-            failures.append(f'{name}: {error}')
-    return failures
-
-
-def _disk_sequence(device: str) -> str | None:
-    """Return what tells one use of a loop device from the next; None while it has no backing
-    file.
-    """
-    block = Path('/sys/block') / Path(device).name
-    try:
-        (block / 'loop' / 'backing_file').read_text('utf-8')
-        return (block / 'diskseq').read_text('utf-8').strip()
-    except OSError:
-        return None

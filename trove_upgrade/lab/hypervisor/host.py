@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trove_upgrade.lab.hypervisor.commands import Commands, HostCommands
-from trove_upgrade.lab.hypervisor.guests import GuestStore
+from trove_upgrade.lab.hypervisor.guest_store import GuestStore
 from trove_upgrade.lab.hypervisor.network import NetworkFabric
 from trove_upgrade.lab.hypervisor.volume import VolumeStore
 

@@ -21,35 +21,24 @@ rebuilds and keeps address and MAC.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import dataclasses
 import fcntl
 import hashlib
 import ipaddress
 import json
-import os
 import shutil
-import signal
 import socket
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from trove_upgrade.lab.hypervisor import errors, metadata
+from trove_upgrade.lab.hypervisor import metadata
 from trove_upgrade.lab.hypervisor.commands import Commands, Outcome, wait_until
+from trove_upgrade.lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
+from trove_upgrade.lab.hypervisor.netns import NETNS_DIR, connect_in
 
-NETNS_DIR = Path('/run/netns')
-BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
-REGISTRY_PORT = 5000  #: where they find the registry of container images
-_NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
-_CLONE_NEWNET = 0x40000000
-_BRIDGE = 'br0'
 _ENSURE_SECONDS = 60.0
-_FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'
-_METADATA = 'metadata'
+_BRIDGE_KIND = ('type', 'bridge', 'forward_delay', '0', 'stp_state', '0')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +88,7 @@ class NetworkFabric:
     ) -> None:
         self._dir = networks_dir
         self._commands = commands
-        self._broker = broker
-        self._registry = registry
+        self._daemons = NetworkDaemons(commands, broker, registry)
         # Two labs on one machine may have networks and guests of the same names.
         self._prefix = 'tul-' + hashlib.sha256(str(networks_dir).encode()).hexdigest()[:6]
 
@@ -131,37 +119,13 @@ class NetworkFabric:
         if not (home / 'ready').exists() or not (NETNS_DIR / name).exists():
             self._remove_namespace(name)
             self._commands.run(['ip', 'netns', 'add', name])
-            inside = ['ip', '-n', name]
+            inside, own = ['ip', '-n', name], f'{network.gateway}/{network.prefix_length}'
             self._commands.run([*inside, 'link', 'set', 'lo', 'up'])
-            self._commands.run(
-                [
-                    *inside,
-                    'link',
-                    'add',
-                    _BRIDGE,
-                    'type',
-                    'bridge',
-                    'forward_delay',
-                    '0',
-                    'stp_state',
-                    '0',
-                ]
-            )
-            self._commands.run(
-                [
-                    *inside,
-                    'addr',
-                    'add',
-                    f'{network.gateway}/{network.prefix_length}',
-                    'dev',
-                    _BRIDGE,
-                ]
-            )
-            self._commands.run([*inside, 'link', 'set', _BRIDGE, 'up'])
+            self._commands.run([*inside, 'link', 'add', BRIDGE, *_BRIDGE_KIND])
+            self._commands.run([*inside, 'addr', 'add', own, 'dev', BRIDGE])
+            self._commands.run([*inside, 'link', 'set', BRIDGE, 'up'])
             (home / 'ready').touch()
-        self._ensure_forwarder(network, name, home)
-        self._ensure_name_server(network, name, home)
-        self._ensure_metadata(name, home)
+        self._daemons.ensure(network.gateway, name, home)
 
     def publish(self, ports: Sequence[Port], user_data: bytes, meta_data: str) -> None:
         """Let the metadata service of each port's network show these to the guest that has the
@@ -169,7 +133,7 @@ class NetworkFabric:
         """
         for port in ports:
             metadata.publish(
-                self._dir / port.network_id / _METADATA, port.address, user_data, meta_data
+                self._dir / port.network_id / METADATA, port.address, user_data, meta_data
             )
 
     def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
@@ -213,7 +177,7 @@ class NetworkFabric:
                 namespace,
             ]
         )
-        self._commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', _BRIDGE, 'up'])
+        self._commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', BRIDGE, 'up'])
         inside = ['ip', '-n', namespace]
         self._commands.run(
             [*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device]
@@ -236,7 +200,7 @@ class NetworkFabric:
         record = self._dir / f'{guest_id}.ports'
         for port in json.loads(record.read_text('utf-8')) if record.exists() else ():
             shutil.rmtree(
-                self._dir / port['network_id'] / _METADATA / port['address'], ignore_errors=True
+                self._dir / port['network_id'] / METADATA / port['address'], ignore_errors=True
             )
         record.unlink(missing_ok=True)
         self._remove_namespace(self.guest_namespace(guest_id))
@@ -244,20 +208,11 @@ class NetworkFabric:
     def remove(self, network_id: str) -> None:
         """Take a network away: forwarder, bridge, namespace.  An unknown network is no error."""
         home = self._dir / network_id
-        for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID, home / _METADATA_PID):
-            _end(record, network_id)
+        self._daemons.end(network_id, home)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in (
-            'ready',
-            'lock',
-            'network.json',
-            'haproxy.cfg',
-            _FORWARDER_PID,
-            _NAME_SERVER_PID,
-            _METADATA_PID,
-        ):
+        for name in ('ready', 'lock', 'network.json'):
             (home / name).unlink(missing_ok=True)
-        shutil.rmtree(home / _METADATA, ignore_errors=True)
+        self._daemons.forget(home)
         if home.is_dir():
             home.rmdir()
 
@@ -310,150 +265,9 @@ class NetworkFabric:
         if (NETNS_DIR / name).exists():
             self._commands.run(['ip', 'netns', 'delete', name])
 
-    def _ensure_forwarder(self, network: Network, namespace: str, home: Path) -> None:
-        record = home / _FORWARDER_PID
-        if self._broker is None or _daemon_pid(record) is not None:
-            return
-        configuration = home / 'haproxy.cfg'
-        configuration.write_text(
-            forwarder_configuration(network.gateway, namespace, self._broker, self._registry),
-            'utf-8',
-        )
-        self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(record)])
-
-    def _ensure_name_server(self, network: Network, namespace: str, home: Path) -> None:
-        record = home / _NAME_SERVER_PID
-        if _daemon_pid(record) is None:
-            self._commands.run(
-                [
-                    'nsenter',
-                    f'--net={NETNS_DIR / namespace}',
-                    '--',
-                    sys.executable,
-                    '-I',
-                    str(_NAME_SERVER),
-                    '--address',
-                    network.gateway,
-                    '--pid-file',
-                    str(record),
-                ]
-            )
-
-    def _ensure_metadata(self, namespace: str, home: Path) -> None:
-        """The address of its own is the bridge's: the kernel answers for it to every guest."""
-        record = home / _METADATA_PID
-        (home / _METADATA).mkdir(mode=0o700, exist_ok=True)
-        if _daemon_pid(record) is None:
-            self._commands.run(
-                ['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', _BRIDGE]
-            )
-            self._commands.run(
-                [
-                    'nsenter',
-                    f'--net={NETNS_DIR / namespace}',
-                    '--',
-                    'setsid',
-                    '--fork',
-                    sys.executable,
-                    '-I',
-                    metadata.__file__,
-                    '--directory',
-                    str(home / _METADATA),
-                    '--pid-file',
-                    str(record),
-                ]
-            )
-
-
-def forwarder_configuration(
-    gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None
-) -> str:
-    """HAProxy's configuration: listens inside the network's namespace, connects from the host's.
-
-    The time limits are longer than AMQP's heartbeat (60 s), which keeps a silent connection open.
-    """
-    targets = [('broker', BROKER_PORT, broker)]
-    if registry is not None:
-        targets.append(('registry', REGISTRY_PORT, registry))
-    return """global
-    maxconn 1000
-    nbthread 1
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 1h
-    timeout server 1h
-    option clitcpka
-    option srvtcpka
-""" + ''.join(
-        f"""listen {name}
-    bind {gateway}:{port} namespace {namespace}
-    server {name} {target[0]}:{target[1]}
-"""
-        for name, port, target in targets
-    )
-
 
 def gateway_of(cidr: str, gateway: str | None) -> str:
     """The lab's own address in a subnet: its gateway, or the first address where Neutron gave it
     none.
     """
     return gateway or str(next(ipaddress.ip_network(cidr).hosts()))
-
-
-def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float) -> socket.socket:
-    """A TCP connection made inside the network namespace that this path names; see
-    `NetworkFabric.connect`.
-    """
-    result: list[socket.socket | OSError] = []
-
-    def work() -> None:
-        try:
-            descriptor = os.open(namespace, os.O_RDONLY)
-            try:
-                libc = ctypes.CDLL(None, use_errno=True)
-                if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-                    code = ctypes.get_errno()
-                    raise OSError(code, os.strerror(code), str(namespace))
-            finally:
-                os.close(descriptor)
-            result.append(socket.create_connection(address, timeout_seconds))
-        except OSError as error:
-            result.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(timeout_seconds + 5)
-    if not result:
-        raise errors.TimedOut(
-            f'a connection to {address[0]}:{address[1]}', timeout_seconds, 'Is the guest running?'
-        )
-    if isinstance(result[0], OSError):
-        raise result[0]
-    return result[0]
-
-
-def _daemon_pid(record: Path) -> int | None:
-    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile
-    does not count.
-    """
-    try:
-        pid = int(record.read_text('utf-8'))
-        command_line = Path(f'/proc/{pid}/cmdline').read_bytes()
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return None
-    return pid if str(record).encode() in command_line.split(b'\0') else None
-
-
-def _end(record: Path, network_id: str) -> None:
-    pid = _daemon_pid(record)
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
-        os.kill(pid, signal.SIGKILL)
-    wait_until(
-        lambda: _daemon_pid(record) is None,
-        f'{record.stem} of network {network_id} to end',
-        seconds=10,
-        hint=f'Kill process {pid} by hand.',
-    )

@@ -78,7 +78,7 @@ def init_of(system_metadata: Mapping[str, str]) -> str:
 
 def runs_containers(system_metadata: Mapping[str, str]) -> bool:
     """Return whether the image has a container engine, so that its guest needs what one does
-    (guests.py).
+    (spec.py).
     """
     return system_metadata.get('image_lab_docker') == 'true'
 

@@ -6,7 +6,7 @@
 #
 # usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT CGROUP|- packages|containers
 #   INIT is `tini` (a small init of ours, started by tini) or `systemd`; CGROUP the name of its control group; with
-#   `containers` a container engine can run in the guest (see guests.py).
+#   `containers` a container engine can run in the guest (see spec.py).
 set -eu
 guest=$1 image=$2 hostname=$3 volume=$4 init=$5 cgroup=$6 kind=$7
 . "$(dirname "$0")/guest-cgroups.sh"

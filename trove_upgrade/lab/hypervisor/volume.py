@@ -99,19 +99,9 @@ class VolumeStore:
         with volume.path.open('wb') as image:
             image.truncate(size_bytes)
         if not raw:
+            options = ['-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0']
             self._commands.run(
-                [
-                    'mkfs.ext4',
-                    '-q',
-                    '-F',
-                    '-U',
-                    volume.filesystem_uuid,
-                    '-m',
-                    '0',
-                    '-E',
-                    'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0',
-                    str(volume.path),
-                ]
+                ['mkfs.ext4', '-q', '-F', '-U', volume.filesystem_uuid, *options, str(volume.path)]
             )
         record = self._dir / f'{volume_id}.json'
         fresh = record.with_suffix('.new')

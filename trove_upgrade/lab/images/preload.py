@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trove_upgrade.lab.hypervisor.commands import Commands, wait_until
-from trove_upgrade.lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest, GuestSpec
+from trove_upgrade.lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest
 from trove_upgrade.lab.hypervisor.host import LabHost
+from trove_upgrade.lab.hypervisor.spec import GuestSpec
 from trove_upgrade.lab.images import image_store
 
 STORE = Path('usr/lib/trove-lab/docker-store')

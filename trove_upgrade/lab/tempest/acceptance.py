@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.handle import CloudHandle
 from trove_upgrade.lab.hypervisor.host import LabHost
-from trove_upgrade.lab.hypervisor.network import NETNS_DIR, Network, NetworkFabric
+from trove_upgrade.lab.hypervisor.netns import NETNS_DIR
+from trove_upgrade.lab.hypervisor.network import Network, NetworkFabric
 from trove_upgrade.lab.services import openstack
 from trove_upgrade.lab.settings import HOST, REGION, Ports
 from trove_upgrade.lab.tempest import reach

@@ -22,7 +22,8 @@ from typing import Any
 from trove_upgrade.lab import errors
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.handle import CloudHandle
-from trove_upgrade.lab.hypervisor.network import BROKER_PORT, gateway_of
+from trove_upgrade.lab.hypervisor.daemons import BROKER_PORT
+from trove_upgrade.lab.hypervisor.network import gateway_of
 from trove_upgrade.lab.services import mariadb, trove
 from trove_upgrade.lab.services.trove import Deployment
 from trove_upgrade.lab.settings import Settings

@@ -29,7 +29,7 @@ import fixtures
 
 from trove_upgrade.lab.containers import builder
 from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.hypervisor.network import connect_in
+from trove_upgrade.lab.hypervisor.netns import connect_in
 from trove_upgrade.lab.layout import Layout
 
 DEADLINE_SECONDS = 60

@@ -14,9 +14,9 @@ import threading
 import uuid
 
 from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
-from trove_upgrade.lab.hypervisor.guests import GuestSpec
 from trove_upgrade.lab.hypervisor.host import LabHost
 from trove_upgrade.lab.hypervisor.network import Network, Port
+from trove_upgrade.lab.hypervisor.spec import GuestSpec
 from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.lab.images.builder import ImageBuilder

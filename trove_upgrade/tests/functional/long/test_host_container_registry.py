@@ -21,7 +21,8 @@ from trove_upgrade.lab.containers.image import (
 )
 from trove_upgrade.lab.errors import LabError
 from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.hypervisor.network import NETNS_DIR, Network, NetworkFabric, Port
+from trove_upgrade.lab.hypervisor.netns import NETNS_DIR
+from trove_upgrade.lab.hypervisor.network import Network, NetworkFabric, Port
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine

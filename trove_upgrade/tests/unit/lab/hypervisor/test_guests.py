@@ -5,9 +5,9 @@ import pathlib
 import tempfile
 
 from trove_upgrade.lab.hypervisor import errors
-from trove_upgrade.lab.hypervisor.guests import GuestSpec
 from trove_upgrade.lab.hypervisor.host import LabHost
 from trove_upgrade.lab.hypervisor.network import Port
+from trove_upgrade.lab.hypervisor.spec import GuestSpec
 from trove_upgrade.lab.hypervisor.volume import GIB
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
