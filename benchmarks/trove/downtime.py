@@ -26,7 +26,7 @@ from trove_upgrade.lab.demo import application, camera, follow, writer
 from trove_upgrade.lab.hypervisor.commands import HostCommands
 from trove_upgrade.lab.images import recipes
 from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove_deployment
 from trove_upgrade.lab.stage import build_images
 from trove_upgrade.lab.trove import database
 from trove_upgrade.lab.trove import stage as trove_stage
@@ -184,7 +184,7 @@ class Downtimes:
         stopped.  It sets nothing.
         """
         file = (
-            self._stage.side.settings.state(trove.NAME)
+            self._stage.side.settings.state(trove_deployment.NAME)
             / 'cloudinit'
             / f'{trove_stage.DATASTORE}.cloudinit'
         )

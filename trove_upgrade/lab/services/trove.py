@@ -3,41 +3,26 @@
 its taskmanager.
 
 They belong to the cloud only once they have been asked for (`Deployment.save`): `up` alone knows
-nothing of them. Source of the options that are no defaults: Trove 26's own configuration reference,
-and trying.
+nothing of them.
 """
 
-import dataclasses
-import json
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import amqp  # type: ignore[import-untyped]
 
 import trove_upgrade
-from trove_upgrade.lab import guest_keys, services
-from trove_upgrade.lab.services import openstack
-from trove_upgrade.lab.settings import BROKER_VHOST, HOST, REGION, Ports, Settings
+from trove_upgrade.lab import services
+from trove_upgrade.lab.services import openstack, trove_conf, trove_deployment
+from trove_upgrade.lab.services.trove_conf import config_file
+from trove_upgrade.lab.services.trove_deployment import NAME, Deployment
+from trove_upgrade.lab.settings import BROKER_VHOST, HOST, Settings
 from trove_upgrade.lab.supervisor import Command
 
-#: In the catalog a Cinder that has no volume, by a name that Nova does not look for: it would ask
-#: it at each reboot.
-VOLUME_SERVICE = 'lab-no-volumes'
-NAME = 'trove'
 API = 'trove-api'
 CONDUCTOR = 'trove-conductor'
 TASKMANAGER = 'trove-taskmanager'
-SERVERS = ('uwsgi', 'gunicorn', 'eventlet')
-DATASTORES = ('mysql', 'mariadb', 'postgresql')
-FILTER = 'trove_upgrade'
-#: Of the lab alone, and not Trove's published defaults: keys that everybody knows would prove
-#: nothing.
-RPC_KEYS: dict[str, object] = {
-    'taskmanager_rpc_encr_key': 'lab-taskmanager-rpc-key-of-36-letters',
-    'inst_rpc_key_encr_key': 'lab-key-that-wraps-the-instances-keys',
-}
-_LIMITLESS = 1_000_000
 _QUEUES = {TASKMANAGER: 'taskmanager', CONDUCTOR: 'trove-conductor'}
 #: Loading the application parses the server's own arguments: gunicorn's mean nothing to Trove.
 _SHIM = """# SPDX-License-Identifier: Apache-2.0
@@ -49,91 +34,26 @@ from trove.cmd.app_wsgi import application  # noqa: E402,F401
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Deployment:
-    """How Trove is installed here.  Plain data: it travels through a file to other processes."""
-
-    server: str = 'uwsgi'  #: of SERVERS
-    with_filter: bool = False  #: ours in its pipeline, and our package importable in its processes
-    options: Mapping[str, object] = dataclasses.field(
-        default_factory=dict
-    )  #: [trove_upgrade] of trove.conf
-    guest_options: Mapping[str, object] = dataclasses.field(
-        default_factory=dict
-    )  #: [trove_upgrade] of the guests' configuration
-    sections: Mapping[str, Mapping[str, object]] = dataclasses.field(
-        default_factory=dict
-    )  #: more for trove.conf, over the lab's own
-    broker: str = ''  #: host:port at which guests reach the broker
-    registry: str = ''  #: host:port at which guests reach the registry of container images
-    database: str = NAME
-    port: int = Ports().database  #: the catalog's, or another one where that is taken
-    processes: int = 2
-    threads: int = 4
-
-    def __post_init__(self) -> None:
-        if self.server not in SERVERS:
-            raise ValueError(
-                f'Trove is served by one of {", ".join(SERVERS)}, not by {self.server!r}'
-            )
-
-    def save(self, settings: Settings) -> None:
-        """Remember it: from now on Trove belongs to the running cloud."""
-        _record(settings).write_text(json.dumps(dataclasses.asdict(self)))
-
-
-def forget(settings: Settings) -> None:
-    """The cloud is one without Trove again."""
-    _record(settings).unlink(missing_ok=True)
-
-
-def deployment(settings: Settings) -> Deployment | None:
-    """The running cloud's, None where Trove was not asked for."""
-    try:
-        return Deployment(**json.loads(_record(settings).read_text()))
-    except FileNotFoundError:
-        return None
-
-
 def configure(settings: Settings, deployed: Deployment) -> None:
     """trove.conf, api-paste.ini, the guests' configuration, and what its processes may import
     beside Trove.
     """
     for part in ('locks', 'cloudinit', 'templates'):
         (settings.state(NAME) / part).mkdir(parents=True, exist_ok=True)
-    openstack.write_ini(config_file(settings), _trove_conf(settings, deployed))
-    openstack.write_ini(guest_config_file(settings), _guest_conf(settings, deployed))
+    openstack.write_ini(config_file(settings), trove_conf.trove_conf(settings, deployed))
+    openstack.write_ini(
+        trove_conf.guest_config_file(settings), trove_conf.guest_conf(settings, deployed)
+    )
     stock = (settings.venv.path / 'etc/trove/api-paste.ini').read_text()
-    paste_file(settings).write_text(with_filter(stock) if deployed.with_filter else stock)
+    trove_conf.paste_file(settings).write_text(
+        trove_conf.with_filter(stock) if deployed.with_filter else stock
+    )
     _install_plugins(settings, deployed.with_filter)
-
-
-#: What a pipeline of Trove's ends in, and our filter comes before.
-_END = 'extensions troveapp'
-
-
-def with_filter(paste: str) -> str:
-    """Trove's api-paste.ini with our filter just before Trove's extensions and application, as the
-    operator's page has it.
-
-    :raises ValueError: there is no pipeline that ends in these.
-    """
-    lines, changed = [], 0
-    for line in paste.splitlines():
-        if line.startswith('pipeline ') and line.endswith(f' {_END}'):
-            line = line.removesuffix(_END) + f'{FILTER} {_END}'  # noqa: PLW2901
-            changed += 1
-        lines.append(line)
-    if changed != 1:
-        raise ValueError(
-            f'api-paste.ini has {changed} pipelines that end in "{_END}", and should have one'
-        )
-    return '\n'.join([*lines, '', f'[filter:{FILTER}]', 'use = egg:trove-upgrade#upgrade', ''])
 
 
 def processes(settings: Settings) -> list[Command]:
     """Those of the running cloud's Trove; none where it was not asked for."""
-    deployed = deployment(settings)
+    deployed = trove_deployment.load(settings)
     if deployed is None:
         return []
     return [
@@ -145,7 +65,9 @@ def processes(settings: Settings) -> list[Command]:
 def probes(settings: Settings) -> dict[str, Callable[[], bool]]:
     """When each of them is ready."""
     return {
-        API: lambda: openstack.answers(settings.url((deployment(settings) or Deployment()).port)),
+        API: lambda: openstack.answers(
+            settings.url((trove_deployment.load(settings) or Deployment()).port)
+        ),
         CONDUCTOR: lambda: consumes(settings, _QUEUES[CONDUCTOR]),
         TASKMANAGER: lambda: consumes(settings, _QUEUES[TASKMANAGER]),
     }
@@ -283,25 +205,6 @@ def consumes(settings: Settings, queue: str) -> bool:
         connection.collect()
 
 
-def config_file(settings: Settings) -> pathlib.Path:
-    """trove.conf: one file for its three services, for trove-manage, and for ours beside them."""
-    return settings.etc(NAME) / 'trove.conf'
-
-
-def paste_file(settings: Settings) -> pathlib.Path:
-    """The API's pipeline."""
-    return settings.etc(NAME) / 'api-paste.ini'
-
-
-def guest_config_file(settings: Settings) -> pathlib.Path:
-    """Return what Trove puts into every guest as /etc/trove/conf.d/trove-guestagent.conf."""
-    return settings.etc(NAME) / 'trove-guestagent.conf'
-
-
-def _record(settings: Settings) -> pathlib.Path:
-    return settings.layout.run_dir / 'trove.json'
-
-
 def _plugins_dir(settings: Settings) -> pathlib.Path:
     return settings.layout.run_dir / 'trove-plugins'
 
@@ -329,91 +232,3 @@ def _install_plugins(settings: Settings, ours: bool) -> None:
     (info / 'entry_points.txt').write_text(
         '[paste.filter_factory]\nupgrade = trove_upgrade.api.app:filter_factory\n'
     )
-
-
-def _trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
-    state = settings.state(NAME)
-    rates = dict.fromkeys(
-        (f'http_{verb}_rate' for verb in ('get', 'post', 'put', 'delete', 'mgmt_post')), _LIMITLESS
-    )
-    quotas = dict.fromkeys(
-        ('max_instances_per_tenant', 'max_volumes_per_tenant', 'max_backups_per_tenant'), _LIMITLESS
-    )
-    insecure = {'docker_insecure_registries': deployed.registry} if deployed.registry else {}
-    content: dict[str, dict[str, object]] = {
-        'DEFAULT': openstack.logging(settings)
-        | rates
-        | quotas
-        | RPC_KEYS
-        | insecure
-        | {
-            'host': HOST,
-            'bind_host': HOST,
-            'bind_port': deployed.port,
-            'trove_api_workers': deployed.processes,
-            'trove_conductor_workers': 1,
-            'transport_url': settings.trove_transport_url,
-            'admin_roles': 'admin',
-            'region': REGION,
-            'api_paste_config': paste_file(settings),
-            'trove_volume_support': False,
-            'max_ram_per_tenant': -1,
-            'report_interval': 10,
-            'guest_config': guest_config_file(settings),
-            'injected_config_owner': 'root',
-            'cloudinit_location': state / 'cloudinit',
-            'template_path': state / 'templates',
-            'network_driver': 'trove.network.neutron.NeutronDriver',
-            'use_syslog': False,
-            'cinder_service_type': VOLUME_SERVICE,
-        },
-        'database': openstack.database(settings, deployed.database),
-        'keystone_authtoken': openstack.authtoken(settings, NAME),
-        'service_credentials': openstack.credentials(settings, NAME),
-        'network': {'network_isolation': False},
-        'oslo_concurrency': {'lock_path': state / 'locks'},
-        'oslo_messaging_notifications': {'driver': 'messagingv2'},
-        'oslo_messaging_rabbit': dict(openstack.RABBIT),
-    }
-    content |= {
-        datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES
-    }
-    if (
-        deployed.with_filter or deployed.options
-    ):  # our taskmanager reads them before the filter is there
-        content[FILTER] = {
-            guest_keys.OPTION: guest_keys.encryption_key(settings.layout),
-            **deployed.options,
-        }
-    for section, options in deployed.sections.items():
-        content[section] = {**content.get(section, {}), **options}
-    return content
-
-
-def _guest_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
-    user, _, place = settings.trove_transport_url.partition('@')
-    vhost = place.partition('/')[2]
-    content: dict[str, Mapping[str, object]] = {
-        'DEFAULT': {
-            'transport_url': f'{user}@{deployed.broker}/{vhost}',
-            'log_dir': '/var/log/trove',
-            'log_file': 'trove-guestagent.log',
-            'command_process_timeout': 60,
-            'debug': False,
-        },
-        'oslo_messaging_rabbit': openstack.RABBIT,
-    }
-    names = {'mysql': 'mysql', 'mariadb': 'mariadb', 'postgresql': 'postgres'}
-    content |= {
-        datastore: {
-            'volume_support': False,
-            'device_path': '/dev/vdb',
-            **(
-                {'docker_image': f'{deployed.registry}/{names[datastore]}'}
-                if deployed.registry
-                else {}
-            ),
-        }
-        for datastore in DATASTORES
-    }
-    return content | ({FILTER: deployed.guest_options} if deployed.guest_options else {})

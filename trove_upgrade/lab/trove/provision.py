@@ -5,7 +5,7 @@ flavors with a second disk, room.
 
 from trove_upgrade.lab import nova_proxy, rest
 from trove_upgrade.lab.handle import CloudHandle
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove_conf
 from trove_upgrade.lab.settings import REGION, Settings
 
 REGISTRY_PORT = 5000
@@ -69,12 +69,12 @@ def _volumes(settings: Settings, session: rest.Session) -> None:
     nothing answers.
     """
     base = settings.auth_url
-    if session.request('GET', f'{base}/services?type={trove.VOLUME_SERVICE}')['services']:
+    if session.request('GET', f'{base}/services?type={trove_conf.VOLUME_SERVICE}')['services']:
         return
     service = session.request(
         'POST',
         f'{base}/services',
-        {'service': {'type': trove.VOLUME_SERVICE, 'name': trove.VOLUME_SERVICE}},
+        {'service': {'type': trove_conf.VOLUME_SERVICE, 'name': trove_conf.VOLUME_SERVICE}},
     )['service']['id']
     for interface in ('public', 'internal', 'admin'):
         session.request(

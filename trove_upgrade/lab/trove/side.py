@@ -24,8 +24,8 @@ from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.handle import CloudHandle
 from trove_upgrade.lab.hypervisor.daemons import BROKER_PORT
 from trove_upgrade.lab.hypervisor.network import gateway_of
-from trove_upgrade.lab.services import mariadb, trove
-from trove_upgrade.lab.services.trove import Deployment
+from trove_upgrade.lab.services import mariadb, trove, trove_conf, trove_deployment
+from trove_upgrade.lab.services.trove_deployment import Deployment
 from trove_upgrade.lab.settings import Settings
 from trove_upgrade.lab.supervisor import Command, Supervisor
 from trove_upgrade.lab.trove import provision, schema
@@ -126,22 +126,22 @@ class TroveSide:
     @property
     def deployment(self) -> Deployment:
         """As it is installed now; what a plain `start` would make where nothing is."""
-        return trove.deployment(self.settings) or self._default()
+        return trove_deployment.load(self.settings) or self._default()
 
     @property
     def installed(self) -> bool:
         """True once Trove belongs to this cloud."""
-        return trove.deployment(self.settings) is not None
+        return trove_deployment.load(self.settings) is not None
 
     @property
     def conf_path(self) -> pathlib.Path:
         """trove.conf."""
-        return trove.config_file(self.settings)
+        return trove_conf.config_file(self.settings)
 
     @property
     def paste_path(self) -> pathlib.Path:
         """api-paste.ini."""
-        return trove.paste_file(self.settings)
+        return trove_conf.paste_file(self.settings)
 
     @property
     def database_url(self) -> str:
@@ -191,7 +191,7 @@ class TroveSide:
     def remove(self) -> None:
         """End all three; from now on the cloud is one without Trove.  The tables stay."""
         self.stop()
-        trove.forget(self.settings)
+        trove_deployment.forget(self.settings)
 
     def restart(self, **changes: Any) -> None:
         """End all three and start them with these fields of `Deployment` changed."""

@@ -27,7 +27,7 @@ from trove_upgrade.lab.images import recipes
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import TASKMANAGER, Product
 from trove_upgrade.lab.progress import Phase, Progress
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove, trove_conf, trove_deployment
 from trove_upgrade.lab.stage import QUICK, build_images
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove.datastores import Datastores, Registered
@@ -72,7 +72,7 @@ def start(
     *,
     with_product: bool = False,
     options: Mapping[str, object] = QUICK,
-    database: str = trove.NAME,
+    database: str = trove_deployment.NAME,
 ) -> TroveStage:
     """Trove, registry and two versions on a cloud that is up; `with_product` also our filter,
     tables and taskmanager.  Safe to repeat.
@@ -93,7 +93,7 @@ def start(
                 database=database,
                 options={
                     **BESIDE_TROVE,
-                    'guest_config_file': str(trove.guest_config_file(side.settings)),
+                    'guest_config_file': str(trove_conf.guest_config_file(side.settings)),
                     **options,
                 },
                 guest_options=GUEST_OPTIONS,

@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 
 from trove_upgrade.lab import rest
-from trove_upgrade.lab.services import openstack, trove
+from trove_upgrade.lab.services import openstack, trove_conf
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOST = '127.0.0.1'
@@ -119,7 +119,7 @@ class Installation:
     def write_paste(self, name, *, filtered):
         """Trove's own file; with the filter, the change that the operator's page tells to make."""
         text = (self.programs.parent / 'etc' / 'trove' / 'api-paste.ini').read_text()
-        (self.directory / name).write_text(trove.with_filter(text) if filtered else text)
+        (self.directory / name).write_text(trove_conf.with_filter(text) if filtered else text)
 
     def run(self, program, *arguments):
         done = subprocess.run(

@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 
 from trove_upgrade.domain.instance import Task
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove, trove_deployment
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.tests.exclusion_table import ACTIONS, Group
 from trove_upgrade.tests.functional.trove import base, holding
@@ -281,7 +281,7 @@ class AdminRebuildCase(holding.HoldingCase):
 
     def setUp(self):
         super().setUp()
-        file = self.side.settings.state(trove.NAME) / 'cloudinit' / 'mariadb.cloudinit'
+        file = self.side.settings.state(trove_deployment.NAME) / 'cloudinit' / 'mariadb.cloudinit'
         file.write_text('runcmd: []\n')
         self.addCleanup(file.unlink)
         self.addCleanup(self.restart_taskmanager, {})

@@ -10,7 +10,7 @@ import urllib.request
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.services import mariadb, trove
+from trove_upgrade.lab.services import mariadb, trove, trove_deployment
 from trove_upgrade.lab.trove import schema
 from trove_upgrade.lab.trove.side import TroveSide
 from trove_upgrade.tests import base
@@ -25,7 +25,7 @@ class TroveLabTest(base.TestCase):
         super().setUpClass()
         cls.cloud = Cloud(Layout.from_environ())
         cls.cloud.create_database(DATABASE)
-        cls.before = trove.deployment(cls.cloud.settings())
+        cls.before = trove_deployment.load(cls.cloud.settings())
         cls.side = TroveSide.of(cls.cloud)
         cls.side.stop()
         cls.side.start(server='uwsgi', with_filter=False, database=DATABASE, port=PORT, processes=1)
@@ -64,7 +64,7 @@ class TroveLabTest(base.TestCase):
         self.assertIn('trove.small', [flavor['name'] for flavor in flavors])
 
     def test_trove_answers_under_each_of_the_three_servers(self):
-        for server in trove.SERVERS:
+        for server in trove_deployment.SERVERS:
             self.side.restart_api(server=server)
             self.assert_answers()
 

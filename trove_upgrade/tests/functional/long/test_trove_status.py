@@ -13,7 +13,7 @@ import tempfile
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.product import Product
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove, trove_conf, trove_deployment
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.lab.trove import schema, stage
 from trove_upgrade.lab.trove.side import TroveSide
@@ -36,11 +36,11 @@ class TroveStatusTest(base.TestCase):
         layout = Layout.from_environ()
         cls.cloud = Cloud(layout)
         cls.cloud.create_database(DATABASE)
-        cls.before = trove.deployment(cls.cloud.settings())
+        cls.before = trove_deployment.load(cls.cloud.settings())
         cls.side = TroveSide.of(cls.cloud)
         cls.side.stop()
         cls.addClassCleanup(cls.as_before)
-        guests = str(trove.guest_config_file(cls.side.settings))
+        guests = str(trove_conf.guest_config_file(cls.side.settings))
         options = {**stage.BESIDE_TROVE, 'taskmanager_topic': TOPIC, 'guest_config_file': guests}
         cls.side.configure(
             server='uwsgi',
@@ -143,7 +143,7 @@ class TroveStatusTest(base.TestCase):
     def test_each_wrong_installation_is_told_apart(self):
         paste = self.side.paste_path.read_text()
         demo = self.cloud.handle().users['demo']
-        filtered, stock = f'{trove.FILTER} extensions troveapp', 'extensions troveapp'
+        filtered, stock = f'{trove_conf.FILTER} extensions troveapp', 'extensions troveapp'
         cases = (
             (
                 'without',
@@ -156,7 +156,7 @@ class TroveStatusTest(base.TestCase):
                 'in-front',
                 {
                     'paste': paste.replace(filtered, stock).replace(
-                        '= cors', f'= {trove.FILTER} cors'
+                        '= cors', f'= {trove_conf.FILTER} cors'
                     )
                 },
                 _FAILURE,
@@ -165,7 +165,7 @@ class TroveStatusTest(base.TestCase):
             ),
             (
                 'behind',
-                {'paste': paste.replace(filtered, f'extensions {trove.FILTER} troveapp')},
+                {'paste': paste.replace(filtered, f'extensions {trove_conf.FILTER} troveapp')},
                 _FAILURE,
                 "Filter in Trove's pipeline",
                 'extensions come before it',
@@ -229,7 +229,7 @@ class TroveStatusTest(base.TestCase):
     def test_a_taskmanager_on_another_topic_is_not_taken_for_one_that_listens(self):
         guests = self.folder / 'trove-guestagent.conf'
         guests.write_text(
-            trove.guest_config_file(self.side.settings).read_text().replace(TOPIC, 'elsewhere')
+            trove_conf.guest_config_file(self.side.settings).read_text().replace(TOPIC, 'elsewhere')
         )
         found = self.status(
             self.installation(

@@ -9,7 +9,7 @@ import tempfile
 from cryptography import fernet
 
 from trove_upgrade.lab import layout, settings, venv
-from trove_upgrade.lab.services import trove
+from trove_upgrade.lab.services import trove, trove_conf, trove_deployment
 from trove_upgrade.tests.unit import base
 
 _PASTE = """[composite:trove]
@@ -36,12 +36,14 @@ class TroveTest(base.TestCase):
         shipped = self.site.venv.path / 'etc' / 'trove' / 'api-paste.ini'
         shipped.parent.mkdir(parents=True)
         shipped.write_text(_PASTE)
-        self.deployment = trove.Deployment(broker='10.30.0.1:5672', registry='10.30.0.1:5000')
+        self.deployment = trove_deployment.Deployment(
+            broker='10.30.0.1:5672', registry='10.30.0.1:5000'
+        )
 
     def configured(self, **changes):
         deployment = dataclasses.replace(self.deployment, **changes)
         trove.configure(self.site, deployment)
-        return self.read(trove.config_file(self.site))
+        return self.read(trove_conf.config_file(self.site))
 
     def read(self, path):
         parser = configparser.RawConfigParser()
@@ -59,30 +61,32 @@ class TroveTest(base.TestCase):
             self.deployment, server='gunicorn', with_filter=True, options={'lease_seconds': 5}
         )
         wanted.save(self.site)
-        self.assertEqual(wanted, trove.deployment(self.site))
+        self.assertEqual(wanted, trove_deployment.load(self.site))
         self.assertEqual(
             [trove.API, trove.CONDUCTOR, trove.TASKMANAGER],
             [process.name for process in trove.processes(self.site)],
         )
 
     def test_an_unknown_server_is_refused_at_once(self):
-        self.assertRaises(ValueError, trove.Deployment, server='apache')
+        self.assertRaises(ValueError, trove_deployment.Deployment, server='apache')
 
     def test_the_filter_stands_just_before_troves_extensions_and_application(self):
-        changed = trove.with_filter(_PASTE)
+        changed = trove_conf.with_filter(_PASTE)
         self.assertIn('\npipeline = cors authtoken trove_upgrade extensions troveapp\n', changed)
         self.assertIn('[filter:trove_upgrade]\nuse = egg:trove-upgrade#upgrade\n', changed)
         self.assertIn('\n#pipeline = debug extensions troveapp\n', changed)
 
     def test_a_pipeline_that_is_none_of_troves_is_not_guessed_at(self):
-        self.assertRaises(ValueError, trove.with_filter, '[pipeline:x]\npipeline = cors\n')
+        self.assertRaises(ValueError, trove_conf.with_filter, '[pipeline:x]\npipeline = cors\n')
 
     def test_stock_trove_has_nothing_of_ours(self):
         conf = self.configured()
         self.assertFalse(conf.has_section('trove_upgrade'))
-        self.assertEqual(_PASTE, trove.paste_file(self.site).read_text())
+        self.assertEqual(_PASTE, trove_conf.paste_file(self.site).read_text())
         self.assertFalse((self.plugins() / 'trove_upgrade').exists())
-        self.assertFalse(self.read(trove.guest_config_file(self.site)).has_section('trove_upgrade'))
+        self.assertFalse(
+            self.read(trove_conf.guest_config_file(self.site)).has_section('trove_upgrade')
+        )
 
     def test_with_the_filter_our_package_and_our_options_are_found(self):
         conf = self.configured(with_filter=True, options={'lease_seconds': 5})
@@ -125,7 +129,7 @@ class TroveTest(base.TestCase):
 
     def test_data_goes_to_a_second_disk_without_cinder(self):
         conf = self.configured()
-        for datastore in trove.DATASTORES:
+        for datastore in trove_conf.DATASTORES:
             self.assertEqual(
                 ('false', '/dev/vdb'),
                 (conf[datastore]['volume_support'], conf[datastore]['device_path']),
@@ -144,14 +148,14 @@ class TroveTest(base.TestCase):
 
     def test_guests_reach_broker_and_registry_by_their_networks_gateway(self):
         conf = self.configured()
-        guest = self.read(trove.guest_config_file(self.site))
+        guest = self.read(trove_conf.guest_config_file(self.site))
         self.assertTrue(guest['DEFAULT']['transport_url'].endswith('@10.30.0.1:5672/trove'))
         self.assertEqual('10.30.0.1:5000/mariadb', guest['mariadb']['docker_image'])
         self.assertEqual('10.30.0.1:5000', conf['DEFAULT']['docker_insecure_registries'])
 
     def test_passwords_are_the_owners_alone(self):
         self.configured()
-        for path in (trove.config_file(self.site), trove.guest_config_file(self.site)):
+        for path in (trove_conf.config_file(self.site), trove_conf.guest_config_file(self.site)):
             self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
 
     def test_every_server_listens_where_the_catalog_says_and_on_loopback_alone(self):
