@@ -77,28 +77,9 @@ def write_hypervisor_config(settings: Settings) -> None:
 
 
 def _nova_conf(settings: Settings) -> openstack.Ini:
-    state = settings.state(NAME)
     credentials = openstack.credentials(settings, NAME)
     return {
-        'DEFAULT': openstack.logging(settings)
-        | {
-            'state_path': state,
-            'instances_path': state / 'instances',
-            'host': COMPUTE_HOST,
-            'my_ip': HOST,
-            'compute_driver': settings.compute_driver,
-            'transport_url': settings.cloud_transport_url,
-            'vif_plugging_is_fatal': False,
-            'vif_plugging_timeout': 0,
-            'heal_instance_info_cache_interval': -1,
-            'sync_power_state_interval': -1,
-            'reserved_host_memory_mb': 0,
-            'graceful_shutdown_timeout': 3,
-            'manager_shutdown_timeout': 3,
-            'cpu_allocation_ratio': 64,
-            'ram_allocation_ratio': 16,
-            'disk_allocation_ratio': 64,
-        },
+        'DEFAULT': _default(settings),
         'api': {'auth_strategy': 'keystone'},
         'api_database': openstack.database(settings, 'nova_api'),
         'database': openstack.database(settings, NAME),
@@ -113,9 +94,31 @@ def _nova_conf(settings: Settings) -> openstack.Ini:
         'scheduler': {'workers': 1},
         'quota': dict.fromkeys(('instances', 'cores', 'ram', 'server_groups'), -1),
         'vnc': {'enabled': False},
-        'oslo_concurrency': {'lock_path': state / 'locks'},
+        'oslo_concurrency': {'lock_path': settings.state(NAME) / 'locks'},
         'oslo_messaging_rabbit': openstack.RABBIT,
         'oslo_messaging_notifications': {'driver': 'noop'},
+    }
+
+
+def _default(settings: Settings) -> dict[str, object]:
+    state = settings.state(NAME)
+    return openstack.logging(settings) | {
+        'state_path': state,
+        'instances_path': state / 'instances',
+        'host': COMPUTE_HOST,
+        'my_ip': HOST,
+        'compute_driver': settings.compute_driver,
+        'transport_url': settings.cloud_transport_url,
+        'vif_plugging_is_fatal': False,
+        'vif_plugging_timeout': 0,
+        'heal_instance_info_cache_interval': -1,
+        'sync_power_state_interval': -1,
+        'reserved_host_memory_mb': 0,
+        'graceful_shutdown_timeout': 3,
+        'manager_shutdown_timeout': 3,
+        'cpu_allocation_ratio': 64,
+        'ram_allocation_ratio': 16,
+        'disk_allocation_ratio': 64,
     }
 
 

@@ -82,6 +82,9 @@ RABBIT: Mapping[str, object] = {
     'rabbit_retry_interval': 1,
     'kombu_reconnect_delay': 0.5,
 }
+#: Each worker loads the application; without one, and on SIGTERM, uWSGI ends.
+_APPLICATION = ('--single-interpreter', '--lazy-apps', '--need-app', '--die-on-term')
+_SOCKET = ('--thunder-lock', '--buffer-size', '65535', '--listen', '100')
 
 
 def wsgi_process(
@@ -117,15 +120,8 @@ def wsgi_process(
             '--threads',
             '4',
             '--enable-threads',
-            '--single-interpreter',
-            '--lazy-apps',
-            '--need-app',
-            '--die-on-term',
-            '--thunder-lock',
-            '--buffer-size',
-            '65535',
-            '--listen',
-            '100',
+            *_APPLICATION,
+            *_SOCKET,
             '--disable-logging',
             '--procname',
             f'trove-upgrade-lab-{name}',
