@@ -61,27 +61,11 @@ class Datastores:
             fields['packages'] = packages.split(',')
         known = self._find(datastore, name, number)
         if known is None:
-            self._session.request(
-                'POST',
-                self._base,
-                {
-                    'version': {
-                        'datastore_name': datastore,
-                        'name': name,
-                        'version': number,
-                        **fields,
-                    }
-                },
-            )
+            version = {'datastore_name': datastore, 'name': name, 'version': number, **fields}
+            self._session.request('POST', self._base, {'version': version})
         else:
             self._session.request('PATCH', f'{self._base}/{known.id}', fields)
-        found = self._find(datastore, name, number)
-        if found is None:
-            raise errors.CommandFailed(
-                f'Trove took version {name} ({number}) of {datastore} and does not list it. See '
-                'the log of trove-api.'
-            )
-        return found
+        return self._listed(datastore, name, number)
 
     def all(self) -> list[Registered]:
         """Every version, also those that are not active."""
@@ -96,6 +80,15 @@ class Datastores:
             )
             for version in found
         ]
+
+    def _listed(self, datastore: str, name: str, number: str) -> Registered:
+        found = self._find(datastore, name, number)
+        if found is None:
+            raise errors.CommandFailed(
+                f'Trove took version {name} ({number}) of {datastore} and does not list it. See '
+                'the log of trove-api.'
+            )
+        return found
 
     def _find(self, datastore: str, name: str, number: str) -> Registered | None:
         return next(

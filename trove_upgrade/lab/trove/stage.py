@@ -89,13 +89,10 @@ def start(
             containers = start_registry(layout, side, tell)
     with progress.phase('Starting Trove') as tell:
         if with_product:
+            guests = {'guest_config_file': str(trove_conf.guest_config_file(side.settings))}
             side.start(
                 database=database,
-                options={
-                    **BESIDE_TROVE,
-                    'guest_config_file': str(trove_conf.guest_config_file(side.settings)),
-                    **options,
-                },
+                options={**BESIDE_TROVE, **guests, **options},
                 guest_options=GUEST_OPTIONS,
             )
         else:
