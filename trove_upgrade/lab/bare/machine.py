@@ -29,6 +29,7 @@ _ENVIRON = {
     'TERM': 'dumb',
 }
 _INSIDE = pathlib.PurePosixPath('/root/targets.sh')
+_NAMESPACES = ('--mount', '--pid', '--fork', '--uts', '--ipc', '--kill-child')
 _END_SECONDS = 30.0
 
 
@@ -107,13 +108,7 @@ class BareMachine:
         """Run the targets to their end; a signal that ends this process kills process 1, and with
         it all that runs inside.
         """
-        tree, scratch = self._place.root, self._place.cgroup_scratch
-        scratch.mkdir(exist_ok=True)
-        shutil.copy(_HERE / 'targets.sh', tree / _INSIDE.relative_to('/'))
-        (tree / 'root/environ').write_text(environ_lines(_ENVIRON | dict(self._taken.environ)))
-        self._place.shared_directories.write_text(
-            ''.join(f'{path}\n' for path in self._taken.directories)
-        )
+        self._furnish()
         child = subprocess.Popen(
             [
                 'setpriv',
@@ -124,18 +119,13 @@ class BareMachine:
                 f'--net={self._network.namespace}',
                 '--',
                 'unshare',
-                '--mount',
-                '--pid',
-                '--fork',
-                '--uts',
-                '--ipc',
-                '--kill-child',
+                *_NAMESPACES,
                 '--',
                 '/bin/sh',
                 str(_HERE / 'enter.sh'),
-                str(tree),
+                str(self._place.root),
                 NAME,
-                str(scratch),
+                str(self._place.cgroup_scratch),
                 str(self._place.shared_directories),
                 '/bin/bash',
                 str(_INSIDE),
@@ -148,6 +138,19 @@ class BareMachine:
             errors='replace',
             start_new_session=True,
         )
+        self._follow(child)
+
+    def _furnish(self) -> None:
+        """Lay down in the machine what its process 1 and the targets read."""
+        tree = self._place.root
+        self._place.cgroup_scratch.mkdir(exist_ok=True)
+        shutil.copy(_HERE / 'targets.sh', tree / _INSIDE.relative_to('/'))
+        (tree / 'root/environ').write_text(environ_lines(_ENVIRON | dict(self._taken.environ)))
+        self._place.shared_directories.write_text(
+            ''.join(f'{path}\n' for path in self._taken.directories)
+        )
+
+    def _follow(self, child: 'subprocess.Popen[str]') -> None:
         try:
             with (self._place.logs / 'output.log').open('w') as log:
                 for line in child.stdout or ():

@@ -96,17 +96,7 @@ def taken(
         for name, value in environ.items()
         if _NAMES.match(name) and not _NOT_TAKEN.match(name.upper())
     }
-    home = pathlib.Path(environ.get('HOME') or '/root')
-    files = {
-        path: pathlib.PurePosixPath(name)
-        for name in _FILES
-        if (path := _below(machine, name)).exists()
-    }
-    files |= {
-        path: _HOME / name
-        for name in _HOME_FILES
-        if (path := _below(machine, str(home / name))).exists()
-    }
+    files = _settings(machine, pathlib.Path(environ.get('HOME') or '/root'))
     directories: set[pathlib.Path] = set()
     names = {name for text in (*variables.values(), *options) for name in _absolute(text)}
     names |= {name for place in files for name in _named_in(place, machine)}
@@ -122,6 +112,24 @@ def taken(
     _refuse_own_addresses(variables, options, files)
     files |= dict.fromkeys(_resolver(machine), _RESOLVER)
     return Taken(variables, files, tuple(sorted(directories)))
+
+
+def _settings(
+    machine: pathlib.Path, home: pathlib.Path
+) -> dict[pathlib.Path, pathlib.PurePosixPath]:
+    """Files and directories of settings that the machine has, and where the bare machine has
+    them.
+    """
+    files = {
+        path: pathlib.PurePosixPath(name)
+        for name in _FILES
+        if (path := _below(machine, name)).exists()
+    }
+    return files | {
+        path: _HOME / name
+        for name in _HOME_FILES
+        if (path := _below(machine, str(home / name))).exists()
+    }
 
 
 def _resolver(machine: pathlib.Path) -> list[pathlib.Path]:
