@@ -145,25 +145,7 @@ class ContainerBuilder:
         tree, found = self._cache / 'base.tar', self._cache / 'base.version'
         for leftover in (tree, Path(f'{tree}.gz'), found):
             leftover.unlink(missing_ok=True)
-        emptied = ' '.join(f'"$1"/{path}' for path in _EMPTIED)
-        argv = [
-            'mmdebstrap',
-            '--verbose',
-            '--variant=minbase',
-            '--format=tar',
-            '--skip=output/dev',
-            '--aptopt=APT::Install-Recommends "false"',
-            '--dpkgopt=force-unsafe-io',
-            *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
-            *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
-            f'--customize-hook=chroot "$1" /usr/sbin/mariadbd --no-defaults --version > {found}',
-            f'--customize-hook=rm -rf {emptied}',
-            f'--customize-hook={_OPEN_TO_ALL}',
-            f'--include={",".join(recipe.packages)}',
-            recipe.suite,
-            str(tree),
-            *self._sources(recipe),
-        ]
+        argv = self._bootstrap(recipe, tree, found)
         self._commands.follow(argv, PackageCount(title, self._progress).line)
         version = _VERSION.search(found.read_text('utf-8'))
         if version is None:
@@ -186,6 +168,30 @@ class ContainerBuilder:
         )
         fresh.rename(packed)
         found.unlink()
+
+    def _bootstrap(self, recipe: Recipe, tree: Path, found: Path) -> list[str]:
+        """The command that makes a tree of the recipe's packages, and writes its server's version to
+        `found`.
+        """
+        emptied = ' '.join(f'"$1"/{path}' for path in _EMPTIED)
+        return [
+            'mmdebstrap',
+            '--verbose',
+            '--variant=minbase',
+            '--format=tar',
+            '--skip=output/dev',
+            '--aptopt=APT::Install-Recommends "false"',
+            '--dpkgopt=force-unsafe-io',
+            *(f'--dpkgopt=path-exclude={path}' for path in _LEFT_OUT),
+            *(f'--aptopt={option}' for option in apt.host_options(self._commands)),
+            f'--customize-hook=chroot "$1" /usr/sbin/mariadbd --no-defaults --version > {found}',
+            f'--customize-hook=rm -rf {emptied}',
+            f'--customize-hook={_OPEN_TO_ALL}',
+            f'--include={",".join(recipe.packages)}',
+            recipe.suite,
+            str(tree),
+            *self._sources(recipe),
+        ]
 
     def _sources(self, recipe: Recipe) -> list[str]:
         found = [apt.mirror_line(apt.host_mirror(self._commands), recipe.suite)]

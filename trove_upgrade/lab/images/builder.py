@@ -238,28 +238,19 @@ class ImageBuilder:
         )
         (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
         (product / FACTS).write_text(facts, 'utf-8')
-        fresh = image.with_suffix('.new')
-        fresh.unlink(missing_ok=True)
-        stack.run(
-            self._commands,
-            product,
-            [
-                'mksquashfs',
-                str(stack.merged),
-                str(fresh),
-                '-comp',
-                'zstd',
-                '-Xcompression-level',
-                '3',
-                '-noappend',
-                '-no-progress',
-                '-quiet',
-            ],
-        )
+        fresh = self._packed(stack, product, image.with_suffix('.new'))
         image.with_suffix('.json').write_text(facts, 'utf-8')
         fresh.rename(image)
         shutil.rmtree(product)
         self._forget_old(recipe)
+
+    def _packed(self, stack: Stack, product: Path, target: Path) -> Path:
+        """All layers as one squashfs file."""
+        target.unlink(missing_ok=True)
+        compression = ('-comp', 'zstd', '-Xcompression-level', '3')
+        argv = ['mksquashfs', str(stack.merged), str(target), *compression, '-noappend']
+        stack.run(self._commands, product, [*argv, '-no-progress', '-quiet'])
+        return target
 
     def _forget_old(self, recipe: Recipe) -> None:
         """Every change of the checkout makes an image; a few are kept for guests and checkouts that

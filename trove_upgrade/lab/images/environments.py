@@ -82,6 +82,13 @@ class Environment:
         )
         # Console scripts of the dependencies, for the host's Python.
         shutil.rmtree(packages / 'bin', ignore_errors=True)
+        self._write_programs(layer, python_version)
+        (layer / self.path / 'pyvenv.cfg').write_text(
+            f'home = /usr/bin\ninclude-system-site-packages = false\nversion = {python_version}\n',
+            'utf-8',
+        )
+
+    def _write_programs(self, layer: Path, python_version: str) -> None:
         programs = layer / self.path / 'bin'
         programs.mkdir()
         (programs / 'python3').symlink_to(f'/usr/bin/python{python_version}')
@@ -91,10 +98,6 @@ class Environment:
                 _LAUNCHER.format(python=f'/{self.path}/bin/python', module=module), 'utf-8'
             )
             (programs / name).chmod(0o755)
-        (layer / self.path / 'pyvenv.cfg').write_text(
-            f'home = /usr/bin\ninclude-system-site-packages = false\nversion = {python_version}\n',
-            'utf-8',
-        )
 
 
 def ours(project_dir: Path) -> Environment:

@@ -52,13 +52,7 @@ def load(
     )
     try:
         guest.boot()
-        wait_until(
-            lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
-            'the engine to answer',
-            seconds=_ENGINE_SECONDS,
-            interval_seconds=0.1,
-            hint='See /var/log/docker.log in the guest.',
-        )
+        _wait_engine(guest)
         for archive in archives:
             _load_one(guest, archive)
         store = _store_of(guest)
@@ -74,6 +68,16 @@ def load(
     finally:
         host.guests.clean_all()
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _wait_engine(guest: Guest) -> None:
+    wait_until(
+        lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
+        'the engine to answer',
+        seconds=_ENGINE_SECONDS,
+        interval_seconds=0.1,
+        hint='See /var/log/docker.log in the guest.',
+    )
 
 
 def _load_one(guest: Guest, archive: Path) -> None:

@@ -128,7 +128,12 @@ def provision_database(
         json.dumps(dataclasses.asdict(credentials.admin)) + '\n',
         mode='0600',
     )
-    if name == 'mysql':
+    _make_accounts(guest, name, credentials)
+    return credentials
+
+
+def _make_accounts(guest: Guest, datastore_name: str, credentials: Credentials) -> None:
+    if datastore_name == 'mysql':
         _set_root_password(guest, credentials.admin.password)
         sql(
             guest,
@@ -138,7 +143,6 @@ def provision_database(
         )
     else:
         sql(guest, accounts_sql(credentials))
-    return credentials
 
 
 def datastore(guest: Guest) -> str:
