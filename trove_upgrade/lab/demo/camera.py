@@ -57,7 +57,6 @@ def picture(
     """
     facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
-    names = ', '.join(f"'{name}'" for name in sorted(settings))
     image = server['image']
     addresses = [
         found['addr'] for network in _mapping(server['addresses']).values() for found in network
@@ -77,14 +76,7 @@ def picture(
         ),
         users=frozenset('@'.join(row) for row in _rows(ask, _USERS)),
         tables={table: _content(ask, table) for table in sorted(tables)},
-        settings={
-            row[0].lower(): row[1]
-            for row in _rows(
-                ask,
-                'SELECT variable_name, variable_value FROM information_schema.global_variables '
-                f'WHERE variable_name IN ({names})',
-            )
-        },
+        settings=_variables(ask, settings),
     )
 
 
@@ -103,6 +95,16 @@ def answers(guest: Guest) -> bool:
     return (
         guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0
     )
+
+
+def _variables(ask: Ask, settings: Sequence[str]) -> dict[str, str]:
+    names = ', '.join(f"'{name}'" for name in sorted(settings))
+    found = _rows(
+        ask,
+        'SELECT variable_name, variable_value FROM information_schema.global_variables '
+        f'WHERE variable_name IN ({names})',
+    )
+    return {row[0].lower(): row[1] for row in found}
 
 
 def _content(ask: Ask, table: str) -> tuple[int, str]:

@@ -61,7 +61,24 @@ def lines(
     new_image: bool = True,
 ) -> list[Line]:
     """The proof, line by line."""
-    table = [
+    return [
+        *_server(before, after, target_version, new_image=new_image),
+        Line('name', before.name, after.name, before.name == after.name),
+        Line('address', before.address, after.address, before.address == after.address),
+        _nothing_missing('users', before.users, after.users),
+        _nothing_missing('grants', before.grants, after.grants),
+        _rows(before, after),
+        _checksums(before, after),
+        *_settings(before, after),
+        *_service(writes, serves_after_reboot=serves_after_reboot),
+    ]
+
+
+def _server(
+    before: Picture, after: Picture, target_version: str, *, new_image: bool
+) -> Sequence[Line]:
+    """The parts that an upgrade changes."""
+    return (
         Line(
             'server version',
             before.server_version,
@@ -77,14 +94,11 @@ def lines(
             after.operating_system,
             bool(after.operating_system),
         ),
-        Line('name', before.name, after.name, before.name == after.name),
-        Line('address', before.address, after.address, before.address == after.address),
-        _nothing_missing('users', before.users, after.users),
-        _nothing_missing('grants', before.grants, after.grants),
-        _rows(before, after),
-        _checksums(before, after),
-    ]
-    table += [
+    )
+
+
+def _settings(before: Picture, after: Picture) -> Sequence[Line]:
+    return [
         Line(
             f'my.cnf {name}',
             value,
@@ -93,7 +107,10 @@ def lines(
         )
         for name, value in sorted(before.settings.items())
     ]
-    table += [
+
+
+def _service(writes: Writes, *, serves_after_reboot: bool) -> Sequence[Line]:
+    return (
         Line(
             'acknowledged rows',
             str(writes.acknowledged),
@@ -109,8 +126,7 @@ def lines(
             'serves again' if serves_after_reboot else 'DOES NOT SERVE',
             serves_after_reboot,
         ),
-    ]
-    return table
+    )
 
 
 def _nothing_missing(what: str, before: frozenset[str], after: frozenset[str]) -> Line:
