@@ -38,6 +38,19 @@ from trove_upgrade.lab.venv import CloudVenv
 
 READY_SECONDS = 180.0
 PROXY = 'nova-proxy'
+_DATABASE = (mariadb.NAME,)
+#: The broker is the slowest: what needs it loads meanwhile, and tries until it is there.
+_NEEDS = {
+    rabbitmq.NAME: (rabbitmq.EPMD,),
+    keystone.NAME: _DATABASE,
+    placement.NAME: _DATABASE,
+    glance.NAME: _DATABASE,
+    neutron.NAME: _DATABASE,
+    nova.API: _DATABASE,
+    nova.CONDUCTOR: _DATABASE,
+    nova.SCHEDULER: _DATABASE,
+    nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,19 +258,6 @@ class Cloud:
     def _start(self, site: Settings, tell: Phase) -> CloudHandle:
         run = bringup.Bringup(tell)
         probes = self._probes(site)
-        # the broker is the slowest: whoever needs it loads meanwhile, and tries until it is there
-        database = (mariadb.NAME,)
-        needs = {
-            rabbitmq.NAME: (rabbitmq.EPMD,),
-            keystone.NAME: database,
-            placement.NAME: database,
-            glance.NAME: database,
-            neutron.NAME: database,
-            nova.API: database,
-            nova.CONDUCTOR: database,
-            nova.SCHEDULER: database,
-            nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME),
-        }
 
         def start(command: Command) -> Callable[[], None]:
             def probe() -> bool:
@@ -275,7 +275,7 @@ class Cloud:
         run.run(
             (
                 *(
-                    bringup.Part(command.name, start(command), needs.get(command.name, ()))
+                    bringup.Part(command.name, start(command), _NEEDS.get(command.name, ()))
                     for command in self._processes(site)
                 ),
                 bringup.Part(

@@ -42,7 +42,6 @@ def run(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_seconds
-    late = False
     with log.open('ab') as sink:
         child = subprocess.Popen(
             list(argv),
@@ -52,16 +51,7 @@ def run(
             env=dict(env),
             start_new_session=True,
         )
-        try:
-            while not _ended(child):
-                check()
-                late = time.monotonic() > deadline
-                if late:
-                    end_session(child)
-                    break
-        except BaseException:
-            end_session(child)
-            raise
+        late = _is_late(child, deadline, check)
     if late:
         raise errors.CommandFailed(
             f'{argv[0]} did not end within {timeout_seconds:.0f} s; it was stopped. Log: '
@@ -71,6 +61,20 @@ def run(
         raise errors.CommandFailed(
             f'{" ".join(argv[:4])} ended with {child.returncode}. Log: {log}\n{tail(log)}'
         )
+
+
+def _is_late(child: 'subprocess.Popen[bytes]', deadline: float, check: Callable[[], None]) -> bool:
+    """Wait for the end; True where the deadline came first, which ends the child."""
+    try:
+        while not _ended(child):
+            check()
+            if time.monotonic() > deadline:
+                end_session(child)
+                return True
+    except BaseException:
+        end_session(child)
+        raise
+    return False
 
 
 def _ended(child: 'subprocess.Popen[bytes]') -> bool:

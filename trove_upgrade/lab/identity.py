@@ -54,6 +54,11 @@ def populate(settings: Settings) -> None:
     :raises CommandFailed: Keystone refused; not repeatable, start from an empty database.
     """
     session = rest.Session(settings.auth_url, 'admin', settings.secrets.admin, 'admin')
+    _create_people(session, settings)
+    _create_catalog(session, settings)
+
+
+def _create_people(session: rest.Session, settings: Settings) -> None:
     base = settings.auth_url
     roles = {role['name']: role['id'] for role in session.request('GET', f'{base}/roles')['roles']}
     projects: dict[str, str] = {}
@@ -77,20 +82,19 @@ def populate(settings: Settings) -> None:
             session.request(
                 'PUT', f'{base}/projects/{project_id}/users/{user_id}/roles/{roles[role]}'
             )
+
+
+def _create_catalog(session: rest.Session, settings: Settings) -> None:
+    base = settings.auth_url
     for kind, (public, internal) in catalog(settings).items():
         service = session.request(
             'POST', f'{base}/services', {'service': {'type': kind, 'name': f'lab-{kind}'}}
         )
         for interface, url in (('public', public), ('internal', internal), ('admin', public)):
-            session.request(
-                'POST',
-                f'{base}/endpoints',
-                {
-                    'endpoint': {
-                        'service_id': service['service']['id'],
-                        'interface': interface,
-                        'url': url,
-                        'region': REGION,
-                    }
-                },
-            )
+            endpoint = {
+                'service_id': service['service']['id'],
+                'interface': interface,
+                'url': url,
+                'region': REGION,
+            }
+            session.request('POST', f'{base}/endpoints', {'endpoint': endpoint})

@@ -103,25 +103,8 @@ class InstanceMaker:
             project=project,
         )
         guest = self.guest(server_id)
-        self._register(
-            guest,
-            (
-                server_id,
-                '--id',
-                instance_id,
-                '--name',
-                name,
-                '--project',
-                self.project_id(project),
-                '--datastore',
-                version.datastore,
-                '--version',
-                version.name,
-                '--volume-size',
-                '2',
-            ),
-            with_key=with_key,
-        )
+        options = self._registration(instance_id, name, version, project)
+        self._register(guest, (server_id, *options), with_key=with_key)
         credentials = provision.provision_database(guest, settings)
         if rows:
             provision.seed_rows(guest, rows)
@@ -129,6 +112,14 @@ class InstanceMaker:
             self._wait_heard(instance_id)
         port = guest.spec.ports[0]
         return LabInstance(instance_id, name, server_id, port.address, port.network_id, credentials)
+
+    def _registration(
+        self, instance_id: str, name: str, version: PublishedVersion, project: str
+    ) -> tuple[str, ...]:
+        """Options of trove-upgrade-manage instance register."""
+        owner = ('--id', instance_id, '--name', name, '--project', self.project_id(project))
+        datastore = ('--datastore', version.datastore, '--version', version.name)
+        return (*owner, *datastore, '--volume-size', '2')
 
     def _register(self, guest: Guest, arguments: tuple[str, ...], *, with_key: bool) -> None:
         """The key of a guest is made with its registration; an operator carries it into the guest,
@@ -201,11 +192,15 @@ class InstanceMaker:
         server_id = str(
             self._session.request('POST', f'{self._handle.nova_url}/servers', body)['server']['id']
         )
+        self._wait_active(server_id, name)
+        return server_id
+
+    def _wait_active(self, server_id: str, name: str) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
         while True:
             server = self.server(server_id)
             if server['status'] == 'ACTIVE':
-                return server_id
+                return
             if server['status'] == 'ERROR' or time.monotonic() > deadline:
                 raise errors.NotReady(
                     f'Server {server_id} of instance {name} did not become ACTIVE: it is '

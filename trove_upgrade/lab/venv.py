@@ -39,11 +39,7 @@ def uv_settings(
     pip lists its files before the environment, so a later line wins, as it does for pip.  A local
     index that is not there is left out: pip only warns about it, uv fails.
     """
-    found: dict[str, str] = {}
-    for line in pip_config:
-        match = _SETTING.match(line.strip())
-        if match:
-            found[match['key']] = match['value'].replace('\\n', ' ')
+    found = _pip_settings(pip_config)
 
     def usable(key: str) -> list[str]:
         return [
@@ -74,6 +70,15 @@ def uv_settings(
     return settings | {
         'UV_INDEX_STRATEGY': 'unsafe-best-match'
     }  # pip asks all indexes for the best version
+
+
+def _pip_settings(pip_config: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in pip_config:
+        match = _SETTING.match(line.strip())
+        if match:
+            found[match['key']] = match['value'].replace('\\n', ' ')
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
