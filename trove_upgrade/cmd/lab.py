@@ -225,22 +225,25 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     add('images', lab.images).add_argument(
         '--trove', action='store_true', help="those of Trove's guests, and the container images"
     )
-    show = add('demo', lab.demo)
-    show.add_argument(
+    _add_demo_options(add('demo', lab.demo))
+    add('clean', lab.clean)
+    return parser
+
+
+def _add_demo_options(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument(
         '--trove',
         action='store_true',
         help='an instance of real Trove, made and upgraded with its own client',
     )
-    show.add_argument('--keep', action='store_true', help='leave the cloud up')
-    show.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')
-    show.add_argument(
+    demo.add_argument('--keep', action='store_true', help='leave the cloud up')
+    demo.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')
+    demo.add_argument(
         '--client',
         choices=('trove', 'openstack'),
         default='trove',
         help='whose upgrade command is used',
     )
-    add('clean', lab.clean)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
