@@ -126,26 +126,11 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         clock_module.SystemClock(),
         commands_module.SystemCommands(),
     )
-    context = base.DriverContext(
-        volume=layout.volume,
-        data_directory=layout.data_directory,
-        etc=layout.etc,
-        run=layout.run,
-        image_facts=_image_facts(layout),
-        now=clock.now,
-        monotonic=clock.monotonic,
-    )
+    context = _driver_context(layout, clock)
     services = service.detect(commands, layout.root)
     others = _others(conf, layout, commands, services)
-    runtime = factory.runtime(options.database_runtime, context, services)
-    LOG.info('%s', runtime)
-    driver = factory.driver(
-        conf.datastore_manager,
-        context,
-        services,
-        _containers(conf, clock, others) if runtime.in_container else None,
-    )
-    driver.runs_as = str(runtime)
+    containers = functools.partial(_containers, conf, clock, others)
+    driver = _driver(conf, context, services, containers)
     return work.Guest(
         instance_id=conf.guest_id,
         agent_version=metadata.version('trove-upgrade'),
@@ -176,6 +161,34 @@ def compose_seal(
         Drops(own.clock.monotonic),
         own.clock.monotonic,
     )
+
+
+def _driver_context(layout: Layout, clock: clock_module.SystemClock) -> base.DriverContext:
+    return base.DriverContext(
+        volume=layout.volume,
+        data_directory=layout.data_directory,
+        etc=layout.etc,
+        run=layout.run,
+        image_facts=_image_facts(layout),
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
+
+
+def _driver(
+    conf: cfg.ConfigOpts,
+    context: base.DriverContext,
+    services: service.ServicePort,
+    containers: Callable[[], factory.Containers],
+) -> base.DatastoreDriver:
+    """The driver of the database as it runs here; `containers` is called if that is in one."""
+    runtime = factory.runtime(conf[our_conf.GROUP].database_runtime, context, services)
+    LOG.info('%s', runtime)
+    driver = factory.driver(
+        conf.datastore_manager, context, services, containers() if runtime.in_container else None
+    )
+    driver.runs_as = str(runtime)
+    return driver
 
 
 def _others(
@@ -304,6 +317,13 @@ def compose(
     server = transport.get_server(
         rpc_transport, transport.guest_target(conf, own.instance_id), [manager]
     )
+    _log_identity(conf, own)
+    return Agent(
+        jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server
+    )
+
+
+def _log_identity(conf: cfg.ConfigOpts, own: work.Guest) -> None:
     LOG.info(
         'Guest agent %s of instance %s, datastore manager %s',
         own.agent_version,
@@ -312,7 +332,4 @@ def compose(
     )
     LOG.debug(
         'Its configuration is read from %s', [*(conf.config_dir or []), *(conf.config_file or [])]
-    )
-    return Agent(
-        jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server
     )
