@@ -6,6 +6,7 @@ One at a time: all of them work on the same database.
 
 import dataclasses
 import datetime
+import functools
 import threading
 from collections.abc import Callable, Mapping
 
@@ -186,38 +187,9 @@ class Jobs:
 
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""
-
-        def progress(percent: int | None, message: str) -> None:
-            if percent is not None and percent != running.record.percent:
-                LOG.info(
-                    'Upgrade %s: %s %d %%: %s',
-                    running.call.upgrade_id,
-                    running.record.method,
-                    percent,
-                    message,
-                )
-            running.record = dataclasses.replace(running.record, percent=percent, message=message)
-            if running.cancelled.is_set():
-                raise exceptions.StepRefused(
-                    f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED'
-                )
-            if self._clock.monotonic() >= running.until:
-                raise exceptions.StepFailed(
-                    f'The guest gives up: {message} The time that the taskmanager gave it has '
-                    'passed. Try again with more time.',
-                    'DEADLINE_PASSED',
-                )
-
         started = running.record
         try:
-            outcome = self._bodies[started.method](running.call, progress)
-            ended = dataclasses.replace(
-                started,
-                state=guest.JobState.DONE,
-                message=outcome.message,
-                percent=100,
-                result=outcome.result,
-            )
+            ended = self._done(started, running)
         except exceptions.StepRefused as error:
             ended = dataclasses.replace(
                 started, state=guest.JobState.REFUSED, message=error.message, code=error.code
@@ -251,6 +223,41 @@ class Jobs:
                 ),
             )
         self._end(running, dataclasses.replace(ended, ended_at=self._clock.now().isoformat()))
+
+    def _done(self, started: JobRecord, running: _Running) -> JobRecord:
+        """Run the body to its end."""
+        outcome = self._bodies[started.method](
+            running.call, functools.partial(self._progress, running)
+        )
+        return dataclasses.replace(
+            started,
+            state=guest.JobState.DONE,
+            message=outcome.message,
+            percent=100,
+            result=outcome.result,
+        )
+
+    def _progress(self, running: _Running, percent: int | None, message: str) -> None:
+        """The body's report.  It ends the body that was aborted meanwhile, or is late."""
+        if percent is not None and percent != running.record.percent:
+            LOG.info(
+                'Upgrade %s: %s %d %%: %s',
+                running.call.upgrade_id,
+                running.record.method,
+                percent,
+                message,
+            )
+        running.record = dataclasses.replace(running.record, percent=percent, message=message)
+        if running.cancelled.is_set():
+            raise exceptions.StepRefused(
+                f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED'
+            )
+        if self._clock.monotonic() >= running.until:
+            raise exceptions.StepFailed(
+                f'The guest gives up: {message} The time that the taskmanager gave it has '
+                'passed. Try again with more time.',
+                'DEADLINE_PASSED',
+            )
 
     def _end(self, running: _Running, ended: JobRecord) -> None:
         try:
