@@ -8,6 +8,7 @@ from typing import NoReturn
 from trove_upgrade.domain import exceptions, origin
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent import claim, datafiles
+from trove_upgrade.guestagent.datastores.base import Fingerprint
 from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
@@ -92,18 +93,24 @@ def _told(what: str, error: Exception) -> tuple[str, str]:
     return origin.unexpected(what, error, 'the log of the guest agent'), 'INTERNAL_ERROR'
 
 
-def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
-    guest, call = work.guest, work.call
+def _stop(work: Work) -> Fingerprint:
+    driver = work.guest.driver
     work.progress(5, 'Switching off the start at boot.')
-    guest.driver.set_autostart(enabled=False)
+    driver.set_autostart(enabled=False)
     work.progress(10, 'Taking the fingerprint and stopping the database.')
-    fingerprint = guest.driver.fingerprint_and_stop(call.options, work.progress)
-    if not guest.driver.shutdown_was_clean():
+    fingerprint = driver.fingerprint_and_stop(work.call.options, work.progress)
+    if not driver.shutdown_was_clean():
         raise exceptions.StepFailed(
             'The database was stopped, but not cleanly: its log does not end with a clean '
             'shutdown. Look into its error log, restart it and try again.',
             'SHUTDOWN_NOT_CLEAN',
         )
+    return fingerprint
+
+
+def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
+    guest, call = work.guest, work.call
+    fingerprint = _stop(work)
     work.progress(80, 'Keeping the configuration on the volume.')
     claim.anew(guest.layout.on_volume)  # nothing of the database's user runs now
     documents = {
