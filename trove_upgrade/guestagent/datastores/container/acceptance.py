@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.guestagent.containers.answers import Container
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
@@ -59,14 +60,22 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
                 'CONTAINER_NETWORK',
             )
         ]
+    defined = _portable_with_mounts(engine, container)
+    runs = upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
+    return [runs, check(defined, places)]
+
+
+def _portable_with_mounts(engine: Engine, container: Container) -> dict[str, Any]:
+    """Return the definition as another root disk would have it, and its mounts, which it would
+    not have.
+    """
     image = engine.image(container.image_id)
     defined, _ = definition.portable(
         container.definition, image.config if image is not None else {}
     )
     mounts = (container.definition.get('HostConfig') or {}).get('Mounts')
     defined['HostConfig']['Mounts'] = mounts  # they are not kept
-    runs = upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
-    return [runs, check(defined, places)]
+    return defined
 
 
 def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade.CheckResult:
