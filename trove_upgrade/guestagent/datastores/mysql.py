@@ -60,15 +60,7 @@ class MySQLDriver(FamilyDriver):
             return refusal
         server = self.programs.find('mysqld')
         if server is None:
-            return upgrade.CheckResult(
-                scratch.NAME,
-                'refused',
-                (
-                    'The configuration cannot be tried: mysqld is not installed in this image. '
-                    'Build the image with it.'
-                ),
-                'CONFIGURATION_NOT_TRIED',
-            )
+            return _not_tried('mysqld is not installed in this image. Build the image with it.')
         defaults = self._defaults_file()
         arguments = [
             server,
@@ -79,14 +71,8 @@ class MySQLDriver(FamilyDriver):
         try:
             account = pwd.getpwnam(self.user)
         except KeyError:
-            return upgrade.CheckResult(
-                scratch.NAME,
-                'refused',
-                (
-                    f'The configuration cannot be tried: this image has no user {self.user}. Build '
-                    'the image with the database server.'
-                ),
-                'CONFIGURATION_NOT_TRIED',
+            return _not_tried(
+                f'this image has no user {self.user}. Build the image with the database server.'
             )
         try:  # as the server's user, whatever user the configuration names
             finished = self.programs.run(
@@ -145,6 +131,16 @@ class MySQLDriver(FamilyDriver):
         progress(None, 'the server upgrades its data while it starts')
         session, _ = self._session()
         session.close()
+
+
+def _not_tried(reason: str) -> upgrade.CheckResult:
+    """Refuse with a reason that begins in the middle of the sentence, and names the remedy."""
+    return upgrade.CheckResult(
+        scratch.NAME,
+        'refused',
+        f'The configuration cannot be tried: {reason}',
+        'CONFIGURATION_NOT_TRIED',
+    )
 
 
 def check_path(version: str, wanted: str) -> upgrade.CheckResult:
