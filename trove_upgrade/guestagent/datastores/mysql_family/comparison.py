@@ -94,22 +94,9 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
         else:
             compared += 1
             rows += int(old['rows'])
-    there = {_account(name) for name in after.users}
-    missing.extend(
-        f'account {name} is gone'
-        for name in before.users
-        if _account(name) not in there | _OF_THE_SERVER
-    )
+    missing.extend(_gone_accounts(before, after))
     missing.extend(_objects(before, after))
-    granted = {_account(name): statements for name, statements in after.grants.items()}
-    for name, statements in before.grants.items():
-        if _account(name) in granted and _account(name) not in _OF_THE_SERVER:
-            missing.extend(
-                f'account {name} has lost {lost}'
-                for lost in grants.missing(
-                    statements, granted[_account(name)], before.server_version
-                )
-            )
+    missing.extend(_lost_grants(before, after))
     return base.Comparison(
         missing=missing,
         settings_changed=settings_changed(before.settings, after.settings),
@@ -186,6 +173,22 @@ def _account(name: str) -> str:
     """
     user, at, host = name.rpartition('@')
     return f'{user}@{host.lower()}' if at and host else user if at else name
+
+
+def _gone_accounts(before: base.Fingerprint, after: base.Fingerprint) -> Iterator[str]:
+    there = {_account(name) for name in after.users}
+    for name in before.users:
+        if _account(name) not in there | _OF_THE_SERVER:
+            yield f'account {name} is gone'
+
+
+def _lost_grants(before: base.Fingerprint, after: base.Fingerprint) -> Iterator[str]:
+    """Yield what accounts that are in both have lost."""
+    granted = {_account(name): statements for name, statements in after.grants.items()}
+    for name, statements in before.grants.items():
+        if _account(name) in granted and _account(name) not in _OF_THE_SERVER:
+            for lost in grants.missing(statements, granted[_account(name)], before.server_version):
+                yield f'account {name} has lost {lost}'
 
 
 def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]:
