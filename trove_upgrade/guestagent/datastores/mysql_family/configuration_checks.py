@@ -98,31 +98,26 @@ def check_options(
             'IGNORED_OPTION',
         )
     unsure = _places(option for option, verdict in verdicts if verdict is Verdict.OF_A_PLUGIN)
-    if unsure:
-        return upgrade.CheckResult(
-            name,
-            'warning',
-            (
-                f'It cannot be told whether the target knows {unsure}: the facts of its image do '
-                'not name the options of all libraries that this server loads. The new server '
-                'tries the configuration before it touches the data; record the facts of the '
-                'image anew for a full check.'
-            ),
-            'TARGET_FACTS_MISSING',
-        )
-    if not target.has_facts:
-        return upgrade.CheckResult(
-            name,
-            'warning',
-            (
-                'The configuration can be checked only against the shipped table: the target '
-                'version was registered without the facts of its image. Register the facts for a '
-                'full check; the new server tries the configuration before it touches the data.'
-            ),
-            'TARGET_FACTS_MISSING',
-        )
+    if unsure or not target.has_facts:
+        return upgrade.CheckResult(name, 'warning', _missing_facts(unsure), 'TARGET_FACTS_MISSING')
     return upgrade.CheckResult(
         name, 'ok', f'The target version knows all {len(options)} options of the configuration.'
+    )
+
+
+def _missing_facts(unsure: str) -> str:
+    """A message: facts lack the options that are `unsure`; where none is, there are no facts."""
+    if unsure:
+        return (
+            f'It cannot be told whether the target knows {unsure}: the facts of its image do '
+            'not name the options of all libraries that this server loads. The new server '
+            'tries the configuration before it touches the data; record the facts of the '
+            'image anew for a full check.'
+        )
+    return (
+        'The configuration can be checked only against the shipped table: the target '
+        'version was registered without the facts of its image. Register the facts for a '
+        'full check; the new server tries the configuration before it touches the data.'
     )
 
 
@@ -173,19 +168,7 @@ def check_command_line(
     """
     name = 'command_line'
     options = option_files.from_command_line(arguments)
-    files = {os.path.realpath(path) for path in read}
-    others = [
-        option.value
-        for option in options
-        if option.name in _FILES_NAMED
-        and option.value
-        and os.path.realpath(option.value) not in files
-    ]
-    others += [
-        f'groups with the suffix {option.value}'
-        for option in options
-        if option.name == 'defaults-group-suffix' and option.value
-    ]
+    others = _unread_sources(options, read)
     if others:
         return upgrade.CheckResult(
             name,
@@ -213,6 +196,26 @@ def check_command_line(
     return upgrade.CheckResult(
         name, 'ok', 'The server was started with no options but those of its files.'
     )
+
+
+def _unread_sources(
+    options: Sequence[option_files.Option], read: Sequence[pathlib.Path]
+) -> list[str]:
+    """Option files and groups that the command line names, and that were not looked at."""
+    files = {os.path.realpath(path) for path in read}
+    others = [
+        option.value
+        for option in options
+        if option.name in _FILES_NAMED
+        and option.value
+        and os.path.realpath(option.value) not in files
+    ]
+    others += [
+        f'groups with the suffix {option.value}'
+        for option in options
+        if option.name == 'defaults-group-suffix' and option.value
+    ]
+    return others
 
 
 def _is_usual(option: option_files.Option) -> bool:
