@@ -99,14 +99,7 @@ def judge(finished: Finished) -> upgrade.CheckResult:
             'was not started on the data. Take the option out of the configuration and try again.'
         )
         return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
-    doubts = [
-        *errors,
-        *(
-            line
-            for line in _lines(finished.output, 'Warning')
-            if 'was removed' in line or 'unknown variable' in line
-        ),
-    ]
+    doubts = [*errors, *_options_without_effect(finished.output)]
     if doubts:
         message = (
             f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
@@ -118,6 +111,14 @@ def judge(finished: Finished) -> upgrade.CheckResult:
     )
 
 
+def _options_without_effect(output: str) -> list[str]:
+    return [
+        line
+        for line in _lines(output, 'Warning')
+        if 'was removed' in line or 'unknown variable' in line
+    ]
+
+
 def _run(
     programs: Programs,
     configuration: option_files.Configuration,
@@ -125,37 +126,13 @@ def _run(
     defaults_file: pathlib.Path | None,
     user: str,
 ) -> Finished:
-    server = programs.find('mariadbd', 'mysqld')
-    install = programs.find('mariadb-install-db', 'mysql_install_db')
-    if server is None or install is None:
-        missing = 'no database server is installed'
-        raise NoScratch(missing)
-    place = next((place for place in places if _has_room(place)), None)
-    if place is None:
-        missing = f'no {_NEEDED_BYTES >> 20} MiB are free'
-        raise NoScratch(missing)
+    server, install = _server_and_install(programs)
+    place = _place_with_room(places)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix='configuration-', dir=place))
     try:
         account = pwd.getpwnam(user)
         os.chown(scratch, account.pw_uid, account.pw_gid)
-        made = programs.run(
-            [
-                install,
-                '--no-defaults',
-                f'--datadir={scratch}',
-                f'--tmpdir={scratch}',
-                f'--user={user}',
-                '--skip-test-db',
-                '--auth-root-authentication-method=socket',
-                '--innodb-log-file-size=10M',
-                *format_options(configuration),
-            ],
-            timeout_seconds=_TIMEOUT_SECONDS,
-            environment=_ENVIRONMENT,
-        )
-        if made.return_code != 0:
-            missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
-            raise NoScratch(missing)
+        _install_database(programs, _install_command(install, scratch, user, configuration))
         log = scratch / 'scratch-error.log'
         command = [
             server,
@@ -177,6 +154,46 @@ def _run(
     finally:
         with foreign.directory(place) as opened:
             foreign.remove_tree(scratch.name, opened)  # the server's user owned it
+
+
+def _server_and_install(programs: Programs) -> tuple[str, str]:
+    server = programs.find('mariadbd', 'mysqld')
+    install = programs.find('mariadb-install-db', 'mysql_install_db')
+    if server is None or install is None:
+        missing = 'no database server is installed'
+        raise NoScratch(missing)
+    return server, install
+
+
+def _place_with_room(places: Sequence[pathlib.Path]) -> pathlib.Path:
+    place = next((place for place in places if _has_room(place)), None)
+    if place is None:
+        missing = f'no {_NEEDED_BYTES >> 20} MiB are free'
+        raise NoScratch(missing)
+    return place
+
+
+def _install_command(
+    install: str, scratch: pathlib.Path, user: str, configuration: option_files.Configuration
+) -> list[str]:
+    return [
+        install,
+        '--no-defaults',
+        f'--datadir={scratch}',
+        f'--tmpdir={scratch}',
+        f'--user={user}',
+        '--skip-test-db',
+        '--auth-root-authentication-method=socket',
+        '--innodb-log-file-size=10M',
+        *format_options(configuration),
+    ]
+
+
+def _install_database(programs: Programs, command: Sequence[str]) -> None:
+    made = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS, environment=_ENVIRONMENT)
+    if made.return_code != 0:
+        missing = f'an empty data directory cannot be made: {made.output.strip()[-300:]}'
+        raise NoScratch(missing)
 
 
 def _logged(log: pathlib.Path, owner: int) -> str:
