@@ -25,14 +25,7 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
 
     :raises StepFailed: ENGINE_UPGRADE_FAILED, with its last words.
     """
-    program = programs.find('mariadb-upgrade', 'mysql_upgrade')
-    if program is None:
-        reason = (
-            'The data cannot be upgraded: mariadb-upgrade is not installed in this image. '
-            'Build the image with it.'
-        )
-        raise exceptions.StepFailed(reason, 'ENGINE_UPGRADE_FAILED')
-
+    program = _program(programs)
     failed: list[str] = []
 
     def look(line: str) -> None:
@@ -44,19 +37,12 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
         if table:
             failed.append(table.group(1))
 
-    environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
-    if credentials.password:
-        environment['MYSQL_PWD'] = credentials.password
-    arguments = [
-        program,
-        '--no-defaults',
-        '--force',
-        f'--socket={credentials.socket}',
-        f'--user={credentials.user}',
-    ]
     try:
         finished = programs.run(
-            arguments, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, on_line=look
+            _arguments(program, credentials),
+            timeout_seconds=_TIMEOUT_SECONDS,
+            environment=_environment(credentials),
+            on_line=look,
         )
     except OSError as error:  # it took too long, or cannot be run
         raise _failed(str(error)) from error
@@ -69,6 +55,34 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
             f'{program} has not repaired {", ".join(failed[:_NAMED])} ({len(failed)} in all): '
             f'{_last_words(finished.output)}'
         )
+
+
+def _program(programs: Programs) -> str:
+    program = programs.find('mariadb-upgrade', 'mysql_upgrade')
+    if program is None:
+        reason = (
+            'The data cannot be upgraded: mariadb-upgrade is not installed in this image. '
+            'Build the image with it.'
+        )
+        raise exceptions.StepFailed(reason, 'ENGINE_UPGRADE_FAILED')
+    return program
+
+
+def _arguments(program: str, credentials: connection.Credentials) -> list[str]:
+    return [
+        program,
+        '--no-defaults',
+        '--force',
+        f'--socket={credentials.socket}',
+        f'--user={credentials.user}',
+    ]
+
+
+def _environment(credentials: connection.Credentials) -> dict[str, str]:
+    environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent', 'LC_ALL': 'C'}
+    if credentials.password:
+        environment['MYSQL_PWD'] = credentials.password
+    return environment
 
 
 def _failed(found: str) -> exceptions.StepFailed:

@@ -68,7 +68,6 @@ class LocalPrograms:
     ) -> Finished:
         """See the port."""
         uid, gid = as_user or (None, None)
-        lines: list[str] = []
         with subprocess.Popen(
             list(arguments),
             stdin=subprocess.DEVNULL,
@@ -87,10 +86,7 @@ class LocalPrograms:
             timer.daemon = True
             timer.start()
             try:
-                for line in process.stdout or ():
-                    lines.append(line)
-                    if on_line is not None:
-                        on_line(line.rstrip('\n'))
+                output = _output(process, on_line)
                 process.wait()
             finally:
                 timer.cancel()
@@ -99,7 +95,16 @@ class LocalPrograms:
         if overdue.is_set():
             found = f'{arguments[0]} did not end within {timeout_seconds:.0f} s'
             raise TimeoutError(found)
-        return Finished(process.returncode, ''.join(lines))
+        return Finished(process.returncode, output)
+
+
+def _output(process: 'subprocess.Popen[str]', on_line: Callable[[str], None] | None) -> str:
+    lines: list[str] = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if on_line is not None:
+            on_line(line.rstrip('\n'))
+    return ''.join(lines)
 
 
 def _end(process: 'subprocess.Popen[str]') -> None:
