@@ -14,6 +14,9 @@ NAME = 'authentication'
 _PLUGIN = 'mysql_native_password'
 _OFF_SINCE, _GONE_SINCE = (8, 4), (9, 0)
 _NAMED = 5
+_ALL_LET_IN = upgrade.CheckResult(
+    NAME, 'ok', 'The target lets every account in by the plugin that it has.'
+)
 
 
 def authentication(probe: checks.Probe) -> upgrade.CheckResult:
@@ -24,9 +27,7 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
         or (wanted and wanted < _OFF_SINCE)
         or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration))
     ):
-        return upgrade.CheckResult(
-            NAME, 'ok', 'The target lets every account in by the plugin that it has.'
-        )
+        return _ALL_LET_IN
     rows = probe.session.rows(
         'SELECT User, Host, CURRENT_USER() FROM mysql.user WHERE plugin = %s ORDER BY User, Host',
         (_PLUGIN,),
@@ -34,42 +35,32 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     accounts = [f'{user}@{host}' for user, host, _ in rows]
     own = next((str(row[2]) for row in rows if f'{row[0]}@{row[1]}' == row[2]), None)
     if accounts and not wanted:
-        return upgrade.CheckResult(
-            NAME,
+        return _shut_out(
             'warning',
-            (
-                'Accounts may not log in after the upgrade: the target names no version, and '
-                f'since MySQL 8.4 servers do not let {_some(accounts)} in, whose plugin is '
-                f'{_PLUGIN}. Register the target version with its facts, or give them '
-                'caching_sha2_password (ALTER USER).'
-            ),
-            'ACCOUNT_SHUT_OUT',
+            'Accounts may not log in after the upgrade: the target names no version, and '
+            f'since MySQL 8.4 servers do not let {_some(accounts)} in, whose plugin is '
+            f'{_PLUGIN}. Register the target version with its facts, or give them '
+            'caching_sha2_password (ALTER USER).',
         )
     if own is not None:
-        return upgrade.CheckResult(
-            NAME,
+        return _shut_out(
             'refused',
-            (
-                f'The server cannot be upgraded: the agent logs in as {own}, whose plugin '
-                f'{_PLUGIN} the target does not let in. Give it caching_sha2_password (ALTER USER) '
-                'and upgrade again.'
-            ),
-            'ACCOUNT_SHUT_OUT',
+            f'The server cannot be upgraded: the agent logs in as {own}, whose plugin '
+            f'{_PLUGIN} the target does not let in. Give it caching_sha2_password (ALTER USER) '
+            'and upgrade again.',
         )
     if accounts:
-        return upgrade.CheckResult(
-            NAME,
+        return _shut_out(
             'warning',
-            (
-                'Accounts cannot log in after the upgrade: the target does not let '
-                f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Give them caching_sha2_password '
-                '(ALTER USER).'
-            ),
-            'ACCOUNT_SHUT_OUT',
+            'Accounts cannot log in after the upgrade: the target does not let '
+            f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Give them caching_sha2_password '
+            '(ALTER USER).',
         )
-    return upgrade.CheckResult(
-        NAME, 'ok', 'The target lets every account in by the plugin that it has.'
-    )
+    return _ALL_LET_IN
+
+
+def _shut_out(outcome: str, message: str) -> upgrade.CheckResult:
+    return upgrade.CheckResult(NAME, outcome, message, 'ACCOUNT_SHUT_OUT')
 
 
 def _some(accounts: Sequence[str]) -> str:

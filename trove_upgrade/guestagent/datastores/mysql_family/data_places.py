@@ -77,18 +77,7 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
             ),
             'VOLUME_LAYOUT',
         )
-    outside = [
-        f'{variable} is {value}'
-        for variable, value, path in _named(values, data)
-        if not stray.is_below(path, volume)
-    ]
-    outside += [
-        f'tablespace {space} is in {name}'
-        for name, space in probe.session.rows(_FILES)
-        if not stray.is_below(data / str(name), volume)
-    ]
-    outside += foreign_files.outside(probe.session, data, volume)
-    outside += stray.find(data, volume)
+    outside = _outside(probe.session, values, data, volume)
     if outside:
         more = f' and {len(outside) - _NAMED} more' if len(outside) > _NAMED else ''
         return upgrade.CheckResult(
@@ -109,6 +98,28 @@ def layout(probe: checks.Probe) -> upgrade.CheckResult:
             f'{data}.'
         ),
     )
+
+
+def _outside(
+    session: connection.Session,
+    values: Mapping[str, str],
+    data: pathlib.Path,
+    volume: pathlib.Path,
+) -> list[str]:
+    """Sentences' parts for data that is not on the volume."""
+    outside = [
+        f'{variable} is {value}'
+        for variable, value, path in _named(values, data)
+        if not stray.is_below(path, volume)
+    ]
+    outside += [
+        f'tablespace {space} is in {name}'
+        for name, space in session.rows(_FILES)
+        if not stray.is_below(data / str(name), volume)
+    ]
+    outside += foreign_files.outside(session, data, volume)
+    outside += stray.find(data, volume)
+    return outside
 
 
 def _variables(session: connection.Session) -> dict[str, str]:

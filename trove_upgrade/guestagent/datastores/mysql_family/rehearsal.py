@@ -56,12 +56,7 @@ def rehearse(
     tables = [table for table in found.tables if table.kind != 'view' and table.has_own_rows]
     tried, broken = _try_all(session, tables, monotonic)
     if broken:
-        more = f' and {len(broken) - _NAMED} more' if len(broken) > _NAMED else ''
-        return _refused(
-            'The fingerprint could not be taken: tables cannot be read: '
-            f'{", ".join(broken[:_NAMED])}{more}. Repair or drop them and try again.',
-            'TABLE_UNREADABLE',
-        )
+        return _unreadable(broken)
     return upgrade.CheckResult(
         NAME,
         'ok',
@@ -122,6 +117,15 @@ def _busy(found: str) -> upgrade.CheckResult:
         'The upgrade may be refused: the catalog of the database cannot be read at this time '
         f'({found}). Look for statements that change tables, and wait for their end.',
         'DATABASE_BUSY',
+    )
+
+
+def _unreadable(broken: Sequence[str]) -> upgrade.CheckResult:
+    more = f' and {len(broken) - _NAMED} more' if len(broken) > _NAMED else ''
+    return _refused(
+        'The fingerprint could not be taken: tables cannot be read: '
+        f'{", ".join(broken[:_NAMED])}{more}. Repair or drop them and try again.',
+        'TABLE_UNREADABLE',
     )
 
 

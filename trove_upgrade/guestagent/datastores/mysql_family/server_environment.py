@@ -8,7 +8,7 @@ None of it comes to the new root disk, whose service has its own.
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from trove_upgrade.domain import upgrade
 from trove_upgrade.guestagent import listing
@@ -71,11 +71,7 @@ def environment(probe: checks.Probe) -> upgrade.CheckResult:
             'files that every server reads, restart the server without them, and upgrade again.',
             'SERVER_ENVIRONMENT',
         )
-    others = [
-        key
-        for key in sorted(variables)
-        if _VARIABLE.fullmatch(key) and not _USUAL.fullmatch(key) and not _OPTIONS.fullmatch(key)
-    ]
+    others = _unusual(variables)
     keys = [key for key in others if _KEYS.fullmatch(key)]
     if keys:
         return upgrade.CheckResult(
@@ -97,6 +93,14 @@ def environment(probe: checks.Probe) -> upgrade.CheckResult:
     return upgrade.CheckResult(
         name, 'ok', 'The server has nothing from its environment that it needs.'
     )
+
+
+def _unusual(variables: Iterable[str]) -> list[str]:
+    return [
+        key
+        for key in sorted(variables)
+        if _VARIABLE.fullmatch(key) and not _USUAL.fullmatch(key) and not _OPTIONS.fullmatch(key)
+    ]
 
 
 def limits(probe: checks.Probe) -> upgrade.CheckResult:

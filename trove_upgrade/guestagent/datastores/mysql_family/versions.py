@@ -52,7 +52,13 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
         )
     if len(then) < len(now) or then >= now[: len(then)]:
         return upgrade.CheckResult(NAME, 'ok', f'The server is {running}, the target {wanted}.')
-    if 'mariadb' in running.lower() or now[:2] in _MYSQL_BOTH_WAYS:
+    return _older_release(running, wanted)
+
+
+def _older_release(running: str, wanted: str) -> upgrade.CheckResult:
+    """Judge a target of the same series."""
+    now = series(running)
+    if 'mariadb' in running.lower() or now in _MYSQL_BOTH_WAYS:
         return upgrade.CheckResult(
             NAME,
             'warning',
