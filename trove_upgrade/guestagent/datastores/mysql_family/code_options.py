@@ -130,14 +130,9 @@ def _reasons(
             )
     elif of_server and _means(name, _WRITTEN_BY_BACKUPS):
         yield 'lets backup programs of root write'
-    elif (
-        _is_followed_by_root(
-            name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts
-        )
-        and (path := _path(value, root)) is not None
-        and not (name in _OF_A_BOOT and _is_below_run(path, root))
-        and _is_trusted(path, packages, root)
-    ):
+    elif _is_followed_by_root(
+        name, is_of_clients=of_others and not of_scripts, of_scripts=of_scripts
+    ) and _leads_to_trust(name, value, packages, root):
         yield f'leads a program of root to {value}, a place that the system trusts'
 
 
@@ -159,6 +154,16 @@ def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) ->
     if of_scripts and name in _OF_START_SCRIPTS:
         return True
     return is_of_clients and name not in _OF_A_BOOT and not _NO_PATHS.search(name)
+
+
+def _leads_to_trust(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
+    """True for a place that the system trusts, but for what a server makes anew in /run."""
+    path = _path(value, root)
+    return (
+        path is not None
+        and not (name in _OF_A_BOOT and _is_below_run(path, root))
+        and _is_trusted(path, packages, root)
+    )
 
 
 def _path(value: str, root: pathlib.Path) -> pathlib.Path | None:
