@@ -15,12 +15,16 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.guest import GuestCall, JobState
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.taskmanager.clock import SystemClock
+from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Scheduler
-from trove_upgrade.taskmanager.steps import calls, outcome, undo
+from trove_upgrade.taskmanager.step_runner import StepRunner
+from trove_upgrade.taskmanager.steps import calls, undo
 from trove_upgrade.tests.functional.schema import old_rows
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.taskmanager import fakes, simulation
@@ -55,7 +59,7 @@ class _Guests:
 class _Step(simulation.AskingStep):
     """Asks again soon."""
 
-    def run(self, row: Any) -> outcome.Wait:
+    def run(self, row: Any) -> Wait:
         return dataclasses.replace(super().run(row), seconds=_PAUSE_SECONDS)
 
 
@@ -104,23 +108,27 @@ def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
     call = calls.Calls(
         repos.datastores,
         clock,
-        {},
+        GuestOptions(),
         poll_seconds=_PAUSE_SECONDS,
         poll_max_seconds=_PAUSE_SECONDS,
         call_timeout_seconds=_SILENT_SECONDS,
     )
     step: Any = _Step(guests, call)
     runner = Runner(
-        repos.upgrades,
-        repos.instances,
-        repos.guests,
-        dict.fromkeys(states.STEPS, step),
-        undo.Undo(guests, call, 100, 30),
-        clock,
-        'bench',
-        60,
-        writes_service_status=False,
-        on_event=lambda: None,
+        upgrades=repos.upgrades,
+        instances=repos.instances,
+        steps=dict.fromkeys(states.STEPS, step),
+        undo=undo.Undo(guests, call, 100, 30),
+        step_runner=StepRunner(instances=repos.instances, guests=repos.guests, clock=clock),
+        endings=Endings(
+            upgrades=repos.upgrades,
+            instances=repos.instances,
+            writes_service_status=False,
+            on_event=lambda: None,
+        ),
+        clock=clock,
+        owner='bench',
+        lease_seconds=60,
     )
     found: list[Scheduler] = []
     recovery = Recovery(

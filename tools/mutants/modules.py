@@ -12,7 +12,15 @@ TESTS: Mapping[str, Sequence[str]] = {
     'db/tasks.py': ('db.test_upgrades',),
     'db/upgrades.py': ('db.test_upgrades', 'db.test_upgrade_lists'),
     'domain/states.py': ('domain.test_states',),
-    'domain/upgrade.py': ('domain.test_upgrade',),
+    'domain/admission.py': ('domain.test_upgrades', 'db.test_upgrades', 'db.test_later_release'),
+    'domain/progress.py': (
+        'domain.test_upgrades',
+        'db.test_progress_codec',
+        'taskmanager.steps.test_steps',
+        'taskmanager.steps.test_rebuild',
+        'taskmanager.test_rollback',
+    ),
+    'domain/upgrades.py': ('domain.test_upgrades', 'taskmanager.test_runner'),
     'guestagent/flows/quiesce.py': (
         'guestagent.test_flows',
         'guestagent.test_rollback',
@@ -30,6 +38,11 @@ TESTS: Mapping[str, Sequence[str]] = {
         'taskmanager.test_runner',
         'taskmanager.test_outages',
         'taskmanager.test_rollback',
+        'taskmanager.test_silent_guests',
+    ),
+    'taskmanager/step_runner.py': (
+        'taskmanager.test_runner',
+        'taskmanager.test_outages',
         'taskmanager.test_silent_guests',
     ),
     'taskmanager/scheduler.py': (

@@ -123,6 +123,6 @@ def _document(environ: Environ, route: Route, bound: int) -> Any:
     if route.schema is None:
         return None
     body.check_type(environ)
-    document = body.parse(body.read(environ, bound))
+    document = body.document_of(environ, bound)
     route.schema.check(document)
     return document

@@ -6,12 +6,15 @@ one out of the same bytes.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import jsonschema
 
 from trove_upgrade.api import errors
+
+#: In the environment of a request: its body's JSON.
+_KEPT = 'trove_upgrade.document'
 
 #: No body that Trove or we take has a tenth of it.  Far below what Python's own limit of calls
 #: leaves to any reader behind us.
@@ -87,6 +90,24 @@ def parse(body: bytes) -> Any:
         raise errors.BodyNotJson(found='it is not UTF-8') from error
     except ValueError as error:
         raise errors.BodyNotJson(found=str(error)) from error
+
+
+def keep(environ: MutableMapping[str, Any], document: Any) -> None:
+    """Leave the JSON of a body that was read to the application behind: no client can set this."""
+    environ[_KEPT] = document
+
+
+def forget(environ: MutableMapping[str, Any]) -> None:
+    """Take back what `keep` has left: the request goes on to another application, as it came."""
+    environ.pop(_KEPT, None)
+
+
+def document_of(environ: Mapping[str, Any], bound: int) -> Any:
+    """Return the body's JSON, which is read and parsed unless it was before.
+
+    :raises RequestError: as `read` and `parse`.
+    """
+    return environ[_KEPT] if _KEPT in environ else parse(read(environ, bound))
 
 
 def validate(document: Any, validator: jsonschema.protocols.Validator, wanted: str) -> None:

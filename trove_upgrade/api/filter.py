@@ -52,9 +52,9 @@ class UpgradeFilter:
             )
         except HandedOn:
             environ['PATH_INFO'] = as_it_came
-            environ['wsgi.input'].seek(
-                0
-            )  # ours: only what was read and put back can be handed on here
+            body.forget(environ)
+            # ours: only what was read and put back can be handed on here
+            environ['wsgi.input'].seek(0)
             if caller is not None:
                 oslo_context.RequestContext.update_store(caller)
             return self._inner(environ, start_response)
@@ -74,7 +74,10 @@ class UpgradeFilter:
             body.check_type(environ)  # what is announced as another type is refused for that
             raise
         edit = document.get('instance') if isinstance(document, dict) else None
-        return isinstance(edit, dict) and 'datastore_version' in edit
+        is_upgrade = isinstance(edit, dict) and 'datastore_version' in edit
+        if is_upgrade:
+            body.keep(environ, document)
+        return is_upgrade
 
 
 def _is_edit(environ: application.Environ) -> bool:

@@ -8,7 +8,8 @@ from oslo_context import context as oslo_context
 from oslo_policy import policy
 
 from trove_upgrade.db import repositories
-from trove_upgrade.domain import ports, upgrade, versions
+from trove_upgrade.domain import ports, versions
+from trove_upgrade.domain.upgrades import Upgrade
 
 
 class TaskManager(Protocol):
@@ -16,7 +17,7 @@ class TaskManager(Protocol):
     the nudge saves a delay.
     """
 
-    def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
+    def upgrade(self, context: oslo_context.RequestContext, row: Upgrade) -> None:
         """Look at this upgrade now."""
 
     def check(self, context: oslo_context.RequestContext, check_id: str) -> None:

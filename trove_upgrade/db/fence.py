@@ -4,11 +4,12 @@
 import sqlalchemy as sa
 
 from trove_upgrade.db import rows
-from trove_upgrade.domain import exceptions, states, upgrade
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.upgrades import Upgrade
 
 
 def write_held(
-    connection: sa.Connection, form: rows.Rows, held: upgrade.Upgrade, values: dict[str, object]
+    connection: sa.Connection, form: rows.Rows, held: Upgrade, values: dict[str, object]
 ) -> None:
     """Write a row that we hold, or leave the transaction: what it has written before goes with
     it.

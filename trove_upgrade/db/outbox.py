@@ -17,16 +17,24 @@ from trove_upgrade.db import columns, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_outbox as _outbox
 from trove_upgrade.db.repetition import retry_on_deadlock
-from trove_upgrade.domain import instance, upgrade
+from trove_upgrade.domain import instance
+from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.upgrades import Upgrade
 
 PAYLOAD_VERSION = '1.0'
-_POSITIONS = {'start': 0, 'end': 1, 'error': 1, 'finish': 2}
-_RECEIVERS = {
-    'start': 'notifications',
-    'end': 'notifications',
-    'error': 'notifications',
-    'finish': 'guest',
-}
+
+
+_earlier = _outbox.alias('earlier')
+#: An earlier event of the same upgrade, for the same receiver, has not been sent.
+_OVERTAKEN = sa.exists().where(
+    _earlier.c.upgrade_id == _outbox.c.upgrade_id,
+    _earlier.c.receiver == _outbox.c.receiver,
+    _earlier.c.sent_at.is_(None),
+    sa.or_(
+        _earlier.c.attempt < _outbox.c.attempt,
+        sa.and_(_earlier.c.attempt == _outbox.c.attempt, _earlier.c.position < _outbox.c.position),
+    ),
+)
 
 
 class Outbox:
@@ -36,51 +44,29 @@ class Outbox:
         self._database = database
 
     def pending(
-        self, limit: int, kinds: Collection[str] = frozenset(_POSITIONS)
-    ) -> Sequence[upgrade.OutboxEvent]:
+        self, limit: int, kinds: Collection[EventKind] = frozenset(EventKind)
+    ) -> Sequence[OutboxEvent]:
         """Unsent events of these kinds whose next try has come; per upgrade and receiver only the
-        oldest one, so that order holds.
+        oldest one, so that order holds: one of a kind that only a later release knows is left to
+        that release, and what follows it waits.
 
         Those that were tried least often come first: one whose receiver is silent waits behind all
         the others.
         """
-        earlier = _outbox.alias('earlier')
-        overtaken = sa.exists().where(
-            earlier.c.upgrade_id == _outbox.c.upgrade_id,
-            earlier.c.receiver == _outbox.c.receiver,
-            earlier.c.sent_at.is_(None),
-            sa.or_(
-                earlier.c.attempt < _outbox.c.attempt,
-                sa.and_(
-                    earlier.c.attempt == _outbox.c.attempt, earlier.c.position < _outbox.c.position
-                ),
-            ),
-        )
         query = (
             sa.select(_outbox)
             .where(
                 _outbox.c.sent_at.is_(None),
                 _outbox.c.next_try_at <= columns.now(),
-                _outbox.c.kind.in_(sorted(kinds)),
-                ~overtaken,
+                _outbox.c.kind.in_(sorted(str(kind) for kind in kinds)),
+                ~_OVERTAKEN,
             )
             .order_by(_outbox.c.tries, _outbox.c.next_try_at, _outbox.c.id)
             .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        return [
-            upgrade.OutboxEvent(
-                id=row.id,
-                upgrade_id=row.upgrade_id,
-                kind=row.kind,
-                attempt=row.attempt,
-                payload=row.payload,
-                created_at=row.created_at,
-                tries=row.tries,
-            )
-            for row in rows
-        ]
+        return [_event(row) for row in rows]
 
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:
@@ -103,6 +89,18 @@ class Outbox:
             )
 
 
+def _event(row: sa.Row[Any]) -> OutboxEvent:
+    return OutboxEvent(
+        id=row.id,
+        upgrade_id=row.upgrade_id,
+        kind=EventKind(row.kind),
+        attempt=row.attempt,
+        payload=row.payload,
+        created_at=row.created_at,
+        tries=row.tries,
+    )
+
+
 _versions = trove_tables.datastore_versions
 _NAMED = sa.select(_versions.c.id, _versions.c.name, _versions.c.version).where(
     _versions.c.id.in_([sa.bindparam('former_id'), sa.bindparam('target_id')])
@@ -112,8 +110,8 @@ _WRITE = sa.insert(_outbox).values(created_at=columns.now(), next_try_at=columns
 
 def write(
     connection: sa.Connection,
-    kind: str,
-    about: upgrade.Upgrade,
+    kind: EventKind,
+    about: Upgrade,
     versions: Sequence[instance.DatastoreVersion] | None = None,
 ) -> None:
     """Write one event inside the transaction that makes it true; `versions` are the upgrade's two
@@ -135,9 +133,9 @@ def write(
             'id': event_id,
             'upgrade_id': about.id,
             'attempt': about.attempt,
-            'position': _POSITIONS[kind],
-            'kind': kind,
-            'receiver': _RECEIVERS[kind],
+            'position': kind.position,
+            'kind': str(kind),
+            'receiver': str(kind.receiver),
             'payload': _payload(event_id, kind, about, known),
         },
     )
@@ -148,7 +146,7 @@ def _version(version_id: str, name: str | None, number: str | None) -> dict[str,
 
 
 def _payload(
-    event_id: str, kind: str, about: upgrade.Upgrade, known: Mapping[str, dict[str, Any]]
+    event_id: str, kind: EventKind, about: Upgrade, known: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Payload 1.0: keys may be added under 1.x; none is renamed, removed or given another
     meaning.
@@ -160,7 +158,7 @@ def _payload(
     return {
         'payload_version': PAYLOAD_VERSION,
         'event_id': event_id,
-        'kind': kind,
+        'kind': str(kind),
         'upgrade_id': about.id,
         'attempt': about.attempt,
         'instance': {
@@ -181,6 +179,6 @@ def _payload(
         'created_at': about.created_at.isoformat(),
         'updated_at': about.updated_at.isoformat(),
         'ended_at': about.ended_at.isoformat() if about.ended_at else None,
-        'downtime_seconds': about.data.get('downtime_seconds'),
+        'downtime_seconds': about.progress.restore.downtime_seconds,
         **about.notes.to_answer(),
     }

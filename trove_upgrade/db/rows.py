@@ -17,17 +17,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import arrivals, columns, errors, models, steps
+from trove_upgrade.db import arrivals, columns, errors, models, progress_codec, steps
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import answers, exceptions, states, upgrade
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.upgrades import StepRun, Upgrade
 
-_FIELDS = tuple(
-    field.name for field in dataclasses.fields(upgrade.Upgrade) if field.name != 'steps'
+#: Fields that are columns of their name; the progress is in the column `data`.
+_LISTED = tuple(
+    field.name for field in dataclasses.fields(Upgrade) if field.name not in {'steps', 'progress'}
 )
-#: What a list reads: the data of one row can be longer than all that is shown of a whole page.
-_LISTED = tuple(name for name in _FIELDS if name != 'data')
-_STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(upgrade.StepRun))
+#: What a list does not read: the data of one row can be longer than all that is shown of a page.
+_FIELDS = (*_LISTED, 'data')
+_STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(StepRun))
 
 
 class Rows:
@@ -57,9 +59,9 @@ class Rows:
         """Return what is read besides."""
         return ()
 
-    def begin(self, connection: sa.Connection, begun: upgrade.Upgrade) -> None:
+    def begin(self, connection: sa.Connection, begun: Upgrade) -> None:
         """A row that has no steps yet."""
-        fields = {name: getattr(begun, name) for name in _FIELDS}
+        fields = {name: getattr(begun, name) for name in _LISTED}
         connection.execute(
             self._insert,
             self.writable(
@@ -67,23 +69,23 @@ class Rows:
                     **fields,
                     'state': str(begun.state),
                     'step': str(begun.step),
-                    'data': dict(begun.data),
+                    'data': progress_codec.encode(begun.progress),
                     'active_instance_id': begun.instance_id,
                     **self._no_steps(begun),
                 }
             ),
         )
 
-    def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:  # noqa: ARG002 - the other form needs it
+    def _no_steps(self, begun: Upgrade) -> dict[str, Any]:  # noqa: ARG002 - the other form needs it
         return {}
 
     def page(
         self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int
-    ) -> list[upgrade.Upgrade]:
+    ) -> list[Upgrade]:
         """The newest `limit` of those that fulfil the conditions (on columns of
         models.instance_upgrades), newest first.
 
-        Their `data` is empty, as it is not read.
+        Their progress is empty, as it is not read.
         """
         query = (
             self._select_listed.where(*wanted)
@@ -94,8 +96,8 @@ class Rows:
         histories = self._histories(connection, found)
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
 
-    def fetch_listed(self, connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
-        """As a list has it: its `data` is empty, as it is not read.
+    def fetch_listed(self, connection: sa.Connection, upgrade_id: str) -> Upgrade:
+        """As a list has it: its progress is empty, as it is not read.
 
         :raises UpgradeNotFound: there is none.
         """
@@ -104,7 +106,7 @@ class Rows:
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         return found[0]
 
-    def fetch(self, connection: sa.Connection, upgrade_id: str) -> upgrade.Upgrade:
+    def fetch(self, connection: sa.Connection, upgrade_id: str) -> Upgrade:
         """:raises UpgradeNotFound: there is none."""
         row = self._row(connection, upgrade_id)
         return self._whole(connection, row)
@@ -115,7 +117,7 @@ class Rows:
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         return row
 
-    def _whole(self, connection: sa.Connection, row: sa.Row[Any]) -> upgrade.Upgrade:
+    def _whole(self, connection: sa.Connection, row: sa.Row[Any]) -> Upgrade:
         return _upgrade_from(row, self._histories(connection, [row]).get(row.id, ()))
 
     def _histories(
@@ -123,14 +125,14 @@ class Rows:
     ) -> dict[str, steps.History]:
         return steps.read(connection, [row.id for row in found])
 
-    def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
+    def journal_of(self, held: Upgrade) -> dict[str, Any]:
         """Return what a taskmanager may write of a row that it holds; the steps are written by
         `written`.
         """
         return self.writable(
             {
                 'step': str(held.step),
-                'data': dict(held.data),
+                'data': progress_codec.encode(held.progress),
                 'rebuild_attempt': held.rebuild_attempt,
                 'former_image_id': held.former_image_id,
                 'target_image_id': held.target_image_id,
@@ -143,7 +145,7 @@ class Rows:
 
     def written(
         self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None
-    ) -> upgrade.Upgrade:
+    ) -> Upgrade:
         """The row after this transaction's own UPDATE of it, with `history` for its steps; None:
         those that it has.
         """
@@ -168,7 +170,7 @@ class ColumnAndRows(Rows):
             sa.column('steps_at', columns.UtcDateTime()),
         )
 
-    def _no_steps(self, begun: upgrade.Upgrade) -> dict[str, Any]:
+    def _no_steps(self, begun: Upgrade) -> dict[str, Any]:
         return {'steps': [], 'steps_at': begun.updated_at}
 
     def _histories(
@@ -178,7 +180,7 @@ class ColumnAndRows(Rows):
     ) -> dict[str, steps.History]:
         return {row.id: tuple(_step_run_from(entry) for entry in row.steps) for row in found}
 
-    def journal_of(self, held: upgrade.Upgrade) -> dict[str, Any]:
+    def journal_of(self, held: Upgrade) -> dict[str, Any]:
         """With the column."""
         return {**super().journal_of(held), 'steps': [_step_run_to(run) for run in held.steps]}
 
@@ -187,7 +189,7 @@ class ColumnAndRows(Rows):
         connection: sa.Connection,
         upgrade_id: str,
         history: steps.History | None = None,  # noqa: ARG002 - it is in the column
-    ) -> upgrade.Upgrade:
+    ) -> Upgrade:
         """The rows become what the column says now, by any release; only then does the row say
         that they are the same.
         """
@@ -220,11 +222,11 @@ def _form(kind: type[Rows], absent: frozenset[str]) -> Rows:
     return kind(absent)
 
 
-def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
+def _upgrade_from(row: sa.Row[Any], history: steps.History) -> Upgrade:
     fields = {name: value for name, value in row._mapping.items() if name in _FIELDS}  # noqa: SLF001 - SQLAlchemy's public name
     if 'data' in fields:
-        fields['data'] = answers.stored(fields['data'])  # so it is written again, too
-    return upgrade.Upgrade(
+        fields['progress'] = progress_codec.decode(fields.pop('data'))
+    return Upgrade(
         **{
             **fields,
             'state': states.UpgradeState(row.state),
@@ -234,24 +236,26 @@ def _upgrade_from(row: sa.Row[Any], history: steps.History) -> upgrade.Upgrade:
     )
 
 
-def _step_run_to(run: upgrade.StepRun) -> dict[str, Any]:
+def _step_run_to(run: StepRun) -> dict[str, Any]:
     entry = dataclasses.asdict(run)
     entry.update(
         step=str(run.step),
+        outcome=run.outcome and str(run.outcome),
         started_at=run.started_at.isoformat(),
         ended_at=run.ended_at.isoformat() if run.ended_at else None,
     )
     return entry
 
 
-def _step_run_from(entry: dict[str, Any]) -> upgrade.StepRun:
+def _step_run_from(entry: dict[str, Any]) -> StepRun:
     """Keys that a newer release has added are dropped."""
     known = {name: value for name, value in entry.items() if name in _STEP_RUN_FIELDS}
     known.update(
         step=states.Step(entry['step']),
+        outcome=steps.outcome_of(entry.get('outcome')),
         started_at=datetime.datetime.fromisoformat(entry['started_at']),
         ended_at=datetime.datetime.fromisoformat(entry['ended_at'])
         if entry.get('ended_at')
         else None,
     )
-    return upgrade.StepRun(**known)
+    return StepRun(**known)

@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import columns
 from trove_upgrade.db.models import instance_upgrade_steps as _steps
-from trove_upgrade.domain import states, upgrade
+from trove_upgrade.domain import states
+from trove_upgrade.domain.upgrades import StepRun
 
-History = tuple[upgrade.StepRun, ...]
+History = tuple[StepRun, ...]
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(upgrade.StepRun))
+_FIELDS = tuple(field.name for field in dataclasses.fields(StepRun))
 
 #: Built once: what every GET runs.
 _READ = (
@@ -42,15 +43,13 @@ def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, His
     """Of all these upgrades in one query; one that has no step yet is not in the answer."""
     if not upgrade_ids:
         return {}
-    found: dict[str, list[upgrade.StepRun]] = {}
+    found: dict[str, list[StepRun]] = {}
     for row in connection.execute(_READ, {'upgrade_ids': list(upgrade_ids)}):
         found.setdefault(row.upgrade_id, []).append(_step_run_from(row))
     return {upgrade_id: tuple(runs) for upgrade_id, runs in found.items()}
 
 
-def write(
-    connection: sa.Connection, upgrade_id: str, history: Iterable[upgrade.StepRun]
-) -> History:
+def write(connection: sa.Connection, upgrade_id: str, history: Iterable[StepRun]) -> History:
     """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it
     will be read.
     """
@@ -76,10 +75,16 @@ def write(
     return wanted
 
 
-def _values(run: upgrade.StepRun) -> Mapping[str, Any]:
-    return {**vars(run), 'step': str(run.step)}
+def outcome_of(stored: str | None) -> states.Outcome | None:
+    """Return the outcome that a row tells; None: the step goes on."""
+    return None if stored is None else states.Outcome(stored)
 
 
-def _step_run_from(row: sa.Row[Any]) -> upgrade.StepRun:
+def _values(run: StepRun) -> Mapping[str, Any]:
+    return {**vars(run), 'step': str(run.step), 'outcome': run.outcome and str(run.outcome)}
+
+
+def _step_run_from(row: sa.Row[Any]) -> StepRun:
     fields = {name: getattr(row, name) for name in _FIELDS}
-    return upgrade.StepRun(**{**fields, 'step': states.Step(row.step)})
+    known = {'step': states.Step(row.step), 'outcome': outcome_of(row.outcome)}
+    return StepRun(**{**fields, **known})

@@ -7,10 +7,11 @@ import uuid
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, trove_tables
+from trove_upgrade.db import columns, progress_codec, trove_tables
 from trove_upgrade.db.instance_rows import task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import exceptions, instance, states, upgrade
+from trove_upgrade.domain import admission, exceptions, instance, states
+from trove_upgrade.domain.upgrades import Upgrade
 
 _instances = trove_tables.instances
 _faults = trove_tables.instance_faults
@@ -59,18 +60,15 @@ def take(connection: sa.Connection, target: instance.Instance) -> bool:
     )
 
 
-def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
+def take_again(connection: sa.Connection, failed: Upgrade) -> bool:
     """UPGRADING_ERROR -> UPGRADING; the fault of the attempt that failed goes.
 
-    From NONE, too, where the new server may have been started on the data: nothing but a retry
-    leads out of there, and an action of Trove's that takes the task in between (its admin rebuild)
-    sets it to NONE at its own end.
+    From NONE, too, where `admission.may_continue_untasked` allows it.
     """
     taken = _set(
         connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING
     ) or (
-        failed.no_return
-        and _is_newest(connection, failed)
+        admission.may_continue_untasked(failed, latest(connection, failed.instance_id))
         and bool(
             connection.execute(
                 _move(instance.Task.NONE, instance.Task.UPGRADING).where(*_is_as_begun(failed))
@@ -82,64 +80,36 @@ def take_again(connection: sa.Connection, failed: upgrade.Upgrade) -> bool:
     return taken
 
 
-def _is_newest(connection: sa.Connection, found: upgrade.Upgrade) -> bool:
-    """Return whether no later upgrade of its instance has got past its checks."""
-    newest = _newest(connection, found.instance_id)
-    return newest is not None and newest['id'] == found.id
-
-
-def half_upgraded(
-    connection: sa.Connection, target: instance.Instance
-) -> exceptions.InstanceNeedsRetry | None:
-    """Why no upgrade may begin, whatever the task: the new server may have been started on the
-    data, and only the retry of the upgrade that did may start one there again.
-
-    Not once the row has another version than that upgrade began with: it would be refused its
-    retry.
-    """
-    newest = _newest(connection, target.id)
-    if (
-        newest is None
-        or newest['state'] != str(states.UpgradeState.FAILED)
-        or not upgrade.is_past_no_return(newest['data'])
-        or newest['former_version_id'] != target.version.id
-    ):
-        return None
-    return exceptions.InstanceNeedsRetry(
-        instance_id=target.id,
-        status='ERROR',
-        upgrade_id=newest['id'],
-        error_code=newest['error_code'],
-    )
-
-
-def _newest(connection: sa.Connection, instance_id: str) -> sa.RowMapping | None:
-    """The last upgrade of an instance that may have changed anything there: not one that ended in
-    its checks.
-    """
+def latest(connection: sa.Connection, instance_id: str) -> admission.LatestUpgrade | None:
+    """The last upgrade of an instance that may have changed anything there."""
     ended = [str(states.UpgradeState.ABORTED), str(states.UpgradeState.FAILED)]
     in_checks = sa.and_(_upgrades.c.step == str(states.Step.PRECHECK), _upgrades.c.state.in_(ended))
-    return (
-        connection.execute(
-            sa.select(
-                _upgrades.c.id,
-                _upgrades.c.state,
-                _upgrades.c.data,
-                _upgrades.c.error_code,
-                _upgrades.c.former_version_id,
-            )
-            .where(_upgrades.c.instance_id == instance_id, sa.not_(in_checks))
-            .order_by(_upgrades.c.created_at.desc())
-            .limit(1)
+    row = connection.execute(
+        sa.select(
+            _upgrades.c.id,
+            _upgrades.c.state,
+            _upgrades.c.data,
+            _upgrades.c.error_code,
+            _upgrades.c.former_version_id,
         )
-        .mappings()
-        .one_or_none()
+        .where(_upgrades.c.instance_id == instance_id, sa.not_(in_checks))
+        .order_by(_upgrades.c.created_at.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return admission.LatestUpgrade(
+        id=row.id,
+        state=states.UpgradeState(row.state),
+        former_version_id=row.former_version_id,
+        error_code=row.error_code,
+        is_past_no_return=progress_codec.decode(row.data).restore.is_past_no_return,
     )
 
 
 def release(
     connection: sa.Connection,
-    held: upgrade.Upgrade,
+    held: Upgrade,
     state: states.UpgradeState,
     *,
     former: instance.Task = instance.Task.UPGRADING,
@@ -165,7 +135,7 @@ def release(
     )
 
 
-def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
+def record_version(connection: sa.Connection, held: Upgrade) -> bool:
     """The version that serves, under a task that is another action's and stays: with the former one
     Trove would start the former image on upgraded data at its next occasion.  Not where the
     instance is being deleted.
@@ -179,7 +149,7 @@ def record_version(connection: sa.Connection, held: upgrade.Upgrade) -> bool:
     )
 
 
-def _is_as_begun(held: upgrade.Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_as_begun(held: Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         _instances.c.id == held.instance_id,
         _instances.c.deleted.is_not(True),
@@ -187,7 +157,7 @@ def _is_as_begun(held: upgrade.Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
+def write_fault(connection: sa.Connection, ended: Upgrade) -> None:
     """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry
     finds it.
 
@@ -217,41 +187,36 @@ def write_fault(connection: sa.Connection, ended: upgrade.Upgrade) -> None:
 
 def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.TroveUpgradeError:
     """Why `take` could not."""
+    return admission.refusal(target, _found(connection, target.id), latest(connection, target.id))
+
+
+def _found(connection: sa.Connection, instance_id: str) -> admission.FoundInstance | None:
     row = connection.execute(
         sa.select(
             _instances.c.task_id, _instances.c.deleted, _instances.c.compute_instance_id
-        ).where(_instances.c.id == target.id)
+        ).where(_instances.c.id == instance_id)
     ).one_or_none()
     if row is None or row.deleted:
-        return exceptions.InstanceNotFound(instance_id=target.id)
-    half = half_upgraded(connection, target)
-    if half is not None:
-        return half
-    task = task_of(row.task_id)
-    if task is instance.Task.UPGRADING_ERROR:
-        failed = connection.execute(
-            sa.select(_upgrades.c.id, _upgrades.c.error_code)
-            .where(
-                _upgrades.c.instance_id == target.id,
-                _upgrades.c.state == str(states.UpgradeState.FAILED),
-            )
-            .order_by(_upgrades.c.created_at.desc())
-            .limit(1)
-        ).one_or_none()
-        if failed is not None:
-            return exceptions.InstanceNeedsRetry(
-                instance_id=target.id,
-                status='ERROR',
-                upgrade_id=failed.id,
-                error_code=failed.error_code,
-            )
-    if row.compute_instance_id is None:
-        return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
-    return exceptions.InstanceBusy(instance_id=target.id, status=_status(task))
+        return None
+    failed = connection.execute(
+        sa.select(_upgrades.c.id, _upgrades.c.error_code)
+        .where(
+            _upgrades.c.instance_id == instance_id,
+            _upgrades.c.state == str(states.UpgradeState.FAILED),
+        )
+        .order_by(_upgrades.c.created_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return admission.FoundInstance(
+        task=task_of(row.task_id),
+        has_server=row.compute_instance_id is not None,
+        failed_upgrade_id=failed.id if failed else None,
+        failed_upgrade_code=failed.error_code if failed else None,
+    )
 
 
 def changed(
-    connection: sa.Connection, held: upgrade.Upgrade, expected: str = 'UPGRADING'
+    connection: sa.Connection, held: Upgrade, expected: str = 'UPGRADING'
 ) -> exceptions.InstanceChanged:
     """Another action has moved the task, upgraded the instance or deleted it."""
     row = connection.execute(
@@ -263,7 +228,7 @@ def changed(
         return exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
     found = task_of(row.task_id).name
     if found == expected:
-        found = f'{found} of somebody else, to version {row.datastore_version_id}'
+        found = f'{found} of another action, to version {row.datastore_version_id}'
     return exceptions.InstanceChanged(
         upgrade_id=held.id,
         instance_id=held.instance_id,
@@ -271,27 +236,7 @@ def changed(
     )
 
 
-def _status(task: instance.Task) -> str:
-    """The status that Trove shows for a task.  Source: trove/instance/models.py,
-    SimpleInstance.status.
-    """
-    if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
-        return 'ERROR'
-    shown = {
-        'BUILDING': 'BUILD',
-        'REBOOTING': 'REBOOT',
-        'RESIZING': 'RESIZE',
-        'UPGRADING': 'UPGRADE',
-        'PROMOTING': 'PROMOTE',
-        'EJECTING': 'EJECT',
-        'DETACHING': 'DETACH',
-        'DELETING': 'SHUTDOWN',
-        'NONE': 'changed since it was looked at',
-    }
-    return shown.get(task.name, task.name)
-
-
-def _fault_id(about: upgrade.Upgrade) -> str:
+def _fault_id(about: Upgrade) -> str:
     return str(uuid.uuid5(uuid.UUID(about.id), f'attempt {about.attempt}'))
 
 

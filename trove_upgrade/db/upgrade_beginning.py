@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from trove_upgrade.db import columns, outbox, rows, tasks
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import instance, states, upgrade
+from trove_upgrade.domain import admission, instance, states
+from trove_upgrade.domain.events import EventKind
+from trove_upgrade.domain.upgrades import Upgrade
 
 _NOW = sa.select(columns.now())
 
@@ -23,16 +25,16 @@ def begin(
     target_image_id: str,
     request_id: str | None,
     user_id: str | None,
-) -> upgrade.Upgrade:
+) -> Upgrade:
     """As `Upgrades.begin`, in a transaction of the caller's.
 
     :raises InstanceBusy, InstanceNeedsRetry, InstanceNotFound: as there.
     """
     if target_instance.server_id is None or not tasks.take(connection, target_instance):
         raise tasks.refusal(connection, target_instance)
-    half = tasks.half_upgraded(
-        connection, target_instance
-    )  # now that the row is held: none fails meanwhile
+    # now that the row is held: none fails meanwhile
+    latest = tasks.latest(connection, target_instance.id)
+    half = admission.half_upgraded(target_instance, latest)
     if half is not None:
         raise half
     begun = _begun(
@@ -45,7 +47,7 @@ def begin(
         user_id=user_id,
     )
     rows.form(database, connection).begin(connection, begun)
-    outbox.write(connection, 'start', begun, [target_instance.version, target])
+    outbox.write(connection, EventKind.START, begun, [target_instance.version, target])
     return begun
 
 
@@ -58,8 +60,8 @@ def _begun(
     target_image_id: str,
     request_id: str | None,
     user_id: str | None,
-) -> upgrade.Upgrade:
-    return upgrade.Upgrade(
+) -> Upgrade:
+    return Upgrade(
         id=str(uuid.uuid4()),
         instance_id=target_instance.id,
         project_id=target_instance.project_id,

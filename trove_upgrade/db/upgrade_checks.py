@@ -13,8 +13,12 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_checks as _checks
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import retry_on_deadlock
-from trove_upgrade.domain import exceptions, instance, upgrade
+from trove_upgrade.domain import exceptions, instance
 from trove_upgrade.domain.turn import Turn
+from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
+
+#: States of a report that is still to be made.
+_OPEN = (str(CheckState.PENDING), str(CheckState.RUNNING))
 
 
 class UpgradeChecks:
@@ -24,9 +28,7 @@ class UpgradeChecks:
         self._database = database
 
     @retry_on_deadlock
-    def begin(
-        self, checked: instance.Instance, target: instance.DatastoreVersion
-    ) -> upgrade.UpgradeCheck:
+    def begin(self, checked: instance.Instance, target: instance.DatastoreVersion) -> UpgradeCheck:
         """A PENDING check; nothing else is touched.  One that has not ended yet, of the same
         instance and version, is returned instead.
         """
@@ -37,7 +39,7 @@ class UpgradeChecks:
                 _checks.c.instance_id == checked.id,
                 _checks.c.project_id == checked.project_id,
                 _checks.c.target_version_id == target.id,
-                _checks.c.state.in_(('PENDING', 'RUNNING')),
+                _checks.c.state.in_(_OPEN),
             )
             .order_by(_checks.c.created_at)
             .limit(1)
@@ -52,7 +54,7 @@ class UpgradeChecks:
                     instance_id=checked.id,
                     project_id=checked.project_id,
                     target_version_id=target.id,
-                    state='PENDING',
+                    state=str(CheckState.PENDING),
                     created_at=columns.now(),
                     updated_at=columns.now(),
                     results=[],
@@ -62,7 +64,7 @@ class UpgradeChecks:
                 connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one()
             )
 
-    def get(self, check_id: str, instance_id: str) -> upgrade.UpgradeCheck:
+    def get(self, check_id: str, instance_id: str) -> UpgradeCheck:
         """:raises UpgradeCheckNotFound: none of that id for that instance."""
         row = None
         if plausible_id(check_id):
@@ -98,21 +100,21 @@ class UpgradeChecks:
         if not plausible_id(check_id):
             return None
         query = sa.select(_checks.c.id, _checks.c.project_id).where(
-            _checks.c.id == check_id, _checks.c.state.in_(('PENDING', 'RUNNING'))
+            _checks.c.id == check_id, _checks.c.state.in_(_OPEN)
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Turn(row.id, row.project_id)
 
     @retry_on_deadlock
-    def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
+    def claim(self, check_id: str, owner: str, lease_seconds: float) -> UpgradeCheck:
         """:raises LeaseLost: another taskmanager has it, or it has ended."""
         with self._database.write() as connection:
             taken = connection.execute(
                 sa.update(_checks)
                 .where(_checks.c.id == check_id, _free())
                 .values(
-                    state='RUNNING',
+                    state=str(CheckState.RUNNING),
                     owner=owner,
                     lease_until=columns.ahead(lease_seconds),
                     updated_at=columns.now(),
@@ -125,14 +127,14 @@ class UpgradeChecks:
             )
 
     @retry_on_deadlock
-    def finish(self, check: upgrade.UpgradeCheck) -> None:
+    def finish(self, check: UpgradeCheck) -> None:
         """Write state, results, cause and error_code.  The first report that comes stays."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(_checks)
-                .where(_checks.c.id == check.id, _checks.c.state == 'RUNNING')
+                .where(_checks.c.id == check.id, _checks.c.state == str(CheckState.RUNNING))
                 .values(
-                    state=check.state,
+                    state=str(check.state),
                     results=[dataclasses.asdict(result) for result in check.results],
                     cause=columns.fitting(_checks.c.cause, check.cause),
                     error_code=columns.fitting(_checks.c.error_code, check.error_code),
@@ -145,26 +147,24 @@ class UpgradeChecks:
 
 def _free() -> sa.ColumnElement[bool]:
     return sa.or_(
-        _checks.c.state == 'PENDING',
-        sa.and_(_checks.c.state == 'RUNNING', _checks.c.lease_until <= columns.now()),
+        _checks.c.state == str(CheckState.PENDING),
+        sa.and_(_checks.c.state == str(CheckState.RUNNING), _checks.c.lease_until <= columns.now()),
     )
 
 
-def _check_from(row: sa.Row[Any]) -> upgrade.UpgradeCheck:
-    return upgrade.UpgradeCheck(
+def _check_from(row: sa.Row[Any]) -> UpgradeCheck:
+    return UpgradeCheck(
         id=row.id,
         instance_id=row.instance_id,
         project_id=row.project_id,
         target_version_id=row.target_version_id,
-        state=row.state,
+        state=CheckState(row.state),
         created_at=row.created_at,
         updated_at=row.updated_at,
         error_code=row.error_code,
         cause=row.cause,
         results=tuple(
-            upgrade.CheckResult(
-                entry['name'], entry['outcome'], entry['message'], entry.get('code')
-            )
+            CheckResult(entry['name'], entry['outcome'], entry['message'], entry.get('code'))
             for entry in row.results
         ),
     )

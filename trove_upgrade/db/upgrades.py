@@ -15,6 +15,7 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import (
     columns,
     fence,
+    progress_codec,
     rows,
     tasks,
     upgrade_beginning,
@@ -25,8 +26,11 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
-from trove_upgrade.domain import answers, exceptions, instance, states, upgrade
+from trove_upgrade.domain import admission, exceptions, instance, states
+from trove_upgrade.domain.ending import Ending
+from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.turn import Turn
+from trove_upgrade.domain.upgrades import Upgrade
 
 #: Of the data of one row that a list reads: usual ones have a few thousand characters, and a page
 #: can have a thousand rows.
@@ -36,6 +40,8 @@ MOST_SHOWN = 1_048_576
 
 _S = states.UpgradeState
 _ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
+#: One at a step that only a later release knows is left to that release's taskmanagers.
+_AT_KNOWN_STEP = _upgrades.c.step.in_([str(step) for step in states.STEPS])
 
 _NOW = sa.select(columns.now())
 
@@ -65,7 +71,7 @@ class Upgrades:
         target_image_id: str,
         request_id: str | None,
         user_id: str | None,
-    ) -> upgrade.Upgrade:
+    ) -> Upgrade:
         """One transaction: the instance's task NONE -> UPGRADING, a PENDING row, its 'start' event.
 
         `target_instance` is as it was read; its version and server must still be those.
@@ -98,12 +104,12 @@ class Upgrades:
         its task.
         """
         with self._database.read() as connection:
-            return tasks.half_upgraded(connection, target)
+            return admission.half_upgraded(target, tasks.latest(connection, target.id))
 
     @repeat_on_new_columns
-    def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[upgrade.Upgrade, bool]:
-        """As `get`, and whether its `data` was read: it is empty where it holds more than
-        MOST_SHOWN characters.
+    def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[Upgrade, bool]:
+        """As `get`, and whether its progress was read: it is empty where its row holds more than
+        MOST_SHOWN characters of it.
 
         :raises UpgradeNotFound: as `get`.
         """
@@ -113,11 +119,11 @@ class Upgrades:
             found = self._form(connection).fetch_listed(connection, upgrade_id)
         if project_id is not None and found.project_id != project_id:
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
-        data = self.data_of([upgrade_id], MOST_SHOWN)
-        return found.evolve(data=data.get(upgrade_id, {})), upgrade_id in data
+        progress = self.progress_of([upgrade_id], MOST_SHOWN).get(upgrade_id)
+        return found if progress is None else found.evolve(progress=progress), progress is not None
 
     @repeat_on_new_columns
-    def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
+    def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
         """:raises UpgradeNotFound: none, or of another project than `project_id` where that is
         given.
         """
@@ -138,9 +144,9 @@ class Upgrades:
         instance_id: str | None = None,
         state: states.UpgradeState | None = None,
         marker: str | None = None,
-    ) -> Page[upgrade.Upgrade]:
-        """Newest first; `marker` is the last id of the page before.  Their `data` is not read, and
-        empty: see `data_of` and `get`.
+    ) -> Page[Upgrade]:
+        """Newest first; `marker` is the last id of the page before.  Their progress is not read,
+        and empty: see `progress_of` and `get`.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
@@ -159,18 +165,18 @@ class Upgrades:
             found = self._form(connection).page(connection, wanted, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
-    def data_of(
+    def progress_of(
         self, upgrade_ids: Sequence[str], most: int = MOST_LISTED
-    ) -> dict[str, upgrade.Json]:
-        """`data` of these rows by id, for a list; without those that hold more than `most`
-        characters.
+    ) -> dict[str, Progress]:
+        """The progress of these by id, for a list; without those whose rows hold more than `most`
+        characters of it.
         """
         query = sa.select(_upgrades.c.id, _upgrades.c.data).where(
             _upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= most
         )
         with self._database.read() as connection:
             return (
-                {row.id: answers.stored(row.data) for row in connection.execute(query)}
+                {row.id: progress_codec.decode(row.data) for row in connection.execute(query)}
                 if upgrade_ids
                 else {}
             )
@@ -206,7 +212,7 @@ class Upgrades:
             )
             found = (
                 sa.select(*map(form.column, _TURN), *oldest, place)
-                .where(row.state.in_(_ACTIVE), self._lease_is_free(), ~_RESTS)
+                .where(row.state.in_(_ACTIVE), _AT_KNOWN_STEP, self._lease_is_free(), ~_RESTS)
                 .subquery()
             )
             query = (
@@ -230,6 +236,7 @@ class Upgrades:
             query = sa.select(*map(form.column, _TURN)).where(
                 _upgrades.c.id == upgrade_id,
                 _upgrades.c.state.in_(_ACTIVE),
+                _AT_KNOWN_STEP,
                 sa.or_(form.column('stalls') == 0, ~_RESTS),
             )
             found = connection.execute(query).one_or_none()
@@ -242,7 +249,7 @@ class Upgrades:
         )
 
     @retry_on_deadlock
-    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
+    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
 
         :raises LeaseLost: another taskmanager holds it, or it has ended.
@@ -253,6 +260,7 @@ class Upgrades:
                 .where(
                     _upgrades.c.id == upgrade_id,
                     _upgrades.c.state.in_(_ACTIVE),
+                    _AT_KNOWN_STEP,
                     self._lease_is_free(),
                 )
                 .values(
@@ -268,7 +276,7 @@ class Upgrades:
             return self._form(connection).written(connection, upgrade_id)
 
     @retry_on_deadlock
-    def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
+    def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
         """:raises LeaseLost: overtaken; stop at once."""
         with self._database.write() as connection:
             form = self._form(connection)
@@ -276,9 +284,7 @@ class Upgrades:
             return form.written(connection, held.id)
 
     @retry_on_deadlock
-    def save(
-        self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None
-    ) -> upgrade.Upgrade:
+    def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
         """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
         the generation is still ours.
 
@@ -300,18 +306,18 @@ class Upgrades:
     @retry_on_deadlock
     def end(
         self,
-        held: upgrade.Upgrade,
+        held: Upgrade,
         state: states.UpgradeState,
         *,
         cause: str | None = None,
         error_code: str | None = None,
-    ) -> upgrade.Upgrade:
+    ) -> Ending:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault
         or its new version.
 
         COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may
         go.  If the compare-and-set on the instance fails, its task is not overwritten, and the
-        upgrade ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only
+        upgrade is displaced: it ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only
         the version is told, where it COMPLETED.  A task that was set back to NONE is no action's:
         it ends as it would.
 
@@ -328,7 +334,7 @@ class Upgrades:
             )
 
     @retry_on_deadlock
-    def retry(self, upgrade_id: str) -> upgrade.Upgrade:
+    def retry(self, upgrade_id: str) -> Upgrade:
         """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING, 'start' event: one
         transaction.
 
@@ -342,7 +348,7 @@ class Upgrades:
             return upgrade_continuation.retry(connection, self._form(connection), upgrade_id)
 
     @retry_on_deadlock
-    def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
+    def rollback(self, upgrade_id: str) -> Upgrade:
         """As `retry`, and the next attempt leads back to the former image; a rollback that has
         failed goes on where it stopped.
 

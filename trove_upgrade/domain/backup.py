@@ -12,7 +12,8 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Sequence
 
-from trove_upgrade.domain import states, upgrade, versions
+from trove_upgrade.domain import states, versions
+from trove_upgrade.domain.upgrades import Upgrade
 
 _S = states.UpgradeState
 #: Storage driver of volume snapshots, which are whole without a parent. Source:
@@ -53,8 +54,8 @@ def began_at(chain: Iterable[Backup]) -> datetime.datetime | None:
 
 
 def replaced_since(
-    chain: Sequence[Backup], upgrades_newest_first: Iterable[upgrade.Upgrade]
-) -> upgrade.Upgrade | None:
+    chain: Sequence[Backup], upgrades_newest_first: Iterable[Upgrade]
+) -> Upgrade | None:
     """The newest upgrade that has put another release of the server on the data since the chain
     began; None: there is none.
 
@@ -76,16 +77,14 @@ def replaced_since(
     )
 
 
-def _replaced_server(ended: upgrade.Upgrade) -> bool:
+def _replaced_server(ended: Upgrade) -> bool:
     """Return True where another release has worked on the data; for unknown releases, where the
     version or the image is another one.
     """
     if not (ended.state is _S.COMPLETED or (ended.state is _S.FAILED and ended.no_return)):
         return False
-    former, running = (
-        versions.read_number(str(ended.data.get(key) or ''))
-        for key in ('former_server_version', 'server_version')
-    )
+    former = versions.read_number(ended.progress.former.server_version or '')
+    running = versions.read_number(ended.progress.new.server_version or '')
     if former is not None and running is not None:
         return former != running
     return (

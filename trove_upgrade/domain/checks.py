@@ -8,9 +8,8 @@ says what could not be done, what was found, and what to do next; codes are stab
 
 from collections.abc import Mapping, Sequence
 
-from trove_upgrade.domain import compute, instance, upgrade, versions
-
-OK, WARNING, REFUSED, UNKNOWN = 'ok', 'warning', 'refused', 'unknown'
+from trove_upgrade.domain import compute, instance, versions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 
 #: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref,
 #: microversion 2.93.
@@ -18,22 +17,22 @@ VOLUME_BACKED_SINCE = (2, 93)
 
 _GB = 1 << 30
 
-Results = list[upgrade.CheckResult]
+Results = list[CheckResult]
 
 
-def ok(name: str, message: str) -> upgrade.CheckResult:
+def ok(name: str, message: str) -> CheckResult:
     """A check that holds."""
-    return upgrade.CheckResult(name, OK, message)
+    return CheckResult(name, CheckOutcome.OK, message)
 
 
-def refused(name: str, message: str, code: str) -> upgrade.CheckResult:
+def refused(name: str, message: str, code: str) -> CheckResult:
     """A check that forbids the upgrade."""
-    return upgrade.CheckResult(name, REFUSED, message, code)
+    return CheckResult(name, CheckOutcome.REFUSED, message, code)
 
 
-def unknown(name: str, message: str, code: str) -> upgrade.CheckResult:
+def unknown(name: str, message: str, code: str) -> CheckResult:
     """A check that could not be made."""
-    return upgrade.CheckResult(name, UNKNOWN, message, code)
+    return CheckResult(name, CheckOutcome.UNKNOWN, message, code)
 
 
 def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
@@ -70,9 +69,7 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
     return results
 
 
-def _task_of_instance(
-    row: instance.Instance, expected: instance.Task, cannot: str
-) -> upgrade.CheckResult:
+def _task_of_instance(row: instance.Instance, expected: instance.Task, cannot: str) -> CheckResult:
     if row.task is expected:
         return ok('instance_task', 'No other task holds the instance.')
     return refused(
@@ -122,7 +119,9 @@ def check_configuration_group(
             f'compared with {target.name}: no configuration parameters are loaded for that '
             'version. Load them with trove-upgrade-manage db_load_datastore_config_parameters.'
         )
-        return [upgrade.CheckResult(name, WARNING, message, 'CONFIGURATION_PARAMETERS_NOT_LOADED')]
+        return [
+            CheckResult(name, CheckOutcome.WARNING, message, 'CONFIGURATION_PARAMETERS_NOT_LOADED')
+        ]
     missing = _unknown_parameters(configured, known)
     if missing:
         return [
@@ -179,12 +178,12 @@ def check_server(picture: compute.ComputePicture) -> Results:
     return results
 
 
-def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> upgrade.CheckResult:
+def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> CheckResult:
     server = picture.server
     if picture.compute_up is None:
-        return upgrade.CheckResult(
+        return CheckResult(
             'compute_up',
-            WARNING,
+            CheckOutcome.WARNING,
             f'Whether the host of server {server.id} is up cannot be asked.',
             'COMPUTE_STATE_HIDDEN',
         )
@@ -278,9 +277,9 @@ def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
         outcome = str(entry.get('outcome'))
         code = entry.get('code')
         results.append(
-            upgrade.CheckResult(
+            CheckResult(
                 name=str(entry.get('name', 'guest')),
-                outcome=outcome if outcome in {OK, WARNING, REFUSED, UNKNOWN} else UNKNOWN,
+                outcome=outcome if outcome in set(CheckOutcome) else CheckOutcome.UNKNOWN,
                 message=str(entry.get('message', '')),
                 code=str(code) if code else None,
             )

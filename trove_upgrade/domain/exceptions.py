@@ -184,6 +184,16 @@ class RetryLeadsBack(RetryRefused):
     )
 
 
+class RetryOfLaterRelease(RetryRefused):
+    """A later release has written the upgrade's step, and its taskmanagers alone can go on."""
+
+    code = 'STEP_OF_LATER_RELEASE'
+    template = (
+        'Upgrade {upgrade_id} cannot be retried by this release: it failed at {step}, a step of a '
+        'later release. Retry it with the tools of that release, while its taskmanagers run.'
+    )
+
+
 class RollbackRefused(TroveUpgradeError):
     """The way back is not open."""
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from trove_upgrade.domain import answers
+from trove_upgrade.domain.guest_options import DEFAULT, GuestOptions
 from trove_upgrade.domain.wire import fields_of
 
 #: Some 68 years.
@@ -53,7 +54,7 @@ class GuestCall:
     deadline: datetime.datetime  #: aware UTC, for agents that know no `seconds`
     #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
     target: Mapping[str, Any]
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: the operator's choices
+    options: GuestOptions = DEFAULT  #: the operator's choices
     #: pre_upgrade's result, for the later methods
     upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: from when the call comes: then the guest gives up and undoes what it can; None: at the
@@ -66,7 +67,7 @@ class GuestCall:
         wire.update(
             deadline=self.deadline.isoformat(),
             target=dict(self.target),
-            options=dict(self.options),
+            options=self.options.to_wire(),
             upgrade_info=dict(self.upgrade_info),
         )
         return wire
@@ -79,6 +80,7 @@ class GuestCall:
         """
         known = fields_of(cls, wire)
         known['deadline'] = datetime.datetime.fromisoformat(wire['deadline'])
+        known['options'] = GuestOptions.from_wire(known.get('options', {}))
         return cls(**known)
 
 

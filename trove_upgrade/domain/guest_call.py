@@ -34,8 +34,9 @@ def read(arguments: Mapping[str, Any]) -> guest.GuestCall:
     try:
         tree.require(arguments, characters=_CHARACTERS)
         call = guest.GuestCall.from_wire(arguments)
+        options = arguments.get('options', {})
         tree.require_plain(call.target, longest=_LONGEST)
-        tree.require_plain(call.options, longest=_LONGEST)
+        tree.require_plain(options, longest=_LONGEST)
         tree.require_plain(call.upgrade_info, longest=_LONGEST)
     except KeyError as error:
         raise Invalid(f'it lacks {error.args[0]}') from None
@@ -46,7 +47,7 @@ def read(arguments: Mapping[str, Any]) -> guest.GuestCall:
     broken = [
         *_broken('', vars(call), _CALL),
         *_broken('target.', call.target, _TARGET),
-        *_broken('options.', call.options, _OPTIONS),
+        *_broken('options.', options, _OPTIONS),
     ]
     if broken:
         raise Invalid(f'see {", ".join(broken)}')

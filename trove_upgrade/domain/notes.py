@@ -45,7 +45,6 @@ _SENTENCES = (
     ('The agent of Trove has not reported', Code.TROVE_AGENT_SILENT, states.Step.VERIFY),
     ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE),
 )
-_STEPS = {str(step): step for step in states.STEPS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Note:
             return None
         named = entry.get('code')
         return cls(
-            _STEPS.get(str(entry.get('step')), step),
+            _step(entry.get('step')) or step,
             _cut(named, 64) if isinstance(named, str) and named else code,
             _cut(entry['message']),
         )
@@ -173,6 +172,10 @@ class Notes:
             SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed],
         }
 
+    def with_remark(self, remark: Note) -> Self:
+        """The same and one more remark."""
+        return dataclasses.replace(self, remarks=(*self.remarks, remark))
+
     def for_tenant(self) -> Self:
         """The same without what belongs to the operator.  Settings are the tenant's own: the
         database shows them.
@@ -184,14 +187,18 @@ class Notes:
         )
 
 
-def with_remark(data: Json, remark: Note) -> dict[str, list[dict[str, str]]]:
-    """Return what a row's data holds of remarks, and one more."""
-    return {REMARKS: [*(note.to_row() for note in Notes.of(data).remarks), remark.to_row()]}
+#: Of an upgrade whose tenant is to learn nothing more.
+NO_NOTES = Notes()
 
 
 def _notes(entries: Any, step: states.Step, code: str) -> tuple[Note, ...]:
     found = _present(Note.parse(entry, step, code) for entry in _list(entries))
-    return tuple(sorted(found, key=lambda note: states.STEPS.index(note.step)))
+    return tuple(sorted(found, key=lambda note: states.order(note.step)))
+
+
+def _step(named: Any) -> states.Step | None:
+    """A step of a newer release, too; None: no step's name."""
+    return states.Step(named) if isinstance(named, str) and states.is_name(named) else None
 
 
 def _apart(one: str, other: str) -> list[str]:

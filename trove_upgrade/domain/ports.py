@@ -5,8 +5,12 @@ import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from trove_upgrade.domain import compute, guest, instance, states, upgrade
+from trove_upgrade.domain import compute, guest, instance, states
+from trove_upgrade.domain.ending import Ending
+from trove_upgrade.domain.events import EventKind, OutboxEvent
 from trove_upgrade.domain.turn import Turn
+from trove_upgrade.domain.upgrade_checks import UpgradeCheck
+from trove_upgrade.domain.upgrades import Upgrade
 
 
 class Clock(Protocol):
@@ -157,23 +161,21 @@ class UpgradeRepository(Protocol):
         after a call without answer.
         """
 
-    def get(self, upgrade_id: str, project_id: str | None = None) -> upgrade.Upgrade:
+    def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
         """:raises UpgradeNotFound: none, or of another project than
         `project_id` where that is given.
         """
 
-    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> upgrade.Upgrade:
+    def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
 
         :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
 
-    def renew(self, held: upgrade.Upgrade, lease_seconds: float) -> upgrade.Upgrade:
+    def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
         """:raises LeaseLost: overtaken; stop at once."""
 
-    def save(
-        self, held: upgrade.Upgrade, *, release_for_seconds: float | None = None
-    ) -> upgrade.Upgrade:
+    def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
         """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
         the generation is still ours.
 
@@ -185,12 +187,12 @@ class UpgradeRepository(Protocol):
 
     def end(
         self,
-        held: upgrade.Upgrade,
+        held: Upgrade,
         state: states.UpgradeState,
         *,
         cause: str | None = None,
         error_code: str | None = None,
-    ) -> upgrade.Upgrade:
+    ) -> Ending:
         """One transaction: final state, outbox event, the instance's task FROM UPGRADING, its fault
         or its new version.
 
@@ -203,14 +205,14 @@ class UpgradeRepository(Protocol):
         :raises LeaseLost: overtaken; nothing was written.
         """
 
-    def retry(self, upgrade_id: str) -> upgrade.Upgrade:
+    def retry(self, upgrade_id: str) -> Upgrade:
         """FAILED -> RUNNING for the next attempt, UPGRADING_ERROR -> UPGRADING,
         'start' event: one transaction.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.
         """
 
-    def rollback(self, upgrade_id: str) -> upgrade.Upgrade:
+    def rollback(self, upgrade_id: str) -> Upgrade:
         """As `retry`, and the next attempt leads back to the former image.
 
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
@@ -254,17 +256,17 @@ class UpgradeCheckRepository(Protocol):
     def turn(self, check_id: str) -> Turn | None:
         """Return the turn that a nudge may put in; None: it has ended, or was never there."""
 
-    def claim(self, check_id: str, owner: str, lease_seconds: float) -> upgrade.UpgradeCheck:
+    def claim(self, check_id: str, owner: str, lease_seconds: float) -> UpgradeCheck:
         """:raises LeaseLost: another taskmanager has it, or it has ended."""
 
-    def finish(self, check: upgrade.UpgradeCheck) -> None:
+    def finish(self, check: UpgradeCheck) -> None:
         """Write state, results, cause and error_code."""
 
 
 class OutboxRepository(Protocol):
     """`upgrade_outbox`."""
 
-    def pending(self, limit: int, kinds: Collection[str]) -> Sequence[upgrade.OutboxEvent]:
+    def pending(self, limit: int, kinds: Collection[EventKind]) -> Sequence[OutboxEvent]:
         """Unsent events of these kinds whose next try has come,
         those that were tried least often first.
 
@@ -363,5 +365,5 @@ class DatastoreRepository(Protocol):
 class Notifier(Protocol):
     """Sends notifications.  Returning means sent."""
 
-    def send(self, event: upgrade.OutboxEvent) -> None:
+    def send(self, event: OutboxEvent) -> None:
         """:raises MessagingUnavailable: not sent; try later."""

@@ -6,8 +6,13 @@ ever renamed once released.
 """
 
 import enum
+import re
+from typing import Self
 
 from trove_upgrade.domain import exceptions
+
+#: Names of steps and outcomes, of later releases too.
+_NAME = re.compile(r'[a-z][a-z0-9_]{0,63}')
 
 
 class UpgradeState(enum.StrEnum):
@@ -21,7 +26,32 @@ class UpgradeState(enum.StrEnum):
     FAILED = 'FAILED'  #: needs an operator; cause and error_code say why
 
 
-class Step(enum.StrEnum):
+class _Extensible(enum.StrEnum):
+    """Names that a later release may add to: `Step('warm_up')` is a value that no member is, and
+    that is stored and shown as it was read.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not is_name(value):
+            return None
+        unknown = str.__new__(cls, value)
+        unknown._name_ = str(value).upper()
+        unknown._value_ = str(value)
+        return unknown
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether this release has it."""
+        return self._value_ in type(self)._value2member_map_
+
+
+def is_name(value: object) -> bool:
+    """Return whether `value` can be the name of a step or an outcome of some release."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+class Step(_Extensible):
     """Steps of a taskmanager, in this order."""
 
     PRECHECK = 'precheck'
@@ -33,6 +63,16 @@ class Step(enum.StrEnum):
 
 
 STEPS: tuple[Step, ...] = tuple(Step)
+
+
+class Outcome(_Extensible):
+    """The end of one run of a step, as the history of an upgrade has it."""
+
+    DONE = 'done'
+    REFUSED = 'refused'  #: nothing that matters has been changed
+    FAILED = 'failed'
+    REPEATED = 'repeated'  #: an earlier step has to be run again first
+
 
 #: The steps of the former guest: Nova has not been asked for anything.
 BEFORE_REBUILD: frozenset[Step] = frozenset({Step.PRECHECK, Step.QUIESCE})
@@ -66,6 +106,11 @@ def check_move(current: UpgradeState, new: UpgradeState) -> None:
         raise exceptions.IllegalMove(
             current=current, new=new, allowed=sorted(MOVES[current]) or 'nothing'
         )
+
+
+def order(step: Step) -> int:
+    """The place of a step among all; one of a later release comes last."""
+    return STEPS.index(step) if step.is_known else len(STEPS)
 
 
 def next_step(step: Step) -> Step | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from trove_upgrade.domain import exceptions, tree
-from trove_upgrade.domain.printable import is_plain
+from trove_upgrade.domain.printable import CUT, is_plain
 
 SCHEMA = 1
 CODE = 'UPGRADE_INFO_INVALID'
@@ -125,13 +125,44 @@ def carried(wire: Any) -> dict[str, Any]:
     return dict(wire)
 
 
-def volume_uuid(wire: Any) -> str | None:
-    """Return the UUID of the volume's file system, or None where the facts name none.
+@dataclasses.dataclass(frozen=True)
+class StoredInfo:
+    """The facts as a row holds them; empty before pre_upgrade has ended.
 
-    :raises Invalid: as `carried`.
+    A release that did not look at them may have stored them: each use asks for `checked` ones.
     """
-    found = carried(wire).get('volume_uuid')
-    return None if found is None else str(found)
+
+    wire: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.wire)
+
+    @property
+    def stopped_at(self) -> str | None:
+        """From when on no client was served, ISO 8601; None where the guest did not tell it."""
+        found = self.wire.get('stopped_at')
+        return found if isinstance(found, str) else None
+
+    def checked(self) -> Mapping[str, Any]:
+        """Return them as they travel.
+
+        :raises Invalid: they are not of their form.
+        """
+        return carried(self.wire)
+
+    def volume_uuid(self) -> str | None:
+        """Return the UUID of the volume's file system, or None where the facts name none.
+
+        :raises Invalid: as `checked`.
+        """
+        found = self.checked().get('volume_uuid')
+        return None if found is None else str(found)
+
+
+#: Of an upgrade whose guest has not answered pre_upgrade yet.
+NO_INFO = StoredInfo()
+#: What a row holds in place of facts that were no mapping, or too large to be kept: never valid.
+UNREADABLE = StoredInfo({'schema': CUT})
 
 
 def not_returned(found: str) -> exceptions.StepFailed:

@@ -26,7 +26,7 @@ def fields_of(cls: type[Any], wire: Any) -> dict[str, Any]:
     """The fields of dataclass `cls` in `wire`, each of its type;
     keys that it does not know are dropped.
 
-    Enumerations and times come as text, and are left to the caller.
+    Enumerations and times come as text, dataclasses as mappings, and are left to the caller.
 
     :raises KeyError: a field without a default is missing.
     :raises TypeError: `wire` is no mapping, or a field is of another type.
@@ -58,7 +58,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if isinstance(kind, types.UnionType):
         return any(_fits(value, one) for one in typing.get_args(kind))
     origin = typing.get_origin(kind) or kind
-    if origin is collections.abc.Mapping:
+    if origin is collections.abc.Mapping or dataclasses.is_dataclass(origin):
         return isinstance(value, Mapping)
     if origin in {bool, types.NoneType}:
         return isinstance(value, origin)

@@ -12,6 +12,7 @@ from typing import Any
 import oslo_messaging
 
 from trove_upgrade.domain import exceptions, guest, guest_call, logs, origin, upgrade_info
+from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.job import Jobs
@@ -100,7 +101,9 @@ class GuestManager:
         if not arguments:
             self._seal.require_unsealed_allowed()
             return dict(
-                self._specification('pre_upgrade', self._specification_id(), {})['upgrade_info']
+                self._specification('pre_upgrade', self._specification_id(), {})[
+                    ResultKey.UPGRADE_INFO
+                ]
             )
         return self._unsealed('pre_upgrade', arguments)
 

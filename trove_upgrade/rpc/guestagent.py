@@ -16,6 +16,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.domain import answers, exceptions, guest, logs, origin, upgrade_info
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
 from trove_upgrade.rpc.sealed_calls import AnswerNotAuthentic, Unreadable
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -309,7 +310,7 @@ class GuestAgentAPI:
         return _made_up(
             guest.JobState.DONE,
             message='Done by an agent that knows RPC 1.0 only.',
-            result={'upgrade_info': info},
+            result={ResultKey.UPGRADE_INFO: info},
         )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, Self
 import oslo_messaging
 from oslo_config import cfg
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.events import EventKind, OutboxEvent
 from trove_upgrade.domain.printable import printable_value
 from trove_upgrade.rpc import serializer, transport
 
@@ -20,12 +21,12 @@ from trove_upgrade.rpc import serializer, transport
 PAYLOAD_VERSION = '1.0'
 
 EVENT_TYPES = {
-    'start': 'trove.upgrade.start',
-    'end': 'trove.upgrade.end',
-    'error': 'trove.upgrade.error',
+    EventKind.START: 'trove.upgrade.start',
+    EventKind.END: 'trove.upgrade.end',
+    EventKind.ERROR: 'trove.upgrade.error',
 }
 
-_PRIORITIES = {'start': 'INFO', 'end': 'INFO', 'error': 'ERROR'}
+_PRIORITIES = {EventKind.START: 'INFO', EventKind.END: 'INFO', EventKind.ERROR: 'ERROR'}
 
 #: The drivers of oslo.messaging that put a message on a broker, and the envelope that each of them
 #: uses.
@@ -79,7 +80,7 @@ class MessagingNotifier:
             now=now,
         )
 
-    def send(self, event: upgrade.OutboxEvent) -> None:
+    def send(self, event: OutboxEvent) -> None:
         """To every driver and topic; a repetition after a partial failure carries the same event
         id.
 

@@ -11,7 +11,8 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest, logs, upgrade
+from trove_upgrade.domain import exceptions, guest, logs
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.sealing import envelope
 
@@ -105,7 +106,7 @@ class TaskManagerAPI:
         )
         return cls(client, Nudger(options.nudge_queue_size))
 
-    def upgrade(self, context: oslo_context.RequestContext, row: upgrade.Upgrade) -> None:
+    def upgrade(self, context: oslo_context.RequestContext, row: Upgrade) -> None:
         """Nudge a taskmanager to look at the row now.  Returns at once, never raises: its loss
         costs only delay.
         """

@@ -5,7 +5,8 @@ import dataclasses
 import datetime
 from collections.abc import Callable
 
-from trove_upgrade.domain import checks, exceptions, guest, instance, logs, ports, silence, upgrade
+from trove_upgrade.domain import checks, exceptions, guest, instance, logs, ports, silence
+from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -34,7 +35,9 @@ class CheckRunner:
         try:
             check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
             results = self._results_or_cause(check)
-            self.checks.finish(dataclasses.replace(check, state='COMPLETED', results=results))
+            self.checks.finish(
+                dataclasses.replace(check, state=CheckState.COMPLETED, results=results)
+            )
             LOG.info(
                 'Upgrade check %s of instance %s: COMPLETED, %d results',
                 check.id,
@@ -48,7 +51,7 @@ class CheckRunner:
         else:
             self.outages.over(_WORK)
 
-    def _results_or_cause(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
+    def _results_or_cause(self, check: UpgradeCheck) -> tuple[CheckResult, ...]:
         """The report; where something that no check expects ended it, one that says so: the tenant
         waits for its end.
 
@@ -72,7 +75,7 @@ class CheckRunner:
             )
             return (found,)
 
-    def _results(self, check: upgrade.UpgradeCheck) -> tuple[upgrade.CheckResult, ...]:
+    def _results(self, check: UpgradeCheck) -> tuple[CheckResult, ...]:
         subject = Subject(
             check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0'
         )
@@ -93,7 +96,7 @@ class CheckRunner:
         except exceptions.DatastoreVersionNotFound:
             return before.results
 
-    def _with_guest(self, check: upgrade.UpgradeCheck, before: Report) -> Report:
+    def _with_guest(self, check: UpgradeCheck, before: Report) -> Report:
         """:raises GuestUnavailable: it does not answer, or is not ready in time."""
         call = self._call(check)
         until = self.calls.clock.monotonic() + self.timeout_seconds
@@ -109,7 +112,7 @@ class CheckRunner:
             timeout_seconds=self.timeout_seconds,
         )
 
-    def _remember(self, check: upgrade.UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
+    def _remember(self, check: UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
         """A guest that answers has our agent, also where its heartbeats were lost.  What one of
         them said is not overwritten.
         """
@@ -130,7 +133,7 @@ class CheckRunner:
                 )
             )
 
-    def _call(self, check: upgrade.UpgradeCheck) -> guest.GuestCall:
+    def _call(self, check: UpgradeCheck) -> guest.GuestCall:
         """:raises DatastoreVersionNotFound: the report says so already."""
         target = self.preflight.datastores.version_by_id(check.target_version_id)
         return guest.GuestCall(

@@ -10,25 +10,18 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.domain import states
+from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
 from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
-from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.outbox import Relay
 from trove_upgrade.taskmanager.outside import Ports, post_seconds
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
-from trove_upgrade.taskmanager.steps import (
-    boot,
-    calls,
-    outcome,
-    precheck,
-    quiesce,
-    rebuild,
-    restore,
-    verify,
-)
+from trove_upgrade.taskmanager.step_runner import Step, StepRunner
+from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, verify
 
 #: Beyond the time-outs of what a step asks, for our own work and the database.
 MARGIN_SECONDS = 15.0
@@ -65,9 +58,9 @@ def relays_of(
     conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
 ) -> dict[str, Relay]:
     """Return the relays of the outbox by name: words to guests hold no notification up."""
-    kinds: dict[str, frozenset[str]] = {
+    kinds: dict[str, frozenset[EventKind]] = {
         'notifications': NOTIFICATIONS,
-        'guests': frozenset({FINISH}),
+        'guests': frozenset({EventKind.FINISH}),
     }
     return {
         name: Relay(
@@ -161,11 +154,11 @@ def guest_hold(conf: cfg.ConfigOpts) -> float:
 
 def steps(
     conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
-) -> dict[states.Step, outcome.Step]:
+) -> dict[states.Step, Step]:
     """Return all six, with their time-outs."""
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent
-    hold, post = guest_hold(conf), post_seconds(conf)
+    hold = guest_hold(conf)
     # precheck: server, limits, versions, image; the broker
     reads = 4 * float(options.compute_timeout) + MARGIN_SECONDS
     return {
@@ -175,20 +168,7 @@ def steps(
         states.Step.QUIESCE: quiesce.Quiesce(
             agent, repos.instances, call, options.quiesce_timeout, hold
         ),
-        states.Step.REBUILD: rebuild.Rebuild(
-            outside.nova,
-            agent,
-            repos.instances,
-            repos.datastores,
-            guest_files_of(conf, outside),
-            key_delivery_of(conf, outside),
-            call,
-            poll_seconds=options.compute_poll_interval,
-            post_seconds=post,
-            limit=options.rebuild_limit,
-            timeout_seconds=options.rebuild_timeout,
-            hold_seconds=hold + post,
-        ),
+        states.Step.REBUILD: rebuild_of(conf, outside, call),
         states.Step.BOOT: boot.Boot(
             repos.guests,
             repos.guest_keys,
@@ -210,3 +190,33 @@ def steps(
             status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
         ),
     }
+
+
+def rebuild_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> rebuild.Rebuild:
+    """Return the step that asks Nova."""
+    options = conf[our_conf.GROUP]
+    post = post_seconds(conf)
+    return rebuild.Rebuild(
+        outside.nova,
+        outside.agent,
+        outside.repos.instances,
+        outside.repos.datastores,
+        guest_files_of(conf, outside),
+        key_delivery_of(conf, outside),
+        call,
+        poll_seconds=options.compute_poll_interval,
+        post_seconds=post,
+        limit=options.rebuild_limit,
+        timeout_seconds=options.rebuild_timeout,
+        hold_seconds=guest_hold(conf) + post,
+    )
+
+
+def step_runner_of(conf: cfg.ConfigOpts, outside: Ports) -> StepRunner:
+    """Return what runs one step once."""
+    return StepRunner(
+        instances=outside.repos.instances,
+        guests=outside.repos.guests,
+        clock=outside.clock,
+        longest_rest_seconds=conf[our_conf.GROUP].longest_rest,
+    )

@@ -6,22 +6,18 @@ Guests have no configuration file of the operator's; what holds for all of them
 travels with every call.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from oslo_config import cfg
 
-#: The driver's name -> ours, where the value travels as it is.
-_SAME_VALUE: Mapping[str, str] = {
-    'fingerprint_seconds': 'fingerprint_budget_seconds',
-    'lock_seconds': 'database_lock_seconds',
-    'shutdown_seconds': 'database_shutdown_seconds',
-    'allow_replication': 'allow_replication',
-    'keep_changed_defaults': 'keep_changed_defaults',
-}
+from trove_upgrade.domain.guest_options import GuestOptions
 
 
-def from_conf(options: cfg.ConfigOpts.GroupAttr) -> dict[str, Any]:
-    """`GuestCall.options`, from our group of the configuration."""
-    chosen = {theirs: options[ours] for theirs, ours in _SAME_VALUE.items()}
-    return {**chosen, 'min_free_bytes': options.database_min_free_mb << 20}
+def from_conf(options: cfg.ConfigOpts.GroupAttr) -> GuestOptions:
+    """Options of calls, from our group of the configuration."""
+    return GuestOptions(
+        allow_replication=options.allow_replication,
+        keep_changed_defaults=options.keep_changed_defaults,
+        lock_seconds=options.database_lock_seconds,
+        fingerprint_seconds=options.fingerprint_budget_seconds,
+        shutdown_seconds=options.database_shutdown_seconds,
+        min_free_bytes=options.database_min_free_mb << 20,
+    )

@@ -14,7 +14,8 @@ each learns it by one call.
 import dataclasses
 import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, silence, stalls, states, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, silence, stalls, states
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -92,7 +93,7 @@ class Healer:
         seconds = stalls.rest_seconds(count, self.longest_rest_seconds, self.uniform)
         self._rests[upgrade_id] = _Rest(count, self.calls.clock.monotonic() + seconds)
 
-    def _after(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Again | None:
+    def _after(self, row: Upgrade, answer: guest.GuestAnswer) -> Again | None:
         match answer.state:
             case guest.JobState.RUNNING:
                 return Again(self.calls.poll_seconds, is_slow=True)
@@ -119,7 +120,7 @@ class Healer:
         return None
 
 
-def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
+def needs_healing(row: Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
     """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its
     root disk was never restored.
     """
@@ -129,5 +130,5 @@ def needs_healing(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> bo
         and not heartbeat.restored
         and heartbeat.marker == row.marker
         # a word of before the restore, which came late
-        and heartbeat.boot_id != row.data.get('restored_boot_id')
+        and heartbeat.boot_id != row.progress.restore.boot_id
     )

@@ -11,15 +11,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import checks, exceptions, ports, upgrade
+from trove_upgrade.domain import checks, exceptions, ports
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.sealing.ports import GuestKeys, KnownKey
 
 #: The fact of an image: the highest guest RPC version of the agent in it.
 FACT = 'guest_rpc'
-#: In the row of an upgrade: whether the former guest had a key when it began.
-FORMER_HAD_KEY = 'former_had_key'
 
 #: Stable code of `not_carried`.
 NOT_CARRIED = 'GUEST_KEY_NOT_CARRIED'
@@ -74,12 +74,6 @@ class KeyDelivery:
         except KeyUnreadable:
             return True
 
-    def of_former(self, row: upgrade.Upgrade) -> Mapping[str, bool]:
-        """Return what the row's data lack about the former guest's key: an earlier release has made
-        the checks.
-        """
-        return {} if FORMER_HAD_KEY in row.data else {FORMER_HAD_KEY: self.has_key(row.instance_id)}
-
     def gives_key(self, version_id: str, image_id: str | None) -> bool:
         """Return whether a rebuild with this image of the version would bring a key, as far as
         these and the operator decide.
@@ -91,7 +85,7 @@ class KeyDelivery:
         instance_id: str,
         former: tuple[str, str | None],
         target: tuple[str, str | None],
-    ) -> list[upgrade.CheckResult]:
+    ) -> list[CheckResult]:
         """Return what forbids an upgrade of an instance for its key's sake, and how the guest is
         spoken to.
 
@@ -117,7 +111,7 @@ class KeyDelivery:
             return [checks.refused(_CHECK, forbidden.message, forbidden.code)]
         return [checks.ok(_CHECK, 'Messages to and from the guest are sealed with its key.')]
 
-    def for_rebuild(self, row: upgrade.Upgrade, *, is_carried: bool = True) -> GuestKey | None:
+    def for_rebuild(self, row: Upgrade, *, is_carried: bool = True) -> GuestKey | None:
         """Return the key of the rebuild that the row's marker belongs to, made at the first call;
         None: that one gets none.
 
@@ -155,7 +149,7 @@ class KeyDelivery:
             raise OlderTaskmanager(instance_id=row.instance_id, found=older)
         return None
 
-    def after_rebuild(self, row: upgrade.Upgrade) -> None:
+    def after_rebuild(self, row: Upgrade) -> None:
         """Nova has taken the rebuild of the row's marker: a guest that went back to an agent
         without keys has none any more.
         """
@@ -180,7 +174,7 @@ class KeyDelivery:
             return knows_sealed_calls({FACT: of_images.get(image_id)})
         return knows_sealed_calls(self.datastores.target_facts(version_id))
 
-    def _takes_key(self, row: upgrade.Upgrade) -> bool:
+    def _takes_key(self, row: Upgrade) -> bool:
         """Return whether the image of the next rebuild does.
 
         A guest that had none goes back without one unless its image is known: boot would wait for a
@@ -193,7 +187,7 @@ class KeyDelivery:
 
     def _too_old(
         self, instance_id: str, which: str, version_id: str, image_id: str | None, code: str
-    ) -> upgrade.CheckResult:
+    ) -> CheckResult:
         image = f', image {image_id}' if image_id else ''
         return checks.refused(
             _CHECK,
@@ -223,6 +217,6 @@ def not_carried(instance_id: str) -> str:
     )
 
 
-def is_unsealed_rollback(row: upgrade.Upgrade) -> bool:
+def is_unsealed_rollback(row: Upgrade) -> bool:
     """Return whether the row leads back to a guest that had no key when the upgrade began."""
-    return row.is_rolling_back and row.data.get(FORMER_HAD_KEY) is False
+    return row.is_rolling_back and row.progress.former.had_key is False

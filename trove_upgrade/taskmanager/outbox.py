@@ -7,14 +7,12 @@ import dataclasses
 import datetime
 import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, stalls, upgrade
+from trove_upgrade.domain import exceptions, guest, logs, ports, stalls
+from trove_upgrade.domain.events import EventKind, OutboxEvent
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
 LOG = logs.get_logger(__name__)
-
-FINISH = 'finish'
-NOTIFICATIONS = frozenset({'start', 'end', 'error'})
 
 #: The guest has so long for what finish_upgrade starts.
 _FINISH_SECONDS = 600.0
@@ -37,7 +35,7 @@ class Relay:
     notifier: ports.Notifier
     agent: ports.Guest
     calls: Calls
-    kinds: frozenset[str]
+    kinds: frozenset[EventKind]
     retry_seconds: float
     outages: Outages = dataclasses.field(default_factory=Outages)
     uniform: stalls.Uniform = random.uniform
@@ -62,13 +60,13 @@ class Relay:
         for event in self.outbox.pending(_LIMIT, self.kinds):
             if self._send(event):
                 sent += 1
-            elif event.kind == FINISH:
+            elif event.kind is EventKind.FINISH:
                 break
         return sent
 
-    def _send(self, event: upgrade.OutboxEvent) -> bool:
+    def _send(self, event: OutboxEvent) -> bool:
         try:
-            if event.kind == FINISH:
+            if event.kind is EventKind.FINISH:
                 self._finish(event)
             else:
                 self.notifier.send(event)
@@ -101,9 +99,9 @@ class Relay:
         self.outbox.sent(event.id)
         return True
 
-    def _rest_seconds(self, event: upgrade.OutboxEvent) -> float:
+    def _rest_seconds(self, event: OutboxEvent) -> float:
         """Notifications go to one broker for all; each guest is silent by itself."""
-        if event.kind != FINISH:
+        if event.kind is not EventKind.FINISH:
             return self.retry_seconds
         longest = max(
             self.retry_seconds,
@@ -111,7 +109,7 @@ class Relay:
         )
         return self.uniform(max(self.retry_seconds, longest / 2), longest)
 
-    def _finish(self, event: upgrade.OutboxEvent) -> None:
+    def _finish(self, event: OutboxEvent) -> None:
         """Until the guest has answered.
 
         :raises GuestUnavailable: it has not, or works on it still.

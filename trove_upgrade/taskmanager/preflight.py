@@ -5,17 +5,11 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import (
-    checks,
-    compute,
-    exceptions,
-    guest,
-    instance,
-    ports,
-    upgrade,
-    versions,
-)
+from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, versions
 from trove_upgrade.domain.cloud_init import documents
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing import keys
 from trove_upgrade.taskmanager import agent_options, key_delivery, user_data
 from trove_upgrade.taskmanager.guest_files import GuestFiles
@@ -29,7 +23,6 @@ _ZEROS = bytes(keys.SECRET_BYTES)
 #: microversion 2.57.
 _USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".
-_PASSING = frozenset({checks.OK, checks.WARNING})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Report:
     where it could not be had.
     """
 
-    results: tuple[upgrade.CheckResult, ...]
+    results: tuple[CheckResult, ...]
     picture: compute.ComputePicture | None = None
     image: compute.Image | None = None
     answer: guest.GuestAnswer | None = None
@@ -59,9 +52,9 @@ def _any_key(instance_id: str) -> keys.GuestKey:
     return keys.GuestKey('0' * 32, instance_id, _ZEROS)
 
 
-def refusals(results: Sequence[upgrade.CheckResult]) -> list[upgrade.CheckResult]:
+def refusals(results: Sequence[CheckResult]) -> list[CheckResult]:
     """Return what forbids the upgrade; what could not be checked does, too."""
-    return [result for result in results if result.outcome not in _PASSING]
+    return [result for result in results if result.outcome not in PASSING]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,14 +120,14 @@ class Preflight:
         answer = self.agent.check_upgrade(call)
         if answer.state is guest.JobState.RUNNING:
             return dataclasses.replace(before, answer=answer)
-        results = checks.from_guest(answer.result.get('checks') or ())
+        results = checks.from_guest(answer.result.get(ResultKey.CHECKS) or ())
         if answer.state is not guest.JobState.DONE and not refusals(results):
             results.append(
                 checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED')
             )
         return dataclasses.replace(before, results=(*before.results, *results), answer=answer)
 
-    def report(self, row: upgrade.Upgrade, make_call: Callable[[], guest.GuestCall]) -> Report:
+    def report(self, row: Upgrade, make_call: Callable[[], guest.GuestCall]) -> Report:
         """Of an upgrade under its claim: the guest is asked only if nothing else forbids it.
 
         :raises ComputeUnavailable, GuestUnavailable: ask again later.
@@ -152,7 +145,7 @@ class Preflight:
 
     def _configuration_group(
         self, row: instance.Instance, target: instance.DatastoreVersion
-    ) -> list[upgrade.CheckResult]:
+    ) -> list[CheckResult]:
         configured = (
             self.datastores.configured_parameters(row.configuration_id)
             if row.configuration_id
@@ -173,7 +166,7 @@ class Preflight:
 
     def _check_user_data(
         self, subject: Subject, picture: compute.ComputePicture, target: instance.DatastoreVersion
-    ) -> list[upgrade.CheckResult]:
+    ) -> list[CheckResult]:
         is_carried = key_delivery.is_carried_by(picture.max_microversion)
         if not is_carried and self.key_delivery.has_key(subject.instance_id):
             return [
@@ -195,26 +188,15 @@ class Preflight:
             )
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
-        if picture.max_microversion < _USER_DATA_SINCE and (
-            kept := user_data.overwritten(picture.server.user_data, rendered)
-        ):
-            return [
-                checks.refused(
-                    'user_data',
-                    f'The user data of server {picture.server.id} cannot be replaced: Nova is '
-                    f'asked with microversion {".".join(map(str, picture.max_microversion))}, and '
-                    f'below 2.57 a rebuild keeps the former one, whose {", ".join(kept)} '
-                    'cloud-init would write over the new. Raise [trove_upgrade] '
-                    'compute_max_microversion, or upgrade Nova.',
-                    'USER_DATA_KEPT',
-                )
-            ]
+        kept = _kept_user_data(picture, rendered)
+        if kept is not None:
+            return [kept]
         return [
             checks.ok('user_data', 'The user data can be sent again.'),
             *self._check_broker(subject, rendered),
         ]
 
-    def _check_broker(self, subject: Subject, rendered: bytes) -> list[upgrade.CheckResult]:
+    def _check_broker(self, subject: Subject, rendered: bytes) -> list[CheckResult]:
         """With the configuration that the rebuilt guest would have: its agent could not tell that
         it is not heard.
         """
@@ -243,3 +225,20 @@ class Preflight:
                 'GUEST_BROKER_MISMATCH',
             )
         ]
+
+
+def _kept_user_data(picture: compute.ComputePicture, rendered: bytes) -> CheckResult | None:
+    """Refuse where a rebuild keeps former user data that cloud-init would write over the new."""
+    if picture.max_microversion >= _USER_DATA_SINCE:
+        return None
+    kept = user_data.overwritten(picture.server.user_data, rendered)
+    if not kept:
+        return None
+    return checks.refused(
+        'user_data',
+        f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with '
+        f'microversion {".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild '
+        f'keeps the former one, whose {", ".join(kept)} cloud-init would write over the new. Raise '
+        '[trove_upgrade] compute_max_microversion, or upgrade Nova.',
+        'USER_DATA_KEPT',
+    )

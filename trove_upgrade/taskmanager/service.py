@@ -17,6 +17,7 @@ from trove_upgrade.rpc import place
 from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.taskmanager import composition, greeting, manager, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
+from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
@@ -125,18 +126,21 @@ class Service:
         return Runner(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
-            guests=outside.repos.guests,
             steps=composition.steps(conf, outside, preflight, call),
             undo=undo.Undo(outside.agent, call, options.undo_timeout, hold),
             clock=outside.clock,
             owner=owner,
             lease_seconds=options.lease_seconds,
-            writes_service_status=options.write_service_status,
+            step_runner=composition.step_runner_of(conf, outside),
+            endings=Endings(
+                upgrades=outside.repos.upgrades,
+                instances=outside.repos.instances,
+                writes_service_status=options.write_service_status,
+                on_event=self._wake_relays,
+            ),
             rolls_back=options.rollback_on_failure,
-            on_event=self._wake_relays,
             is_stopping=self._stopping.is_set,
             outages=self._outages,
-            longest_rest_seconds=options.longest_rest,
         )
 
     def _listening(self, conf: cfg.ConfigOpts) -> list[Listener]:

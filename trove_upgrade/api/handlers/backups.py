@@ -13,7 +13,8 @@ from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call
 from trove_upgrade.db import faults
 from trove_upgrade.db.errors import SchemaMissing
-from trove_upgrade.domain import backup, exceptions, instance, logs, silence, upgrade
+from trove_upgrade.domain import backup, exceptions, instance, logs, silence
+from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
 
@@ -72,7 +73,7 @@ def _found(call: Call, row: instance.Instance, parent: backup.Backup) -> str | N
 
 def _upgrades_since(
     call: Call, instance_id: str, moment: datetime.datetime | None
-) -> Iterator[upgrade.Upgrade]:
+) -> Iterator[Upgrade]:
     """Yield the newest first, each read when it is asked for: a row can be long.
 
     There are none where our tables were not made yet: then nothing was upgraded by us.

@@ -11,7 +11,7 @@ from trove_upgrade.api.call import Call, HandedOn, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
 from trove_upgrade.domain import exceptions, instance, logs, silence, states
-from trove_upgrade.domain import upgrade as domain_upgrade
+from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
 
@@ -62,9 +62,7 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     return webob.Response(status=202, content_type='application/json', charset='UTF-8')
 
 
-def _begin(
-    call: Call, instance_id: str, wanted: str
-) -> tuple[instance.Instance, domain_upgrade.Upgrade]:
+def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance, Upgrade]:
     row = targets.instance_of(call, instance_id)
     has_agent = _has_agent(call, row)
     if not has_agent and call.services.settings.guest_without_agent == 'pass':

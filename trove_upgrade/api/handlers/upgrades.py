@@ -10,7 +10,9 @@ from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
 from trove_upgrade.api.policies import upgrades as policy
 from trove_upgrade.api.views import shapes
 from trove_upgrade.api.views import upgrades as view
-from trove_upgrade.domain import exceptions, instance, states, upgrade
+from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain.progress import Progress
+from trove_upgrade.domain.upgrades import Upgrade
 
 
 def index(call: Call) -> webob.Response:
@@ -45,12 +47,16 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
         marker=call.query_uuid('marker'),
     )
     known = _versions(call, page.items)
-    data = call.services.repos.upgrades.data_of([row.id for row in page.items])
+    progress = call.services.repos.upgrades.progress_of([row.id for row in page.items])
     items = [
-        view.item(call, row.evolve(data=data.get(row.id, {})), known, is_whole=row.id in data)
+        view.item(call, _with(row, progress.get(row.id)), known, is_whole=row.id in progress)
         for row in page.items
     ]
     return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker))
+
+
+def _with(row: Upgrade, progress: Progress | None) -> Upgrade:
+    return row if progress is None else row.evolve(progress=progress)
 
 
 def _project(call: Call) -> str | None:
@@ -91,7 +97,7 @@ def _state(call: Call) -> states.UpgradeState | None:
         ) from error
 
 
-def _versions(call: Call, rows: Iterable[upgrade.Upgrade]) -> view.Versions:
+def _versions(call: Call, rows: Iterable[Upgrade]) -> view.Versions:
     """The versions that the upgrades name; one that the operator has deleted since
     is shown by its id alone.
     """

@@ -6,8 +6,10 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import concealment, instance, notes, states, upgrade, versions
+from trove_upgrade.domain import concealment, instance, notes, states, versions
 from trove_upgrade.domain.printable import printable
+from trove_upgrade.domain.upgrade_checks import UpgradeCheck
+from trove_upgrade.domain.upgrades import StepRun, Upgrade
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instance.DatastoreVersion]
@@ -16,9 +18,7 @@ _OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 Notes = Mapping[str, list[dict[str, str]]]
 
 
-def show(
-    call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True
-) -> dict[str, Any]:
+def show(call: Call, row: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it.
 
     Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what
@@ -31,9 +31,7 @@ def show(
     )
 
 
-def item(
-    call: Call, row: upgrade.Upgrade, known: Versions, *, is_whole: bool = True
-) -> dict[str, Any]:
+def item(call: Call, row: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
     """An upgrade as it stands in a list: without the settings that have changed, which can be many.
 
     Where the row is not `is_whole`, what its data says is null: it is too
@@ -43,7 +41,7 @@ def item(
     return document if is_whole else {**document, **dict.fromkeys(_OF_DATA)}
 
 
-def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
+def _item(call: Call, row: Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
     document = {
         'id': row.id,
         'instance_id': row.instance_id,
@@ -61,7 +59,7 @@ def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> di
         'ended_at': shapes.time(row.ended_at),
         'cause': _said(call, row, row.cause),
         'error_code': _said(call, row, row.error_code),
-        'downtime_seconds': row.data.get('downtime_seconds'),
+        'downtime_seconds': row.progress.restore.downtime_seconds,
         'request_id': row.request_id,
         'steps': [{**_step(each), 'message': _said(call, row, each.message)} for each in row.steps],
         notes.WARNINGS: found[notes.WARNINGS],
@@ -79,7 +77,7 @@ def _item(call: Call, row: upgrade.Upgrade, known: Versions, found: Notes) -> di
     return document
 
 
-def _said(call: Call, row: upgrade.Upgrade, sentence: str | None) -> str | None:
+def _said(call: Call, row: Upgrade, sentence: str | None) -> str | None:
     """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
     if sentence is None:
         return None
@@ -93,13 +91,13 @@ def _said(call: Call, row: upgrade.Upgrade, sentence: str | None) -> str | None:
     )
 
 
-def _notes(call: Call, row: upgrade.Upgrade) -> Notes:
+def _notes(call: Call, row: Upgrade) -> Notes:
     """Made once for each view: there can be hundreds, and each is searched for addresses."""
     found = row.notes
     return (found if call.is_admin else found.for_tenant()).to_answer()
 
 
-def is_cancellable(row: upgrade.Upgrade) -> bool:
+def is_cancellable(row: Upgrade) -> bool:
     """Return whether the upgrade could still end with the former server untouched: Nova has not
     been asked for anything.
     """
@@ -128,7 +126,7 @@ def target(
     }
 
 
-def check(call: Call, row: upgrade.UpgradeCheck) -> dict[str, Any]:
+def check(call: Call, row: UpgradeCheck) -> dict[str, Any]:
     """A stored preflight report."""
 
     def said(sentence: str | None) -> str | None:
@@ -166,7 +164,7 @@ def _version(version_id: str, known: Versions) -> dict[str, Any]:
     )
 
 
-def _step(run: upgrade.StepRun) -> dict[str, Any]:
+def _step(run: StepRun) -> dict[str, Any]:
     return {
         'step': str(run.step),
         'attempt': run.attempt,

@@ -9,8 +9,9 @@ from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
-from trove_upgrade.domain import states
-from trove_upgrade.domain.upgrade import Upgrade
+from trove_upgrade.db import progress_codec
+from trove_upgrade.domain import admission, states
+from trove_upgrade.domain.upgrades import Upgrade
 
 _TOP = (
     'id',
@@ -111,7 +112,7 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(
             json.dumps(
-                {**dataclasses.asdict(found), **found.notes.to_answer()},
+                _document(found),
                 default=str,
                 indent=2,
                 sort_keys=True,
@@ -128,10 +129,18 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
         print()
         if not (found.is_rolling_back and found.may_have_served_again):
             print_line(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
-        if found.why_no_rollback() is None:
+        if admission.why_no_rollback(found) is None:
             print_line(
                 f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}'
             )
+
+
+def _document(found: Upgrade) -> dict[str, Any]:
+    """All that the row holds, under the names of its columns."""
+    fields = dataclasses.asdict(found)
+    del fields['progress']
+    data = progress_codec.encode(found.progress)
+    return {**fields, 'data': data, **found.notes.to_answer()}
 
 
 def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:

@@ -12,7 +12,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from trove_upgrade.domain import exceptions, logs, upgrade
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 
 LOG = logs.get_logger(__name__)
 
@@ -82,15 +84,15 @@ class DriverContext:
     monotonic: Callable[[], float]
 
 
-def files_not_read(name: str, error: OSError) -> upgrade.CheckResult:
+def files_not_read(name: str, error: OSError) -> CheckResult:
     """The result of a check that could not look at what must be there: what merely goes meanwhile
     is no error of a check.
     """
     LOG.warning('Check %s could not be made', name, exc_info=error)
     place = error.filename if isinstance(error.filename, str) else 'a file of the guest'
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'refused',
+        CheckOutcome.REFUSED,
         f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend '
         'that and try again.',
         'FILES_NOT_READ',
@@ -114,16 +116,14 @@ class DatastoreDriver:
     def __init__(self, context: DriverContext) -> None:
         self.context = context
 
-    def checks(
-        self, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
+    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
         """Everything that could make the upgrade fail, looked at while the database serves.
         Changes nothing.
         """
         self._refuse()
 
     def prepare_target(
-        self, target: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
+        self, target: Mapping[str, Any], options: GuestOptions, progress: Progress
     ) -> None:
         """Bring here, and try, what the new server needs and this guest lacks, while the old one
         serves.  Safe to repeat.
@@ -142,7 +142,7 @@ class DatastoreDriver:
             says why.
         """
 
-    def fingerprint_and_stop(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
+    def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> Fingerprint:
         """In one session: stop all writes, take the fingerprint, shut the server down cleanly;
         returns once it has gone.
 
@@ -177,15 +177,13 @@ class DatastoreDriver:
         """
         return ()
 
-    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
+    def check_configuration(self, options: GuestOptions) -> CheckResult:
         """Try the restored configuration on an empty scratch data directory.  The real one is not
         touched.
         """
         self._refuse()
 
-    def check_again(
-        self, options: Mapping[str, Any], progress: Progress
-    ) -> upgrade.CheckResult | None:
+    def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
         """Return what has accepted the configuration on this root disk may have been mended since,
         in place: try that which has.
 
@@ -213,7 +211,7 @@ class DatastoreDriver:
         """
         self._refuse()
 
-    def fingerprint(self, options: Mapping[str, Any], progress: Progress) -> Fingerprint:
+    def fingerprint(self, options: GuestOptions, progress: Progress) -> Fingerprint:
         """Of the running server, without stopping it."""
         self._refuse()
 
@@ -222,10 +220,10 @@ class DatastoreDriver:
         self._refuse()
 
     def keep_settings(
-        self, before: Fingerprint, after: Fingerprint, options: Mapping[str, Any]
+        self, before: Fingerprint, after: Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
         """Give settings whose default changed their old value, where
-        `options['keep_changed_defaults']` asks for it.
+        `options.keep_changed_defaults` asks for it.
 
         Called while the server runs isolated, after `compare`; takes effect with
         `open_for_clients`.  Returns the names.
@@ -266,13 +264,13 @@ class DatastoreDriver:
     def expect(self, target: Mapping[str, Any]) -> None:
         """Take the call's word for what this root disk shall run, where the stash has one, too."""
 
-    def check_restored(self, stashed: Stashed) -> upgrade.CheckResult | None:
+    def check_restored(self, stashed: Stashed) -> CheckResult | None:
         """Judge what has come as a whole, before anything reads it; None where there is nothing to
         judge.
         """
         return None
 
-    def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
+    def check_release(self, former: str, installed: str) -> CheckResult | None:
         """Compare the release of the server that is installed with the one whose data it gets; None
         where any may follow.
         """
@@ -299,7 +297,7 @@ class DatastoreDriver:
         """Bring back what `set_autostart(enabled=False)` switched off, on the former image."""
         self._refuse()
 
-    def autostart_is_durable(self) -> upgrade.CheckResult | None:
+    def autostart_is_durable(self) -> CheckResult | None:
         """Return whether a plain reboot brings the server back; None where our database service
         does that and is to be asked.
         """

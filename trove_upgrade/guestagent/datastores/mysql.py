@@ -8,7 +8,9 @@ import pwd
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     bind_addresses,
@@ -41,9 +43,7 @@ class MySQLDriver(FamilyDriver):
     dialect = MySQL()
     isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
-    def checks(
-        self, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
+    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
         """See `base`; also whether MySQL itself can go from here to there in one step."""
         results = list(super().checks(target, options))
         version = self.server_version()
@@ -51,7 +51,7 @@ class MySQLDriver(FamilyDriver):
             results.append(check_path(version, str(target.get('server_version') or '')))
         return results
 
-    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
+    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
         """See `base`.  MySQL's own --validate-config touches nothing."""
         refusal = bind_addresses.refusal(
             self.server.configuration(), self._sleep, self.context.monotonic
@@ -107,7 +107,7 @@ class MySQLDriver(FamilyDriver):
         return super().compare(self._without_persisted(before), after)
 
     def keep_settings(
-        self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]
+        self, before: base.Fingerprint, after: base.Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
         """See `base`."""
         return super().keep_settings(self._without_persisted(before), after, options)
@@ -133,27 +133,27 @@ class MySQLDriver(FamilyDriver):
         session.close()
 
 
-def _not_tried(reason: str) -> upgrade.CheckResult:
+def _not_tried(reason: str) -> CheckResult:
     """Refuse with a reason that begins in the middle of the sentence, and names the remedy."""
-    return upgrade.CheckResult(
+    return CheckResult(
         scratch.NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         f'The configuration cannot be tried: {reason}',
         'CONFIGURATION_NOT_TRIED',
     )
 
 
-def check_path(version: str, wanted: str) -> upgrade.CheckResult:
+def check_path(version: str, wanted: str) -> CheckResult:
     """Return whether MySQL goes from `version` to `wanted` in one step; a way back is what another
     check refuses.
     """
     name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
     if then <= now:
-        return upgrade.CheckResult(name, 'ok', f'MySQL {version} goes to no newer series.')
+        return CheckResult(name, CheckOutcome.OK, f'MySQL {version} goes to no newer series.')
     if now < _OLDEST_UPGRADABLE:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not '
                 'read its redo log. Dump and restore the data into a new instance.'
@@ -162,9 +162,9 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
         )
     following = next((series for series in _LONG_TERM if series > now), None)
     if following is None:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow '
                 f'{now[0]}.{now[1]} was not known when this guest agent was made. Use an image '
@@ -173,13 +173,13 @@ def check_path(version: str, wanted: str) -> upgrade.CheckResult:
             'UPGRADE_PATH',
         )
     if then > following:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is '
                 f'{following[0]}.{following[1]}. Upgrade to that one first.'
             ),
             'UPGRADE_PATH',
         )
-    return upgrade.CheckResult(name, 'ok', f'MySQL goes from {version} to {wanted} in one step.')
+    return CheckResult(name, CheckOutcome.OK, f'MySQL goes from {version} to {wanted} in one step.')

@@ -7,7 +7,9 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import exceptions, logs, upgrade
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import PASSING, CheckOutcome, CheckResult
 from trove_upgrade.guestagent import exposure, foreign
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
@@ -17,7 +19,6 @@ LOG = logs.get_logger(__name__)
 
 #: Files that a line of the log names.
 _NAMED = 20
-_ALLOWED = frozenset({'ok', 'warning'})
 
 
 def stash_roots(guest: Guest) -> list[pathlib.Path]:
@@ -33,7 +34,7 @@ def check(work: Work) -> Outcome:
     results = run(work)
     return Outcome(
         f'{len(results)} checks were made in the guest.',
-        {'checks': [dataclasses.asdict(result) for result in results]},
+        {ResultKey.CHECKS: [dataclasses.asdict(result) for result in results]},
     )
 
 
@@ -43,11 +44,11 @@ def require(work: Work) -> None:
     :raises StepRefused: the first that does not, with its code.
     """
     for result in run(work):
-        if result.outcome not in _ALLOWED:
+        if result.outcome not in PASSING:
             raise exceptions.StepRefused(result.message, result.code or 'CHECK_REFUSED')
 
 
-def run(work: Work) -> Sequence[upgrade.CheckResult]:
+def run(work: Work) -> Sequence[CheckResult]:
     """The agent's own checks; the driver's only where these hold: without the volume it would look
     at the wrong thing.
     """
@@ -58,7 +59,7 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
         _readable('guest_database', _database, guest),
         _readable('guest_directories', _directories, guest),
     ]
-    if any(result.outcome not in _ALLOWED for result in own):
+    if any(result.outcome not in PASSING for result in own):
         return own
     own += [
         _readable('guest_volume_space', _space, guest),
@@ -70,12 +71,10 @@ def run(work: Work) -> Sequence[upgrade.CheckResult]:
     except OSError as error:
         return [*own, base.files_not_read('guest_driver', error)]
     except exceptions.StepFailed as error:  # its directories have more in them than is looked at
-        return [*own, upgrade.CheckResult('guest_driver', 'refused', error.message, error.code)]
+        return [*own, CheckResult('guest_driver', CheckOutcome.REFUSED, error.message, error.code)]
 
 
-def _readable(
-    name: str, look: Callable[[Guest], upgrade.CheckResult], guest: Guest
-) -> upgrade.CheckResult:
+def _readable(name: str, look: Callable[[Guest], CheckResult], guest: Guest) -> CheckResult:
     """Return what `look` finds; a refusal where something that must be there cannot be read."""
     try:
         return look(guest)
@@ -83,54 +82,56 @@ def _readable(
         return base.files_not_read(name, error)
 
 
-def _volume(guest: Guest) -> upgrade.CheckResult:
+def _volume(guest: Guest) -> CheckResult:
     name, layout = 'guest_volume', guest.layout
     try:
         mounted = guest.volume.mounted()
     except exceptions.StepFailed as error:
-        return upgrade.CheckResult(name, 'refused', error.message, error.code)
+        return CheckResult(name, CheckOutcome.REFUSED, error.message, error.code)
     if mounted is None:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
             f'{layout.volume}. Mount its volume there.',
             'VOLUME_NOT_MOUNTED',
         )
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
             f'{layout.data_directory}. Move it there.',
             'VOLUME_LAYOUT_UNKNOWN',
         )
     top = layout.volume.stat()
     if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
             f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.',
             'VOLUME_LAYOUT_UNKNOWN',
         )
-    return upgrade.CheckResult(name, 'ok', f'Volume {mounted.uuid} is mounted at {layout.volume}.')
+    return CheckResult(
+        name, CheckOutcome.OK, f'Volume {mounted.uuid} is mounted at {layout.volume}.'
+    )
 
 
-def _database(guest: Guest) -> upgrade.CheckResult:
+def _database(guest: Guest) -> CheckResult:
     version = guest.driver.server_version()
     if version is None:
-        return upgrade.CheckResult(
+        return CheckResult(
             'guest_database',
-            'refused',
+            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: its database does not '
             f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
             'DATABASE_NOT_SERVING',
         )
-    return upgrade.CheckResult('guest_database', 'ok', f'The database answers: {version}.')
+    return CheckResult('guest_database', CheckOutcome.OK, f'The database answers: {version}.')
 
 
-def _directories(guest: Guest) -> upgrade.CheckResult:
+def _directories(guest: Guest) -> CheckResult:
     """Return what root must walk and keep after the stop, and give to the server's user after the
     rebuild.
     """
@@ -142,52 +143,54 @@ def _directories(guest: Guest) -> upgrade.CheckResult:
         except FileNotFoundError:
             continue
         except OSError as error:
-            return upgrade.CheckResult(
+            return CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
                 f'({error.strerror}). Mend that and try again.',
                 'DIRECTORIES_NOT_READ',
             )
         if crowded:
-            return upgrade.CheckResult(
+            return CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
                 f'{foreign.ENTRIES} files and directories. Remove what the server does not need.',
                 'STASH_TOO_LARGE',
             )
         if found is not None:
-            return upgrade.CheckResult(
+            return CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are '
                 f'nested more than {foreign.LEVELS} deep, or paths are longer than '
                 f'{foreign.PATH_BYTES} bytes. Remove them and try again.',
                 'DIRECTORIES_TOO_DEEP',
             )
-    return upgrade.CheckResult(name, 'ok', 'All directories of the database can be walked.')
+    return CheckResult(name, CheckOutcome.OK, 'All directories of the database can be walked.')
 
 
-def _space(guest: Guest) -> upgrade.CheckResult:
+def _space(guest: Guest) -> CheckResult:
     try:
         needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
     except exceptions.StepFailed as error:
-        return upgrade.CheckResult('guest_volume_space', 'refused', error.message, error.code)
+        return CheckResult('guest_volume_space', CheckOutcome.REFUSED, error.message, error.code)
     free = guest.volume.free_bytes()
     if free < needed:
-        return upgrade.CheckResult(
+        return CheckResult(
             'guest_volume_space',
-            'refused',
+            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB free '
             f'and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the volume '
             'and try again.',
             'VOLUME_SPACE',
         )
-    return upgrade.CheckResult('guest_volume_space', 'ok', f'The volume has {free >> 20} MB free.')
+    return CheckResult(
+        'guest_volume_space', CheckOutcome.OK, f'The volume has {free >> 20} MB free.'
+    )
 
 
-def _secrets(guest: Guest) -> upgrade.CheckResult:
+def _secrets(guest: Guest) -> CheckResult:
     """A warning, not a refusal: every guest of Trove's has such files, and the rebuild mends it.
 
     A tenant reads the report: what could be read, and how, is for the log.
@@ -197,24 +200,26 @@ def _secrets(guest: Guest) -> upgrade.CheckResult:
     if (
         guest.driver.shares_volume or uid == 0
     ):  # its container sees nothing of the root disk; root reads all anyway
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'ok',
+            CheckOutcome.OK,
             'The database server has no user whose view of the root disk could be looked at.',
         )
     found = exposure.exposed(layout.root, exposure.Reader.of(uid))
     if not found:
-        return upgrade.CheckResult(
-            name, 'ok', "The database server's user reads no file with the account of an agent."
+        return CheckResult(
+            name,
+            CheckOutcome.OK,
+            "The database server's user reads no file with the account of an agent.",
         )
     LOG.warning(
         "The database server's user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep "
         'their owner, and unmount a config drive',
         ', '.join(str(path) for path in found[:_NAMED]),
     )
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'warning',
+        CheckOutcome.WARNING,
         (
             f'Files of the guest can be read by more users than need them: {len(found)}. The '
             'upgrade corrects those that it writes; the operator finds their names in the log of '
@@ -224,20 +229,22 @@ def _secrets(guest: Guest) -> upgrade.CheckResult:
     )
 
 
-def _metadata(guest: Guest) -> upgrade.CheckResult:
+def _metadata(guest: Guest) -> CheckResult:
     opening = guest.metadata.opening()
     if opening is None:
-        return upgrade.CheckResult(
-            'guest_metadata', 'ok', 'The metadata address is closed for all users but root.'
+        return CheckResult(
+            'guest_metadata',
+            CheckOutcome.OK,
+            'The metadata address is closed for all users but root.',
         )
     LOG.warning(
         '%s. Take an image that closes it, as the page on images describes, and look whether '
         'trove-upgrade-metadata runs',
         opening,
     )
-    return upgrade.CheckResult(
+    return CheckResult(
         'guest_metadata',
-        'warning',
+        CheckOutcome.WARNING,
         (
             'The guest does not limit which of its users reach the services of the cloud. The '
             'operator finds the cause in the log of the guest agent.'

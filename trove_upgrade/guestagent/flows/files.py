@@ -2,6 +2,7 @@
 """Files of the former root disk that come to this one."""
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.stash.accounts import Accounts
 from trove_upgrade.guestagent.stash.restore import Stash
@@ -27,7 +28,7 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
         remarks += stash.restore(found, of)
         restored.update(found)
     judged = driver.check_restored(stashed)
-    if judged is not None and judged.outcome == 'refused':
+    if judged is not None and judged.outcome == CheckOutcome.REFUSED:
         raise exceptions.StepFailed(judged.message, str(judged.code))
     left = [path for path in driver.left_alone(stashed) if path not in restored]
     return remarks + [

@@ -4,6 +4,7 @@
 import datetime
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.guestagent.flows import undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
@@ -25,7 +26,7 @@ def finish(work: Work) -> Outcome:
     seconds_until_removal(guest)
     return Outcome(
         f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.',
-        {'stash_removed_at': remove_at.isoformat()},
+        {ResultKey.STASH_REMOVED_AT: remove_at.isoformat()},
     )
 
 

@@ -6,6 +6,7 @@ import json
 from typing import NoReturn
 
 from trove_upgrade.domain import exceptions, origin
+from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent import claim, datafiles
 from trove_upgrade.guestagent.datastores.base import Fingerprint
@@ -30,7 +31,7 @@ def quiesce(work: Work) -> Outcome:
     done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
         guest.volume.unmount()  # a reboot since has mounted it again
-        return _outcome(done['upgrade_info'])
+        return _outcome(done[ResultKey.UPGRADE_INFO])
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
@@ -56,7 +57,7 @@ def quiesce(work: Work) -> Outcome:
 def _outcome(info: dict[str, object]) -> Outcome:
     return Outcome(
         'The database is stopped, its files are kept on the volume, and the volume is unmounted.',
-        {'upgrade_info': info},
+        {ResultKey.UPGRADE_INFO: info},
     )
 
 

@@ -17,7 +17,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, logs, upgrade, upgrade_info
+from trove_upgrade.domain import exceptions, logs, upgrade_info
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent import claim, datafiles, durable, service
 from trove_upgrade.guestagent.datastores import base
@@ -106,7 +108,7 @@ def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
 
 
 def _is_rollback(work: Work) -> bool:
-    return work.call.options.get(ROLLBACK) is True
+    return work.call.options.rollback
 
 
 def _require_direction(work: Work, info: UpgradeInfo) -> None:
@@ -141,7 +143,7 @@ def _require_image(work: Work) -> None:
     if installed is None:
         return
     result = verify.compare_version(installed, work.call.target)
-    if result.outcome == 'refused':
+    if result.outcome == CheckOutcome.REFUSED:
         raise exceptions.StepFailed(
             'The data was not touched: the guest was booted from another image than it should. '
             f'{result.message}',
@@ -158,7 +160,7 @@ def _require_release(work: Work, before: base.Fingerprint) -> None:
     result = (
         driver.check_release(before.server_version, installed) if installed is not None else None
     )
-    if result is not None and result.outcome == 'refused':
+    if result is not None and result.outcome == CheckOutcome.REFUSED:
         raise exceptions.StepFailed(
             f'The data was not touched. {result.message}', result.code or 'DOWNGRADE'
         )
@@ -224,8 +226,8 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     guest.marks.set(Mark.CONFIGURED, info.upgrade_id, remarks=remarks)
 
 
-def _require_accepted(tried: upgrade.CheckResult | None) -> None:
-    if tried is not None and tried.outcome == 'refused':
+def _require_accepted(tried: CheckResult | None) -> None:
+    if tried is not None and tried.outcome == CheckOutcome.REFUSED:
         raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
 
 
@@ -286,7 +288,7 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
         info.upgrade_id,
         result={
             **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
-            'settings_kept': list(kept),
+            ResultKey.SETTINGS_KEPT: list(kept),
         },
     )
 
@@ -309,7 +311,7 @@ def _summary(
     before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str
 ) -> Mapping[str, Any]:
     return {
-        'fingerprint': {
+        ResultKey.FINGERPRINT: {
             'missing': [],
             'accepted': list(comparison.missing)[:100],
             'tables_compared': comparison.tables_compared,
@@ -322,7 +324,7 @@ def _summary(
             'server_version': after.server_version,
             'digest': digest,
         },
-        'settings_changed': [dict(change) for change in comparison.settings_changed],
+        ResultKey.SETTINGS_CHANGED: [dict(change) for change in comparison.settings_changed],
     }
 
 
@@ -362,8 +364,8 @@ def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
         'nothing is missing.',
         {
             **compared.get('result', {}),
-            'stopped_at': info.stopped_at,
-            'opened_at': opened.get('opened_at'),
-            'remarks': list(configured.get('remarks', [])),
+            ResultKey.STOPPED_AT: info.stopped_at,
+            ResultKey.OPENED_AT: opened.get('opened_at'),
+            ResultKey.REMARKS: list(configured.get('remarks', [])),
         },
     )

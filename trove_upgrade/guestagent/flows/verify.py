@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import service
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
@@ -34,57 +36,60 @@ def verify(work: Work) -> Outcome:
     guest.driver.write_probe()
     results = [compare_version(version, work.call.target), *_durable(guest)]
     for result in results:
-        if result.outcome == 'refused':
+        if result.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
     guest.marks.set(Mark.VERIFIED, work.call.upgrade_id)
     return Outcome(
         f'The database serves as {version}.',
-        {'server_version': version, 'checks': [dataclasses.asdict(result) for result in results]},
+        {
+            ResultKey.SERVER_VERSION: version,
+            ResultKey.CHECKS: [dataclasses.asdict(result) for result in results],
+        },
     )
 
 
-def compare_version(version: str, target: Mapping[str, Any]) -> upgrade.CheckResult:
+def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
     """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
     wanted, running = _NUMBER.match(str(target.get('server_version') or '')), _NUMBER.match(version)
     if wanted is not None and (
         running is None
         or running[0].split('.')[: len(wanted[0].split('.'))] != wanted[0].split('.')
     ):
-        return upgrade.CheckResult(
+        return CheckResult(
             'guest_server_version',
-            'refused',
+            CheckOutcome.REFUSED,
             f'The wrong server runs: {version}, expected {wanted[0]}. '
             f'Look at the image of the datastore version.',
             'SERVER_VERSION_DIFFERS',
         )
-    return upgrade.CheckResult(
-        'guest_server_version', 'ok', f'The server says that it is {version}.'
+    return CheckResult(
+        'guest_server_version', CheckOutcome.OK, f'The server says that it is {version}.'
     )
 
 
-def _durable(guest: Guest) -> list[upgrade.CheckResult]:
+def _durable(guest: Guest) -> list[CheckResult]:
     mounted = guest.volume.mounted()
     if mounted is None or not guest.volume.in_fstab(mounted.uuid):
         return [
-            upgrade.CheckResult(
+            CheckResult(
                 'guest_mount',
-                'refused',
+                CheckOutcome.REFUSED,
                 f'The database would not come back after a reboot: {guest.layout.fstab} does not '
                 f'mount the volume by its UUID. Retry the upgrade.',
                 'MOUNT_NOT_DURABLE',
             )
         ]
     results = [
-        upgrade.CheckResult('guest_mount', 'ok', f'Volume {mounted.uuid} is mounted at boot.')
+        CheckResult('guest_mount', CheckOutcome.OK, f'Volume {mounted.uuid} is mounted at boot.')
     ]
     own = guest.driver.autostart_is_durable()
     if own is not None:
         results.append(own)
     elif not guest.service.is_enabled(service.DATABASE):
         results.append(
-            upgrade.CheckResult(
+            CheckResult(
                 'guest_autostart',
-                'refused',
+                CheckOutcome.REFUSED,
                 f'The database would not come back after a reboot: service '
                 f'{service.DATABASE} is not enabled. Retry the upgrade.',
                 'AUTOSTART_NOT_DURABLE',
@@ -92,8 +97,10 @@ def _durable(guest: Guest) -> list[upgrade.CheckResult]:
         )
     else:
         results.append(
-            upgrade.CheckResult(
-                'guest_autostart', 'ok', f'Service {service.DATABASE} is started at boot.'
+            CheckResult(
+                'guest_autostart',
+                CheckOutcome.OK,
+                f'Service {service.DATABASE} is started at boot.',
             )
         )
     return results

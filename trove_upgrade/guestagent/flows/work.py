@@ -16,8 +16,7 @@ from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash import accounts as accounts_module
 
-#: In the call's options, and in the mark SERVER_STARTED: it is the former server that is started,
-#: after a rollback.
+#: In the mark SERVER_STARTED: it is the former server that is started, after a rollback.
 ROLLBACK = 'rollback'
 
 

@@ -3,10 +3,10 @@
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, ports, states, upgrade
-from trove_upgrade.domain.upgrade import ASKED_FOR
+from trove_upgrade.domain import exceptions, guest, ports, states
+from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.ports import GuestKeys
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,46 +22,46 @@ class Boot:
     hold_seconds: float
     takes_unsealed: bool = False  #: the operator lets guests with keys report unsealed
 
-    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+    def run(self, upgrade: Upgrade) -> Outcome:
         """Never raises: what does not come is found by the time-out."""
-        heartbeat = self.guests.heartbeat(row.instance_id)
-        if heartbeat is None or heartbeat.marker != row.marker:
-            if (
-                row.data.get(ASKED_FOR) != row.attempt
-            ):  # a retry: what has not come by now needs another rebuild
-                return Wait(
-                    0, 'The server is rebuilt again.', changes={'step': states.Step.REBUILD}
-                )
+        heartbeat = self.guests.heartbeat(upgrade.instance_id)
+        if heartbeat is None or heartbeat.marker != upgrade.marker:
+            if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
+                # a retry: what has not come by now needs another rebuild
+                return GoTo(upgrade, states.Step.REBUILD, 'The server is rebuilt again.')
             return Wait(
+                upgrade,
                 self.poll_seconds,
-                f'Waiting for the agent of the new image: {_last_word(row, heartbeat)}.',
+                f'Waiting for the agent of the new image: {_last_word(upgrade, heartbeat)}.',
             )
-        if heartbeat.boot_id == row.data.get('former_boot_id'):
-            return Wait(self.poll_seconds, 'The former guest still runs.')
-        if not self._is_under_its_key(row):
+        if heartbeat.boot_id == upgrade.progress.former.boot_id:
+            return Wait(upgrade, self.poll_seconds, 'The former guest still runs.')
+        if not self._is_under_its_key(upgrade):
             return Wait(
+                upgrade,
                 self.poll_seconds,
                 'Waiting for the agent of the new image: the last word was not under the key of '
                 'this rebuild.',
             )
+        progress = upgrade.progress.booted(heartbeat.boot_id, heartbeat.agent_version)
         return Done(
+            upgrade.evolve(progress=progress),
             f'Agent {heartbeat.agent_version} runs in the new guest.',
-            data={'boot_id': heartbeat.boot_id, 'agent_version': heartbeat.agent_version},
         )
 
-    def _is_under_its_key(self, row: upgrade.Upgrade) -> bool:
-        key_id = self.keys.minted_id(row.instance_id, row.marker)
+    def _is_under_its_key(self, upgrade: Upgrade) -> bool:
+        key_id = self.keys.minted_id(upgrade.instance_id, upgrade.marker)
         if key_id is None:
             return True
-        heard_under = self.guests.heard_under(row.instance_id)
+        heard_under = self.guests.heard_under(upgrade.instance_id)
         return heard_under == key_id or (heard_under is None and self.takes_unsealed)
 
-    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+    def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The image has no agent, or it cannot reach the broker."""
         return exceptions.StepFailed(
-            f'The new guest of instance {row.instance_id} did not report within '
+            f'The new guest of instance {upgrade.instance_id} did not report within '
             f'{self.timeout_seconds:g} s ({found}). Look at the console '
-            f'of server {row.server_id}: does image {row.wanted_image_id} have the agent, does it '
+            f'of server {upgrade.server_id}: does image {upgrade.wanted_image_id} have the agent, does it '
             'reach the broker, and does it know sealed '
             'calls if the rebuild brought a key ("trove-upgrade-manage guest-key list")? Then '
             'retry the upgrade.',
@@ -69,9 +69,9 @@ class Boot:
         )
 
 
-def _last_word(row: upgrade.Upgrade, heartbeat: guest.Heartbeat | None) -> str:
+def _last_word(upgrade: Upgrade, heartbeat: guest.Heartbeat | None) -> str:
     if heartbeat is None:
         return 'none was ever heard from this guest'
-    if heartbeat.boot_id == row.data.get('former_boot_id'):
+    if heartbeat.boot_id == upgrade.progress.former.boot_id:
         return 'the last word is of the former guest'
     return 'the last word is of another boot, which was not of this rebuild'

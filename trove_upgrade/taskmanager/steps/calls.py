@@ -6,8 +6,10 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade, versions
-from trove_upgrade.taskmanager.steps.outcome import Wait
+from trove_upgrade.domain import exceptions, guest, ports, versions
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.outcomes import Wait
+from trove_upgrade.domain.upgrades import Upgrade
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,14 +18,14 @@ class Calls:
 
     datastores: ports.DatastoreRepository
     clock: ports.Clock
-    options: Mapping[str, Any]  #: the operator's choices, as they travel
+    options: GuestOptions  #: the operator's choices
     poll_seconds: float  #: at first
     poll_max_seconds: float
     call_timeout_seconds: float  #: how long one call may last
 
     def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
         """Return what registering the target version recorded of its image,
-        with what the row itself says.
+        with what the upgrade itself says.
         """
         facts = dict(self.datastores.target_facts(version_id))
         parameters = list(self.datastores.configuration_parameters(version_id))
@@ -36,14 +38,14 @@ class Calls:
         }
 
     def _version(self, version_id: str, number: str) -> dict[str, Any]:
-        """Return what Trove's row says of the version: a guest that runs containers makes the
+        """Return what Trove's upgrade says of the version: a guest that runs containers makes the
         image's tag of its number, as Trove's agent does.
         """
         try:
             version = self.datastores.version_by_id(version_id)
         except (
             exceptions.DatastoreVersionNotFound
-        ):  # deleted by an operator since: the upgrade's own row knows the number
+        ):  # deleted by an operator since: the upgrade's own upgrade knows the number
             return {'version_number': number}
         return {
             'version_number': version.number,
@@ -52,63 +54,64 @@ class Calls:
             'packages': version.packages,
         }
 
-    def with_facts(self, row: upgrade.Upgrade) -> guest.GuestCall:
+    def with_facts(self, upgrade: Upgrade) -> guest.GuestCall:
         """For what is checked against the target; the facts are too many to
         travel with every other call.
         """
         return self.plain(
-            row, self.facts(row.target_version_id, row.datastore_manager, row.target_number)
+            upgrade,
+            self.facts(upgrade.target_version_id, upgrade.datastore_manager, upgrade.target_number),
         )
 
     def plain(
         self,
-        row: upgrade.Upgrade,
+        upgrade: Upgrade,
         target: Mapping[str, Any] | None = None,
         *,
         seconds: float | None = None,
     ) -> guest.GuestCall:
         """A call whose deadline is the step's own, or `seconds` from now."""
-        now, deadline = self.clock.now(), row.step_deadline
+        now, deadline = self.clock.now(), upgrade.step_deadline
         if deadline is None or seconds is not None:
             deadline = now + datetime.timedelta(seconds=3600 if seconds is None else seconds)
         if target is None:
             target = {
-                'server_version': spoken(row.wanted_number),
-                'datastore_manager': row.datastore_manager,
-                **self._version(row.wanted_version_id, row.wanted_number),
-                'container_image': self.datastores.target_facts(row.wanted_version_id).get(
+                'server_version': spoken(upgrade.wanted_number),
+                'datastore_manager': upgrade.datastore_manager,
+                **self._version(upgrade.wanted_version_id, upgrade.wanted_number),
+                'container_image': self.datastores.target_facts(upgrade.wanted_version_id).get(
                     'container_image'
                 ),
             }
         if (
-            row.wanted_image_id
+            upgrade.wanted_image_id
         ):  # frozen; the version may have been given another one since, or have tags
-            target = {**target, 'image_id': row.wanted_image_id}
-        options = {**self.options, 'rollback': True} if row.is_rolling_back else self.options
+            target = {**target, 'image_id': upgrade.wanted_image_id}
+        options = dataclasses.replace(self.options, rollback=upgrade.is_rolling_back)
         return guest.GuestCall(
-            instance_id=row.instance_id,
-            upgrade_id=row.id,
-            attempt=row.attempt,
-            generation=row.generation,
+            instance_id=upgrade.instance_id,
+            upgrade_id=upgrade.id,
+            attempt=upgrade.attempt,
+            generation=upgrade.generation,
             deadline=deadline,
             target=target,
             options=options,
-            upgrade_info=row.data.get('upgrade_info') or {},
+            upgrade_info=upgrade.progress.quiesce.info.wire,
             seconds=guest.whole_seconds((deadline - now).total_seconds()),
         )
 
-    def ask_again(self, row: upgrade.Upgrade, answer: guest.GuestAnswer) -> Wait:
+    def ask_again(self, upgrade: Upgrade, answer: guest.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""
         runs = next(
             (
                 run.runs
-                for run in reversed(row.steps)
-                if run.step is row.step and run.attempt == row.attempt
+                for run in reversed(upgrade.steps)
+                if run.step is upgrade.step and run.attempt == upgrade.attempt
             ),
             0,
         )
         seconds = min(self.poll_max_seconds, self.poll_seconds * 1.5 ** min(runs, 40))
-        return Wait(seconds, answer.message, answer.percent)
+        return Wait(upgrade, seconds, answer.message, answer.percent)
 
 
 def answered(

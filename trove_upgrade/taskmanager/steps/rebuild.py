@@ -8,18 +8,17 @@ server's metadata is saved in the same write and proves that this rebuild was as
 """
 
 import dataclasses
-from collections.abc import Mapping
 
-from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade, upgrade_info
-from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
+from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade_info
+from trove_upgrade.domain.outcomes import Done, Outcome, Wait
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery, OlderTaskmanager, is_carried_by
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 
-#: A rebuild may be asked for in these; anything else is somebody's doing and waited for.
+#: A rebuild may be asked for in these; anything else is another action and waited for.
 _REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
 
 
@@ -40,124 +39,120 @@ class Rebuild:
     timeout_seconds: float
     hold_seconds: float
 
-    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+    def run(self, upgrade: Upgrade) -> Outcome:
         """:raises StepRefused: nothing has been rebuilt: the guest undoes its part.
 
         :raises StepFailed: accepted, then failed.
         """
         started = self.calls.clock.monotonic()
-        server = self.nova.server(row.server_id)
-        if row.data.get(ASKED_FOR) != row.attempt:
-            return self._next(row, 1, 'A rebuild is asked for.')
-        if server.marker == row.marker:
-            return self._look(row, server)
+        server = self.nova.server(upgrade.server_id)
+        if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
+            return self._next(upgrade, 1, 'A rebuild is asked for.')
+        if server.marker == upgrade.marker:
+            return self._look(upgrade, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
-            return Wait(
-                self.poll_seconds, f'The server is busy: {server.status}, task {server.task_state}.'
-            )
-        answer = self._ask_guest(row, server)
+            busy = f'The server is busy: {server.status}, task {server.task_state}.'
+            return Wait(upgrade, self.poll_seconds, busy)
+        answer = self._ask_guest(upgrade, server)
         if answer is not None:
             return answer
-        is_carried = self._is_carried(row)
-        server = self.nova.server_with_user_data(row.server_id)
+        is_carried = self._is_carried(upgrade)
+        server = self.nova.server_with_user_data(upgrade.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
-            return Wait(
-                0, 'Too late in this run for the call to Nova.'
-            )  # the lease must outlast the POST
-        return self._post(row, server, is_carried)
+            # the lease must outlast the POST
+            return Wait(upgrade, 0, 'Too late in this run for the call to Nova.')
+        return self._post(upgrade, server, is_carried)
 
-    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+    def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Return whether it was accepted decides between undo and failure."""
-        if row.data.get(ACCEPTED) == row.attempt or former_guest_is_gone(row):
+        accepted = upgrade.progress.rebuild.accepted_in_attempt
+        if accepted == upgrade.attempt or upgrade.former_guest_is_gone:
             return exceptions.StepFailed(
-                f'The rebuild of server {row.server_id} did not end within '
+                f'The rebuild of server {upgrade.server_id} did not end within '
                 f'{self.timeout_seconds:g} s ({found}). If it stays in '
-                f'REBUILD, only "openstack server set --state error {row.server_id}" '
+                f'REBUILD, only "openstack server set --state error {upgrade.server_id}" '
                 '(os-resetState) frees it; then retry the '
                 f'upgrade.',
                 'REBUILD_TIMEOUT',
             )
         return exceptions.StepRefused(
-            f'Server {row.server_id} could not be rebuilt within {self.timeout_seconds:g} s '
+            f'Server {upgrade.server_id} could not be rebuilt within {self.timeout_seconds:g} s '
             f'({found}). '
             f'Look at Nova, then upgrade again.',
             'REBUILD_TIMEOUT',
         )
 
-    def _next(self, row: upgrade.Upgrade, asked: int, message: str) -> Wait:
+    def _next(self, upgrade: Upgrade, times: int, message: str) -> Wait:
         """Commit a new number before anything carries it."""
-        known = {} if former_guest_is_gone(row) else self.key_delivery.of_former(row)
-        return Wait(
-            0,
-            message,
-            data={ASKED_FOR: row.attempt, ASKED: asked, **known},
-            changes={'rebuild_attempt': row.rebuild_attempt + 1},
-        )
+        progress = upgrade.progress.rebuild_asked(upgrade.attempt, times)
+        if not upgrade.former_guest_is_gone and progress.former.had_key is None:
+            progress = progress.former_had_key(self.key_delivery.has_key(upgrade.instance_id))
+        number = upgrade.rebuild_attempt + 1
+        return Wait(upgrade.evolve(rebuild_attempt=number, progress=progress), 0, message)
 
-    def _look(self, row: upgrade.Upgrade, server: compute.Server) -> Done | Wait:
+    def _look(self, upgrade: Upgrade, server: compute.Server) -> Outcome:
         """Nova has accepted it; what became of it?"""
-        accepted = _accepted(row)
+        accepted = _accepted(upgrade)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
-                self.key_delivery.after_rebuild(
-                    row
-                )  # not sooner: Nova may fall back to the guest that has the key
-                return Done('Nova has rebuilt the server.', data=accepted)
+                # not sooner: Nova may fall back to the guest that has the key
+                self.key_delivery.after_rebuild(upgrade)
+                return Done(accepted, 'Nova has rebuilt the server.')
             case compute.RebuildResult.NOTHING_HAPPENED:
-                return self._again(row)
+                return self._again(upgrade)
             case compute.RebuildResult.ERROR:
-                if (
-                    accepted and row.data.get(ACCEPTED) is None
-                ):  # its answer was lost: what follows wants to know
-                    return Wait(0, 'Nova has accepted the rebuild.', data=accepted)
+                if accepted != upgrade and upgrade.progress.rebuild.accepted_in_attempt is None:
+                    # its answer was lost: what follows wants to know
+                    return Wait(accepted, 0, 'Nova has accepted the rebuild.')
                 raise exceptions.StepFailed(
-                    f'Nova could not rebuild server {row.server_id} with image '
-                    f'{row.wanted_image_id}: {server.fault or "no fault given"}. '
+                    f'Nova could not rebuild server {upgrade.server_id} with image '
+                    f'{upgrade.wanted_image_id}: {server.fault or "no fault given"}. '
                     f'Mend the cause and retry the upgrade.',
                     'REBUILD_FAILED',
                 )
         return Wait(
+            accepted,
             self.poll_seconds,
             f'Nova rebuilds the server: {server.status}, task {server.task_state}.',
-            data=accepted,
         )
 
-    def _again(self, row: upgrade.Upgrade) -> Wait:
-        asked = int(row.data.get(ASKED, 1))
+    def _again(self, upgrade: Upgrade) -> Wait:
+        asked = upgrade.progress.rebuild.times_asked
         if asked >= self.limit:
             raise exceptions.StepRefused(
-                f'Server {row.server_id} was not rebuilt: Nova accepted it {asked} times and fell '
+                f'Server {upgrade.server_id} was not rebuilt: Nova accepted it {asked} times and fell '
                 'back to the former guest. Look '
-                f'whether image {row.wanted_image_id} can be loaded on its host, then upgrade '
+                f'whether image {upgrade.wanted_image_id} can be loaded on its host, then upgrade '
                 'again.',
                 'REBUILD_FELL_BACK',
             )
-        given_back = {} if former_guest_is_gone(row) else {ACCEPTED: None}
+        progress = upgrade.progress.rebuild_asked(upgrade.attempt, asked + 1)
+        if not upgrade.former_guest_is_gone:
+            progress = progress.rebuild_accepted(None)
         return Wait(
+            upgrade.evolve(rebuild_attempt=upgrade.rebuild_attempt + 1, progress=progress),
             0,
             'Nova fell back to the guest before; the rebuild is asked again.',
-            data={ASKED: asked + 1, **given_back},
-            changes={'rebuild_attempt': row.rebuild_attempt + 1},
         )
 
-    def _ask_guest(self, row: upgrade.Upgrade, server: compute.Server) -> Wait | None:
+    def _ask_guest(self, upgrade: Upgrade, server: compute.Server) -> Wait | None:
         """Still stopped, same boot?  None: go on.  No guest is asked where a former rebuild has
         taken the guest away.
         """
-        if former_guest_is_gone(row) or server.status == 'ERROR':
+        if upgrade.former_guest_is_gone or server.status == 'ERROR':
             return None
         require_quiet(
-            self.instances, row
+            self.instances, upgrade
         )  # a guest that knows nothing of this attempt stops its database now
         answer = answered(
-            self.agent.pre_upgrade, self.calls.with_facts(row), exceptions.StepRefused
+            self.agent.pre_upgrade, self.calls.with_facts(upgrade), exceptions.StepRefused
         )
         if answer.state is guest.JobState.RUNNING:
-            return self.calls.ask_again(row, answer)
-        known = row.data.get('former_boot_id') or answer.boot_id
+            return self.calls.ask_again(upgrade, answer)
+        known = upgrade.progress.former.boot_id or answer.boot_id
         if answer.boot_id != known or answer.server_state is guest.ServerState.RUNNING:
             raise exceptions.StepRefused(
-                f'Instance {row.instance_id} was not rebuilt: its guest has been booted again or '
+                f'Instance {upgrade.instance_id} was not rebuilt: its guest has been booted again or '
                 'its database runs again (boot '
                 f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did '
                 'that, then upgrade again.',
@@ -165,63 +160,56 @@ class Rebuild:
             )
         return None
 
-    def _is_carried(self, row: upgrade.Upgrade) -> bool:
+    def _is_carried(self, upgrade: Upgrade) -> bool:
         """Return True unless Nova would bring a key readable for others; it is asked only where
         there is to be one.
         """
         return not self.key_delivery.gives_key(
-            row.wanted_version_id, row.wanted_image_id
-        ) or is_carried_by(self.nova.picture(row.server_id).max_microversion)
+            upgrade.wanted_version_id, upgrade.wanted_image_id
+        ) or is_carried_by(self.nova.picture(upgrade.server_id).max_microversion)
 
-    def _post(self, row: upgrade.Upgrade, server: compute.Server, is_carried: bool) -> Wait:
-        wanted = self.datastores.version_by_id(row.wanted_version_id)
+    def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
+        wanted = self.datastores.version_by_id(upgrade.wanted_version_id)
         try:
-            volume_uuid = upgrade_info.volume_uuid(row.data.get('upgrade_info'))
+            volume_uuid = upgrade.progress.quiesce.info.volume_uuid()
         except upgrade_info.Invalid as error:  # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
         try:
-            key = self.key_delivery.for_rebuild(row, is_carried=is_carried)
+            key = self.key_delivery.for_rebuild(upgrade, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
-            return Wait(self.poll_seconds, error.message)
-        rendered = self.files.render(server, row.instance_id, wanted, row.marker, volume_uuid, key)
-        require_our_task(
-            self.instances, row
-        )  # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
+            return Wait(upgrade, self.poll_seconds, error.message)
+        rendered = self.files.render(
+            server, upgrade.instance_id, wanted, upgrade.marker, volume_uuid, key
+        )
+        # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
+        require_our_task(self.instances, upgrade)
         try:
-            self.nova.rebuild(server, row.wanted_image_id, row.marker, rendered)
+            self.nova.rebuild(server, upgrade.wanted_image_id, upgrade.marker, rendered)
         except exceptions.RebuildConflict as error:
-            return Wait(self.poll_seconds, error.message)
+            return Wait(upgrade, self.poll_seconds, error.message)
         except exceptions.ComputeUnavailable as error:
-            return Wait(
-                self.poll_seconds,
-                f'{error.message} Whether it was accepted is read from the server.',
-            )
+            message = f'{error.message} Whether it was accepted is read from the server.'
+            return Wait(upgrade, self.poll_seconds, message)
         except exceptions.RebuildRefused as error:
-            self._refused(row, error)
-            return Wait(self.poll_seconds, 'Nova has accepted the rebuild before.')
-        return Wait(self.poll_seconds, 'Nova has accepted the rebuild.', data=_accepted(row))
+            self._refused(upgrade, error)
+            return Wait(upgrade, self.poll_seconds, 'Nova has accepted the rebuild before.')
+        return Wait(_accepted(upgrade), self.poll_seconds, 'Nova has accepted the rebuild.')
 
-    def _refused(self, row: upgrade.Upgrade, error: exceptions.RebuildRefused) -> None:
+    def _refused(self, upgrade: Upgrade, error: exceptions.RebuildRefused) -> None:
         """Returns only if the server carries our marker all the same: an earlier POST was
         accepted.
         """
-        if self.nova.server(row.server_id).marker == row.marker:
+        if self.nova.server(upgrade.server_id).marker == upgrade.marker:
             return
-        if former_guest_is_gone(row):
+        if upgrade.former_guest_is_gone:
             raise exceptions.StepFailed(error.message, error.code) from error
         raise exceptions.StepRefused(error.message, error.code) from error
 
 
-def former_guest_is_gone(row: upgrade.Upgrade) -> bool:
-    """A former attempt, or the way to the target, has seen Nova accept a rebuild and do it, or
-    break off in the middle.
-    """
-    accepted = row.data.get(ACCEPTED)
-    return row.is_rolling_back or (accepted is not None and int(accepted) < row.attempt)
-
-
-def _accepted(row: upgrade.Upgrade) -> Mapping[str, int]:
+def _accepted(upgrade: Upgrade) -> Upgrade:
     """Return what is known once Nova carries our marker; the first attempt that took the former
     guest away stays on record.
     """
-    return {} if former_guest_is_gone(row) else {ACCEPTED: row.attempt}
+    if upgrade.former_guest_is_gone:
+        return upgrade
+    return upgrade.evolve(progress=upgrade.progress.rebuild_accepted(upgrade.attempt))

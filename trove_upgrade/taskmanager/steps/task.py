@@ -3,43 +3,44 @@
 that cannot be taken back.
 """
 
-from trove_upgrade.domain import exceptions, instance, ports, upgrade
+from trove_upgrade.domain import exceptions, instance, ports
+from trove_upgrade.domain.upgrades import Upgrade
 
 
-def require_our_task(instances: ports.InstanceRepository, row: upgrade.Upgrade) -> None:
+def require_our_task(instances: ports.InstanceRepository, upgrade: Upgrade) -> None:
     """Trove's own upgrade sets the same task that we do: only the version tells the two apart.
 
     :raises StepRefused: the instance is not in UPGRADING any more, has another version,
     or has been deleted.
     """
-    _require(row, instances.hold(row.instance_id))
+    _require(upgrade, instances.hold(upgrade.instance_id))
 
 
-def require_quiet(instances: ports.InstanceRepository, row: upgrade.Upgrade) -> None:
+def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None:
     """The same, and no backup runs: one that Trove let in just before our task was set would be cut
     off by the stop.
     """
-    hold = instances.hold(row.instance_id)
-    _require(row, hold)
+    hold = instances.hold(upgrade.instance_id)
+    _require(upgrade, hold)
     if hold.backup_running:
         raise exceptions.StepRefused(
-            f'Instance {row.instance_id} cannot be upgraded: a backup of it is running. Wait until '
+            f'Instance {upgrade.instance_id} cannot be upgraded: a backup of it is running. Wait until '
             'it has ended, and upgrade again.',
             'BACKUP_RUNNING',
         )
 
 
-def _require(row: upgrade.Upgrade, hold: instance.Hold) -> None:
+def _require(upgrade: Upgrade, hold: instance.Hold) -> None:
     if hold.deleted:
-        deleted = exceptions.InstanceDeleted(upgrade_id=row.id, instance_id=row.instance_id)
+        deleted = exceptions.InstanceDeleted(upgrade_id=upgrade.id, instance_id=upgrade.instance_id)
         raise exceptions.StepRefused(deleted.message, deleted.code)
     found = None
     if hold.task is not instance.Task.UPGRADING:
         found = hold.task.name
-    elif hold.version_id != row.former_version_id:
-        found = f'UPGRADING of somebody else, to version {hold.version_id}'
+    elif hold.version_id != upgrade.former_version_id:
+        found = f'UPGRADING of another action, to version {hold.version_id}'
     if found is not None:
         changed = exceptions.InstanceChanged(
-            upgrade_id=row.id, instance_id=row.instance_id, task=found
+            upgrade_id=upgrade.id, instance_id=upgrade.instance_id, task=found
         )
         raise exceptions.StepRefused(changed.message, changed.code)

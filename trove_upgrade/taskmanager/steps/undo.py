@@ -3,12 +3,11 @@
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade
+from trove_upgrade.domain import exceptions, guest, ports
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.outcomes import Done, Outcome
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-
-#: The guest has undone its part, and its database does not serve all the same.
-NOT_SERVING = 'UNDO_NOT_SERVING'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,23 +19,25 @@ class Undo:
     timeout_seconds: float
     hold_seconds: float
 
-    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+    def run(self, upgrade: Upgrade) -> Outcome:
         """:raises StepFailed: it cannot say so."""
-        answer = answered(self.agent.abort_upgrade, self.calls.plain(row), exceptions.StepFailed)
+        answer = answered(
+            self.agent.abort_upgrade, self.calls.plain(upgrade), exceptions.StepFailed
+        )
         if answer.state is guest.JobState.RUNNING:
-            return self.calls.ask_again(row, answer)
+            return self.calls.ask_again(upgrade, answer)
         if not answer.serving:
             raise exceptions.StepFailed(
-                f'The former guest of instance {row.instance_id} has undone its part, and its '
+                f'The former guest of instance {upgrade.instance_id} has undone its part, and its '
                 f'database does not serve: {answer.message} Look at the database in the guest.',
-                NOT_SERVING,
+                Code.UNDO_NOT_SERVING,
             )
-        return Done('The database serves as before.')
+        return Done(upgrade, 'The database serves as before.')
 
-    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+    def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """It is not known whether it serves."""
         return exceptions.StepFailed(
-            f'The guest of instance {row.instance_id} did not say within '
+            f'The guest of instance {upgrade.instance_id} did not say within '
             f'{self.timeout_seconds:g} s that its database serves again ({found}). '
             'Look at the guest.',
             'UNDO_TIMEOUT',

@@ -10,10 +10,11 @@ that heartbeat, for a while; clients are served meanwhile.
 import dataclasses
 import datetime
 
-from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade, versions
-from trove_upgrade.domain.upgrade import STATUS_SEEN, VERIFIED, VERIFIED_AT
+from trove_upgrade.domain import exceptions, guest, notes, ports, states, versions
+from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
 
 #: Service statuses as Trove calls them (service_statuses.status_description).
 _HEALTHY, _RESTART_REQUIRED = 'healthy', 'restart required'
@@ -32,99 +33,95 @@ class Verify:
     hold_seconds: float
     status_seconds: float = 0.0  #: how long Trove's own agent is waited for; 0: there is none
 
-    def run(self, row: upgrade.Upgrade) -> Done | Wait:
+    def run(self, upgrade: Upgrade) -> Outcome:
         """:raises StepFailed: something does not hold."""
-        heartbeat = self.guests.heartbeat(row.instance_id)
-        if (
-            heartbeat is not None
-            and heartbeat.marker == row.marker
-            and not heartbeat.restored
-            and heartbeat.boot_id != row.data.get('restored_boot_id')
-        ):
+        if self._is_unrestored(upgrade):
             # Not at once: a guest that answers with another boot id than it beats with would have
             # the two steps call each other.
-            return Wait(
-                1,
+            return GoTo(
+                upgrade,
+                states.Step.RESTORE,
                 'The guest was booted with an empty root disk again; its files are restored again.',
-                changes={'step': states.Step.RESTORE},
+                seconds=1,
             )
-        if row.data.get(VERIFIED) == row.attempt:
-            return self._reported(row)
-        answer = answered(self.agent.verify_upgrade, self.calls.plain(row), exceptions.StepFailed)
+        if upgrade.progress.verify.passed_in_attempt == upgrade.attempt:
+            return self._reported(upgrade)
+        call = self.calls.plain(upgrade)
+        answer = answered(self.agent.verify_upgrade, call, exceptions.StepFailed)
         if answer.state is guest.JobState.RUNNING:
-            return self.calls.ask_again(row, answer)
-        running = answer.result.get('server_version') or answer.server_version
-        if not same_version(row.wanted_number, running):
+            return self.calls.ask_again(upgrade, answer)
+        running = answer.result.get(ResultKey.SERVER_VERSION) or answer.server_version
+        if not same_version(upgrade.wanted_number, running):
             raise exceptions.StepFailed(
-                f'The wrong server runs on instance {row.instance_id}: {running}, expected '
-                f'{row.wanted_number}. Look at image {row.wanted_image_id} '
+                f'The wrong server runs on instance {upgrade.instance_id}: {running}, expected '
+                f'{upgrade.wanted_number}. Look at image {upgrade.wanted_image_id} '
                 'of the datastore version.',
                 'SERVER_VERSION_DIFFERS',
             )
-        found = {'server_version': running, 'agent_version': answer.agent_version}
+        served = upgrade.progress.served(running, answer.agent_version)
+        message = f'The database serves as {running}.'
         if self.status_seconds <= 0:
-            return Done(f'The database serves as {running}.', data=found)
-        return Wait(
-            0,
-            f'The database serves as {running}.',
-            data={**found, VERIFIED: row.attempt, VERIFIED_AT: self.calls.clock.now().isoformat()},
+            return Done(upgrade.evolve(progress=served), message)
+        verified = served.verified(upgrade.attempt, self.calls.clock.now())
+        return Wait(upgrade.evolve(progress=verified), 0, message)
+
+    def _is_unrestored(self, upgrade: Upgrade) -> bool:
+        heartbeat = self.guests.heartbeat(upgrade.instance_id)
+        return (
+            heartbeat is not None
+            and heartbeat.marker == upgrade.marker
+            and not heartbeat.restored
+            and heartbeat.boot_id != upgrade.progress.restore.boot_id
         )
 
-    def _reported(self, row: upgrade.Upgrade) -> Done | Wait:
+    def _reported(self, upgrade: Upgrade) -> Outcome:
         """Return whether Trove has been told so, too.  Never fails what has passed."""
-        serves = f'The database serves as {row.data.get("server_version")}.'
-        status = self.instances.service_status(row.instance_id)
+        serves = f'The database serves as {upgrade.progress.new.server_version}.'
+        status = self.instances.service_status(upgrade.instance_id)
         told = (
             status.updated_at.isoformat()
             if status is not None and status.updated_at is not None
             else None
         )
-        said = status.description if status is not None else 'nothing yet'
-        if said == _HEALTHY and told != row.data.get(STATUS_SEEN):
-            return Done(serves)
-        if (
-            said == _RESTART_REQUIRED
-        ):  # Trove's conductor takes no heartbeat before a restart by Trove itself
-            return Done(
-                serves,
-                data=_remarked(
-                    row,
-                    notes.Code.TROVE_RESTART_REQUIRED,
-                    'Trove shows RESTART_REQUIRED, as before: only its own restart '
-                    'takes that away.',
-                ),
+        description = status.description if status is not None else 'nothing yet'
+        if description == _HEALTHY and told != upgrade.progress.restore.status_seen_at:
+            return Done(upgrade, serves)
+        if description == _RESTART_REQUIRED:
+            # Trove's conductor takes no heartbeat before a restart by Trove itself.
+            remark = (
+                'Trove shows RESTART_REQUIRED, as before: only its own restart takes that away.'
             )
-        now = self.calls.clock.now()
-        until = datetime.datetime.fromisoformat(str(row.data[VERIFIED_AT])) + datetime.timedelta(
-            seconds=self.status_seconds
-        )
-        if row.step_deadline is not None:
-            until = min(
-                until, row.step_deadline - datetime.timedelta(seconds=2 * _STATUS_POLL_SECONDS)
-            )
-        if now >= until:
+            return Done(_remarked(upgrade, notes.Code.TROVE_RESTART_REQUIRED, remark), serves)
+        if self.calls.clock.now() >= self._waits_until(upgrade):
             remark = (
                 f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; '
-                f'its last word is {said!r}. Look at trove-guestagent in the guest if that stays.'
+                f'its last word is {description!r}. Look at trove-guestagent in the guest if that '
+                'stays.'
             )
-            return Done(serves, data=_remarked(row, notes.Code.TROVE_AGENT_SILENT, remark))
-        return Wait(
-            _STATUS_POLL_SECONDS, f'{serves} Waiting for the agent of Trove to report it, too.'
-        )
+            return Done(_remarked(upgrade, notes.Code.TROVE_AGENT_SILENT, remark), serves)
+        message = f'{serves} Waiting for the agent of Trove to report it, too.'
+        return Wait(upgrade, _STATUS_POLL_SECONDS, message)
 
-    def expired(self, row: upgrade.Upgrade, found: str) -> exceptions.TroveUpgradeError:
+    def _waits_until(self, upgrade: Upgrade) -> datetime.datetime:
+        passed_at = upgrade.progress.verify.passed_at or self.calls.clock.now()
+        until = passed_at + datetime.timedelta(seconds=self.status_seconds)
+        if upgrade.step_deadline is None:
+            return until
+        spare = datetime.timedelta(seconds=2 * _STATUS_POLL_SECONDS)
+        return min(until, upgrade.step_deadline - spare)
+
+    def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """It serves, as far as we know, and that could not be told."""
         return exceptions.StepFailed(
-            f'The upgraded database of instance {row.instance_id} was not verified within '
+            f'The upgraded database of instance {upgrade.instance_id} was not verified within '
             f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade.',
             'VERIFY_TIMEOUT',
         )
 
 
-def _remarked(
-    row: upgrade.Upgrade, code: notes.Code, message: str
-) -> dict[str, list[dict[str, str]]]:
-    return notes.with_remark(row.data, notes.Note(states.Step.VERIFY, code, message))
+def _remarked(upgrade: Upgrade, code: notes.Code, message: str) -> Upgrade:
+    remark = notes.Note(states.Step.VERIFY, code, message)
+    return upgrade.evolve(progress=upgrade.progress.remarked(remark))
 
 
 def same_version(target_number: str, running: str | None) -> bool:

@@ -11,17 +11,23 @@ from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 WIDTH = 100
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _OPENING = re.compile(r'(what|who|whether|how)\b', re.IGNORECASE)
 #: Sentences with these name no actor.
 _UNNAMED = re.compile(r'\b(somebody|nobody|whoever|anybody|everybody)\b', re.IGNORECASE)
 
 
-def sources() -> Iterator[str]:
-    """Yield the text of each module of the product."""
+def modules() -> Iterator[pathlib.Path]:
+    """Yield each module of the product."""
     for path in sorted(PACKAGE.rglob('*.py')):
         if 'tests' not in path.relative_to(PACKAGE).parts:
-            yield path.read_text()
+            yield path
+
+
+def sources() -> Iterator[str]:
+    """Yield the text of each."""
+    return (path.read_text() for path in modules())
 
 
 def docstrings() -> Iterator[str]:
@@ -49,3 +55,17 @@ class TestStyle(base.TestCase):
         words = sum(len(one.split()) for one in docstrings())
         unnamed = [one for one in docstrings() if _UNNAMED.search(one)]
         self.assertLessEqual(1000 * len(unnamed) / words, 0.9, unnamed)
+
+    def test_no_module_is_longer_than_a_reader_takes_in(self):
+        long = [path for path in modules() if len(path.read_text().splitlines()) > LONGEST_MODULE]
+        self.assertEqual([], long)
+
+    def test_no_function_is(self):
+        long = [
+            (path, node.name)
+            for path in modules()
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+        ]
+        self.assertEqual([], long)

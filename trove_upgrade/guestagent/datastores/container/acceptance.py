@@ -11,7 +11,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.containers.answers import Container
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
@@ -26,18 +27,18 @@ _SERVERS = frozenset(
 )
 
 
-def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrade.CheckResult]:
+def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[CheckResult]:
     """Judge that the database's container runs, and could be made again on another root disk."""
     name = 'container'
     try:
         container = engine.inspect(DATABASE)
     except exceptions.StepFailed as error:
-        return [upgrade.CheckResult(name, 'refused', error.message, error.code)]
+        return [CheckResult(name, CheckOutcome.REFUSED, error.message, error.code)]
     if container is None or not container.running:
         return [
-            upgrade.CheckResult(
+            CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 (
                     f'The database cannot be upgraded: container {DATABASE} '
                     f'{"is " + container.status if container else "is not there"}. Start it and '
@@ -49,9 +50,9 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
     network = definition.network(container.definition)
     if network not in definition.USUAL_NETWORKS:
         return [
-            upgrade.CheckResult(
+            CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 (
                     f'The database cannot be upgraded: container {DATABASE} is on network '
                     f'{network}, which the engine of a new root disk does not have. Upgrade it '
@@ -61,7 +62,7 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[upgrad
             )
         ]
     defined = _portable_with_mounts(engine, container)
-    runs = upgrade.CheckResult(name, 'ok', f'Container {DATABASE} runs image {container.image}.')
+    runs = CheckResult(name, CheckOutcome.OK, f'Container {DATABASE} runs image {container.image}.')
     return [runs, check(defined, places)]
 
 
@@ -78,18 +79,20 @@ def _portable_with_mounts(engine: Engine, container: Container) -> dict[str, Any
     return defined
 
 
-def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> upgrade.CheckResult:
+def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> CheckResult:
     """Judge a definition; `places` are the directories of the host that Trove gives to its
     container.
     """
     reasons = list(_reasons(defined, places))
     if not reasons:
-        return upgrade.CheckResult(
-            _NAME, 'ok', "The database's container has no more of the guest than Trove gives it."
+        return CheckResult(
+            _NAME,
+            CheckOutcome.OK,
+            "The database's container has no more of the guest than Trove gives it.",
         )
-    return upgrade.CheckResult(
+    return CheckResult(
         _NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f"The database's container cannot be made again: {'; '.join(reasons)}. Trove makes no "
             'such container. Remove and create it again as Trove does, by its rebuild or by hand, '

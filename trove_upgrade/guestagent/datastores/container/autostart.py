@@ -6,7 +6,7 @@ keeps on the root disk.
 import pathlib
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import durable
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Engine
@@ -75,29 +75,29 @@ class ContainerAutostart(autostart.Autostart):
         """The container's name."""
         return DATABASE
 
-    def durability(self) -> upgrade.CheckResult:
+    def durability(self) -> CheckResult:
         """Check that a plain reboot brings the database back."""
         name, container = 'guest_autostart', self._engine.inspect(DATABASE)
         policy = container.restart_policy if container is not None else None
         if policy not in DURABLE_POLICIES:
-            return upgrade.CheckResult(
+            return CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'The database would not come back after a reboot: the restart policy of container '
                 f'{DATABASE} is {policy}. Retry the upgrade.',
                 'AUTOSTART_NOT_DURABLE',
             )
         if self._service.exists(_ENGINE_SERVICE) and not self._service.is_enabled(_ENGINE_SERVICE):
-            return upgrade.CheckResult(
+            return CheckResult(
                 name,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
                 'not enabled. Build the image with it enabled, or enable it, and retry the '
                 'upgrade.',
                 'AUTOSTART_NOT_DURABLE',
             )
-        return upgrade.CheckResult(
-            name, 'ok', f'Container {DATABASE} is started at boot ({policy}).'
+        return CheckResult(
+            name, CheckOutcome.OK, f'Container {DATABASE} is started at boot ({policy}).'
         )
 
     def _memories(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ trove/guestagent/datastore/service.py and mysql/service.py, get_backup_image (Tr
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, image_reference, upgrade, versions
+from trove_upgrade.domain import exceptions, image_reference, versions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.containers.engine import Engine
 
 CHECK = 'backup_image'
@@ -55,15 +56,15 @@ class BackupImages:
         self._repository = repository
         self._names = names
 
-    def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
+    def check(self, target: Mapping[str, Any]) -> CheckResult:
         """Ask the registry by way of the guest's engine; nothing is brought here, and nothing is
         refused.
         """
         number = str(target.get('version_number') or target.get('server_version') or '')
         if not self._repository:
-            return upgrade.CheckResult(
+            return CheckResult(
                 CHECK,
-                'ok',
+                CheckOutcome.OK,
                 'Trove makes no backups of the instance, before and after: backup_docker_image is '
                 'not set.',
             )
@@ -79,9 +80,9 @@ class BackupImages:
         except exceptions.StepFailed as error:
             return self._unknown(error.message.rstrip('.'))
         if found is None:
-            return upgrade.CheckResult(
+            return CheckResult(
                 CHECK,
-                'warning',
+                CheckOutcome.WARNING,
                 (
                     'Trove can make no backups after the upgrade: the registry does not know '
                     f'backup image {" or ".join(names)}. Push it there, or '
@@ -89,13 +90,13 @@ class BackupImages:
                 ),
                 NOT_FOUND,
             )
-        return upgrade.CheckResult(CHECK, 'ok', f'Trove will make backups with image {found}.')
+        return CheckResult(CHECK, CheckOutcome.OK, f'Trove will make backups with image {found}.')
 
     @staticmethod
-    def _unknown(found: str) -> upgrade.CheckResult:
-        return upgrade.CheckResult(
+    def _unknown(found: str) -> CheckResult:
+        return CheckResult(
             CHECK,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'It is not known whether Trove can make backups after the upgrade: {found}. Make '
                 'a full backup when the upgrade has ended, and see that it completes.'

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
@@ -130,9 +131,7 @@ class ContainerDriver(FamilyDriver):
 
     # --- before -----------------------------------------------------------------------------------
 
-    def checks(
-        self, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
+    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
         """See `base`.  Also the container, whether the target's image can be had, and that of its
         backups.
         """
@@ -158,7 +157,7 @@ class ContainerDriver(FamilyDriver):
     def prepare_target(
         self,
         target: Mapping[str, Any],
-        options: Mapping[str, Any],  # noqa: ARG002
+        options: GuestOptions,  # noqa: ARG002
         progress: base.Progress,
     ) -> None:
         """See `base`.  The target's image is brought here and tries the configuration as it is
@@ -181,7 +180,7 @@ class ContainerDriver(FamilyDriver):
         former = images.choice(container.image, image)
         return Record(kept, secrets, self.restart_policy.policy(), former, wanted)
 
-    def _try(self, image: ImageChoice, record: Record) -> upgrade.CheckResult:
+    def _try(self, image: ImageChoice, record: Record) -> CheckResult:
         return trial.try_configuration(
             self.engine,
             image.reference,
@@ -196,7 +195,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def fingerprint_and_stop(
-        self, options: Mapping[str, Any], progress: base.Progress
+        self, options: GuestOptions, progress: base.Progress
     ) -> base.Fingerprint:
         """See `base`."""
         fingerprint = super().fingerprint_and_stop(options, progress)
@@ -229,7 +228,7 @@ class ContainerDriver(FamilyDriver):
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """See `base`.  None: what the server needs elsewhere is its container's."""
 
-    def check_restored(self, stashed: base.Stashed) -> upgrade.CheckResult | None:  # noqa: ARG002
+    def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002
         """See `base`.  No program of the guest's root reads the container's option files."""
         return None
 
@@ -250,19 +249,17 @@ class ContainerDriver(FamilyDriver):
         """See `base`."""
         self._selection.expect(target)
 
-    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:
+    def check_configuration(self, options: GuestOptions) -> CheckResult:
         """See `base`.  Also brings the image here.  What that very image has accepted on the former
         root disk it accepts here.
         """
         record = self.records.require()
         accepted = acceptance.check(record.definition, self._places)
-        if accepted.outcome == 'refused':
+        if accepted.outcome == CheckOutcome.REFUSED:
             return accepted
         return self._selection.select(record, options)
 
-    def check_again(
-        self, options: Mapping[str, Any], progress: base.Progress
-    ) -> upgrade.CheckResult | None:
+    def check_again(self, options: GuestOptions, progress: base.Progress) -> CheckResult | None:
         """See `base`.  The image: an operator mends a broken one under its tag.  Not while its
         server works on the data.
         """
@@ -389,7 +386,7 @@ class ContainerDriver(FamilyDriver):
             self.containers.stop(DATABASE)
         super().undo_autostart()
 
-    def autostart_is_durable(self) -> upgrade.CheckResult:
+    def autostart_is_durable(self) -> CheckResult:
         """See `base`."""
         return self.restart_policy.durability()
 

@@ -7,13 +7,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.mysql_family import scratch
-
-_ROLLBACK = 'rollback'
 
 
 class ImageSelection:
@@ -23,7 +22,7 @@ class ImageSelection:
         self,
         images: Images,
         records: Records,
-        trial: Callable[[ImageChoice, Record], upgrade.CheckResult],
+        trial: Callable[[ImageChoice, Record], CheckResult],
     ) -> None:
         """`trial`: tries the configuration with an image."""
         self._images = images
@@ -37,29 +36,27 @@ class ImageSelection:
         """
         self._expected = target if 'container_image' in target else None
 
-    def select(self, record: Record, options: Mapping[str, Any]) -> upgrade.CheckResult:
+    def select(self, record: Record, options: GuestOptions) -> CheckResult:
         """Bring the image here and try it.  What that very image has accepted on the former root
         disk it accepts here.
         """
         self._images.wait_for_engine()
-        backwards = options.get(_ROLLBACK) is True
+        backwards = options.rollback
         wanted = record.former if backwards else self._target(record)
         chosen = self._images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
         tried = self._choose(chosen, record, wanted)
-        if tried.outcome != 'refused' or backwards:
+        if tried.outcome != CheckOutcome.REFUSED or backwards:
             return tried
         mended = self._images.renew(wanted, lambda _percent, _sentence: None, exact=False)
         return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
 
-    def renew(
-        self, options: Mapping[str, Any], progress: base.Progress
-    ) -> upgrade.CheckResult | None:
+    def renew(self, options: GuestOptions, progress: base.Progress) -> CheckResult | None:
         """Try the image again where it is another one than before: an operator mends a broken one
         under its tag.
         """
         record = self._records.require()
         self._images.wait_for_engine()
-        backwards = options.get(_ROLLBACK) is True
+        backwards = options.rollback
         wanted = record.former if backwards else self._target(record)
         found = self._images.renew(wanted, progress, exact=backwards)
         if (
@@ -83,21 +80,19 @@ class ImageSelection:
             return record.target
         return ImageChoice(self._images.reference(self._expected), '')
 
-    def _choose(
-        self, image: ImageChoice, record: Record, accepted: ImageChoice
-    ) -> upgrade.CheckResult:
+    def _choose(self, image: ImageChoice, record: Record, accepted: ImageChoice) -> CheckResult:
         """Run `image` from now on if it takes the configuration, as `accepted` has on the former
         one.
         """
         tried = (
             self._trial(image, record)
             if image.image_id != accepted.image_id
-            else upgrade.CheckResult(
+            else CheckResult(
                 scratch.NAME,
-                'ok',
+                CheckOutcome.OK,
                 f'Container image {image.reference} has accepted the configuration before.',
             )
         )
-        if tried.outcome != 'refused':
+        if tried.outcome != CheckOutcome.REFUSED:
             self._records.write(dataclasses.replace(record, chosen=image))
         return tried

@@ -8,8 +8,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, image_reference, logs, upgrade
+from trove_upgrade.domain import exceptions, image_reference, logs
 from trove_upgrade.domain.image_reference import ImageReference
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.answers import Container, Image
@@ -123,32 +124,34 @@ class Images:
             and own.digest in {None, chosen.digest}
         )
 
-    def check(self, target: Mapping[str, Any]) -> upgrade.CheckResult:
+    def check(self, target: Mapping[str, Any]) -> CheckResult:
         """Return whether it is here or there is room for it.  Nothing is brought here."""
         try:
             reference = self.reference(target)
             if self._engine.image(reference) is not None:
-                return upgrade.CheckResult(
-                    CHECK, 'ok', f'Container image {reference} is in the guest.'
+                return CheckResult(
+                    CHECK, CheckOutcome.OK, f'Container image {reference} is in the guest.'
                 )
             self._require_room(reference)
             published = self._engine.is_published(reference)
         except (
             errors.EngineRefused
         ) as error:  # by way of a mirror a pull may work all the same: it has the last word
-            return upgrade.CheckResult(CHECK, 'warning', error.message, error.code)
+            return CheckResult(CHECK, CheckOutcome.WARNING, error.message, error.code)
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
-            return upgrade.CheckResult(CHECK, 'refused', error.message, error.code)
+            return CheckResult(CHECK, CheckOutcome.REFUSED, error.message, error.code)
         if not published:
-            return upgrade.CheckResult(
+            return CheckResult(
                 CHECK,
-                'refused',
+                CheckOutcome.REFUSED,
                 f'The database cannot be upgraded: the registry does not know container image '
                 f'{reference}. Push it there, or correct the datastore version.',
                 errors.ImageNotFound.code,
             )
-        return upgrade.CheckResult(
-            CHECK, 'ok', f'Container image {reference} is brought here before anything is stopped.'
+        return CheckResult(
+            CHECK,
+            CheckOutcome.OK,
+            f'Container image {reference} is brought here before anything is stopped.',
         )
 
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:

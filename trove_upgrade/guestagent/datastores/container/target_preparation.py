@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import target_server
@@ -40,7 +41,7 @@ class TargetPreparation:
     #: Makes the record of the container that runs, with the image that follows.
     record: Callable[[ImageChoice], Record]
     #: Tries the configuration as it is now.
-    trial: Callable[[ImageChoice, Record], upgrade.CheckResult]
+    trial: Callable[[ImageChoice, Record], CheckResult]
 
     def prepare(self, target: Mapping[str, Any], progress: base.Progress) -> None:
         """Bring the image here, try it, and write the record of the container.  Safe to repeat.
@@ -58,14 +59,14 @@ class TargetPreparation:
             ) from error
         progress(None, f'Trying the configuration with container image {reference}.')
         tried = self.trial(wanted, record)
-        if tried.outcome == 'refused':
+        if tried.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
         for result in self._look_at(wanted, record):
-            if result.outcome == 'refused':
+            if result.outcome == CheckOutcome.REFUSED:
                 raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
         self.records.write(record)
 
-    def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[upgrade.CheckResult]:
+    def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[CheckResult]:
         """Compare the server of that image with the one that runs: its release, and the libraries
         and files that this one uses.
         """

@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, scratch
@@ -27,7 +28,7 @@ _NO_DATA = 120
 
 def try_configuration(
     engine: Engine, image: str, defined: Mapping[str, Any], mysql: pathlib.Path, script: str
-) -> upgrade.CheckResult:
+) -> CheckResult:
     """Run `script`, one of those below, in a container of `image` that sees `mysql` as /etc/mysql,
     and judge its end.
     """
@@ -129,9 +130,9 @@ def of_mysql(options: Sequence[str]) -> str:
     )
 
 
-def _not_tried(image: str, found: str) -> upgrade.CheckResult:
+def _not_tried(image: str, found: str) -> CheckResult:
     message = (
         f'The configuration cannot be tried with container image {image}: {found}. The server was '
         'not started on the data. See that the image is whole and that the engine can run it.'
     )
-    return upgrade.CheckResult(scratch.NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')
+    return CheckResult(scratch.NAME, CheckOutcome.REFUSED, message, 'CONFIGURATION_NOT_TRIED')

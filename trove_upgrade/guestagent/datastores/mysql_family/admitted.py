@@ -16,7 +16,8 @@ import pathlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -101,7 +102,7 @@ class Admission:
                     if stat.S_ISREG(status.st_mode):
                         made_anew.make(log, status)
 
-    def judge(self, configuration: option_files.Configuration) -> upgrade.CheckResult:
+    def judge(self, configuration: option_files.Configuration) -> CheckResult:
         """Judge the whole, as this root disk reads it, when all has come."""
         if configuration.unread:
             return configuration_checks.check_read(configuration)
@@ -121,8 +122,10 @@ class Admission:
         ]
         if refused:
             return preserved.refusal(refused, self._context.etc / 'mysql')
-        return upgrade.CheckResult(
-            preserved.NAME, 'ok', 'No restored option file leads to what is not of the image.'
+        return CheckResult(
+            preserved.NAME,
+            CheckOutcome.OK,
+            'No restored option file leads to what is not of the image.',
         )
 
     def _is_trusted(self, path: pathlib.Path, *, is_directory: bool) -> bool:

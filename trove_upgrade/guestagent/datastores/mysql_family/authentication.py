@@ -7,19 +7,19 @@ Source: MySQL 8.4 Reference Manual, "Native Pluggable Authentication": disabled 
 
 from collections.abc import Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files, versions
 
 NAME = 'authentication'
 _PLUGIN = 'mysql_native_password'
 _OFF_SINCE, _GONE_SINCE = (8, 4), (9, 0)
 _NAMED = 5
-_ALL_LET_IN = upgrade.CheckResult(
-    NAME, 'ok', 'The target lets every account in by the plugin that it has.'
+_ALL_LET_IN = CheckResult(
+    NAME, CheckOutcome.OK, 'The target lets every account in by the plugin that it has.'
 )
 
 
-def authentication(probe: checks.Probe) -> upgrade.CheckResult:
+def authentication(probe: checks.Probe) -> CheckResult:
     """MySQL alone: MariaDB's servers have the plugin, and know others by their libraries."""
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if (
@@ -36,7 +36,7 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     own = next((str(row[2]) for row in rows if f'{row[0]}@{row[1]}' == row[2]), None)
     if accounts and not wanted:
         return _shut_out(
-            'warning',
+            CheckOutcome.WARNING,
             'Accounts may not log in after the upgrade: the target names no version, and '
             f'since MySQL 8.4 servers do not let {_some(accounts)} in, whose plugin is '
             f'{_PLUGIN}. Register the target version with its facts, or give them '
@@ -44,14 +44,14 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
         )
     if own is not None:
         return _shut_out(
-            'refused',
+            CheckOutcome.REFUSED,
             f'The server cannot be upgraded: the agent logs in as {own}, whose plugin '
             f'{_PLUGIN} the target does not let in. Give it caching_sha2_password (ALTER USER) '
             'and upgrade again.',
         )
     if accounts:
         return _shut_out(
-            'warning',
+            CheckOutcome.WARNING,
             'Accounts cannot log in after the upgrade: the target does not let '
             f'{_some(accounts)} in, whose plugin is {_PLUGIN}. Give them caching_sha2_password '
             '(ALTER USER).',
@@ -59,8 +59,8 @@ def authentication(probe: checks.Probe) -> upgrade.CheckResult:
     return _ALL_LET_IN
 
 
-def _shut_out(outcome: str, message: str) -> upgrade.CheckResult:
-    return upgrade.CheckResult(NAME, outcome, message, 'ACCOUNT_SHUT_OUT')
+def _shut_out(outcome: CheckOutcome, message: str) -> CheckResult:
+    return CheckResult(NAME, outcome, message, 'ACCOUNT_SHUT_OUT')
 
 
 def _some(accounts: Sequence[str]) -> str:

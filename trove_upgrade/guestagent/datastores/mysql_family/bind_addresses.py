@@ -9,7 +9,7 @@ import pathlib
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
 
 NAME, CODE = 'bind_address', 'BIND_ADDRESS'
@@ -25,36 +25,36 @@ _PATIENCE_SECONDS, _POLL_SECONDS = 30.0, 1.0
 Try = Callable[[str], bool]
 
 
-def addresses(probe: checks.Probe) -> upgrade.CheckResult:
+def addresses(probe: checks.Probe) -> CheckResult:
     """Refuse names that the root disk alone knows, and warn of single addresses: those that DHCP
     gives come again, others may not.
     """
     if probe.process is None:  # of a container
-        return upgrade.CheckResult(NAME, 'ok', 'The addresses are those of the container.')
+        return CheckResult(NAME, CheckOutcome.OK, 'The addresses are those of the container.')
     quoted = ', '.join(repr(name) for name in _VARIABLES)
     rows = probe.session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({quoted})')
     single = sorted({address for _, value in rows for address in _single(str(value or ''))})
     hosts = _hosts(probe.context.etc / 'hosts')
     names = [name for name in single if not _is_loopback(hosts.get(name.lower(), '127.0.0.1'))]
     if names:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'refused',
+            CheckOutcome.REFUSED,
             f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, '
             'which the root disk alone knows (/etc/hosts). Put the address itself, or *, into '
             'the configuration, restart the server, and upgrade again.',
             CODE,
         )
     if single:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'warning',
+            CheckOutcome.WARNING,
             'The upgrade may fail before the data is touched: the server listens on '
             f'{", ".join(single)} alone, and the new root disk must have that address. Where it '
             'was set up by hand, put another one, or *, into the configuration first.',
             CODE,
         )
-    return upgrade.CheckResult(NAME, 'ok', 'The server listens on no single address.')
+    return CheckResult(NAME, CheckOutcome.OK, 'The server listens on no single address.')
 
 
 def refusal(
@@ -62,7 +62,7 @@ def refusal(
     sleep: Callable[[float], None],
     monotonic: Callable[[], float],
     can_bind: Try | None = None,
-) -> upgrade.CheckResult | None:
+) -> CheckResult | None:
     """Return why the server of this root disk could not be opened with its configuration; None
     where it can listen.
     """
@@ -72,9 +72,9 @@ def refusal(
     deadline = monotonic() + _PATIENCE_SECONDS
     while wanted := [address for address in wanted if not bind(address)]:
         if monotonic() > deadline:
-            return upgrade.CheckResult(
+            return CheckResult(
                 NAME,
-                'refused',
+                CheckOutcome.REFUSED,
                 'The configuration cannot be used on this root disk: it has no address '
                 f'{", ".join(wanted)}, which the server is to listen on. The server was not '
                 'started on the data. Add the address, or change the configuration, and try '

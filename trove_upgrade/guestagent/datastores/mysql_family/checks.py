@@ -9,7 +9,8 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     catalog,
@@ -51,41 +52,41 @@ class Probe:
     configuration: option_files.Configuration
     version: str
     target: Mapping[str, Any]
-    options: Mapping[str, Any]
+    options: GuestOptions
     proc: pathlib.Path
     process: server_process.ServerProcess | None = (
         None  #: of the server; None in a container, which is made again with its own
     )
 
 
-Check = Callable[[Probe], upgrade.CheckResult]
+Check = Callable[[Probe], CheckResult]
 
 
-def target_version(probe: Probe) -> upgrade.CheckResult:
+def target_version(probe: Probe) -> CheckResult:
     """A data directory does not go back to an older series, nor everywhere to an older release."""
     return versions.check_target(probe.version, str(probe.target.get('server_version') or ''))
 
 
-def prepared_transactions(probe: Probe) -> upgrade.CheckResult:
+def prepared_transactions(probe: Probe) -> CheckResult:
     """Prepared XA transactions hold locks over a restart, and their coordinator expects the server
     that it knew.
     """
     name = 'prepared_transactions'
     prepared = probe.session.rows('XA RECOVER')
     if prepared:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are '
                 'prepared. Commit or roll them back (XA RECOVER lists them) and upgrade again.'
             ),
             'PREPARED_TRANSACTIONS',
         )
-    return upgrade.CheckResult(name, 'ok', 'No XA transaction is prepared.')
+    return CheckResult(name, CheckOutcome.OK, 'No XA transaction is prepared.')
 
 
-def backup(probe: Probe) -> upgrade.CheckResult:
+def backup(probe: Probe) -> CheckResult:
     """A backup of half of the old and half of the new is none."""
     name = 'backup_running'
     short = {program[:_COMM_LENGTH] for program in _BACKUP_PROGRAMS}
@@ -99,19 +100,19 @@ def backup(probe: Probe) -> upgrade.CheckResult:
     )
     running += [f'connection {number} of {user}' for number, user in statements]
     if running:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 'The server cannot be stopped for an upgrade: a backup seems to run: '
                 f'{", ".join(running)}. Wait for its end and upgrade again.'
             ),
             'BACKUP_RUNNING',
         )
-    return upgrade.CheckResult(name, 'ok', 'No backup runs.')
+    return CheckResult(name, CheckOutcome.OK, 'No backup runs.')
 
 
-def replication(probe: Probe) -> upgrade.CheckResult:
+def replication(probe: Probe) -> CheckResult:
     """A replica of an older version cannot follow a newer primary, and a cluster is not upgraded
     one by one by us.
     """
@@ -128,21 +129,21 @@ def replication(probe: Probe) -> upgrade.CheckResult:
     if str(galera.get('wsrep_on', 'OFF')).upper() in {'ON', '1'}:
         found.append('it is a member of a Galera cluster')
     if not found:
-        return upgrade.CheckResult(name, 'ok', 'The server takes no part in replication.')
+        return CheckResult(name, CheckOutcome.OK, 'The server takes no part in replication.')
     facts = ', '.join(found)
-    if probe.options.get('allow_replication'):
-        return upgrade.CheckResult(
+    if probe.options.allow_replication:
+        return CheckResult(
             name,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'Replication may break: {facts}. The upgrade goes on because it was asked to; '
                 'look at the other servers afterwards.'
             ),
             'REPLICATION',
         )
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded without risk to replication: {facts}. Upgrade replicas '
             'first and take this server out of replication, or have the operator allow it.'
@@ -151,7 +152,7 @@ def replication(probe: Probe) -> upgrade.CheckResult:
     )
 
 
-def disk_space(probe: Probe) -> upgrade.CheckResult:
+def disk_space(probe: Probe) -> CheckResult:
     """Room for the stash, the new server's own files, and a copy of the largest table that is
     rebuilt.
     """
@@ -164,13 +165,13 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
             f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}"
         )[0][0]
         needed += int(largest)
-    needed = max(needed, int(probe.options.get('min_free_bytes') or 0))
+    needed = max(needed, int(probe.options.min_free_bytes))
     volume = os.statvfs(probe.context.volume)
     free = volume.f_bavail * volume.f_frsize
     if free < needed:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'The volume is too full for an upgrade: {free >> 20} MiB are free and '
                 f'{needed >> 20} MiB are needed. Delete data or resize the volume and upgrade '
@@ -178,12 +179,14 @@ def disk_space(probe: Probe) -> upgrade.CheckResult:
             ),
             'DISK_SPACE',
         )
-    return upgrade.CheckResult(
-        name, 'ok', f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.'
+    return CheckResult(
+        name,
+        CheckOutcome.OK,
+        f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.',
     )
 
 
-def clean_stop(probe: Probe) -> upgrade.CheckResult:
+def clean_stop(probe: Probe) -> CheckResult:
     """A server in forced recovery or read-only mode cannot end in a state that a newer one
     accepts.
     """
@@ -196,9 +199,9 @@ def clean_stop(probe: Probe) -> upgrade.CheckResult:
         'ON',
         '1',
     }:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 'The server cannot be shut down cleanly: innodb_force_recovery is '
                 f'{found.get("innodb_force_recovery")}, innodb_read_only is '
@@ -206,12 +209,12 @@ def clean_stop(probe: Probe) -> upgrade.CheckResult:
             ),
             'UNCLEAN_SHUTDOWN',
         )
-    return upgrade.CheckResult(name, 'ok', 'The server can be shut down cleanly.')
+    return CheckResult(name, CheckOutcome.OK, 'The server can be shut down cleanly.')
 
 
-def statements(probe: Probe) -> upgrade.CheckResult:
+def statements(probe: Probe) -> CheckResult:
     """Long statements hold up the lock that the fingerprint needs."""
-    name, limit = 'running_statements', int(probe.options.get('lock_seconds') or 30)
+    name, limit = 'running_statements', int(probe.options.lock_seconds or 30)
     rows = probe.session.rows(
         "SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND ID "
         "<> CONNECTION_ID() AND USER <> 'system user' AND TIME > %s ORDER BY TIME DESC LIMIT 3",
@@ -221,19 +224,19 @@ def statements(probe: Probe) -> upgrade.CheckResult:
         found = ', '.join(
             f'connection {number} of {user} for {seconds} s' for number, user, seconds in rows
         )
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'The upgrade may be refused: statements have been running for more than {limit} s '
                 f'({found}). Wait for their end or stop them.'
             ),
             'DATABASE_BUSY',
         )
-    return upgrade.CheckResult(name, 'ok', 'No statement has been running for long.')
+    return CheckResult(name, CheckOutcome.OK, 'No statement has been running for long.')
 
 
-def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
+def tables_in_memory(probe: Probe) -> CheckResult:
     """Each stop of the server empties them: a loss that no upgrade is meant to bring."""
     name = 'tables_in_memory'
     rows = probe.session.rows(
@@ -242,12 +245,12 @@ def tables_in_memory(probe: Probe) -> upgrade.CheckResult:
         'ORDER BY 1, 2'
     )
     if not rows:
-        return upgrade.CheckResult(name, 'ok', 'No table is kept in memory alone.')
+        return CheckResult(name, CheckOutcome.OK, 'No table is kept in memory alone.')
     named = ', '.join(f'{schema}.{table}' for schema, table in rows[:_NAMED])
     more = f' and {len(rows) - _NAMED} more' if len(rows) > _NAMED else ''
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'warning',
+        CheckOutcome.WARNING,
         (
             f'The rows of {named}{more} will be gone after the upgrade, as after every restart: '
             'ENGINE=MEMORY keeps them in memory alone. The tables themselves stay; copy their '

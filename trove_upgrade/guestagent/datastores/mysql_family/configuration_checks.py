@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
 from trove_upgrade.guestagent.sight import Sight
@@ -49,13 +49,13 @@ _USUAL_VALUES = {
 _FILES_NAMED = frozenset({'defaults-file', 'defaults-extra-file'})
 
 
-def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult:
+def check_read(configuration: option_files.Configuration) -> CheckResult:
     """Return whether all of it was read: nothing can be said of the rest, and so of none of it."""
     name = 'configuration_files'
     if configuration.unread:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put '
                 'plain files of a usual size in their place, write what is named so that all '
@@ -64,22 +64,20 @@ def check_read(configuration: option_files.Configuration) -> upgrade.CheckResult
             ),
             'CONFIGURATION_NOT_READ',
         )
-    return upgrade.CheckResult(
-        name, 'ok', f'All {len(configuration.files)} option files were read.'
+    return CheckResult(
+        name, CheckOutcome.OK, f'All {len(configuration.files)} option files were read.'
     )
 
 
-def check_options(
-    options: Sequence[option_files.Option], target: TargetOptions
-) -> upgrade.CheckResult:
+def check_options(options: Sequence[option_files.Option], target: TargetOptions) -> CheckResult:
     """Every option that comes back after the upgrade."""
     name = 'configuration_options'
     verdicts = [(option, target.judge(option)) for option in options]
     refused = _places(option for option, verdict in verdicts if verdict is Verdict.REFUSED)
     if refused:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be used with the target version: its server does not '
                 f'know {refused}. Take these options out of the configuration and upgrade again.'
@@ -88,9 +86,9 @@ def check_options(
         )
     ignored = _places(option for option, verdict in verdicts if verdict is Verdict.IGNORED)
     if ignored:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'Some options will have no effect: the target version ignores {ignored}. Take '
                 'them out when convenient.'
@@ -99,9 +97,13 @@ def check_options(
         )
     unsure = _places(option for option, verdict in verdicts if verdict is Verdict.OF_A_PLUGIN)
     if unsure or not target.has_facts:
-        return upgrade.CheckResult(name, 'warning', _missing_facts(unsure), 'TARGET_FACTS_MISSING')
-    return upgrade.CheckResult(
-        name, 'ok', f'The target version knows all {len(options)} options of the configuration.'
+        return CheckResult(
+            name, CheckOutcome.WARNING, _missing_facts(unsure), 'TARGET_FACTS_MISSING'
+        )
+    return CheckResult(
+        name,
+        CheckOutcome.OK,
+        f'The target version knows all {len(options)} options of the configuration.',
     )
 
 
@@ -126,7 +128,7 @@ def check_groups(
     comes_back: Callable[[pathlib.Path], bool],
     server_version: str,
     target: Mapping[str, Any],
-) -> upgrade.CheckResult:
+) -> CheckResult:
     """Groups that the running server reads and the target's does not: their options would be gone
     without a word.
     """
@@ -143,9 +145,9 @@ def check_groups(
     ]
     if lost:
         groups = ', '.join(sorted({f'[{option.group}]' for option in lost}))
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be used with the target version: its server does not '
                 f'read {groups}, and {_places(lost)} would be lost without a message. Move these '
@@ -153,16 +155,14 @@ def check_groups(
             ),
             'OPTION_GROUP_DROPPED',
         )
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'ok',
+        CheckOutcome.OK,
         'The target version reads every group of the configuration that this server reads.',
     )
 
 
-def check_command_line(
-    arguments: Sequence[str], read: Sequence[pathlib.Path]
-) -> upgrade.CheckResult:
+def check_command_line(arguments: Sequence[str], read: Sequence[pathlib.Path]) -> CheckResult:
     """Options that the running server got from its unit or a drop-in: they are not kept.  `read`
     are the files that were looked at.
     """
@@ -170,9 +170,9 @@ def check_command_line(
     options = option_files.from_command_line(arguments)
     others = _unread_sources(options, read)
     if others:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be looked at: the server was started with '
                 f'{", ".join(others)}, which no server of a new image reads. Move these options to '
@@ -183,9 +183,9 @@ def check_command_line(
         )
     extra = [f'--{option.name}' for option in options if not _is_usual(option)]
     if extra:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 'The server was started with options that stand in no option file: '
                 f'{", ".join(extra)}. They will not be there after the upgrade. Write them into '
@@ -193,8 +193,8 @@ def check_command_line(
             ),
             'COMMAND_LINE_OPTIONS',
         )
-    return upgrade.CheckResult(
-        name, 'ok', 'The server was started with no options but those of its files.'
+    return CheckResult(
+        name, CheckOutcome.OK, 'The server was started with no options but those of its files.'
     )
 
 
@@ -231,7 +231,7 @@ def check_key_files(
     comes_back: Callable[[pathlib.Path], bool],
     data_directory: pathlib.Path,
     top: pathlib.Path = pathlib.Path('/'),
-) -> upgrade.CheckResult:
+) -> CheckResult:
     """Files that the configuration names for TLS: a start on an empty data directory does not
     notice that one is missing.
 
@@ -252,9 +252,9 @@ def check_key_files(
         )
     ]
     if missing:
-        return upgrade.CheckResult(
+        return CheckResult(
             name,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 'TLS may not work after the upgrade: no such file is there now, or none that the '
                 f'user of the server can see, for {_places(missing)}. Put the files in their '
@@ -262,7 +262,9 @@ def check_key_files(
             ),
             'TLS_FILE_MISSING',
         )
-    return upgrade.CheckResult(name, 'ok', 'Every TLS file that the configuration names is there.')
+    return CheckResult(
+        name, CheckOutcome.OK, 'Every TLS file that the configuration names is there.'
+    )
 
 
 def _places(options: 'Sequence[option_files.Option] | Any') -> str:

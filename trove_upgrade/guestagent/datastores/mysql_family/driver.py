@@ -9,7 +9,9 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -49,11 +51,7 @@ _PATIENCE_AFTER = 4
 
 
 class FamilyDriver(base.DatastoreDriver):
-    """Base of the drivers of MariaDB and MySQL.
-
-    `options` that it knows: fingerprint_seconds, lock_seconds, shutdown_seconds, allow_replication,
-    min_free_bytes, keep_changed_defaults.
-    """
+    """Base of the drivers of MariaDB and MySQL."""
 
     title = ''
     dialect: Dialect
@@ -98,9 +96,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     # --- before -----------------------------------------------------------------------------------
 
-    def checks(
-        self, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
+    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
         """See `base`.  A server that does not answer is one refusal; the rest cannot be looked at
         then.
         """
@@ -108,13 +104,15 @@ class FamilyDriver(base.DatastoreDriver):
             session = self.server.session()
         except connection.NoAnswer as error:
             return [
-                upgrade.CheckResult('database_answers', 'refused', error.message, error.code),
+                CheckResult('database_answers', CheckOutcome.REFUSED, error.message, error.code),
                 precheck.clean_end(self.context.data_directory, clean=self.shutdown_was_clean()),
             ]
         try:
             return self._precheck().run(session, target, options)
         except connection.SessionError as error:
-            return [upgrade.CheckResult('database_answers', 'refused', error.message, error.code)]
+            return [
+                CheckResult('database_answers', CheckOutcome.REFUSED, error.message, error.code)
+            ]
         finally:
             session.close()
 
@@ -129,7 +127,7 @@ class FamilyDriver(base.DatastoreDriver):
         )
 
     def fingerprint_and_stop(
-        self, options: Mapping[str, Any], progress: base.Progress
+        self, options: GuestOptions, progress: base.Progress
     ) -> base.Fingerprint:
         """See `base`."""
         configuration = self.server.configuration()
@@ -138,15 +136,15 @@ class FamilyDriver(base.DatastoreDriver):
             raise exceptions.StepRefused(result.message, str(result.code))
         self._stopped_with = configuration
         self.autostart.remember_running()
-        budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS)
+        budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS)
         stop = Stop(
             self.server,
             lambda session: self._photographer(session, budget, progress).take(),
             progress,
             self._sleep,
             self.dialect.read_only,
-            lock_seconds=_seconds(options, 'lock_seconds', _LOCK_SECONDS),
-            shutdown_seconds=_seconds(options, 'shutdown_seconds', _SHUTDOWN_SECONDS),
+            lock_seconds=_or_default(options.lock_seconds, _LOCK_SECONDS),
+            shutdown_seconds=_or_default(options.shutdown_seconds, _SHUTDOWN_SECONDS),
         )
         fingerprint = stop.run()
         running = self.autostart.running()
@@ -186,7 +184,7 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         self._admission(stashed).make(self.server.configuration(), coming)
 
-    def check_restored(self, stashed: base.Stashed) -> upgrade.CheckResult | None:
+    def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
         """See `base`."""
         return self._admission(stashed).judge(self.server.configuration())
 
@@ -198,7 +196,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     # --- after ------------------------------------------------------------------------------------
 
-    def check_configuration(self, options: Mapping[str, Any]) -> upgrade.CheckResult:  # noqa: ARG002
+    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
         """See `base`."""
         refusal = bind_addresses.refusal(
             self.server.configuration(), self._sleep, self.context.monotonic
@@ -277,11 +275,11 @@ class FamilyDriver(base.DatastoreDriver):
         """The same way in, as the programs see it."""
         return credentials
 
-    def fingerprint(self, options: Mapping[str, Any], progress: base.Progress) -> base.Fingerprint:
+    def fingerprint(self, options: GuestOptions, progress: base.Progress) -> base.Fingerprint:
         """See `base`.  More time than before the upgrade: what was read then should be read
         again.
         """
-        budget = _seconds(options, 'fingerprint_seconds', _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
+        budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
         session, _ = self._session(timeout_seconds=0)
         try:
             return self._photographer(session, budget, progress).take()
@@ -311,12 +309,12 @@ class FamilyDriver(base.DatastoreDriver):
         return comparison.compare(before, after)
 
     def keep_settings(
-        self, before: base.Fingerprint, after: base.Fingerprint, options: Mapping[str, Any]
+        self, before: base.Fingerprint, after: base.Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
         """See `base`."""
         wanted = (
             settings.changed(before.settings, after.settings)
-            if options.get('keep_changed_defaults')
+            if options.keep_changed_defaults
             else {}
         )
         if not wanted:
@@ -347,7 +345,7 @@ class FamilyDriver(base.DatastoreDriver):
         """See `base`."""
         return self.server.version()
 
-    def check_release(self, former: str, installed: str) -> upgrade.CheckResult | None:
+    def check_release(self, former: str, installed: str) -> CheckResult | None:
         """See `base`."""
         return versions.check_target(former, installed)
 
@@ -385,6 +383,5 @@ class FamilyDriver(base.DatastoreDriver):
             raise exceptions.StepFailed(error.message, error.code) from error
 
 
-def _seconds(options: Mapping[str, Any], name: str, default: float) -> float:
-    value = options.get(name)
-    return default if value is None else float(value)
+def _or_default(chosen: float | None, default: float) -> float:
+    return default if chosen is None else float(chosen)

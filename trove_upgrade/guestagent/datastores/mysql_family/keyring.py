@@ -7,7 +7,7 @@ program, or in the data directory where that one allows it, and the component's 
 plugin directory, or in the data directory likewise.
 """
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection
 
 NAME = 'keyring'
@@ -15,18 +15,18 @@ _STATUS = 'SELECT STATUS_KEY, STATUS_VALUE FROM performance_schema.keyring_compo
 _NO_SUCH_TABLE = 1146
 
 
-def keyring(probe: checks.Probe) -> upgrade.CheckResult:
+def keyring(probe: checks.Probe) -> CheckResult:
     """Refuse one: its manifest is in a place of programs, where nothing comes back to, and without
     its keys no encrypted table opens.
     """
     found = _status(probe.session)
     component = found.get('Implementation_name') or found.get('Component_name')
     if found.get('Component_status', '').upper() != 'ACTIVE':
-        return upgrade.CheckResult(NAME, 'ok', 'No component keeps keys for the server.')
+        return CheckResult(NAME, CheckOutcome.OK, 'No component keeps keys for the server.')
     place = found.get('Data_file')
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: component {component} keeps its '
             f'keys{f" in {place}" if place else ""}, and its manifest and its settings lie among '

@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files
 
 NAME = 'plugins'
@@ -93,17 +93,19 @@ def modules(libraries: Sequence[Library]) -> set[str]:
     return {pathlib.Path(library.file).stem for library in libraries}
 
 
-def plugins(probe: checks.Probe) -> upgrade.CheckResult:
+def plugins(probe: checks.Probe) -> CheckResult:
     """Libraries that the server loads must be in the target's image, too."""
     wanted = of_server(probe.session, probe.configuration)
     if not wanted:
-        return upgrade.CheckResult(
-            NAME, 'ok', "The server loads no plugins, functions or components of its users' choice."
+        return CheckResult(
+            NAME,
+            CheckOutcome.OK,
+            "The server loads no plugins, functions or components of its users' choice.",
         )
     if 'plugins' not in probe.target:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 'It cannot be told whether the target has what the server loads, '
                 f'{_named(wanted)}: it was registered without facts. See that its image has them.'
@@ -114,16 +116,16 @@ def plugins(probe: checks.Probe) -> upgrade.CheckResult:
     missing = [library for library in wanted if library.stem not in there]
     if missing:
         return refusal(missing)
-    return upgrade.CheckResult(
-        NAME, 'ok', f'The target has all that the server loads: {_named(wanted)}.'
+    return CheckResult(
+        NAME, CheckOutcome.OK, f'The target has all that the server loads: {_named(wanted)}.'
     )
 
 
-def refusal(missing: Sequence[Library]) -> upgrade.CheckResult:
+def refusal(missing: Sequence[Library]) -> CheckResult:
     """The target lacks these."""
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: the target lacks the libraries of {_named(missing)}. '
             f'Uninstall or drop what uses them, or have the operator add them to the image.'

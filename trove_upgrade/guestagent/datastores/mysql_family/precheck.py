@@ -9,7 +9,8 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     authentication,
@@ -70,8 +71,8 @@ class Precheck:
     preserve: Callable[[option_files.Configuration], preserved.Preserved] | None
 
     def run(
-        self, session: connection.Session, target: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Sequence[upgrade.CheckResult]:
+        self, session: connection.Session, target: Mapping[str, Any], options: GuestOptions
+    ) -> Sequence[CheckResult]:
         """Make all of them; where the configuration cannot be read, those alone that do without.
 
         :raises SessionError: the server does not tell what no check can do without.
@@ -89,7 +90,9 @@ class Precheck:
             server_process.read(self.proc, self.server.process_id(session)),
         )
         results = [
-            upgrade.CheckResult('database_answers', 'ok', f'The server answers; it is {version}.'),
+            CheckResult(
+                'database_answers', CheckOutcome.OK, f'The server answers; it is {version}.'
+            ),
             configuration_checks.check_read(configuration),
         ]
         if configuration.unread:
@@ -99,7 +102,7 @@ class Precheck:
         results.append(self._rehearse())
         return results
 
-    def _of_configuration(self, looked_at: checks.Probe) -> Sequence[upgrade.CheckResult]:
+    def _of_configuration(self, looked_at: checks.Probe) -> Sequence[CheckResult]:
         configuration = looked_at.configuration
         kept_files = self.preserve(configuration) if self.preserve is not None else None
         coming_back = configuration.files if kept_files is None else kept_files.comes_back()
@@ -130,7 +133,7 @@ class Precheck:
 
     def _of_options(
         self, looked_at: checks.Probe, comes_back: Callable[[pathlib.Path], bool]
-    ) -> upgrade.CheckResult:
+    ) -> CheckResult:
         configuration = looked_at.configuration
         modules = libraries.modules(libraries.of_server(looked_at.session, configuration))
         groups = frozenset(configuration.groups.of(looked_at.version)) | frozenset(
@@ -141,14 +144,14 @@ class Precheck:
             kept, TargetOptions(self.manager, looked_at.target, modules)
         )
 
-    def _rehearse(self) -> upgrade.CheckResult:
+    def _rehearse(self) -> CheckResult:
         """In a session of its own: what it sets is no other check's, and a catalog of many tables
         takes its time.
         """
         try:
             session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
         except connection.NoAnswer as error:  # to one more: it may let no other in
-            return upgrade.CheckResult(rehearsal.NAME, 'unknown', error.message, error.code)
+            return CheckResult(rehearsal.NAME, CheckOutcome.UNKNOWN, error.message, error.code)
         try:
             return rehearsal.rehearse(session, self.dialect, self.context.monotonic)
         finally:
@@ -167,7 +170,7 @@ class Precheck:
             return ()
 
 
-def _one_check(check: checks.Check, looked_at: checks.Probe) -> upgrade.CheckResult:
+def _one_check(check: checks.Check, looked_at: checks.Probe) -> CheckResult:
     """A check that the server gives no answer to is unknown, and one unknown check does not hide
     the others.
     """
@@ -178,16 +181,16 @@ def _one_check(check: checks.Check, looked_at: checks.Probe) -> upgrade.CheckRes
     except connection.SessionError as error:
         if error.number in connection.CONNECTION_LOST:
             raise
-        return upgrade.CheckResult(check.__name__, 'unknown', error.message, error.code)
+        return CheckResult(check.__name__, CheckOutcome.UNKNOWN, error.message, error.code)
 
 
-def clean_end(data_directory: pathlib.Path, *, clean: bool) -> upgrade.CheckResult:
+def clean_end(data_directory: pathlib.Path, *, clean: bool) -> CheckResult:
     """The check of a server that does not answer: `clean` is whether it ended so."""
     if clean:
-        return upgrade.CheckResult('clean_shutdown', 'ok', 'The server was shut down cleanly.')
-    return upgrade.CheckResult(
+        return CheckResult('clean_shutdown', CheckOutcome.OK, 'The server was shut down cleanly.')
+    return CheckResult(
         'clean_shutdown',
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f'The data in {data_directory} cannot be upgraded: its server did not end cleanly. '
             'Start and stop it with its own version first.'

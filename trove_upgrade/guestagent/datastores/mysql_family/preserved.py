@@ -20,7 +20,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import foreign, listing
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -63,7 +63,7 @@ class Preserved:
         self._client_file = client_file
         self._root = context.etc.parent
 
-    def check(self) -> upgrade.CheckResult:
+    def check(self) -> CheckResult:
         """Refuse what the configuration names outside of the volume and cannot come along."""
         groups = self._configuration.groups
         refused = [
@@ -81,9 +81,9 @@ class Preserved:
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
         found = self._named
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'ok',
+            CheckOutcome.OK,
             (
                 'All that the configuration names outside of the volume comes along: '
                 f'{len(found.files)} files, {len(found.directories)} directories, '
@@ -245,12 +245,12 @@ def unjudged(
     return found
 
 
-def refusal(refused: Sequence[str], place: pathlib.Path) -> upgrade.CheckResult:
+def refusal(refused: Sequence[str], place: pathlib.Path) -> CheckResult:
     """Tell what is named and does not come."""
     more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             'The server cannot be upgraded: not all that its configuration names comes to the new '
             f'root disk: {"; ".join(refused[:_NAMED])}{more}. '

@@ -7,7 +7,7 @@ Of each table one row is read, so damage that opening the table does not show is
 
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import connection, grants, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
@@ -26,7 +26,7 @@ _BUSY = connection.STATEMENT_TIMEOUT | {connection.LOCK_WAIT_TIMEOUT}
 
 def rehearse(
     session: connection.Session, dialect: Dialect, monotonic: Callable[[], float]
-) -> upgrade.CheckResult:
+) -> CheckResult:
     """Return what keeps the fingerprint from being taken.  The session's settings are others
     afterwards.
 
@@ -57,9 +57,9 @@ def rehearse(
     tried, broken = _try_all(session, tables, monotonic)
     if broken:
         return _unreadable(broken)
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'ok',
+        CheckOutcome.OK,
         f'What the fingerprint reads can be read: {len(found.accounts)} accounts, {tried} of '
         f'{len(tables)} tables.',
     )
@@ -110,17 +110,17 @@ def _lacking(session: connection.Session) -> list[str]:
     return sorted(_NEEDED - everywhere) if everywhere and _EVERYTHING not in everywhere else []
 
 
-def _busy(found: str) -> upgrade.CheckResult:
-    return upgrade.CheckResult(
+def _busy(found: str) -> CheckResult:
+    return CheckResult(
         NAME,
-        'warning',
+        CheckOutcome.WARNING,
         'The upgrade may be refused: the catalog of the database cannot be read at this time '
         f'({found}). Look for statements that change tables, and wait for their end.',
         'DATABASE_BUSY',
     )
 
 
-def _unreadable(broken: Sequence[str]) -> upgrade.CheckResult:
+def _unreadable(broken: Sequence[str]) -> CheckResult:
     more = f' and {len(broken) - _NAMED} more' if len(broken) > _NAMED else ''
     return _refused(
         'The fingerprint could not be taken: tables cannot be read: '
@@ -129,5 +129,5 @@ def _unreadable(broken: Sequence[str]) -> upgrade.CheckResult:
     )
 
 
-def _refused(message: str, code: str) -> upgrade.CheckResult:
-    return upgrade.CheckResult(NAME, 'refused', message, code)
+def _refused(message: str, code: str) -> CheckResult:
+    return CheckResult(NAME, CheckOutcome.REFUSED, message, code)

@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import foreign
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished, Programs
@@ -53,7 +53,7 @@ def try_configuration(
     places: Sequence[pathlib.Path],
     defaults_file: pathlib.Path | None,
     user: str,
-) -> upgrade.CheckResult:
+) -> CheckResult:
     """Start the installed server once on a scratch data directory with the configuration as it is
     on this root disk.
 
@@ -71,11 +71,11 @@ def try_configuration(
             f'Make room in one of {", ".join(str(place) for place in places)}, and see that the '
             'image is whole.'
         )
-        return upgrade.CheckResult(NAME, 'refused', message, 'CONFIGURATION_NOT_TRIED')
+        return CheckResult(NAME, CheckOutcome.REFUSED, message, 'CONFIGURATION_NOT_TRIED')
     return judge(finished)
 
 
-def judge(finished: Finished) -> upgrade.CheckResult:
+def judge(finished: Finished) -> CheckResult:
     """Return what the end of such a start says about the configuration."""
     errors = _lines(finished.output, 'ERROR')
     encryption = [line for line in errors if _ENCRYPTION.search(line)]
@@ -85,7 +85,7 @@ def judge(finished: Finished) -> upgrade.CheckResult:
             f'TLS ({"; ".join(encryption)}). The server was not started on the data. Mend the '
             'files or take the options out of the configuration, and try again.'
         )
-        return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
+        return CheckResult(NAME, CheckOutcome.REFUSED, message, REFUSED)
     if finished.return_code != 0:
         found = (
             '; '.join(line for line in errors if line != 'Aborting')
@@ -98,16 +98,18 @@ def judge(finished: Finished) -> upgrade.CheckResult:
             f'The configuration cannot be used with this server: {meaning} ({found}). The server '
             'was not started on the data. Take the option out of the configuration and try again.'
         )
-        return upgrade.CheckResult(NAME, 'refused', message, REFUSED)
+        return CheckResult(NAME, CheckOutcome.REFUSED, message, REFUSED)
     doubts = [*errors, *_options_without_effect(finished.output)]
     if doubts:
         message = (
             f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
             f'Take out what the server no longer knows when convenient.'
         )
-        return upgrade.CheckResult(NAME, 'warning', message, 'CONFIGURATION_PARTLY_IGNORED')
-    return upgrade.CheckResult(
-        NAME, 'ok', 'The server accepts the configuration: it was tried on an empty data directory.'
+        return CheckResult(NAME, CheckOutcome.WARNING, message, 'CONFIGURATION_PARTLY_IGNORED')
+    return CheckResult(
+        NAME,
+        CheckOutcome.OK,
+        'The server accepts the configuration: it was tried on an empty data directory.',
     )
 
 

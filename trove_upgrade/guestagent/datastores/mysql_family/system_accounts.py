@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import accounts, checks
 
 NAME = 'system_accounts'
@@ -22,7 +22,7 @@ _DEFAULT_SERVICE = 'mysql'
 _NAMED = 5
 
 
-def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
+def system_accounts(probe: checks.Probe) -> CheckResult:
     """Warn of accounts that need a PAM service, the default table of Kerberos keys, or a user of
     the system that an image does not have.
 
@@ -39,9 +39,9 @@ def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
         if need:
             found.setdefault(need, []).append(account)
     if not found:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'ok',
+            CheckOutcome.OK,
             'No account needs anything of the operating system that an image does not have.',
         )
     needs = '; '.join(
@@ -49,9 +49,9 @@ def system_accounts(probe: checks.Probe) -> upgrade.CheckResult:
         f'{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
         for need, names in sorted(found.items())[:_NAMED]
     )
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'warning',
+        CheckOutcome.WARNING,
         'Accounts may not log in after the upgrade: they need of the operating system what does '
         f'not come to the new root disk: {needs}. Build the image with it, or give the accounts '
         'another way to log in.',

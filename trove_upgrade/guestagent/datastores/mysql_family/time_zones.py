@@ -11,7 +11,7 @@ import re
 import stat
 import zoneinfo
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks
 
 _NAMES = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
@@ -24,7 +24,7 @@ _SHOWN = 100
 _YEARS = range(1970, 2038)
 
 
-def time_zone(probe: checks.Probe) -> upgrade.CheckResult:
+def time_zone(probe: checks.Probe) -> CheckResult:
     """The zone of a root disk goes with it: what the server calls SYSTEM is the new image's
     afterwards, mostly UTC.
     """
@@ -37,21 +37,21 @@ def time_zone(probe: checks.Probe) -> upgrade.CheckResult:
     zone, of_system = str(found.get('time_zone', '')), str(found.get('system_time_zone', ''))
     configured = _configured(probe)
     if configured:
-        return upgrade.CheckResult(
-            name, 'ok', f'The time zone comes from the configuration: {configured}.'
+        return CheckResult(
+            name, CheckOutcome.OK, f'The time zone comes from the configuration: {configured}.'
         )
     if probe.process is None and zone.upper() != 'SYSTEM':
-        return upgrade.CheckResult(
-            name, 'ok', f'The time zone does not come from the root disk: {zone}.'
+        return CheckResult(
+            name, CheckOutcome.OK, f'The time zone does not come from the root disk: {zone}.'
         )
     local = _of_root_disk(probe)
     if local is None and of_system.upper() in _NAMES:
-        return upgrade.CheckResult(
-            name, 'ok', f'The time zone of the root disk is universal: {of_system}.'
+        return CheckResult(
+            name, CheckOutcome.OK, f'The time zone of the root disk is universal: {of_system}.'
         )
-    return upgrade.CheckResult(
+    return CheckResult(
         name,
-        'warning',
+        CheckOutcome.WARNING,
         (
             'Local times may be others after the upgrade: the server takes its time zone, '
             f'{local or of_system}, from the root disk, and the new one has its own. Stored values '

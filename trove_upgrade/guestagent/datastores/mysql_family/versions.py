@@ -3,7 +3,7 @@
 
 import re
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 
 NAME = 'target_version'
 #: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation
@@ -23,7 +23,7 @@ def release(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in found.group().split('.')) if found else ()
 
 
-def check_target(running: str, wanted: str) -> upgrade.CheckResult:
+def check_target(running: str, wanted: str) -> CheckResult:
     """Compare releases: may a server of `wanted` be given the data of one that is `running`?
 
     `wanted` may name a series alone; then its releases count once the new server is there to be
@@ -31,9 +31,9 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
     """
     now, then = release(running), release(wanted)
     if not then:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'The versions cannot be compared: the server is {running} and the target names '
                 'none. Register the target version with its facts.'
@@ -41,9 +41,9 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
             'TARGET_FACTS_MISSING',
         )
     if then[:2] < now[:2]:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'refused',
+            CheckOutcome.REFUSED,
             (
                 f'The server cannot be upgraded: it is {running}, which is newer than the target '
                 f'{wanted}. Choose a target of the same or a newer series.'
@@ -51,17 +51,17 @@ def check_target(running: str, wanted: str) -> upgrade.CheckResult:
             'DOWNGRADE',
         )
     if len(then) < len(now) or then >= now[: len(then)]:
-        return upgrade.CheckResult(NAME, 'ok', f'The server is {running}, the target {wanted}.')
+        return CheckResult(NAME, CheckOutcome.OK, f'The server is {running}, the target {wanted}.')
     return _older_release(running, wanted)
 
 
-def _older_release(running: str, wanted: str) -> upgrade.CheckResult:
+def _older_release(running: str, wanted: str) -> CheckResult:
     """Judge a target of the same series."""
     now = series(running)
     if 'mariadb' in running.lower() or now in _MYSQL_BOTH_WAYS:
-        return upgrade.CheckResult(
+        return CheckResult(
             NAME,
-            'warning',
+            CheckOutcome.WARNING,
             (
                 f'The target is an older release of the same series: the server is {running}, the '
                 f'target {wanted}. Its data can be read, and errors that were mended since are '
@@ -69,9 +69,9 @@ def _older_release(running: str, wanted: str) -> upgrade.CheckResult:
             ),
             'OLDER_RELEASE',
         )
-    return upgrade.CheckResult(
+    return CheckResult(
         NAME,
-        'refused',
+        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: it is {running}, which is newer than the target '
             f'{wanted}, and releases of MySQL {now[0]}.{now[1]} do not read the data of newer '

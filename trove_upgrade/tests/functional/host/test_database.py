@@ -17,7 +17,7 @@ from trove_upgrade.domain.instance import Task
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases, real_database
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.db.migrations.test_runner import differences
 
 
@@ -126,7 +126,9 @@ class OnARealServer(real_database.RealDatabase):
         ] * 4
         results = self.together(
             16,
-            lambda number: self.repos.upgrades.end(held, states[number], cause='c', error_code='E'),
+            lambda number: (
+                self.repos.upgrades.end(held, states[number], cause='c', error_code='E').upgrade
+            ),
         )
         self.assertEqual(
             {'Upgrade': 1, 'LeaseLost': 15},
@@ -140,7 +142,7 @@ class OnARealServer(real_database.RealDatabase):
     def test_an_end_leaves_an_instance_alone_that_somebody_has_changed(self):
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
         self.db.update_instance(task_id=int(Task.DELETING))
-        ended = self.repos.upgrades.end(held, UpgradeState.COMPLETED)
+        ended = self.repos.upgrades.end(held, UpgradeState.COMPLETED).upgrade
         self.assertEqual((UpgradeState.FAILED, 'INSTANCE_CHANGED'), (ended.state, ended.error_code))
         self.assertIs(Task.DELETING, self.repos.instances.task(database.INSTANCE))
 
@@ -150,7 +152,7 @@ class OnARealServer(real_database.RealDatabase):
             UpgradeState.FAILED,
             cause='\0\udcff' + '\U0001f4a5' * 70_000,
             error_code='E',
-        )
+        ).upgrade
         self.assertEqual(255, len(self.repos.instances.get(database.INSTANCE).fault.message))
         results = self.together(16, lambda number: self.repos.upgrades.retry(failed.id))
         self.assertEqual(1, sum(not isinstance(result, Exception) for result in results))
@@ -242,8 +244,10 @@ class OnARealServer(real_database.RealDatabase):
         facts = {
             f'x{number}': 'ü' * 4000 for number in range(15)
         }  # more than 64 KiB, within what is kept of a guest
-        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60).with_data(upgrade_info=facts)
-        self.assertEqual(held.data, self.repos.upgrades.save(held).data)
+        held = stored.adding(
+            self.repos.upgrades.claim(self.db.begin().id, 'me', 60), upgrade_info=facts
+        )
+        self.assertEqual(stored.entries_of(held), stored.entries_of(self.repos.upgrades.save(held)))
 
 
 class TestMariaDB(OnARealServer, base.TestCase):

@@ -12,6 +12,7 @@ import pathlib
 import pymysql
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
 from trove_upgrade.tests import base
@@ -166,10 +167,12 @@ class MariaDBTestCase(base.TestCase):
         return progress
 
     def stop(self, **options):
-        return self.driver.fingerprint_and_stop(options, self.progress)
+        return self.driver.fingerprint_and_stop(GuestOptions(**options), self.progress)
 
     def checks(self, target=None, options=None):
-        found = self.driver.checks({'server_version': '11.8.6', **(target or {})}, options or {})
+        found = self.driver.checks(
+            {'server_version': '11.8.6', **(target or {})}, options or GuestOptions()
+        )
         return {result.name: result for result in found}
 
     def configure(self, text, name='etc/mysql/conf.d/99-custom.cnf'):
@@ -195,14 +198,14 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertIsNotNone(self.service.process.poll())
         self.assertTrue(self.driver.shutdown_was_clean())
         self.assertEqual(set(), self.service.enabled)
-        self.assertEqual('ok', self.driver.check_configuration({}).outcome)
+        self.assertEqual('ok', self.driver.check_configuration(GuestOptions()).outcome)
         self.driver.own_data()
         self.driver.start_isolated()
         self.assertEqual(('trove-upgrade-database', isolated.ARGUMENTS), self.service.starts[-1])
         self.assertRaises(OSError, self.tcp)
         self.driver.upgrade_data(self.progress)
         self.driver.upgrade_data(self.progress)
-        after = self.driver.fingerprint({}, self.progress)
+        after = self.driver.fingerprint(GuestOptions(), self.progress)
         comparison = self.driver.compare(before, after)
         self.assertEqual([], comparison.missing)
         self.assertEqual([], comparison.settings_changed)
@@ -225,7 +228,9 @@ class TestTheWholeWay(MariaDBTestCase):
         )
         self.driver.start_isolated()
         self.driver.upgrade_data(self.progress)
-        comparison = self.driver.compare(before, self.driver.fingerprint({}, self.progress))
+        comparison = self.driver.compare(
+            before, self.driver.fingerprint(GuestOptions(), self.progress)
+        )
         self.assertEqual(([], []), (comparison.missing, comparison.settings_changed))
         self.driver.open_for_clients()
         self.driver.write_probe()
@@ -269,7 +274,7 @@ class TestTheWholeWay(MariaDBTestCase):
             "DISABLE DO SET @x = 'ä'",
             'CREATE EVENT app.elsewhere ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SET @x = 2',
         )
-        shown = self.driver.fingerprint({}, self.progress)
+        shown = self.driver.fingerprint(GuestOptions(), self.progress)
         self.service.stop('mariadb')
         self.configure('[mysqld]\nevent-scheduler=DISABLED\n')
         self.start()
@@ -308,7 +313,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertIn('app.sessions', found.message)
         before = self.stop()
         self.driver.start_isolated()
-        after = self.driver.fingerprint({}, self.progress)
+        after = self.driver.fingerprint(GuestOptions(), self.progress)
         self.assertEqual(
             ([], ['app.sessions']),
             tuple(
@@ -319,7 +324,9 @@ class TestTheWholeWay(MariaDBTestCase):
         self.root.sql('DROP TABLE app.sessions')
         self.assertEqual(
             ['table app.sessions is gone'],
-            self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing,
+            self.driver.compare(
+                before, self.driver.fingerprint(GuestOptions(), self.progress)
+            ).missing,
         )
 
     def test_what_a_server_has_from_its_environment_is_found_by_the_check(self):
@@ -360,7 +367,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self,
     ):
         self.configure('[mysqld]\nbind-address = 192.0.2.77\n')
-        found = self.driver.check_configuration({})
+        found = self.driver.check_configuration(GuestOptions())
         self.assertEqual(('refused', 'BIND_ADDRESS'), (found.outcome, found.code))
 
     def test_each_part_of_a_table_that_is_lost_is_named_and_the_rest_is_the_same(self):
@@ -372,11 +379,14 @@ class TestTheWholeWay(MariaDBTestCase):
         before = self.stop()
         self.driver.start_isolated()
         self.assertEqual(
-            [], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing
+            [],
+            self.driver.compare(
+                before, self.driver.fingerprint(GuestOptions(), self.progress)
+            ).missing,
         )
         for statements, sentence in _LOSSES:
             self.root.sql('USE app', *statements)
-            after = self.driver.fingerprint({}, self.progress)
+            after = self.driver.fingerprint(GuestOptions(), self.progress)
             self.assertEqual([sentence], self.driver.compare(before, after).missing, statements)
             before = after
 
@@ -425,7 +435,7 @@ class TestTheWholeWay(MariaDBTestCase):
 
     def test_each_kind_of_loss_is_noticed(self):
         self.seed()
-        before = self.driver.fingerprint({}, self.progress)
+        before = self.driver.fingerprint(GuestOptions(), self.progress)
         for statement, words in (
             (
                 'UPDATE app.words SET amount = 0 WHERE id = 7',
@@ -474,7 +484,7 @@ class TestTheWholeWay(MariaDBTestCase):
         ):
             self.root.sql('USE app', statement)
             missing = self.driver.compare(
-                before, self.driver.fingerprint({}, self.progress)
+                before, self.driver.fingerprint(GuestOptions(), self.progress)
             ).missing
             self.assertTrue(
                 any(sentence.startswith(words) for sentence in missing), (statement, missing)
@@ -509,7 +519,10 @@ class TestStopping(MariaDBTestCase):
         self.assertEqual(len(acknowledged), before.tables['app.t']['rows'])
         self.driver.start()
         self.assertEqual(
-            [], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing
+            [],
+            self.driver.compare(
+                before, self.driver.fingerprint(GuestOptions(), self.progress)
+            ).missing,
         )
 
     def test_a_statement_that_does_not_end_is_a_refusal_and_the_server_goes_on(self):
@@ -528,7 +541,7 @@ class TestStopping(MariaDBTestCase):
             if 'fingerprint of table' in sentence:
                 raise TimeoutError(sentence)
 
-        self.assertRaises(TimeoutError, self.driver.fingerprint_and_stop, {}, too_late)
+        self.assertRaises(TimeoutError, self.driver.fingerprint_and_stop, GuestOptions(), too_late)
         self.assert_serving()
 
     def test_without_budget_all_tables_are_counted_by_file_and_the_rest_is_taken(self):
@@ -553,7 +566,7 @@ class TestStopping(MariaDBTestCase):
             'ANALYZE TABLE big',
         )
         hours = self.hours_pass_before('fingerprint of table 2 of 2')
-        found = self.driver.fingerprint_and_stop({'fingerprint_seconds': 3600.005}, hours)
+        found = self.driver.fingerprint_and_stop(GuestOptions(fingerprint_seconds=3600.005), hours)
         self.assertEqual(['app.big'], found.counted_only_by_file)
         self.assertIsNone(found.tables['app.big']['checksum'])
         self.assertTrue(self.driver.shutdown_was_clean())
@@ -689,7 +702,10 @@ class TestRefusals(MariaDBTestCase):
         self.assertNotIn('far@app.example.com', before.grants)
         self.driver.start_isolated()
         self.assertEqual(
-            [], self.driver.compare(before, self.driver.fingerprint({}, self.progress)).missing
+            [],
+            self.driver.compare(
+                before, self.driver.fingerprint(GuestOptions(), self.progress)
+            ).missing,
         )
 
     def test_a_replica_unless_it_is_allowed(self):
@@ -699,7 +715,8 @@ class TestRefusals(MariaDBTestCase):
         )
         self.assert_refused('replication', 'REPLICATION')
         self.assertEqual(
-            'warning', self.checks(options={'allow_replication': True})['replication'].outcome
+            'warning',
+            self.checks(options=GuestOptions(allow_replication=True))['replication'].outcome,
         )
 
     def test_binary_logs_on_the_root_disk(self):
@@ -750,7 +767,7 @@ class TestTryingAConfiguration(MariaDBTestCase):
             user=private_mariadb.ACCOUNT.pw_name,
         )
         before = self.listing()
-        result = driver.check_configuration({})
+        result = driver.check_configuration(GuestOptions())
         self.assertEqual(before, self.listing())
         self.assertEqual([], [path for place in places for path in place.glob('configuration-*')])
         return result
@@ -791,15 +808,17 @@ class TestKeptSettings(MariaDBTestCase):
         before = self.stop()
         (self.root.path / 'etc/mysql/conf.d/50-was.cnf').unlink()
         self.driver.start_isolated()
-        after = self.driver.fingerprint({}, self.progress)
+        after = self.driver.fingerprint(GuestOptions(), self.progress)
         self.assertEqual(
             ['sql_mode'],
             [change['name'] for change in self.driver.compare(before, after).settings_changed],
         )
-        self.assertEqual((), self.driver.keep_settings(before, after, {}))
+        self.assertEqual((), self.driver.keep_settings(before, after, GuestOptions()))
         self.assertEqual(
             ['sql_mode'],
-            list(self.driver.keep_settings(before, after, {'keep_changed_defaults': True})),
+            list(
+                self.driver.keep_settings(before, after, GuestOptions(keep_changed_defaults=True))
+            ),
         )
         self.driver.open_for_clients()
         self.assertEqual([('ANSI_QUOTES',)], self.root.sql('SELECT @@global.sql_mode'))

@@ -10,6 +10,7 @@ import time
 from testtools import content
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.flows import check, quiesce, restore, undo, verify
 from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
@@ -305,7 +306,9 @@ class TestTheWayBack(ContainerTestCase):
         info = self.quiesced()
         self.guest.rebuild('10.11')
         work = self.guest.work(
-            upgrade_info=info, options={'rollback': True}, target={'server_version': '10.11'}
+            upgrade_info=info,
+            options=GuestOptions(rollback=True),
+            target={'server_version': '10.11'},
         )
         restore.restore(work)
         self.assertEqual('mariadb:10.11', self.container().image)

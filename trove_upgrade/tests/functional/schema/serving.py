@@ -16,7 +16,8 @@ import uuid
 from trove_upgrade.db import engine, repositories
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import TASKMANAGER
-from trove_upgrade.domain import exceptions, states, upgrade
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.functional.schema import aurora, borealis, old_rows
 
 SECONDS = 300  #: for anything that must happen
@@ -209,7 +210,7 @@ def entry_of(run):
 
 def _with(held, history):
     runs = tuple(
-        upgrade.StepRun(
+        StepRun(
             **{
                 **entry,
                 'step': states.Step(entry['step']),

@@ -15,8 +15,9 @@ from trove_upgrade.db import columns, engine, models, old_schema, repetition, re
 from trove_upgrade.db.migrations.data.borealis_steps import BorealisSteps
 from trove_upgrade.db.migrations.data.runs import DataRuns
 from trove_upgrade.db.migrations.runner import Runner
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.states import Step, UpgradeState
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit import database
@@ -171,8 +172,12 @@ class OnARealServer(databases.OneServer):
                     held = other.upgrades.claim(upgrade_id, f'borealis {number}', 60)
                 except exceptions.LeaseLost:
                     continue
-                run = upgrade.StepRun(
-                    Step.VERIFY, 1, _BEGAN, runs=turn, message=f'borealis {number} {turn}'
+                run = StepRun(
+                    step=Step.VERIFY,
+                    attempt=1,
+                    started_at=_BEGAN,
+                    runs=turn,
+                    message=f'borealis {number} {turn}',
                 )
                 written[upgrade_id].append(run.message)
                 other.upgrades.save(held.evolve(steps=(*held.steps, run)), release_for_seconds=0)
@@ -219,7 +224,7 @@ class OnARealServer(databases.OneServer):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             with self.db.database.write() as connection:
                 self.assertEqual(1, BorealisSteps().run_batch(connection, '', 10).done)
-                run = upgrade.StepRun(Step.PRECHECK, 1, _BEGAN, message='late')
+                run = StepRun(step=Step.PRECHECK, attempt=1, started_at=_BEGAN, message='late')
                 saved = pool.submit(
                     self.db.repositories_of_another_process().upgrades.save,
                     held.evolve(steps=(run,)),
@@ -240,8 +245,12 @@ class OnARealServer(databases.OneServer):
             written, after = [], 0
             while after < 5:
                 after += contracted.is_set()
-                run = upgrade.StepRun(
-                    Step.VERIFY, 1, _BEGAN, runs=len(written), message=f'{number} {len(written)}'
+                run = StepRun(
+                    step=Step.VERIFY,
+                    attempt=1,
+                    started_at=_BEGAN,
+                    runs=len(written),
+                    message=f'{number} {len(written)}',
                 )
                 written = [*written, run][-20:]
                 held = repos.upgrades.save(held.evolve(steps=tuple(written)))
@@ -268,7 +277,7 @@ class OnARealServer(databases.OneServer):
                         user_id=None,
                     )
                 counts[number] += 1
-            return repos.upgrades.end(held, UpgradeState.COMPLETED), tuple(written)
+            return repos.upgrades.end(held, UpgradeState.COMPLETED).upgrade, tuple(written)
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             served = [pool.submit(serve, number) for number in range(4)]
@@ -311,7 +320,7 @@ class OnARealServer(databases.OneServer):
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
         with self.db.database.write() as connection:
             connection.exec_driver_sql('ALTER TABLE instance_upgrades DROP COLUMN steps')
-        run = upgrade.StepRun(Step.PRECHECK, 1, _BEGAN)
+        run = StepRun(step=Step.PRECHECK, attempt=1, started_at=_BEGAN)
         self.assertEqual((run,), self.repos.upgrades.save(held.evolve(steps=(run,))).steps)
         with self.db.database.read() as connection:
             self.assertEqual('Rows', type(rows.form(self.db.database, connection)).__name__)

@@ -229,7 +229,7 @@ class TestAdoption(databases.OneServer, CommandsTestCase):
             state,
             cause='it broke' if failed else None,
             error_code='BROKEN' if failed else None,
-        )
+        ).upgrade
 
     def test_what_is_needed_is_not_removed(self):
         url = self.with_trove(real_trove.NEWEST)

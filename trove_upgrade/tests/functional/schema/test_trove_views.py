@@ -66,7 +66,7 @@ class TestTrovesViews(base.TestCase):
 
     def end(self, upgrade_id, state, **why):
         upgrades = self.repos.upgrades
-        return upgrades.end(upgrades.claim(upgrade_id, 'me', 60), state, **why)
+        return upgrades.end(upgrades.claim(upgrade_id, 'me', 60), state, **why).upgrade
 
     def test_upgrade_then_error_with_its_cause_then_active_with_the_new_version_and_no_fault(self):
         instance = self.repos.instances.get(real_trove.INSTANCE)

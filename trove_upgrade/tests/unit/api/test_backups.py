@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trove_upgrade.api.backup_filter import BackupFilter
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.db import models, trove_tables
-from trove_upgrade.domain import states, upgrade
+from trove_upgrade.domain import states
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.api import stage, test_filter
 
@@ -238,7 +238,7 @@ class TestEqualVersions(BackupsTestCase):
 
     def test_an_upgrade_that_failed_behind_the_point_of_no_return_counts(self):
         self.add_backup(at=0)
-        self.repoint(state='FAILED', **{upgrade.SENT: 1})
+        self.repoint(state='FAILED', post_upgrade_sent_in_attempt=1)
         self.assert_former(self.back_up(incremental=1))
 
     def test_an_upgrade_of_another_instance_does_not_count(self):

@@ -16,8 +16,8 @@ from trove_upgrade.api import services
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.db import engine, models, repositories
 from trove_upgrade.db import errors as db_errors
-from trove_upgrade.domain import guest, states, upgrade
-from trove_upgrade.tests.unit import database
+from trove_upgrade.domain import guest, states
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage, test_filter
 
 _S = states.UpgradeState
@@ -191,8 +191,9 @@ class TestPass(BesideTroveTestCase):
         self.assertEqual(418, self.patch('11.8.6').status_int)
 
     def test_one_that_may_have_left_the_data_half_upgraded_holds_it_whatever_the_task(self):
-        held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60).with_data(
-            **{upgrade.SENT: 1}
+        held = stored.adding(
+            self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60),
+            post_upgrade_sent_in_attempt=1,
         )
         held = held.evolve(step=states.Step.RESTORE)
         self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')

@@ -5,8 +5,10 @@ images, servers, and who the admin is.
 
 import dataclasses
 
-from trove_upgrade.domain import concealment, states, upgrade
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.domain import concealment, states
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.domain.upgrades import StepRun
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.api import stage
 
 TENANTS = (stage.MEMBER, stage.READER, 'member')
@@ -73,12 +75,19 @@ class TestUpgradesOfAnAdmin(stage.ApiTestCase):
         begun = self.db.begin(user_id=ADMINS_ID)
         upgrades = self.db.repositories.upgrades
         held = upgrades.claim(begun.id, 'tm', 60).evolve(former_image_id=database.IMAGE_10_11)
-        run = upgrade.StepRun(
-            states.Step.REBUILD, 1, begun.created_at, begun.created_at, 1, 'failed', None, FAULT
+        run = StepRun(
+            step=states.Step.REBUILD,
+            attempt=1,
+            started_at=begun.created_at,
+            ended_at=begun.created_at,
+            runs=1,
+            outcome='failed',
+            percent=None,
+            message=FAULT,
         )
         held = upgrades.save(held.evolve(step=states.Step.REBUILD, steps=(run,)))
         remark = {'step': 'rebuild', 'code': 'X', 'message': FAULT}
-        held = held.with_data(remarks=[remark])
+        held = stored.adding(held, remarks=[remark])
         upgrades.end(held, states.UpgradeState.FAILED, cause=FAULT, error_code='REBUILD_FAILED')
         self.upgrade_id = begun.id
 
@@ -136,7 +145,7 @@ class TestReports(stage.ApiTestCase):
         created = self.ask('POST', path, {'upgrade_check': {'datastore_version': '11.8.6'}})
         check_id = created.json['upgrade_check']['id']
         checks = self.db.repositories.checks
-        result = upgrade.CheckResult('image_active', 'refused', FAULT, 'IMAGE_NOT_ACTIVE')
+        result = CheckResult('image_active', 'refused', FAULT, 'IMAGE_NOT_ACTIVE')
         held = checks.claim(check_id, 'tm', 60)
         checks.finish(dataclasses.replace(held, state='FAILED', results=(result,), cause=FAULT))
         for roles in TENANTS:

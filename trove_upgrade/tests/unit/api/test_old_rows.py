@@ -10,9 +10,12 @@ import tracemalloc
 import sqlalchemy as sa
 
 from trove_upgrade.db import models, upgrades
-from trove_upgrade.domain import answers, states, upgrade
+from trove_upgrade.domain import answers, states
+from trove_upgrade.domain.events import OutboxEvent
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.rpc import notifier
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage
 from trove_upgrade.tests.unit.rpc.test_rpc import _Transport
 
@@ -39,7 +42,7 @@ class OldRowsTestCase(stage.ApiTestCase):
         """A row that FAILED, as it was written then."""
         begun = self.db.begin(self.db.add_instance())
         held = self.repository.claim(begun.id, 'tm', 60)
-        run = upgrade.StepRun(
+        run = StepRun(
             step=states.Step.RESTORE,
             attempt=1,
             started_at=NOW,
@@ -48,10 +51,10 @@ class OldRowsTestCase(stage.ApiTestCase):
             message=EVIL,
         )
         held = self.repository.save(
-            held.evolve(steps=(run,)).with_data(remarks=[EVIL], warnings=[{'message': EVIL}])
+            stored.adding(held.evolve(steps=(run,)), remarks=[EVIL], warnings=[{'message': EVIL}])
         )
         self.repository.end(held, states.UpgradeState.FAILED, cause=EVIL, error_code='X')
-        self.write(begun.id, {**held.data, **data})
+        self.write(begun.id, {**stored.entries_of(held), **data})
         return begun
 
     def write(self, upgrade_id, data):
@@ -84,7 +87,7 @@ class TestTexts(OldRowsTestCase):
         version = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
         checks, instances = self.db.repositories.checks, self.db.repositories.instances
         begun = checks.begin(instances.get(database.INSTANCE), version)
-        results = (upgrade.CheckResult('guest_x', 'refused', EVIL, 'X'),)
+        results = (CheckResult('guest_x', 'refused', EVIL, 'X'),)
         claimed = checks.claim(begun.id, 'tm', 60)
         checks.finish(
             dataclasses.replace(
@@ -104,7 +107,9 @@ class TestTexts(OldRowsTestCase):
             'instance': {'name': EVIL, EVIL: 1},
             'n': 1.5,
         }
-        event = upgrade.OutboxEvent('e1', 'u1', 'error', 2, payload, NOW)
+        event = OutboxEvent(
+            id='e1', upgrade_id='u1', kind='error', attempt=2, payload=payload, created_at=NOW
+        )
         sink = _Transport()
         notifier.MessagingNotifier(
             sink, publisher_id='p', drivers=('messagingv2',), topics=['a'], now=lambda: NOW
@@ -132,7 +137,7 @@ class TestData(OldRowsTestCase):
                 .all()
             )
         self.assertLess(max(length), 2 * answers.FACTS)
-        kept = self.repository.get(begun.id).data
+        kept = stored.entries_of(self.repository.get(begun.id))
         self.assertEqual(1, kept['sent_in_attempt'])
         self.assertEqual({'schema': '...'}, kept['upgrade_info'])
 

@@ -8,8 +8,10 @@ from oslo_context import context as oslo_context
 
 from trove_upgrade.api import call
 from trove_upgrade.api.views import upgrades
-from trove_upgrade.domain import states, upgrade
-from trove_upgrade.tests.unit import database
+from trove_upgrade.domain import states
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.domain.upgrades import StepRun, Upgrade
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage
 from trove_upgrade.tests.unit.domain import test_notes
 
@@ -170,9 +172,7 @@ class TestUpgradeChecks(stage.ApiTestCase):
         check_id = self.create().json['upgrade_check']['id']
         checks = self.db.repositories.checks
         held = checks.claim(check_id, 'tm', 60)
-        result = upgrade.CheckResult(
-            'guest_disk_space', 'refused', 'Its volume is full.', 'GUEST_NO_SPACE'
-        )
+        result = CheckResult('guest_disk_space', 'refused', 'Its volume is full.', 'GUEST_NO_SPACE')
         checks.finish(dataclasses.replace(held, state='COMPLETED', results=(result,)))
         shown = self.ask('GET', f'{self.path}/{check_id}').json['upgrade_check']
         self.assertEqual(('COMPLETED', False), (shown['state'], shown['allowed']))
@@ -232,19 +232,19 @@ class TestUpgrades(stage.ApiTestCase):
         begun = self.db.begin()
         upgrades = self.db.repositories.upgrades
         held = upgrades.claim(begun.id, 'tm', 60)
-        run = upgrade.StepRun(
-            states.Step.PRECHECK,
-            1,
-            begun.created_at,
-            begun.created_at,
-            2,
-            'done',
-            100,
-            'All checks passed.',
+        run = StepRun(
+            step=states.Step.PRECHECK,
+            attempt=1,
+            started_at=begun.created_at,
+            ended_at=begun.created_at,
+            runs=2,
+            outcome='done',
+            percent=100,
+            message='All checks passed.',
         )
         held = upgrades.save(held.evolve(step=states.Step.REBUILD, steps=(run,), rebuild_attempt=1))
         upgrades.end(
-            held.with_data(downtime_seconds=24.1),
+            stored.adding(held, downtime_seconds=24.1),
             states.UpgradeState.FAILED,
             cause='Nova says no space.',
             error_code='REBUILD_FAILED',
@@ -284,8 +284,8 @@ class TestUpgrades(stage.ApiTestCase):
         begun = db.begin()
         held = db.repositories.upgrades.claim(begun.id, 'tm', 60)
         return db.repositories.upgrades.end(
-            held.with_data(**data), states.UpgradeState.COMPLETED
-        ).id
+            stored.adding(held, **data), states.UpgradeState.COMPLETED
+        ).upgrade.id
 
     def test_what_its_tenant_should_know_of_it_is_shown(self):
         upgrade_id = self.with_data(test_notes.BOREALIS)
@@ -348,7 +348,7 @@ class TestUpgrades(stage.ApiTestCase):
     def test_the_notes_of_an_upgrade_are_made_once_for_each_view(self):
         made = []
 
-        class Counted(upgrade.Upgrade):
+        class Counted(Upgrade):
             @property
             def notes(self):
                 made.append(self.id)

@@ -123,7 +123,7 @@ class TestArrival(base.TestCase):
         )
 
     def failed(self, held):
-        return self.upgrades.end(held, UpgradeState.FAILED, cause='c', error_code='E')
+        return self.upgrades.end(held, UpgradeState.FAILED, cause='c', error_code='E').upgrade
 
     def test_the_contract_of_borealis_comes_at_a_schema_that_was_never_expanded_for_this_release(
         self,

@@ -10,14 +10,22 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import engine, errors, models, repetition, repositories
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.states import Step, UpgradeState
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.db import test_upgrades
 
 BEGAN = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
-RUN = upgrade.StepRun(
-    Step.PRECHECK, 1, BEGAN, BEGAN, runs=2, outcome='done', percent=100, message='fine'
+RUN = StepRun(
+    step=Step.PRECHECK,
+    attempt=1,
+    started_at=BEGAN,
+    ended_at=BEGAN,
+    runs=2,
+    outcome='done',
+    percent=100,
+    message='fine',
 )
 
 
@@ -96,11 +104,11 @@ class TestBothForms(ExpandedTestCase):
         held = self.upgrades.renew(held, 60)
         self.assert_copied()
         held = self.upgrades.end(
-            held.evolve(steps=(RUN, upgrade.StepRun(Step.QUIESCE, 1, BEGAN))),
+            held.evolve(steps=(RUN, StepRun(step=Step.QUIESCE, attempt=1, started_at=BEGAN))),
             UpgradeState.FAILED,
             cause='c',
             error_code='E',
-        )
+        ).upgrade
         self.assert_copied()
         self.assertEqual(2, len(self.copies()))
         self.upgrades.retry(held.id)
@@ -133,7 +141,9 @@ class TestBothForms(ExpandedTestCase):
         self.assert_copied()
 
     def test_a_retry_takes_along_what_was_never_copied(self):
-        failed = self.upgrades.end(self.claimed(), UpgradeState.FAILED, cause='c', error_code='E')
+        failed = self.upgrades.end(
+            self.claimed(), UpgradeState.FAILED, cause='c', error_code='E'
+        ).upgrade
         self.aurora_writes('theirs')
         self.upgrades.retry(failed.id)
         self.assert_copied()
@@ -183,12 +193,12 @@ class TestContract(ExpandedTestCase):
         )
 
     def test_a_save_reaches_the_rows(self):
-        longer = (*self.held.steps, upgrade.StepRun(Step.QUIESCE, 1, BEGAN))
+        longer = (*self.held.steps, StepRun(step=Step.QUIESCE, attempt=1, started_at=BEGAN))
         self.assertEqual(longer, self.upgrades.save(self.held.evolve(steps=longer)).steps)
         self.assertEqual(longer, self.upgrades.get(self.held.id).steps)
 
     def test_an_end_is_written_once(self):
-        ended = self.upgrades.end(self.held, UpgradeState.FAILED, cause='c', error_code='E')
+        ended = self.upgrades.end(self.held, UpgradeState.FAILED, cause='c', error_code='E').upgrade
         self.assertEqual([('start', 1), ('error', 1)], self.events())
         self.assertEqual(self.held.steps, ended.steps)
         self.assertEqual(

@@ -2,8 +2,9 @@
 from oslo_db import exception as db_exc
 
 from trove_upgrade.db import models, outbox
+from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.states import UpgradeState
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.domain import test_notes
 
 
@@ -16,7 +17,7 @@ class TestOutbox(base.TestCase):
     def complete(self):
         return self.upgrades.end(
             self.upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED
-        )
+        ).upgrade
 
     def kinds(self):
         return sorted(event.kind for event in self.outbox.pending(10))
@@ -53,8 +54,8 @@ class TestOutbox(base.TestCase):
 
     def test_the_end_has_what_its_tenant_should_know_and_the_start_has_nothing_of_it(self):
         for data, wanted in test_notes.GOLDEN:
-            held = self.upgrades.claim(self.db.begin().id, 'me', 60).with_data(**data)
-            ended = self.upgrades.end(held, UpgradeState.COMPLETED)
+            held = stored.adding(self.upgrades.claim(self.db.begin().id, 'me', 60), **data)
+            ended = self.upgrades.end(held, UpgradeState.COMPLETED).upgrade
             self.db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
             payloads = {
                 row.kind: row.payload
@@ -81,6 +82,6 @@ class TestOutbox(base.TestCase):
 
         def second():
             with self.db.database.write() as connection:
-                outbox.write(connection, 'error', ended)
+                outbox.write(connection, EventKind.ERROR, ended)
 
         self.assertRaises(db_exc.DBDuplicateEntry, second)

@@ -3,7 +3,7 @@ import dataclasses
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest import Heartbeat, ServerState
-from trove_upgrade.domain.upgrade import CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.tests.unit import base, database
 
 

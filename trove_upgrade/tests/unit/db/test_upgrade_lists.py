@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import upgrades
 from trove_upgrade.domain import states
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage
 
 MEBIBYTE = 2**20
@@ -21,8 +21,9 @@ class ListsTestCase(stage.ApiTestCase):
     def ended(self, **data):
         begun = self.db.begin(self.db.add_instance())
         held = self.repository.claim(begun.id, 'tm', 60)
-        held = held.with_data(downtime_seconds=24.1, remarks=[NOTE], **data)
-        return self.repository.end(held, states.UpgradeState.COMPLETED)
+        known = stored.adding(held, downtime_seconds=24.1, remarks=[NOTE]).progress
+        held = held.evolve(progress=known.evolve(others=data))
+        return self.repository.end(held, states.UpgradeState.COMPLETED).upgrade
 
     @property
     def repository(self):
@@ -50,22 +51,24 @@ class TestRows(ListsTestCase):
             self.assertEqual([], [each for each in seen if re.search(r'\bdata\b', each)])
 
     def test_the_rest_of_a_row_is_as_it_is_read_alone(self):
-        ended = self.ended(upgrade_info={'a': 1})
+        ended = self.ended(more={'a': 1})
         [listed] = self.repository.list(limit=5).items
-        self.assertEqual(ended.evolve(data={}), listed)
-        self.assertEqual({'a': 1}, self.repository.get(ended.id).data['upgrade_info'])
+        self.assertEqual(ended.evolve(progress=stored.progress()), listed)
+        self.assertEqual({'a': 1}, stored.entries_of(self.repository.get(ended.id))['more'])
 
     def test_data_is_read_of_rows_that_are_not_long(self):
         usual, long = self.ended(), self.ended(more='x' * upgrades.MOST_LISTED)
-        self.assertEqual({usual.id: usual.data}, self.repository.data_of([usual.id, long.id]))
-        self.assertEqual({}, self.repository.data_of([]))
-        self.assertEqual([], self.statements(lambda: self.repository.data_of([])))
+        self.assertEqual(
+            {usual.id: usual.progress}, self.repository.progress_of([usual.id, long.id])
+        )
+        self.assertEqual({}, self.repository.progress_of([]))
+        self.assertEqual([], self.statements(lambda: self.repository.progress_of([])))
 
 
 class TestAnswers(ListsTestCase):
     def test_fifteen_rows_of_five_megabytes_cost_a_list_less_than_one(self):
         for _ in range(15):
-            self.ended(upgrade_info={'answer': 'x' * 5 * MEBIBYTE})
+            self.ended(more={'answer': 'x' * 5 * MEBIBYTE})
         self.ask('GET', '/upgrades')
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)

@@ -3,10 +3,11 @@ import dataclasses
 import datetime
 
 from trove_upgrade.db import models, trove_tables
-from trove_upgrade.domain import exceptions, states, upgrade
+from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.instance import Task
 from trove_upgrade.domain.states import Step, UpgradeState
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.domain.upgrades import StepRun
+from trove_upgrade.tests.unit import base, database, stored
 
 LEASE = 60
 
@@ -42,7 +43,7 @@ class UpgradesTestCase(base.TestCase):
         ]
 
     def ended(self, state, **why):
-        return self.upgrades.end(self.claimed(), state, **why)
+        return self.upgrades.end(self.claimed(), state, **why).upgrade
 
 
 class TestTurn(UpgradesTestCase):
@@ -207,13 +208,14 @@ class TestList(UpgradesTestCase):
 
     def test_data_of_a_list_is_read_up_to_so_many_characters(self):
         held = self.upgrades.claim(self.second.id, 'host-1', LEASE)
-        self.upgrades.save(held.with_data(a='b'))
+        self.upgrades.save(stored.adding(held, a='b'))
         length = len('{"a":"b"}')
         self.assertEqual(
-            {self.second.id: {'a': 'b'}}, self.upgrades.data_of([self.second.id], length)
+            {self.second.id: stored.progress(a='b')},
+            self.upgrades.progress_of([self.second.id], length),
         )
-        self.assertEqual({}, self.upgrades.data_of([self.second.id], length - 1))
-        self.assertEqual({}, self.upgrades.data_of([]))
+        self.assertEqual({}, self.upgrades.progress_of([self.second.id], length - 1))
+        self.assertEqual({}, self.upgrades.progress_of([]))
 
     def test_get_hides_what_belongs_to_another_project(self):
         self.assertEqual(self.other.id, self.upgrades.get(self.other.id, database.OTHER_PROJECT).id)
@@ -246,7 +248,7 @@ class TestLease(UpgradesTestCase):
         self.assertEqual([held.id], ids(self.upgrades.due(10)))
         taken = self.upgrades.claim(held.id, 'host-2', LEASE)
         self.assertEqual(2, taken.generation)
-        self.assertRaises(exceptions.LeaseLost, self.upgrades.save, held.with_data(mine=1))
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.save, stored.adding(held, mine=1))
         self.assertRaises(exceptions.LeaseLost, self.upgrades.renew, held, LEASE)
         self.assertRaises(exceptions.LeaseLost, self.upgrades.end, held, UpgradeState.COMPLETED)
         self.assertEqual(taken, self.upgrades.get(held.id))
@@ -319,10 +321,17 @@ class TestJournal(UpgradesTestCase):
     def test_everything_that_a_step_writes_comes_back_the_same(self):
         began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
         runs = (
-            upgrade.StepRun(
-                Step.PRECHECK, 1, began, began, runs=2, outcome='done', percent=100, message='fine'
+            StepRun(
+                step=Step.PRECHECK,
+                attempt=1,
+                started_at=began,
+                ended_at=began,
+                runs=2,
+                outcome='done',
+                percent=100,
+                message='fine',
             ),
-            upgrade.StepRun(Step.QUIESCE, 1, began),
+            StepRun(step=Step.QUIESCE, attempt=1, started_at=began),
         )
         written = self.claimed().evolve(
             step=Step.QUIESCE,
@@ -333,7 +342,7 @@ class TestJournal(UpgradesTestCase):
             error_code='CODE',
             step_deadline=began,
         )
-        written = written.with_data(upgrade_info={'a': [1, 2.5, None, 'ü']})
+        written = stored.adding(written, upgrade_info={'a': [1, 2.5, None, 'ü']})
         saved = self.upgrades.save(written)
         self.assertEqual(dataclasses.replace(written, updated_at=saved.updated_at), saved)
         self.assertEqual(saved, self.upgrades.get(saved.id))
@@ -341,7 +350,8 @@ class TestJournal(UpgradesTestCase):
     def test_a_history_that_became_shorter_or_was_corrected_is_read_as_it_was_saved_last(self):
         began = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
         runs = tuple(
-            upgrade.StepRun(step, 1, began) for step in (Step.PRECHECK, Step.QUIESCE, Step.REBUILD)
+            StepRun(step=step, attempt=1, started_at=began)
+            for step in (Step.PRECHECK, Step.QUIESCE, Step.REBUILD)
         )
         held = self.upgrades.save(self.claimed().evolve(steps=runs))
         corrected = (dataclasses.replace(runs[0], message='😀 it did'), runs[1])
@@ -354,7 +364,7 @@ class TestJournal(UpgradesTestCase):
         for number in range(5):
             held = self.upgrades.claim(self.db.begin(self.db.add_instance()).id, 'host-1', LEASE)
             steps = tuple(
-                upgrade.StepRun(Step.PRECHECK, attempt, began, message=held.id)
+                StepRun(step=Step.PRECHECK, attempt=attempt, started_at=began, message=held.id)
                 for attempt in range(number)
             )
             self.upgrades.save(held.evolve(steps=steps))
@@ -368,7 +378,12 @@ class TestJournal(UpgradesTestCase):
 
     def test_a_message_is_cut_to_what_every_server_can_hold(self):
         runs = (
-            upgrade.StepRun(Step.PRECHECK, 1, database.CREATED, message='\0\udcff' + '😀' * 20_000),
+            StepRun(
+                step=Step.PRECHECK,
+                attempt=1,
+                started_at=database.CREATED,
+                message='\0\udcff' + '😀' * 20_000,
+            ),
         )
         held = self.upgrades.save(self.claimed().evolve(steps=runs))
         (stored,) = self.db.rows(models.instance_upgrade_steps)
@@ -429,7 +444,7 @@ class TestEnd(UpgradesTestCase):
     def test_an_instance_that_somebody_has_changed_is_not_overwritten(self):
         held = self.claimed()
         self.db.update_instance(task_id=int(Task.DELETING))
-        ended = self.upgrades.end(held, UpgradeState.COMPLETED, cause='verified')
+        ended = self.upgrades.end(held, UpgradeState.COMPLETED, cause='verified').upgrade
         self.assertEqual((UpgradeState.FAILED, 'INSTANCE_CHANGED'), (ended.state, ended.error_code))
         self.assertIn('DELETING', ended.cause)
         self.assertIn('verified', ended.cause)
@@ -446,12 +461,12 @@ class TestEnd(UpgradesTestCase):
             ({'task_id': int(Task.RESIZING)}, 'RESIZING'),
             (
                 {'datastore_version_id': database.MARIADB_11_8},
-                f'UPGRADING of somebody else, to version {database.MARIADB_11_8}',
+                f'UPGRADING of another action, to version {database.MARIADB_11_8}',
             ),
         ):
             held = self.claimed()
             self.db.update_instance(**changes)
-            ended = self.upgrades.end(held, UpgradeState.ABORTED)
+            ended = self.upgrades.end(held, UpgradeState.ABORTED).upgrade
             self.assertEqual('INSTANCE_CHANGED', ended.error_code)
             self.assertIn(words, ended.cause)
             self.assertEqual('to version' in words, 'to version' in ended.cause)
@@ -507,15 +522,21 @@ class TestEnd(UpgradesTestCase):
 class TestRetry(UpgradesTestCase):
     def test_it_runs_again_as_the_next_attempt_where_it_stopped(self):
         held = self.upgrades.save(
-            self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1).with_data(a=1)
+            stored.adding(self.claimed().evolve(step=Step.BOOT, rebuild_attempt=1), a=1)
         )
         failed = self.upgrades.end(
             held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT'
-        )
+        ).upgrade
         again = self.upgrades.retry(failed.id)
         self.assertEqual(
             (UpgradeState.RUNNING, 2, Step.BOOT, 1, {'a': 1}),
-            (again.state, again.attempt, again.step, again.rebuild_attempt, again.data),
+            (
+                again.state,
+                again.attempt,
+                again.step,
+                again.rebuild_attempt,
+                stored.entries_of(again),
+            ),
         )
         self.assertEqual((None, None, None), (again.cause, again.error_code, again.ended_at))
         self.assertIs(Task.UPGRADING, self.instance().task)
@@ -574,10 +595,10 @@ class TestRetry(UpgradesTestCase):
 
     def past_no_return(self):
         held = self.upgrades.save(
-            self.claimed().evolve(step=Step.RESTORE).with_data(post_upgrade_sent_in_attempt=1)
+            stored.adding(self.claimed().evolve(step=Step.RESTORE), post_upgrade_sent_in_attempt=1)
         )
         self.db.update_instance(task_id=int(Task.BUILDING))
-        failed = self.upgrades.end(held, UpgradeState.FAILED, cause='rebuilt by Trove')
+        failed = self.upgrades.end(held, UpgradeState.FAILED, cause='rebuilt by Trove').upgrade
         self.assertEqual('INSTANCE_CHANGED', failed.error_code)
         return failed
 
@@ -605,7 +626,9 @@ class TestRetry(UpgradesTestCase):
 
     def test_before_the_point_of_no_return_a_reset_still_frees_the_instance(self):
         for data in ({}, {'post_upgrade_sent_in_attempt': 1, 'data_untouched_in_attempt': 1}):
-            held = self.upgrades.save(self.claimed().evolve(step=Step.RESTORE).with_data(**data))
+            held = self.upgrades.save(
+                stored.adding(self.claimed().evolve(step=Step.RESTORE), **data)
+            )
             self.upgrades.end(held, UpgradeState.FAILED)
             self.db.update_instance(task_id=int(Task.NONE))
         self.db.begin()
@@ -666,13 +689,16 @@ class TestRollback(UpgradesTestCase):
             **data,
         }
         held = self.upgrades.save(
-            self.claimed()
-            .evolve(step=Step.BOOT, rebuild_attempt=1, former_image_id=database.IMAGE_10_11)
-            .with_data(**known)
+            stored.adding(
+                self.claimed().evolve(
+                    step=Step.BOOT, rebuild_attempt=1, former_image_id=database.IMAGE_10_11
+                ),
+                **known,
+            )
         )
         return self.upgrades.end(
             held, UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT'
-        )
+        ).upgrade
 
     def test_it_runs_again_as_the_next_attempt_towards_the_former_image(self):
         failed = self.failed()
@@ -686,9 +712,10 @@ class TestRollback(UpgradesTestCase):
             (back.wanted_image_id, back.wanted_version_id, back.wanted_number),
         )
         self.assertEqual(
-            {'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'}, back.data['rolling_back']
+            {'cause': 'no heartbeat', 'error_code': 'BOOT_TIMEOUT'},
+            stored.entries_of(back)['rolling_back'],
         )
-        self.assertNotIn('rebuild_for_attempt', back.data)
+        self.assertNotIn('rebuild_for_attempt', stored.entries_of(back))
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertEqual([back.id], ids(self.upgrades.due(5)))
         self.assertEqual([('start', 1), ('error', 1), ('start', 2)], self.events())

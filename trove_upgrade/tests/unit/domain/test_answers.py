@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import answers, checks, guest, notes
+from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE, texts
 from trove_upgrade.tests.unit.domain.test_wire import ANSWER, BEAT
@@ -105,7 +106,7 @@ class TestAnswers(base.TestCase):
             {'outcome': 'ok\n'},
         ):
             [found] = checks.from_guest(read(result={'checks': [entry]}).result['checks'])
-            self.assertEqual(checks.UNKNOWN, found.outcome)
+            self.assertEqual(CheckOutcome.UNKNOWN, found.outcome)
 
     def test_times_are_times(self):
         good = '2026-11-21T12:00:00+00:00'

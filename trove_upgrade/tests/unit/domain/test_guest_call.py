@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import guest, guest_call
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE
 from trove_upgrade.tests.unit.domain.test_wire import CALL
@@ -26,7 +27,7 @@ class TestGuestCall(base.TestCase):
             0,
             CALL.deadline,
             target,
-            {'lock_seconds': 3.5, 'min_free_bytes': 1 << 40, 'rollback': True},
+            GuestOptions(lock_seconds=3.5, min_free_bytes=1 << 40, rollback=True),
         )
         self.assertEqual(call, guest_call.read(call.to_wire()))
 

@@ -132,10 +132,9 @@ class TestNotes(base.TestCase):
         self.assertIn("and is 'a,b'", cut)
 
     def test_one_more_remark_keeps_those_of_both_forms(self):
-        more = notes.with_remark(
-            {'remarks': ['Plain.', {'step': 'verify', 'code': 'A', 'message': 'Not plain.'}]},
-            notes.Note(states.Step.VERIFY, 'B', 'New.'),
-        )
+        known = {'remarks': ['Plain.', {'step': 'verify', 'code': 'A', 'message': 'Not plain.'}]}
+        remark = notes.Note(states.Step.VERIFY, 'B', 'New.')
+        more = notes.Notes.of(known).with_remark(remark).to_row()
         self.assertEqual(
             [('restore', 'RESTORE_REMARK'), ('verify', 'A'), ('verify', 'B')],
             [(each['step'], each['code']) for each in more['remarks']],

@@ -119,7 +119,7 @@ class TestUpgradeInfo(base.TestCase):
             INFO.volume_uuid.replace('6', '\uff16'),
         ):
             self.assertRaises(
-                upgrade_info.Invalid, upgrade_info.volume_uuid, {'volume_uuid': value}
+                upgrade_info.Invalid, upgrade_info.StoredInfo({'volume_uuid': value}).volume_uuid
             )
 
     def test_a_field_of_a_newer_agent_travels_and_is_no_way_around(self):

@@ -11,7 +11,8 @@ import shutil
 import tempfile
 import threading
 
-from trove_upgrade.domain import drops, exceptions, guest, upgrade
+from trove_upgrade.domain import drops, exceptions, guest
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import held_key, seal, sequence
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import work
@@ -330,7 +331,7 @@ class Driver(base.DatastoreDriver):
             raise error
 
     def checks(self, target, options):
-        return self.machine.fail.get('checks', [upgrade.CheckResult('fake', 'ok', 'All is well.')])
+        return self.machine.fail.get('checks', [CheckResult('fake', 'ok', 'All is well.')])
 
     def _fingerprint(self):
         rows = int((self.layout.data_directory / 'rows').read_text())
@@ -369,10 +370,10 @@ class Driver(base.DatastoreDriver):
     def check_configuration(self, options):
         bad = 'bad_option' in (self.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text()
         if bad:
-            return upgrade.CheckResult(
+            return CheckResult(
                 'configuration', 'refused', 'unknown variable bad_option', 'CONFIGURATION_REFUSED'
             )
-        return upgrade.CheckResult('configuration', 'ok', 'accepted')
+        return CheckResult('configuration', 'ok', 'accepted')
 
     def own_data(self):
         self._may_fail('own_data')

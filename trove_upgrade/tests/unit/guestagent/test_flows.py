@@ -7,7 +7,8 @@ import shutil
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, upgrade
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify
 from trove_upgrade.guestagent.marks import Mark
@@ -190,7 +191,7 @@ class QuiesceTest(FlowTestCase):
 
     def test_a_check_that_refuses_leaves_everything_alone(self):
         self.machine.fail['checks'] = [
-            upgrade.CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')
+            CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')
         ]
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())
         self.assertEqual('BACKUP_RUNNING', error.code)
@@ -458,7 +459,7 @@ class RestoreTest(FlowTestCase):
 
             def check_release(self, former, installed):
                 asked.append((former, installed))
-                return upgrade.CheckResult('release', 'refused', 'It is older.', self.code)
+                return CheckResult('release', 'refused', 'It is older.', self.code)
 
         info = self.rebuilt()
         for named, code in ((None, 'DOWNGRADE'), ('SERIES', 'SERIES')):
@@ -539,7 +540,7 @@ class RestoreTest(FlowTestCase):
             def check_again(self, options, progress):
                 looked.append(self.machine.guest().marks.has(Mark.COMPARED))
                 return (
-                    upgrade.CheckResult(
+                    CheckResult(
                         'configuration', 'refused', 'unknown variable', 'CONFIGURATION_REFUSED'
                     )
                     if len(looked) == 1

@@ -6,6 +6,7 @@ import threading
 import fixtures
 
 from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import Journal
@@ -106,7 +107,7 @@ class ManagerTest(base.TestCase):
         for changes in (
             {},
             {'attempt': 2, 'upgrade_info': {**info, 'former_boot_id': 'another', 'attempt': 2}},
-            {'attempt': 3, 'options': {'rollback': True}},
+            {'attempt': 3, 'options': GuestOptions(rollback=True)},
             {'attempt': 4, 'generation': 1},
         ):
             answer = self.ask('post_upgrade', **{'upgrade_info': info, **changes})

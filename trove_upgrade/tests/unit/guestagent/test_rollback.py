@@ -6,12 +6,13 @@ been.
 import json
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.flows import finish, quiesce, restore, verify
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.tests.unit.guestagent import fakes
 from trove_upgrade.tests.unit.guestagent.test_flows import FlowTestCase
 
-BACK = {'options': {'rollback': True}, 'target': {'server_version': '10.11.14'}}
+BACK = {'options': GuestOptions(rollback=True), 'target': {'server_version': '10.11.14'}}
 FORWARD = {'target': {'server_version': '11.8.6'}}
 
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import (
     agent,
     claim,
@@ -606,7 +607,7 @@ class TestBesideOthers(DirectoryTestCase):
             for _ in range(_ROUNDS):
                 codes |= {
                     (one.name, one.code)
-                    for one in driver.checks({'server_version': '11.8.6'}, {})
+                    for one in driver.checks({'server_version': '11.8.6'}, GuestOptions())
                     if one.outcome in {'refused', 'unknown'}
                 }
                 self.assertIsNone(foreign.too_deep(self.root / 'v/data'))
@@ -629,7 +630,9 @@ class TestBesideOthers(DirectoryTestCase):
     def test_what_must_be_there_and_is_not_is_a_refusal_that_names_it(self):
         driver = self.driver()
         (self.root / 'v/data').rmdir()
-        found = {one.name: one for one in driver.checks({'server_version': '11.8.6'}, {})}
+        found = {
+            one.name: one for one in driver.checks({'server_version': '11.8.6'}, GuestOptions())
+        }
         self.assertEqual(
             ('refused', 'FILES_NOT_READ'), (found['layout'].outcome, found['layout'].code)
         )

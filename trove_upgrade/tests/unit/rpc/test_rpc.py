@@ -16,7 +16,8 @@ from oslo_context import context as oslo_context
 from oslo_messaging._drivers import common as oslo_common
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest, upgrade
+from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain.events import OutboxEvent
 from trove_upgrade.rpc import guestagent, notifier, serializer, taskmanager, transport
 from trove_upgrade.sealing import envelope
 from trove_upgrade.sealing.keys import Direction, GuestKey
@@ -362,8 +363,13 @@ class _Transport:
 class TestNotifier(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.event = upgrade.OutboxEvent(
-            'e1', 'u1', 'error', 2, {'upgrade_id': 'u1', 'request_id': 'req-1'}, NOW
+        self.event = OutboxEvent(
+            id='e1',
+            upgrade_id='u1',
+            kind='error',
+            attempt=2,
+            payload={'upgrade_id': 'u1', 'request_id': 'req-1'},
+            created_at=NOW,
         )
 
     def make(self, sink, drivers=('messagingv2',)):

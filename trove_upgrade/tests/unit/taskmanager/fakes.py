@@ -10,12 +10,15 @@ import fixtures
 
 from trove_upgrade.domain import compute, exceptions, guest, states, versions
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.sealing import at_rest
+from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
+from trove_upgrade.taskmanager.step_runner import StepRunner
 from trove_upgrade.taskmanager.steps import (
     boot,
     calls,
@@ -27,7 +30,7 @@ from trove_upgrade.taskmanager.steps import (
     verify,
 )
 from trove_upgrade.tests.fakes import FakeClock
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 
 GUEST_INFO = base64.b64encode(
     b'[DEFAULT]\nguest_id = i\ndatastore_manager = mariadb\ndatastore_version = 10.11.14\n'
@@ -282,7 +285,7 @@ class Stage(fixtures.Fixture):
         self.calls = calls.Calls(
             self.repos.datastores,
             self.clock,
-            {'keep_changed_defaults': False},
+            GuestOptions(),
             poll_seconds=0.5,
             poll_max_seconds=5,
             call_timeout_seconds=15,
@@ -343,25 +346,33 @@ class Stage(fixtures.Fixture):
             states.Step.VERIFY: self.verify,
         }
         return Runner(
-            self.repos.upgrades,
-            self.repos.instances,
-            self.repos.guests,
-            steps,
-            self.undo,
-            self.clock,
-            owner,
-            60,
-            writes_service_status=True,
-            on_event=self._event,
+            upgrades=self.repos.upgrades,
+            instances=self.repos.instances,
+            steps=steps,
+            undo=self.undo,
+            step_runner=StepRunner(
+                instances=self.repos.instances, guests=self.repos.guests, clock=self.clock
+            ),
+            endings=Endings(
+                upgrades=self.repos.upgrades,
+                instances=self.repos.instances,
+                writes_service_status=True,
+                on_event=self._event,
+            ),
+            clock=self.clock,
+            owner=owner,
+            lease_seconds=60,
         )
 
     def _event(self):
         self.events += 1
 
-    def row(self, step=states.Step.PRECHECK, **changes):
-        """A RUNNING row at `step`, as a step is handed it; not saved."""
-        begun = self.db.begin()
-        return begun.evolve(state=states.UpgradeState.RUNNING, step=step, generation=1, **changes)
+    def row(self, step=states.Step.PRECHECK, data=(), **changes):
+        """A RUNNING one at `step`, as a step is handed it, with these entries of its row's data;
+        not saved.
+        """
+        begun = self.db.begin().evolve(state=states.UpgradeState.RUNNING, step=step, generation=1)
+        return begun.evolve(progress=stored.progress(**dict(data)), **changes)
 
     def beat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
         return guest.Heartbeat(

@@ -11,9 +11,9 @@ import itertools
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest import JobState
+from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.taskmanager.agenda import Agenda
 from trove_upgrade.taskmanager.fair_queue import Shares
-from trove_upgrade.taskmanager.steps import outcome
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 CALL_SECONDS = 15.0
@@ -126,7 +126,7 @@ class AskingStep:
 
     def run(self, row):
         self._guests.pre_upgrade(self._calls.plain(row))
-        return outcome.Wait(1.0)
+        return Wait(row, 1.0)
 
     def expired(self, row, found):
         raise AssertionError(f'{row.id}: {found}')

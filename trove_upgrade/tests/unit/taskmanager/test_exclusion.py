@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import exceptions, instance, states
 from trove_upgrade.domain.guest import JobState
-from trove_upgrade.taskmanager.steps import quiesce
 from trove_upgrade.tests import exclusion_table as table
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -158,7 +157,7 @@ class TestBesideTheTable(ExclusionCase):
             stage.runner(), is_stopping=lambda: True
         )  # lets go after each commit
         row = stage.db.begin()
-        while quiesce.TOUCHED not in row.data:
+        while row.progress.quiesce.told_in_attempt is None:
             row = stage.run_on(row.id, dying)
         self.assertEqual([], stage.guest.asked('pre_upgrade'))
         act(stage)

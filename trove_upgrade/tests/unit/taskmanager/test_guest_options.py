@@ -1,44 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's choices reach the guest's driver, all of them and under the names that it
-reads.
-"""
-
-import ast
-import pathlib
+"""The operator's choices as a guest's driver takes them."""
 
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade import guestagent
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.taskmanager import guest_options
 from trove_upgrade.tests.unit import base
-
-
-def read_by_drivers():
-    """Names that a driver asks `options` for: options.get('x'), probe.options.get('x'),
-    options['x'], _seconds(options, 'x', ...).
-    """
-    found = set()
-    for path in pathlib.Path(guestagent.__file__).parent.joinpath('datastores').rglob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Call(
-                    func=ast.Attribute(value=asked, attr='get'), args=[ast.Constant(value=name), *_]
-                ) if _is_options(asked):
-                    found.add(name)
-                case ast.Call(
-                    func=ast.Name(id='_seconds'), args=[asked, ast.Constant(value=name), *_]
-                ) if _is_options(asked):
-                    found.add(name)
-                case ast.Subscript(value=asked, slice=ast.Constant(value=name)) if _is_options(
-                    asked
-                ):
-                    found.add(name)
-    return found
-
-
-def _is_options(node):
-    return getattr(node, 'id', getattr(node, 'attr', None)) == 'options'
 
 
 class TestGuestOptions(base.TestCase):
@@ -53,19 +21,16 @@ class TestGuestOptions(base.TestCase):
             self.conf.set_override(name, value, our_conf.GROUP)
         return guest_options.from_conf(self.conf[our_conf.GROUP])
 
-    def test_every_option_that_a_driver_reads_is_sent_and_no_other(self):
-        self.assertEqual(sorted(read_by_drivers()), sorted(self.sent()))
-
     def test_values_are_those_of_the_configuration_in_the_driver_s_units(self):
         self.assertEqual(
-            {
-                'fingerprint_seconds': 5.0,
-                'lock_seconds': 7.0,
-                'shutdown_seconds': 9.0,
-                'allow_replication': True,
-                'keep_changed_defaults': True,
-                'min_free_bytes': 3 << 20,
-            },
+            GuestOptions(
+                fingerprint_seconds=5.0,
+                lock_seconds=7.0,
+                shutdown_seconds=9.0,
+                allow_replication=True,
+                keep_changed_defaults=True,
+                min_free_bytes=3 << 20,
+            ),
             self.sent(
                 fingerprint_budget_seconds=5.0,
                 database_lock_seconds=7.0,
@@ -78,5 +43,15 @@ class TestGuestOptions(base.TestCase):
 
     def test_an_operator_who_chooses_nothing_takes_no_risk(self):
         sent = self.sent()
-        self.assertFalse(sent['allow_replication'])
-        self.assertEqual(0, sent['min_free_bytes'])
+        self.assertFalse(sent.allow_replication)
+        self.assertEqual(0, sent.min_free_bytes)
+
+    def test_nothing_is_sent_of_what_was_not_chosen(self):
+        self.assertEqual({}, GuestOptions().to_wire())
+        self.assertEqual(
+            {'fingerprint_seconds': 0.0}, GuestOptions(fingerprint_seconds=0.0).to_wire()
+        )
+
+    def test_options_of_a_newer_taskmanager_are_dropped(self):
+        chosen = GuestOptions(rollback=True, lock_seconds=7.0)
+        self.assertEqual(chosen, GuestOptions.from_wire({**chosen.to_wire(), 'novelty': 1}))

@@ -17,6 +17,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import columns, models, outbox
 from trove_upgrade.domain import guest, states, versions
+from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
 from trove_upgrade.domain.guest import JobState, ServerState
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import serializer, transport
@@ -28,12 +29,12 @@ from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.healing import Healer
-from trove_upgrade.taskmanager.outbox import FINISH, NOTIFICATIONS, Relay
+from trove_upgrade.taskmanager.outbox import Relay
 from trove_upgrade.taskmanager.outside import Ports
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.scheduler import Scheduler
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 
@@ -94,7 +95,7 @@ class TestRelay(_PartCase):
             'finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer()
         )
         for _ in range(4):
-            self.relay(frozenset({FINISH})).look()
+            self.relay(frozenset({EventKind.FINISH})).look()
             self.stage.db.pass_time(31)
         calls = self.stage.guest.asked('finish_upgrade')
         self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
@@ -108,9 +109,9 @@ class TestRelay(_PartCase):
         ]
         with self.stage.db.database.write() as connection:
             for row in silent:
-                outbox.write(connection, 'finish', row)
+                outbox.write(connection, EventKind.FINISH, row)
         self.stage.guest.says('finish_upgrade', fakes.silent('finish_upgrade'))
-        relay = self.relay(frozenset({FINISH}))
+        relay = self.relay(frozenset({EventKind.FINISH}))
         for asked in range(1, 6):
             relay.look()
             self.assertEqual(
@@ -136,21 +137,21 @@ class TestRelay(_PartCase):
         self.completed()
         self.stage.guest.says('finish_upgrade', fakes.answer(JobState.FAILED, code='X'))
         for _ in range(2):
-            self.relay(frozenset({FINISH})).look()
+            self.relay(frozenset({EventKind.FINISH})).look()
             self.stage.db.pass_time(16)
         self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
 
     def test_a_guest_that_is_silent_for_a_week_is_given_up(self):
         self.completed()
         self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer())
-        relay = self.relay(frozenset({FINISH}))
+        relay = self.relay(frozenset({EventKind.FINISH}))
         relay.look()
         self.stage.db.pass_time(16)
-        created = self.repos.outbox.pending(9, {FINISH})[0].created_at
+        created = self.repos.outbox.pending(9, {EventKind.FINISH})[0].created_at
         self.stage.clock.pass_time((created - self.stage.clock.now()).total_seconds() + 8 * 86400)
         relay.look()
         self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
-        self.assertEqual([], list(self.repos.outbox.pending(9, {FINISH})))
+        self.assertEqual([], list(self.repos.outbox.pending(9, {EventKind.FINISH})))
 
     def test_an_event_that_cannot_be_sent_keeps_back_none_behind_it(self):
         self.completed()
@@ -160,7 +161,7 @@ class TestRelay(_PartCase):
         self.sent = []
         other = self.stage.db.begin(self.stage.db.add_instance())
         with self.stage.db.database.write() as connection:
-            outbox.write(connection, 'end', other)
+            outbox.write(connection, EventKind.END, other)
             connection.execute(
                 sa.update(models.upgrade_outbox)
                 .where(
@@ -452,7 +453,7 @@ class TestHeartbeats(_PartCase):
 
     def test_a_word_of_before_the_restore_that_comes_late_heals_nothing(self):
         row = self.completed()
-        self.beat(row, boot_id=row.data['restored_boot_id'])
+        self.beat(row, boot_id=stored.entries_of(row)['restored_boot_id'])
         self.assertEqual([], self.nudges)
 
     def test_healing_never_breaks_its_worker(self):

@@ -8,7 +8,6 @@ import dataclasses
 from trove_upgrade.db import models
 from trove_upgrade.domain import compute, exceptions, guest, instance, states
 from trove_upgrade.domain.guest import JobState
-from trove_upgrade.domain.upgrade import ROLLING_BACK
 from trove_upgrade.taskmanager.healing import Healer, needs_healing
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.guestagent.fakes import Killed, Tripwire
@@ -147,7 +146,7 @@ class TestRollsBack(RollbackCase):
             ],
             [(run.step, run.outcome) for run in row.steps][2:],
         )
-        self.assertEqual([(1, 0, 'start'), (1, 1, 'error'), (1, 2, 'finish')], self.events())
+        self.assertEqual([(1, 0, 'start'), (1, 100, 'error'), (1, 200, 'finish')], self.events())
 
     def test_the_guest_is_told_that_it_is_a_rollback_to_the_former_version(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
@@ -157,14 +156,12 @@ class TestRollsBack(RollbackCase):
             self.assertEqual(
                 (True, '10.11.14', 'stash-s1'),
                 (
-                    call.options.get('rollback'),
+                    call.options.rollback,
                     call.target['server_version'],
                     call.upgrade_info['stash'],
                 ),
             )
-        self.assertTrue(
-            all('rollback' not in call.options for call in self.guest.asked('pre_upgrade'))
-        )
+        self.assertTrue(all(not call.options.rollback for call in self.guest.asked('pre_upgrade')))
 
     def test_a_boot_that_never_comes_goes_back(self):
         self.nova.silent.add(database.IMAGE_11_8)
@@ -229,7 +226,7 @@ class TestRollsBack(RollbackCase):
                     [(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds()
                 )
                 self.assertEqual(
-                    [(1, 0, 'start'), (1, 1, 'error'), (1, 2, 'finish')], self.events()
+                    [(1, 0, 'start'), (1, 100, 'error'), (1, 200, 'finish')], self.events()
                 )
 
     def test_a_guest_that_was_rebuilt_once_more_afterwards_is_healed_on_the_former_image(self):
@@ -240,7 +237,7 @@ class TestRollsBack(RollbackCase):
         Healer(self.repos.upgrades, self.repos.guests, self.guest, self.stage.calls, 100).run(
             row.id
         )
-        self.assertIs(True, self.guest.asked('post_upgrade')[-1].options['rollback'])
+        self.assertTrue(self.guest.asked('post_upgrade')[-1].options.rollback)
 
 
 class TestDoesNotRollBack(RollbackCase):
@@ -403,7 +400,7 @@ class TestRollbackFails(RollbackCase):
         self.repos.upgrades.retry(row.id)
         row = self.go(row.id)
         self.assertEqual((S.COMPLETED, 2), (row.state, row.attempt))
-        self.assertNotIn('rollback', self.guest.asked('post_upgrade')[-1].options)
+        self.assertFalse(self.guest.asked('post_upgrade')[-1].options.rollback)
         self.assertEqual(
             [database.IMAGE_11_8, database.IMAGE_10_11, database.IMAGE_11_8],
             [image for image, _ in self.rebuilds()],
@@ -456,7 +453,7 @@ class TestOptionIsOff(RollbackCase):
         self.assertEqual(
             (S.FAILED, 'REBUILD_FAILED', 1), (row.state, row.error_code, len(self.nova.rebuilds))
         )
-        self.assertNotIn(ROLLING_BACK, row.data)
+        self.assertFalse(row.is_rolling_back)
         self.assertEqual(
             instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
         )
@@ -468,7 +465,13 @@ class TestOptionIsOff(RollbackCase):
         self.assertIn('no space left', row.cause)
         self.assertEqual([(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds())
         self.assertEqual(
-            [(1, 0, 'start'), (1, 1, 'error'), (2, 0, 'start'), (2, 1, 'error'), (2, 2, 'finish')],
+            [
+                (1, 0, 'start'),
+                (1, 100, 'error'),
+                (2, 0, 'start'),
+                (2, 100, 'error'),
+                (2, 200, 'finish'),
+            ],
             self.events(),
         )
 

@@ -9,7 +9,7 @@ import fixtures
 
 from trove_upgrade.domain import compute, exceptions, instance, states
 from trove_upgrade.domain.guest import JobState, ServerState
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 S, Step = states.UpgradeState, states.Step
@@ -36,7 +36,7 @@ class TestRunner(base.TestCase):
 
         self.assertEqual(S.COMPLETED, row.state)
         self.assertEqual([(step, 'done') for step in states.STEPS], self.outcomes(row))
-        self.assertEqual(7.5, row.data['downtime_seconds'])
+        self.assertEqual(7.5, stored.entries_of(row)['downtime_seconds'])
         self.assertEqual(database.IMAGE_10_11, row.former_image_id)
         self.assertEqual(
             [(database.SERVER, database.IMAGE_11_8, f'{row.id}:1')],
@@ -332,7 +332,9 @@ class TestRunner(base.TestCase):
         row = self.stage.run_on(row.id)
         self.assertIn('in another boot', row.steps[-1].message)
         self.stage.clock.pass_time(101)
-        self.assertIn('in another boot', self.stage.run_on(row.id).data['undoing']['cause'])
+        self.assertIn(
+            'in another boot', stored.entries_of(self.stage.run_on(row.id))['undoing']['cause']
+        )
 
     def test_a_step_is_late_from_the_instant_of_its_deadline_on(self):
         row = self.stage.until_boot()
@@ -387,9 +389,9 @@ class TestRunner(base.TestCase):
             (Step.REBUILD, {}, exceptions.StepFailed),
             (Step.VERIFY, {}, exceptions.StepFailed),
         ):
-            runner = self.unforeseen(step)
+            runner = self.stage.runner()
             row = self.stage.row(step, data=data)
-            error = runner._run(row, runner._step(row))
+            error = runner.step_runner.run(row, _Broken()).error
             self.assertIs(kind, type(error), (step, data))
             self.assertEqual(
                 ('SERVER_NOT_FOUND', True), (error.code, database.SERVER in error.message)
@@ -405,7 +407,9 @@ class TestRunner(base.TestCase):
         ):
             begun = self.stage.db.begin()
             held = self.repos.upgrades.claim(begun.id, 'tm-1', 60)
-            self.repos.upgrades.save(held.evolve(step=step, data=data), release_for_seconds=0)
+            self.repos.upgrades.save(
+                held.evolve(step=step, progress=stored.progress(**data)), release_for_seconds=0
+            )
             row = self.stage.run_on(begun.id, self.unforeseen(step))
             self.assertEqual((state, 'SERVER_NOT_FOUND'), (row.state, row.error_code))
 
@@ -525,8 +529,8 @@ class _Broken:
 
     hold_seconds, timeout_seconds = 30, 100
 
-    def run(self, row):
-        raise exceptions.ServerNotFound(server_id=row.server_id)
+    def run(self, upgrade):
+        raise exceptions.ServerNotFound(server_id=upgrade.server_id)
 
 
 class _TakenDuring:

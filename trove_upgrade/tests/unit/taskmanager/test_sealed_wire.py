@@ -10,13 +10,13 @@ import fixtures
 
 from trove_upgrade.domain import compute, exceptions, states
 from trove_upgrade.domain.cloud_init import documents, write_files
+from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.sealing.ports import Heard
 from trove_upgrade.taskmanager import greeting, key_delivery, manager, user_data
 from trove_upgrade.taskmanager.sealed_reports import Reason
-from trove_upgrade.taskmanager.steps import outcome
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 SESSION, LATER = 'a' * 32, 'b' * 32
@@ -334,7 +334,7 @@ class TestUpgrade(KeyedCase):
     def test_a_nova_that_keeps_user_data_brings_no_key(self):
         self.record_facts(database.MARIADB_11_8)
         row = self.stage.row(step=states.Step.REBUILD, former_image_id=database.IMAGE_10_11)
-        row = row.with_data(rebuild_for_attempt=row.attempt)
+        row = stored.adding(row, rebuild_for_attempt=row.attempt)
         self.stage.nova.microversion = (2, 56)
         self.stage.rebuild.run(row)
         self.assertIsNone(self.sent_key())
@@ -376,10 +376,10 @@ class TestUpgrade(KeyedCase):
         row = self.stage.until_boot()
         preferred = dataclasses.replace(self.stage.boot, takes_unsealed=True)
         self.stage.heartbeat(row, key_id=GuestKey.new(row.instance_id).id)
-        self.assertIsInstance(preferred.run(row), outcome.Wait)
+        self.assertIsInstance(preferred.run(row), Wait)
         self.stage.heartbeat(row)
-        self.assertIsInstance(self.stage.boot.run(row), outcome.Wait)
-        self.assertIsInstance(preferred.run(row), outcome.Done)
+        self.assertIsInstance(self.stage.boot.run(row), Wait)
+        self.assertIsInstance(preferred.run(row), Done)
 
     def test_a_key_that_nobody_gets_takes_no_room_in_the_checked_user_data(self):
         delivery = self.stage.key_delivery
@@ -404,7 +404,7 @@ class TestUpgrade(KeyedCase):
 
     def test_a_rollback_that_nova_did_not_do_leaves_the_key(self):
         rolling = self.rolling_back(self.stage.row(step=states.Step.REBUILD), had_key=False)
-        rolling = rolling.with_data(rebuild_for_attempt=rolling.attempt)
+        rolling = stored.adding(rolling, rebuild_for_attempt=rolling.attempt)
         self.known_key()
         self.stage.nova.change(metadata={compute.MARKER_KEY: rolling.marker})
         for result in (compute.RebuildResult.NOTHING_HAPPENED, compute.RebuildResult.RUNNING):
@@ -416,12 +416,13 @@ class TestUpgrade(KeyedCase):
         self.assertIsNone(self.keys.current(rolling.instance_id))
 
     def test_a_row_whose_checks_an_earlier_release_made_learns_of_the_former_key(self):
-        row, delivery = self.stage.row(step=states.Step.REBUILD), self.stage.key_delivery
-        learned = self.stage.rebuild.run(row).data
-        self.assertIs(False, learned[key_delivery.FORMER_HAD_KEY])
+        row = self.stage.row(step=states.Step.REBUILD)
+        learned = self.stage.rebuild.run(row).upgrade
+        self.assertIs(False, learned.progress.former.had_key)
         self.known_key()
-        self.assertEqual({key_delivery.FORMER_HAD_KEY: True}, delivery.of_former(row))
-        self.assertEqual({}, delivery.of_former(row.with_data(**learned)))
+        self.assertIs(True, self.stage.rebuild.run(row).upgrade.progress.former.had_key)
+        anew = learned.evolve(attempt=2)
+        self.assertIs(False, self.stage.rebuild.run(anew).upgrade.progress.former.had_key)
 
     def test_a_rollback_to_an_agent_with_keys_brings_another_one(self):
         self.record_facts(database.MARIADB_10_11)
@@ -507,7 +508,7 @@ class TestUpgrade(KeyedCase):
             self.assertNotIn(key.secret.hex(), text)
 
     def rolling_back(self, row, *, had_key):
-        data = {**row.data, 'rolling_back': True, key_delivery.FORMER_HAD_KEY: had_key}
-        rolling = row.evolve(data=data, former_image_id=database.IMAGE_10_11)
+        data = {**stored.entries_of(row), 'rolling_back': True, 'former_had_key': had_key}
+        rolling = row.evolve(progress=stored.progress(**data), former_image_id=database.IMAGE_10_11)
         self.assertTrue(rolling.is_rolling_back)
         return rolling

@@ -35,11 +35,12 @@ class SilentGuestsCase(base.TestCase):
     def runs(self, guests, run_clock):
         calls = dataclasses.replace(self.stage.calls, clock=run_clock)
         step = simulation.AskingStep(guests, calls)
+        known = self.stage.runner()
         runner = dataclasses.replace(
-            self.stage.runner(),
+            known,
             steps=dict.fromkeys(states.STEPS, step),
             clock=run_clock,
-            uniform=highest,
+            step_runner=dataclasses.replace(known.step_runner, clock=run_clock, uniform=highest),
         )
         self.healer = Healer(
             self.stage.repos.upgrades, self.stage.repos.guests, guests, calls, 100, uniform=highest
@@ -61,7 +62,9 @@ class SilentGuestsCase(base.TestCase):
         self.simulation.guests.take(instance_id, None)
         row = self.stage.db.begin(instance_id)
         upgrades = self.stage.repos.upgrades
-        ended = upgrades.end(upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED)
+        ended = upgrades.end(
+            upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED
+        ).upgrade
         self.stage.repos.guests.record(
             guest.Heartbeat(
                 instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED

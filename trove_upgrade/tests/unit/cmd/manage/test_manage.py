@@ -21,7 +21,7 @@ from trove_upgrade.db.services import Registration
 from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.schema import schemas
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.db.migrations import waiting
 from trove_upgrade.tests.unit.domain import test_notes
 
@@ -359,7 +359,7 @@ class TestUpgrades(ManageTestCase):
             UpgradeState.FAILED,
             cause='no heartbeat',
             error_code='BOOT_TIMEOUT',
-        )
+        ).upgrade
 
     def test_they_are_listed_with_filters(self):
         failed, other = self.failed(), self.db.begin(database.OTHER_INSTANCE)
@@ -393,8 +393,8 @@ class TestUpgrades(ManageTestCase):
             begun = self.db.begin()
             upgrades = self.repos.upgrades
             ended = upgrades.end(
-                upgrades.claim(begun.id, 'me', 60).with_data(**data), UpgradeState.COMPLETED
-            )
+                stored.adding(upgrades.claim(begun.id, 'me', 60), **data), UpgradeState.COMPLETED
+            ).upgrade
             self.db.update_instance(task_id=1, datastore_version_id=database.MARIADB_10_11)
             text = self.run_tool('upgrade', 'show', ended.id)
             found = json.loads(self.run_tool('upgrade', 'show', '--json', ended.id))
@@ -422,7 +422,9 @@ class TestUpgrades(ManageTestCase):
         return self.run_tool(
             'upgrade',
             'show',
-            upgrades.end(held.with_data(**test_notes.AURORA), UpgradeState.COMPLETED).id,
+            upgrades.end(
+                stored.adding(held, **test_notes.AURORA), UpgradeState.COMPLETED
+            ).upgrade.id,
         )
 
     def test_one_that_no_taskmanager_works_on_says_so(self):
@@ -447,7 +449,7 @@ class TestUpgrades(ManageTestCase):
         )
         ended = self.repos.upgrades.end(
             self.repos.upgrades.claim(waiting.id, 'me', 60), UpgradeState.ABORTED
-        )
+        ).upgrade
         self.db.pass_time(100)
         self.assertNotIn('No taskmanager', self.run_tool('upgrade', 'show', ended.id))
 
@@ -466,7 +468,7 @@ class TestUpgrades(ManageTestCase):
             former_image_id=database.IMAGE_10_11
         )
         held = self.repos.upgrades.save(
-            held.with_data(rebuild_accepted_in_attempt=2, upgrade_info={'stash': 'stash-s1'})
+            stored.adding(held, rebuild_accepted_in_attempt=2, upgrade_info={'stash': 'stash-s1'})
         )
         self.repos.upgrades.end(
             held, UpgradeState.FAILED, cause='no space', error_code='REBUILD_FAILED'

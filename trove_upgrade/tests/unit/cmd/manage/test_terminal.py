@@ -8,6 +8,7 @@ import pathlib
 from trove_upgrade.cmd import manage
 from trove_upgrade.cmd.manage import context
 from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.unit import stored
 from trove_upgrade.tests.unit.cmd.manage import test_manage
 from trove_upgrade.tests.unit.test_terminal import HOSTILE, obeyed
 
@@ -23,10 +24,13 @@ class TestTextOfOthers(test_manage.ManageTestCase):
         note = {'step': 'verify', 'code': 'ODD', 'message': HOSTILE}
         setting = {'name': 'sql_mode', 'before': HOSTILE, 'after': 'B'}
         upgrades = self.repos.upgrades
-        held = upgrades.claim(self.db.begin().id, 'me', 60).with_data(
-            warnings=[note], remarks=[note], settings_changed=[setting]
+        held = stored.adding(
+            upgrades.claim(self.db.begin().id, 'me', 60),
+            warnings=[note],
+            remarks=[note],
+            settings_changed=[setting],
         )
-        return upgrades.end(held, UpgradeState.FAILED, cause=HOSTILE, error_code='ODD').id
+        return upgrades.end(held, UpgradeState.FAILED, cause=HOSTILE, error_code='ODD').upgrade.id
 
     def assert_harmless(self, text, lines=None):
         self.assertEqual([], obeyed(text), text)

@@ -68,7 +68,7 @@ class TestRemoval(base.TestCase):
         held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
         return self.db.repositories.upgrades.end(
             held, states.UpgradeState.FAILED, cause='It broke.', error_code='X'
-        )
+        ).upgrade
 
     def test_a_failed_upgrade_keeps_all_of_them_also_when_only_the_status_was_reset(self):
         self.fail()

@@ -6,6 +6,7 @@ import struct
 import fixtures
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores import factory, mysql
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
@@ -61,7 +62,9 @@ class TestDialects(DriverTestCase):
         )
         results = {
             result.name: result
-            for result in driver.checks({'server_version': version, 'options': ['port']}, {})
+            for result in driver.checks(
+                {'server_version': version, 'options': ['port']}, GuestOptions()
+            )
         }
         return results['configuration_options'].message
 
@@ -85,7 +88,7 @@ class TestFactory(DriverTestCase):
 
     def test_what_has_no_driver_is_refused_by_name(self):
         driver = factory.driver('couchbase', self.context, fakes.Service())
-        error = self.assertRaises(exceptions.StepRefused, driver.checks, {}, {})
+        error = self.assertRaises(exceptions.StepRefused, driver.checks, GuestOptions(), {})
         self.assertEqual('DATASTORE_NOT_SUPPORTED', error.code)
         self.assertIn("'couchbase'", error.message)
 
@@ -100,7 +103,7 @@ class TestChecks(DriverTestCase):
             {'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']}
             if target is None
             else target,
-            options or {},
+            options or GuestOptions(),
             self.root,
         )
 
@@ -138,7 +141,9 @@ class TestChecks(DriverTestCase):
             self.assert_refused('REPLICATION', checks.replication(self.probe(*rules)))
             self.assertEqual(
                 'warning',
-                checks.replication(self.probe(*rules, options={'allow_replication': True})).outcome,
+                checks.replication(
+                    self.probe(*rules, options=GuestOptions(allow_replication=True))
+                ).outcome,
             )
 
     def test_a_full_volume_is_refused(self):
@@ -146,7 +151,7 @@ class TestChecks(DriverTestCase):
         self.assertEqual('ok', checks.disk_space(self.probe(rebuilt)).outcome)
         self.assert_refused(
             'DISK_SPACE',
-            checks.disk_space(self.probe(rebuilt, options={'min_free_bytes': 1 << 60})),
+            checks.disk_space(self.probe(rebuilt, options=GuestOptions(min_free_bytes=1 << 60))),
         )
         self.assert_refused(
             'DISK_SPACE', checks.disk_space(self.probe(('SYSTEM VERSIONED', [(1 << 60,)])))
@@ -196,13 +201,15 @@ class TestDriverChecks(DriverTestCase):
         def nobody(credentials, timeout_seconds):
             raise connection.NoAnswer(socket=credentials.socket, found='refused')
 
-        found = self.driver(nobody).checks({}, {})
+        found = self.driver(nobody).checks({}, GuestOptions())
         self.assertEqual(
             [('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)],
             [(one.name, one.code) for one in found],
         )
         (self.root / 'v/data/ibtmp1').touch()
-        self.assertEqual('UNCLEAN_SHUTDOWN', self.driver(nobody).checks({}, {})[-1].code)
+        self.assertEqual(
+            'UNCLEAN_SHUTDOWN', self.driver(nobody).checks({}, GuestOptions())[-1].code
+        )
 
     def test_one_check_that_fails_hides_no_other(self):
         session = fakes.Session(
@@ -216,7 +223,7 @@ class TestDriverChecks(DriverTestCase):
         found = {
             one.name: one
             for one in self.driver(lambda credentials, timeout_seconds: session).checks(
-                {'server_version': '11.8.6'}, {}
+                {'server_version': '11.8.6'}, GuestOptions()
             )
         }
         self.assertEqual('unknown', found['prepared_transactions'].outcome)
@@ -256,7 +263,7 @@ class TestMySQL(DriverTestCase):
         run = fakes.Programs(
             programs.Finished(1, "2026-01-01 [ERROR] [MY-000067] [Server] unknown variable 'x=1'.")
         )
-        found = self.driver(run).check_configuration({})
+        found = self.driver(run).check_configuration(GuestOptions())
         self.assertEqual('CONFIGURATION_REFUSED', found.code)
         self.assertIn('unknown variable', found.message)
         self.assertIn('--validate-config', run.calls[0][0])
@@ -265,7 +272,7 @@ class TestMySQL(DriverTestCase):
         )
         self.assertEqual(
             'CONFIGURATION_NOT_TRIED',
-            self.driver(fakes.Programs(installed=False)).check_configuration({}).code,
+            self.driver(fakes.Programs(installed=False)).check_configuration(GuestOptions()).code,
         )
 
     def test_the_server_has_upgraded_its_data_itself(self):

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores import mariadb, mysql
 from trove_upgrade.guestagent.datastores.mysql_family import (
     bind_addresses,
@@ -103,7 +104,7 @@ class TestBindAddresses(RootDiskTestCase):
         context = dataclasses.replace(self.context, monotonic=lambda: next(clock))
         for kind in (mariadb.MariaDBDriver, mysql.MySQLDriver):
             driver = kind(context, fakes.Service(), sleep=lambda seconds: None)
-            self.assertEqual('BIND_ADDRESS', driver.check_configuration({}).code)
+            self.assertEqual('BIND_ADDRESS', driver.check_configuration(GuestOptions()).code)
 
 
 class TestFleetingPlaces(RootDiskTestCase):

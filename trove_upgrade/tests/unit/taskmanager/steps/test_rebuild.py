@@ -6,12 +6,16 @@ import dataclasses
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import compute, exceptions, instance, states
 from trove_upgrade.domain.guest import JobState, ServerState
-from trove_upgrade.domain.upgrade import ACCEPTED, ASKED, ASKED_FOR
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.domain.outcomes import Done, Wait
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 Result = compute.RebuildResult
+
+
+#: Entries of a row.
+ASKED_FOR, ASKED = 'rebuild_for_attempt', 'rebuilds_in_attempt'
+ACCEPTED = 'rebuild_accepted_in_attempt'
 
 
 class TestRebuild(base.TestCase):
@@ -29,15 +33,16 @@ class TestRebuild(base.TestCase):
         self.nova.change(metadata={'trove_upgrade': (row or self.row).marker}, **changes)
 
     def test_the_number_is_committed_before_anything_carries_it(self):
-        wait = self.step.run(self.row.evolve(rebuild_attempt=0, data={}))
-        self.assertEqual((0, {'rebuild_attempt': 1}), (wait.seconds, wait.changes))
+        wait = self.step.run(self.row.evolve(rebuild_attempt=0, progress=stored.progress()))
+        self.assertEqual((0, 1), (wait.seconds, wait.upgrade.rebuild_attempt))
         self.assertEqual([], self.nova.rebuilds)
 
     def test_what_is_known_of_the_former_guests_key_is_committed_while_there_is_one(self):
-        row = self.row.evolve(rebuild_attempt=0, data={})
-        self.assertIs(False, self.step.run(row).data['former_had_key'])
-        gone = row.evolve(attempt=2, data={ACCEPTED: 1})
-        self.assertEqual({ASKED_FOR: 2, ASKED: 1}, self.step.run(gone).data)
+        row = self.row.evolve(rebuild_attempt=0, progress=stored.progress())
+        self.assertIs(False, self.step.run(row).upgrade.progress.former.had_key)
+        gone = row.evolve(attempt=2, progress=stored.progress(**{ACCEPTED: 1}))
+        asked = self.step.run(gone).upgrade
+        self.assertEqual({ACCEPTED: 1, ASKED_FOR: 2, ASKED: 1}, stored.entries_of(asked))
 
     def test_nova_is_not_asked_what_it_can_carry_where_there_is_no_key(self):
         self.nova.picture = lambda _server_id: self.fail('Nova was asked')
@@ -47,7 +52,7 @@ class TestRebuild(base.TestCase):
     def test_it_is_asked_with_the_marker_in_metadata_and_user_data(self):
         wait = self.step.run(self.row)
         self.assertIsInstance(wait, Wait)
-        self.assertEqual(1, wait.data[ACCEPTED])
+        self.assertEqual(1, wait.upgrade.progress.rebuild.accepted_in_attempt)
         server_id, image_id, marker, user_data = self.nova.rebuilds[0]
         self.assertEqual(
             (database.SERVER, database.IMAGE_11_8, self.row.marker), (server_id, image_id, marker)
@@ -101,7 +106,9 @@ class TestRebuild(base.TestCase):
         self.nova.change(status='ERROR')
         self.nova.answers = [exceptions.RebuildRefused(server_id='s', found='quota')]
         row = self.row.evolve(
-            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+            attempt=2,
+            rebuild_attempt=2,
+            progress=stored.progress(**{ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}),
         )
         self.assertRaises(exceptions.StepFailed, self.step.run, row)
 
@@ -110,22 +117,27 @@ class TestRebuild(base.TestCase):
         self.nova.result = Result.ERROR
         wait = self.step.run(self.row)
         self.assertEqual(
-            (0, {ACCEPTED: 1}), (wait.seconds, wait.data), 'that it was accepted is committed first'
+            (0, 1),
+            (wait.seconds, wait.upgrade.progress.rebuild.accepted_in_attempt),
+            'that it was accepted is committed first',
         )
-        error = self.assertRaises(
-            exceptions.StepFailed, self.step.run, self.row.with_data(**wait.data)
-        )
+        error = self.assertRaises(exceptions.StepFailed, self.step.run, wait.upgrade)
         self.assertEqual('REBUILD_FAILED', error.code)
         self.assertIn('no space', error.message)
 
     def test_a_proven_no_op_is_asked_anew_under_the_next_number(self):
         self.accepted()
         self.nova.result = Result.NOTHING_HAPPENED
-        wait = self.step.run(self.row.with_data(**{ACCEPTED: 1}))
+        wait = self.step.run(stored.adding(self.row, **{ACCEPTED: 1}))
         self.assertEqual(
-            ({'rebuild_attempt': 2}, 2, None), (wait.changes, wait.data[ASKED], wait.data[ACCEPTED])
+            (2, 2, None),
+            (
+                wait.upgrade.rebuild_attempt,
+                wait.upgrade.progress.rebuild.times_asked,
+                wait.upgrade.progress.rebuild.accepted_in_attempt,
+            ),
         )
-        self.step.run(self.row.evolve(rebuild_attempt=2, data={**self.row.data, **wait.data}))
+        self.step.run(wait.upgrade)
         self.assertEqual([f'{self.row.id}:2'], [call[2] for call in self.nova.rebuilds])
         self.assertEqual(
             1, len(self.guest.asked('pre_upgrade')), 'the guest that still runs is asked'
@@ -133,19 +145,21 @@ class TestRebuild(base.TestCase):
 
     def test_a_no_op_of_a_retry_does_not_bring_the_former_guest_back(self):
         row = self.row.evolve(
-            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+            attempt=2,
+            rebuild_attempt=2,
+            progress=stored.progress(**{ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}),
         )
         self.accepted(row)
         self.nova.result = Result.NOTHING_HAPPENED
         wait = self.step.run(row)
-        self.step.run(row.evolve(rebuild_attempt=3, data={**row.data, **wait.data}))
+        self.step.run(wait.upgrade)
         self.assertEqual(([], 1), (self.guest.calls, len(self.nova.rebuilds)))
 
     def test_no_ops_are_bounded(self):
         self.accepted()
         self.nova.result = Result.NOTHING_HAPPENED
         error = self.assertRaises(
-            exceptions.StepRefused, self.step.run, self.row.with_data(**{ASKED: 3})
+            exceptions.StepRefused, self.step.run, stored.adding(self.row, **{ASKED: 3})
         )
         self.assertEqual('REBUILD_FELL_BACK', error.code)
 
@@ -170,7 +184,9 @@ class TestRebuild(base.TestCase):
     ):
         self.stage.db.update_instance(task_id=int(instance.Task.BUILDING))
         row = self.row.evolve(
-            attempt=2, rebuild_attempt=2, data={ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}
+            attempt=2,
+            rebuild_attempt=2,
+            progress=stored.progress(**{ASKED_FOR: 2, ASKED: 1, ACCEPTED: 1}),
         )
         self.assertRaises(exceptions.StepRefused, self.step.run, row)
         self.assertEqual([], self.nova.rebuilds)
@@ -240,7 +256,7 @@ class TestRebuild(base.TestCase):
         self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
 
     def test_the_time_out_names_what_frees_the_server(self):
-        error = self.step.expired(self.row.with_data(**{ACCEPTED: 1}), 'REBUILD')
+        error = self.step.expired(stored.adding(self.row, **{ACCEPTED: 1}), 'REBUILD')
         self.assertIsInstance(error, exceptions.StepFailed)
         self.assertIn('os-resetState', error.message)
         self.assertIsInstance(self.step.expired(self.row, 'busy'), exceptions.StepRefused)

@@ -8,10 +8,10 @@ from trove_upgrade.db import trove_tables
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.domain import compute, exceptions, guest, instance, states
 from trove_upgrade.domain.guest import JobState
-from trove_upgrade.taskmanager.steps.outcome import Done, Wait
+from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.taskmanager.steps.verify import same_version
 from trove_upgrade.tests import user_data_forms as forms
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
 Step = states.Step
@@ -34,10 +34,10 @@ class TestPrecheck(_StepCase):
     def test_it_remembers_what_later_steps_compare_with(self):
         done = self.stage.precheck.run(self.stage.row())
         self.assertIsInstance(done, Done)
-        self.assertEqual(fakes.FORMER_BOOT, done.data['former_boot_id'])
+        self.assertEqual(fakes.FORMER_BOOT, stored.entries_of(done.upgrade)['former_boot_id'])
         self.assertEqual(
-            {'former_image_id': database.IMAGE_10_11, 'target_image_id': database.IMAGE_11_8},
-            done.changes,
+            (database.IMAGE_10_11, database.IMAGE_11_8),
+            (done.upgrade.former_image_id, done.upgrade.target_image_id),
         )
 
     def test_a_server_that_is_not_active_refuses(self):
@@ -165,11 +165,13 @@ class TestPrecheck(_StepCase):
 
     def test_parameters_that_the_target_has_and_those_that_were_taken_out_refuse_nothing(self):
         self.configure(['max-connections'], max_connections=False, max_tmp_tables=True)
-        self.assertEqual([], self.stage.precheck.run(self.stage.row()).data['warnings'])
+        self.assertEqual((), self.stage.precheck.run(self.stage.row()).upgrade.notes.warnings)
 
     def test_a_target_without_loaded_parameters_is_warned_about_only(self):
         self.configure([], max_tmp_tables=False)
-        (warning,) = self.stage.precheck.run(self.stage.row()).data['warnings']
+        (warning,) = stored.entries_of(self.stage.precheck.run(self.stage.row()).upgrade)[
+            'warnings'
+        ]
         self.assertEqual(
             ('precheck', 'CONFIGURATION_PARAMETERS_NOT_LOADED'), (warning['step'], warning['code'])
         )
@@ -223,7 +225,9 @@ class TestPrecheck(_StepCase):
 class TestQuiesce(_StepCase):
     def test_that_the_guest_will_be_touched_is_committed_first(self):
         wait = self.stage.quiesce.run(self.stage.row(Step.QUIESCE))
-        self.assertEqual((0, {'guest_touched_in_attempt': 1}), (wait.seconds, wait.data))
+        self.assertEqual(
+            (0, {'guest_touched_in_attempt': 1}), (wait.seconds, stored.entries_of(wait.upgrade))
+        )
         self.assertEqual([], self.guest.calls)
 
     def test_it_keeps_what_the_guest_hands_on(self):
@@ -232,7 +236,10 @@ class TestQuiesce(_StepCase):
         )
         self.assertEqual(
             ('stash-s1', fakes.FORMER_BOOT),
-            (done.data['upgrade_info']['stash'], done.data['former_boot_id']),
+            (
+                stored.entries_of(done.upgrade)['upgrade_info']['stash'],
+                stored.entries_of(done.upgrade)['former_boot_id'],
+            ),
         )
 
     def test_facts_that_would_be_options_of_the_next_root_disk_are_refused_before_they_are_kept(
@@ -281,7 +288,9 @@ class TestBoot(_StepCase):
 
     def test_marker_and_another_boot_is_it(self):
         self.stage.heartbeat(self.row)
-        self.assertEqual(fakes.NEW_BOOT, self.stage.boot.run(self.row).data['boot_id'])
+        self.assertEqual(
+            fakes.NEW_BOOT, stored.entries_of(self.stage.boot.run(self.row).upgrade)['boot_id']
+        )
 
 
 class TestRestore(_StepCase):
@@ -293,8 +302,10 @@ class TestRestore(_StepCase):
         )
 
     def test_that_it_was_sent_is_committed_first(self):
-        wait = self.stage.restore.run(self.row.evolve(data={}))
-        self.assertEqual((0, 1), (wait.seconds, wait.data['post_upgrade_sent_in_attempt']))
+        wait = self.stage.restore.run(self.row.evolve(progress=stored.progress()))
+        self.assertEqual(
+            (0, 1), (wait.seconds, stored.entries_of(wait.upgrade)['post_upgrade_sent_in_attempt'])
+        )
         self.assertEqual([], self.guest.calls)
 
     def test_the_guest_gets_what_it_handed_on(self):
@@ -310,7 +321,9 @@ class TestRestore(_StepCase):
 
     def test_without_both_times_the_downtime_is_unknown(self):
         self.guest.says('post_upgrade', fakes.answer(result={'opened_at': None}))
-        self.assertIsNone(self.stage.restore.run(self.row).data['downtime_seconds'])
+        self.assertIsNone(
+            self.stage.restore.run(self.row).upgrade.progress.restore.downtime_seconds
+        )
 
 
 class TestVerify(_StepCase):
@@ -322,7 +335,8 @@ class TestVerify(_StepCase):
 
     def test_the_server_says_the_target_version(self):
         self.assertEqual(
-            '11.8.6-MariaDB-0+deb13u1', self.stage.verify.run(self.row).data['server_version']
+            '11.8.6-MariaDB-0+deb13u1',
+            stored.entries_of(self.stage.verify.run(self.row).upgrade)['server_version'],
         )
 
     def test_another_version_fails(self):

@@ -4,8 +4,7 @@ that use them.
 """
 
 from trove_upgrade.domain import exceptions, states
-from trove_upgrade.domain.upgrade import ASKED, ASKED_FOR, ROLLING_BACK
-from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit import base, stored
 from trove_upgrade.tests.unit.rpc.test_agents_of_1_0 import HOSTILE, UUID
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -29,16 +28,17 @@ class StoredFactsTest(base.TestCase):
         """As it is read from the database, where it stood already."""
         upgrades = self.stage.repos.upgrades
         begun = self.before.evolve(id=self.before.id)
-        stored = {
-            ASKED_FOR: 1,
-            ASKED: 1,
+        entries = {
+            'rebuild_for_attempt': 1,
+            'rebuilds_in_attempt': 1,
             'former_boot_id': fakes.FORMER_BOOT,
             'upgrade_info': facts,
             **data,
         }
         held = upgrades.claim(begun.id, 'tm', 60)
         return upgrades.save(
-            held.evolve(step=step, rebuild_attempt=1, data=stored), release_for_seconds=0
+            held.evolve(step=step, rebuild_attempt=1, progress=stored.progress(**entries)),
+            release_for_seconds=0,
         )
 
     def assert_refused(self, step, row):
@@ -56,7 +56,7 @@ class StoredFactsTest(base.TestCase):
 
     def test_nor_is_one_back(self):
         back = {
-            ROLLING_BACK: {'cause': 'c', 'error_code': 'X'},
+            'rolling_back': {'cause': 'c', 'error_code': 'X'},
             'former_server_version': '10.11.14',
         }
         for name, facts in RENDERED.items():

@@ -6,7 +6,7 @@ call that may start one.
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import states, upgrade
+from trove_upgrade.domain import states
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -55,7 +55,7 @@ class TestTarget(base.TestCase):
             states.Step.RESTORE,
             former_image_id='former',
             data={
-                upgrade.ROLLING_BACK: {'cause': 'c', 'error_code': 'X'},
+                'rolling_back': {'cause': 'c', 'error_code': 'X'},
                 'former_server_version': '10.11.14-MariaDB',
             },
         )

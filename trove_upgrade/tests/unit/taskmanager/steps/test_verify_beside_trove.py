@@ -65,7 +65,7 @@ class TestVerifyBesideTrove(base.TestCase):
         row = self.again(row, 1)
         self.assertIs(S.COMPLETED, row.state)
         self.assertEqual(1, len(self.stage.guest.asked('verify_upgrade')))
-        self.assertEqual([], row.data['remarks'])
+        self.assertEqual((), row.notes.remarks)
 
     def test_a_silent_agent_of_troves_is_a_remark_and_no_failure(self):
         row = self.again(self.verified(), 76)

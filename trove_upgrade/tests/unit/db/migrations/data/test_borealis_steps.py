@@ -7,23 +7,23 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations.data.borealis_steps import BorealisSteps
-from trove_upgrade.domain import upgrade
 from trove_upgrade.domain.states import Step
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database
 
 BEGAN = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
 RUNS = (
-    upgrade.StepRun(
-        Step.PRECHECK,
-        1,
-        BEGAN,
-        BEGAN,
+    StepRun(
+        step=Step.PRECHECK,
+        attempt=1,
+        started_at=BEGAN,
+        ended_at=BEGAN,
         runs=2,
         outcome='done',
         percent=100,
         message='all "fine" 😀\\',
     ),
-    upgrade.StepRun(Step.QUIESCE, 1, BEGAN.replace(microsecond=0)),
+    StepRun(step=Step.QUIESCE, attempt=1, started_at=BEGAN.replace(microsecond=0)),
 )
 
 

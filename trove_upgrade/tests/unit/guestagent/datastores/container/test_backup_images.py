@@ -7,6 +7,7 @@ import pathlib
 
 import fixtures
 
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores.container import backup_images
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
@@ -122,7 +123,11 @@ class DriverTest(base.TestCase):
 
     def found(self, **changes):
         driver = self.guest.driver(**changes)
-        return next(result for result in driver.checks(TARGET, {}) if result.name == 'backup_image')
+        return next(
+            result
+            for result in driver.checks(TARGET, GuestOptions())
+            if result.name == 'backup_image'
+        )
 
     def test_a_missing_backup_image_is_a_warning_among_the_checks_of_a_container(self):
         self.assertEqual(

@@ -7,6 +7,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
@@ -42,9 +43,9 @@ class ContainerTestCase(base.TestCase):
 
     def stopped(self):
         driver = self.guest.driver()
-        driver.prepare_target(TARGET, {}, quiet)
+        driver.prepare_target(TARGET, GuestOptions(), quiet)
         driver.set_autostart(enabled=False)
-        driver.fingerprint_and_stop({}, quiet)
+        driver.fingerprint_and_stop(GuestOptions(), quiet)
         return driver
 
     def restored(self, here=(NEW,), options=None):
@@ -53,7 +54,7 @@ class ContainerTestCase(base.TestCase):
         self.guest.new_root(here)
         driver = self.guest.driver()
         driver.own_data()
-        self.assertEqual('ok', driver.check_configuration(options or {}).outcome)
+        self.assertEqual('ok', driver.check_configuration(options or GuestOptions()).outcome)
         return driver
 
 
@@ -62,11 +63,17 @@ class TestBefore(ContainerTestCase):
         driver = self.guest.driver()
         with (self.guest.root / 'etc/mysql/my.cnf').open('r+b') as stream:
             stream.truncate(64 << 30)
-        codes = [result.code for result in driver.checks(TARGET, {}) if result.outcome == 'refused']
+        codes = [
+            result.code
+            for result in driver.checks(TARGET, GuestOptions())
+            if result.outcome == 'refused'
+        ]
         self.assertIn('CONFIGURATION_NOT_READ', codes)
         self.assertEqual(
             'CONFIGURATION_NOT_READ',
-            self.assertRaises(exceptions.StepRefused, driver.fingerprint_and_stop, {}, quiet).code,
+            self.assertRaises(
+                exceptions.StepRefused, driver.fingerprint_and_stop, GuestOptions(), quiet
+            ).code,
         )
         self.assertTrue(self.database.running)
 
@@ -78,7 +85,7 @@ class TestBefore(ContainerTestCase):
         my.write_text(f'{my.read_text()}ssl_capath = {searched}\nno_such_option_at_all = 1\n')
         for directory in searched.iterdir():
             os.utime(directory, ns=(0, 1))
-        self.guest.driver().checks({**TARGET, 'options': ['ssl-capath', 'socket']}, {})
+        self.guest.driver().checks({**TARGET, 'options': ['ssl-capath', 'socket']}, GuestOptions())
         self.assertEqual({0}, {directory.stat().st_atime_ns for directory in searched.iterdir()})
 
     def test_after_the_stop_the_configuration_is_not_read_again(self):
@@ -103,7 +110,7 @@ class TestBefore(ContainerTestCase):
 
     def test_an_image_that_is_here_is_not_pulled(self):
         self.engine.images[NEW] = fakes.IMAGES[NEW]
-        self.guest.driver().prepare_target(TARGET, {}, quiet)
+        self.guest.driver().prepare_target(TARGET, GuestOptions(), quiet)
         self.assertEqual(['throwaway', 'throwaway'], self.engine.names())
 
     def test_an_image_of_an_older_release_is_refused_before_anything_is_stopped(self):
@@ -112,7 +119,11 @@ class TestBefore(ContainerTestCase):
                 0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n'
             )
             error = self.assertRaises(
-                exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+                exceptions.StepRefused,
+                self.guest.driver().prepare_target,
+                TARGET,
+                GuestOptions(),
+                quiet,
             )
             self.assertEqual('DOWNGRADE', error.code)
             self.assertIn(version, error.message)
@@ -126,7 +137,11 @@ class TestBefore(ContainerTestCase):
             'lib_mysqludf_sys.so\n',
         )
         error = self.assertRaises(
-            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+            exceptions.StepRefused,
+            self.guest.driver().prepare_target,
+            TARGET,
+            GuestOptions(),
+            quiet,
         )
         self.assertEqual('PLUGIN_MISSING', error.code)
         self.assertIn('function sys_exec (lib_mysqludf_sys.so)', error.message)
@@ -145,7 +160,11 @@ class TestBefore(ContainerTestCase):
             '11.8.6-MariaDB\n',
         )
         error = self.assertRaises(
-            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+            exceptions.StepRefused,
+            self.guest.driver().prepare_target,
+            TARGET,
+            GuestOptions(),
+            quiet,
         )
         self.assertEqual('FILE_NOT_KEPT', error.code)
         self.assertIn('/srv/init.sql is in the container alone (init-file, ', error.message)
@@ -155,10 +174,10 @@ class TestBefore(ContainerTestCase):
 
     def test_an_image_whose_server_tells_nothing_is_left_to_the_trial(self):
         self.engine.target = programs.Finished(127, '')
-        self.guest.driver().prepare_target(TARGET, {}, quiet)
+        self.guest.driver().prepare_target(TARGET, GuestOptions(), quiet)
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
-        self.guest.driver().prepare_target(TARGET, {}, quiet)
+        self.guest.driver().prepare_target(TARGET, GuestOptions(), quiet)
         self.assertIn(
             (
                 'throwaway',
@@ -193,7 +212,11 @@ class TestBefore(ContainerTestCase):
     def test_a_configuration_that_the_target_refuses_is_refused_with_its_words(self):
         self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
         error = self.assertRaises(
-            exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+            exceptions.StepRefused,
+            self.guest.driver().prepare_target,
+            TARGET,
+            GuestOptions(),
+            quiet,
         )
         self.assertEqual('CONFIGURATION_REFUSED', error.code)
         self.assertIn("unknown variable 'x=1'", error.message)
@@ -204,7 +227,11 @@ class TestBefore(ContainerTestCase):
         ):
             self.engine.trial = trial
             error = self.assertRaises(
-                exceptions.StepRefused, self.guest.driver().prepare_target, TARGET, {}, quiet
+                exceptions.StepRefused,
+                self.guest.driver().prepare_target,
+                TARGET,
+                GuestOptions(),
+                quiet,
             )
             self.assertEqual('CONFIGURATION_NOT_TRIED', error.code)
         self.assertNotIn('policy', self.engine.names())
@@ -212,7 +239,9 @@ class TestBefore(ContainerTestCase):
     def test_an_engine_that_does_not_answer_is_a_refusal(self):
         driver = self.guest.driver()
         self.engine.down = True
-        error = self.assertRaises(exceptions.StepRefused, driver.prepare_target, TARGET, {}, quiet)
+        error = self.assertRaises(
+            exceptions.StepRefused, driver.prepare_target, TARGET, GuestOptions(), quiet
+        )
         self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
 
     def test_the_image_is_what_the_facts_say_then_the_version_number(self):
@@ -255,7 +284,11 @@ class TestBefore(ContainerTestCase):
             self.assertIn(self.results(forged)['container_image'].code, self.CODES, forged)
             self.assertIn(
                 self.assertRaises(
-                    exceptions.StepRefused, self.guest.driver().prepare_target, forged, {}, quiet
+                    exceptions.StepRefused,
+                    self.guest.driver().prepare_target,
+                    forged,
+                    GuestOptions(),
+                    quiet,
                 ).code,
                 self.CODES,
             )
@@ -292,7 +325,7 @@ class TestBefore(ContainerTestCase):
         driver = self.guest.driver(backup_repository='registry/backup')
         found = {
             result.name: result
-            for result in driver.checks({'version_number': '../../containers/json'}, {})
+            for result in driver.checks({'version_number': '../../containers/json'}, GuestOptions())
         }
         self.assertEqual(
             ('warning', 'BACKUP_IMAGE_UNKNOWN'),
@@ -300,7 +333,9 @@ class TestBefore(ContainerTestCase):
         )
 
     def results(self, target=TARGET):
-        return {result.name: result for result in self.guest.driver().checks(target, {})}
+        return {
+            result.name: result for result in self.guest.driver().checks(target, GuestOptions())
+        }
 
     def test_a_network_that_a_new_root_disk_has_not_is_refused(self):
         self.assertEqual('ok', self.results()['container'].outcome)
@@ -384,7 +419,10 @@ class TestStopping(ContainerTestCase):
         self.engine.exit_code = None
         driver = self.guest.driver()
         error = self.assertRaises(
-            exceptions.StepFailed, driver.fingerprint_and_stop, {'shutdown_seconds': 5}, quiet
+            exceptions.StepFailed,
+            driver.fingerprint_and_stop,
+            GuestOptions(shutdown_seconds=5),
+            quiet,
         )
         self.assertEqual('DATABASE_NOT_STOPPED', error.code)
         self.assertEqual(('stop', 'database', 300), self.engine.asked[-1])
@@ -392,7 +430,9 @@ class TestStopping(ContainerTestCase):
     def test_a_container_that_somebody_removes_meanwhile_is_told(self):
         driver = self.guest.driver()
         self.guest.session_rules = [('^SHUTDOWN', lambda: self.engine.remove('database') or [])]
-        error = self.assertRaises(exceptions.StepFailed, driver.fingerprint_and_stop, {}, quiet)
+        error = self.assertRaises(
+            exceptions.StepFailed, driver.fingerprint_and_stop, GuestOptions(), quiet
+        )
         self.assertEqual('DATABASE_NOT_STOPPED', error.code)
 
     def test_a_session_that_is_lost_before_the_shutdown_is_a_refusal(self):
@@ -400,7 +440,7 @@ class TestStopping(ContainerTestCase):
             ('FLUSH TABLES', connection.SessionError('FLUSH', 2013, 'gone'))
         ]
         error = self.assertRaises(
-            exceptions.StepRefused, self.guest.driver().fingerprint_and_stop, {}, quiet
+            exceptions.StepRefused, self.guest.driver().fingerprint_and_stop, GuestOptions(), quiet
         )
         self.assertEqual('FINGERPRINT_FAILED', error.code)
 
@@ -543,7 +583,7 @@ class TestAfter(ContainerTestCase):
         eager = dataclasses.replace(eager, env={**eager.env, 'MARIADB_AUTO_UPGRADE': '1'})
         self.engine.images[NEW] = eager
         driver = self.guest.driver()
-        driver.check_configuration({})
+        driver.check_configuration(GuestOptions())
         driver.start_isolated()
         environment = self.engine.containers[FIRST].definition['Config']['Env']
         self.assertEqual(
@@ -582,7 +622,7 @@ class TestAfter(ContainerTestCase):
         self.stopped()
         self.guest.new_root(())
         self.engine.answers_after = 3
-        self.assertEqual('ok', self.guest.driver().check_configuration({}).outcome)
+        self.assertEqual('ok', self.guest.driver().check_configuration(GuestOptions()).outcome)
         self.assertEqual(['pull'], self.engine.names())
 
     def test_a_new_root_disk_gets_a_head_start_with_the_image(self):
@@ -593,7 +633,7 @@ class TestAfter(ContainerTestCase):
         self.engine.answers_after = 3
         driver = self.guest.driver(number='11.8')
         driver.prefetch()
-        driver.check_configuration({})
+        driver.check_configuration(GuestOptions())
         self.assertEqual(['pull'], self.engine.names())
         self.assertRaises(errors.ImageNotFound, self.guest.driver(number='10.77').prefetch)
 
@@ -601,7 +641,7 @@ class TestAfter(ContainerTestCase):
         self.stopped()
         self.guest.new_root(())
         self.engine.registry[NEW] = fakes.image('mended')
-        self.guest.driver().check_configuration({})
+        self.guest.driver().check_configuration(GuestOptions())
         self.assertEqual(['pull', 'throwaway'], self.engine.names())
 
     def test_an_engine_that_does_not_come_up_is_told(self):
@@ -609,7 +649,7 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root((NEW,))
         self.engine.down = True
         error = self.assertRaises(
-            exceptions.StepFailed, self.guest.driver().check_configuration, {}
+            exceptions.StepFailed, self.guest.driver().check_configuration, GuestOptions()
         )
         self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
 
@@ -647,7 +687,7 @@ class TestAfter(ContainerTestCase):
 
     def test_a_mended_image_is_pulled_and_tried_though_the_broken_one_is_still_there(self):
         driver = self.broken()
-        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        self.assertEqual('ok', driver.check_again(GuestOptions(), quiet).outcome)
         self.assertEqual(['pull', 'throwaway'], self.engine.names())
         self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
         driver.start_isolated()
@@ -656,13 +696,15 @@ class TestAfter(ContainerTestCase):
             (self.engine.containers[FIRST].image_id, self.engine.containers[FIRST].running),
         )
         self.engine.asked.clear()
-        self.assertIsNone(driver.check_again({}, quiet))  # while its server is on the data
+        self.assertIsNone(
+            driver.check_again(GuestOptions(), quiet)
+        )  # while its server is on the data
         self.assertEqual([], self.engine.names())
 
     def test_a_mended_image_is_pulled_where_the_broken_one_was_removed(self):
         driver = self.broken()
         self.engine.remove_image(NEW)
-        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        self.assertEqual('ok', driver.check_again(GuestOptions(), quiet).outcome)
         driver.start_isolated()
         self.assertEqual('sha256:mended', self.engine.containers[FIRST].image_id)
 
@@ -675,7 +717,7 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root((NEW, other.reference) if 'container_image' not in expected else (NEW,))
         driver = self.guest.driver()
         driver.expect(expected)
-        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         return driver.records.require().chosen.reference
 
     def test_an_image_of_another_repository_than_the_target_s_does_not_run(self):
@@ -692,14 +734,16 @@ class TestAfter(ContainerTestCase):
             )  # as if it were here already
             driver = self.guest.driver()
             driver.expect({'container_image': None, **forged})
-            error = self.assertRaises(exceptions.StepRefused, driver.check_configuration, {})
+            error = self.assertRaises(
+                exceptions.StepRefused, driver.check_configuration, GuestOptions()
+            )
             self.assertIn(error.code, TestBefore.CODES, forged)
             self.assertEqual([], self.engine.names(), forged)
 
     def test_a_record_that_names_an_image_of_another_repository_is_not_followed_in_either_direction(
         self,
     ):
-        for options in ({}, {'rollback': True}):
+        for options in (GuestOptions(), GuestOptions(rollback=True)):
             self.guest.new_root((OLD,))
             self.guest.trove_creates()
             former = self.stopped()
@@ -726,7 +770,7 @@ class TestAfter(ContainerTestCase):
         driver.expect(
             {**TARGET, 'container_image': f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb") :]}'}
         )
-        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         self.assertEqual(fakes.NEW_EXACT, driver.records.require().chosen.reference)
 
     def test_the_final_container_has_the_rights_that_trove_gives_whatever_the_former_one_had(self):
@@ -762,7 +806,7 @@ class TestAfter(ContainerTestCase):
         former.records.write(dataclasses.replace(record, definition=defined))
         self.guest.new_root((NEW,))
         driver = self.guest.driver()
-        driver.check_configuration({})
+        driver.check_configuration(GuestOptions())
         driver.own_data()
         driver.start_isolated()
         driver.open_for_clients()
@@ -822,15 +866,17 @@ class TestAfter(ContainerTestCase):
         driver = self.broken()
         self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
         for _ in range(2):
-            self.assertEqual('CONFIGURATION_REFUSED', driver.check_again({}, quiet).code)
+            self.assertEqual(
+                'CONFIGURATION_REFUSED', driver.check_again(GuestOptions(), quiet).code
+            )
         self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
 
     def test_an_image_that_nobody_has_mended_is_used_again_also_without_a_registry(self):
         driver = self.broken()
         self.engine.registry[NEW] = fakes.IMAGES[NEW]
-        self.assertIsNone(driver.check_again({}, quiet))
+        self.assertIsNone(driver.check_again(GuestOptions(), quiet))
         self.engine.registry_is_down = True
-        self.assertIsNone(driver.check_again({}, quiet))
+        self.assertIsNone(driver.check_again(GuestOptions(), quiet))
         self.engine.broken.clear()
         driver.start_isolated()
         self.assertTrue(self.engine.containers[FIRST].running)
@@ -839,7 +885,7 @@ class TestAfter(ContainerTestCase):
         driver = self.broken()
         self.engine.registry_is_down = True
         self.engine.images[NEW] = fakes.image('mended')
-        self.assertEqual('ok', driver.check_again({}, quiet).outcome)
+        self.assertEqual('ok', driver.check_again(GuestOptions(), quiet).outcome)
         self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
 
     def test_another_image_that_cannot_be_tried_makes_way_for_a_mended_one(self):
@@ -849,7 +895,7 @@ class TestAfter(ContainerTestCase):
         self.engine.registry[NEW] = fakes.IMAGES[NEW]
         self.engine.trial = programs.Finished(120, 'the image has no database server')
         driver = self.guest.driver()
-        self.assertEqual('ok', driver.check_configuration({}).outcome)
+        self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         self.assertEqual(['throwaway', 'pull'], self.engine.names())
         self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
 
@@ -858,8 +904,8 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root((OLD,))
         self.engine.registry[OLD] = fakes.image('moved')
         driver = self.guest.driver()
-        driver.check_configuration({'rollback': True})
-        self.assertIsNone(driver.check_again({'rollback': True}, quiet))
+        driver.check_configuration(GuestOptions(rollback=True))
+        self.assertIsNone(driver.check_again(GuestOptions(rollback=True), quiet))
         self.assertEqual([], self.engine.names())
 
     def test_a_rollback_runs_the_very_image_of_before(self):
@@ -867,13 +913,13 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root(())
         self.engine.registry[OLD] = fakes.image('moved')
         driver = self.guest.driver()
-        self.assertEqual('ok', driver.check_configuration({'rollback': True}).outcome)
+        self.assertEqual('ok', driver.check_configuration(GuestOptions(rollback=True)).outcome)
         driver.start_isolated()
         self.assertEqual(fakes.OLD_EXACT, self.engine.containers[FIRST].image)
 
     def test_a_stash_without_a_container_is_told(self):
         error = self.assertRaises(
-            exceptions.StepFailed, self.guest.driver().check_configuration, {}
+            exceptions.StepFailed, self.guest.driver().check_configuration, GuestOptions()
         )
         self.assertEqual('CONTAINER_RECORD_MISSING', error.code)
         path = self.guest.driver().records.path
@@ -935,10 +981,10 @@ class TestChoosing(ContainerTestCase):
         )
         driver = self.guest.driver(MySQLContainerDriver, repository='registry/mysql')
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
-        driver.prepare_target({'version_number': '8.4'}, {}, quiet)
+        driver.prepare_target({'version_number': '8.4'}, GuestOptions(), quiet)
         self.assertIn('--validate-config', self.engine.script)
         refusing = factory.driver('postgresql', context, family.Service(), self.containers())
-        self.assertRaises(exceptions.StepRefused, refusing.checks, {}, {})
+        self.assertRaises(exceptions.StepRefused, refusing.checks, GuestOptions(), {})
 
     def test_variables_that_mysql_keeps_are_in_force_in_the_first_container_too(self):
         kept = self.guest.volume / 'data/mysqld-auto.cnf'
@@ -959,7 +1005,7 @@ class TestChoosing(ContainerTestCase):
         self.stopped()
         self.guest.new_root((NEW,))
         driver = self.guest.driver(MySQLContainerDriver)
-        driver.check_configuration({})
+        driver.check_configuration(GuestOptions())
         driver.start_isolated()
         self.assertEqual(2, len(said))
         command = self.engine.containers[FIRST].definition['Config']['Cmd']

@@ -3,9 +3,11 @@
 
 import datetime
 
-from trove_upgrade.domain import upgrade
+from trove_upgrade.domain import admission
 from trove_upgrade.domain.states import Step, UpgradeState
-from trove_upgrade.tests.unit import base
+from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
+from trove_upgrade.domain.upgrades import Upgrade
+from trove_upgrade.tests.unit import base, stored
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 
@@ -14,7 +16,7 @@ def ago(seconds):
     return NOW - datetime.timedelta(seconds=seconds)
 
 
-def row(step=Step.RESTORE, state=UpgradeState.RUNNING, **changes):
+def row(step=Step.RESTORE, state=UpgradeState.RUNNING, data=(), **changes):
     known = {
         'id': 'u-1',
         'instance_id': 'i-1',
@@ -34,7 +36,7 @@ def row(step=Step.RESTORE, state=UpgradeState.RUNNING, **changes):
         'updated_at': ago(30),
         **changes,
     }
-    return upgrade.Upgrade(step=step, state=state, **known)
+    return Upgrade(step=step, state=state, progress=stored.progress(**dict(data)), **known)
 
 
 class TestSilence(base.TestCase):
@@ -104,9 +106,9 @@ class TestDirection(base.TestCase):
                 'upgrade_info': {'stash': 's'},
                 'rolling_back': {'cause': 'why', 'error_code': 'CODE'},
             },
-            back.data,
+            stored.entries_of(back),
         )
-        self.assertEqual({'upgrade_info': {'stash': 's'}}, back.turned_forward().data)
+        self.assertEqual({'upgrade_info': {'stash': 's'}}, stored.entries_of(back.turned_forward()))
         self.assertEqual('u-1:3', back.marker)
 
 
@@ -114,7 +116,7 @@ class TestWayBack(base.TestCase):
     data = {'rebuild_accepted_in_attempt': 1, 'upgrade_info': {'stash': 's'}}
 
     def why(self, data=None, **changes):
-        return row(data={**self.data, **(data or {})}, **changes).why_no_rollback()
+        return admission.why_no_rollback(row(data={**self.data, **(data or {})}, **changes))
 
     def test_nothing_stands_in_the_way_of_untouched_data(self):
         self.assertIsNone(self.why())
@@ -147,9 +149,17 @@ class TestWayBack(base.TestCase):
 
 
 class TestReport(base.TestCase):
-    def allowed(self, *outcomes, state='COMPLETED'):
-        results = tuple(upgrade.CheckResult('c', outcome, 'm') for outcome in outcomes)
-        return upgrade.UpgradeCheck('c-1', 'i', 'p', 'v', state, NOW, NOW, results).allowed
+    def allowed(self, *outcomes, state=CheckState.COMPLETED):
+        return UpgradeCheck(
+            id='c-1',
+            instance_id='i',
+            project_id='p',
+            target_version_id='v',
+            state=state,
+            created_at=NOW,
+            updated_at=NOW,
+            results=tuple(CheckResult('c', outcome, 'm') for outcome in outcomes),
+        ).allowed
 
     def test_an_upgrade_would_begin_where_no_check_is_against_it(self):
         self.assertIs(True, self.allowed())
@@ -158,5 +168,5 @@ class TestReport(base.TestCase):
         self.assertIs(False, self.allowed('unknown'))
 
     def test_a_report_that_is_not_there_yet_says_nothing(self):
-        for state in ('PENDING', 'RUNNING', 'FAILED'):
+        for state in (CheckState.PENDING, CheckState.RUNNING, CheckState.FAILED):
             self.assertIsNone(self.allowed('ok', state=state))

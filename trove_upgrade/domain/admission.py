@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission: which upgrade may begin, be retried or be rolled back.
+
+The repository asks inside its transaction, with what it has read there.
+"""
+
+import dataclasses
+
+from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain.progress import Way
+from trove_upgrade.domain.upgrades import Upgrade
+
+_S = states.UpgradeState
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatestUpgrade:
+    """The newest upgrade of an instance that may have changed anything there: not one that ended in
+    its checks.
+    """
+
+    id: str
+    state: states.UpgradeState
+    former_version_id: str
+    error_code: str | None
+    is_past_no_return: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FoundInstance:
+    """An instance as the transaction finds it that could not take its task."""
+
+    task: instance.Task
+    has_server: bool
+    failed_upgrade_id: str | None = None  #: the newest that is FAILED
+    failed_upgrade_code: str | None = None
+
+
+def half_upgraded(
+    target: instance.Instance, latest: LatestUpgrade | None
+) -> exceptions.InstanceNeedsRetry | None:
+    """Return why no upgrade may begin, whatever the task: the new server may have been started on
+    the data, and only the retry of the upgrade that did may start one there again.
+
+    Not once the instance has another version than that upgrade began with: it would be refused its
+    retry.
+    """
+    if (
+        latest is None
+        or latest.state is not _S.FAILED
+        or not latest.is_past_no_return
+        or latest.former_version_id != target.version.id
+    ):
+        return None
+    return _needs_retry(target, latest.id, latest.error_code)
+
+
+def refusal(
+    target: instance.Instance, found: FoundInstance | None, latest: LatestUpgrade | None
+) -> exceptions.TroveUpgradeError:
+    """Return why the task of `target` could not be taken.  `found` None: it is deleted."""
+    if found is None:
+        return exceptions.InstanceNotFound(instance_id=target.id)
+    half = half_upgraded(target, latest)
+    if half is not None:
+        return half
+    if found.task is instance.Task.UPGRADING_ERROR and found.failed_upgrade_id is not None:
+        return _needs_retry(target, found.failed_upgrade_id, found.failed_upgrade_code)
+    if not found.has_server:
+        return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
+    return exceptions.InstanceBusy(instance_id=target.id, status=_status(found.task))
+
+
+def retried(found: Upgrade) -> Upgrade:
+    """Return the upgrade as its next attempt begins; one whose rollback has failed goes to the
+    target again.
+
+    :raises RetryRefused: it has not FAILED, or is at a step of a later release.
+    :raises RetryLeadsBack: the former server may have written since.
+    """
+    if found.state is not _S.FAILED:
+        raise retry_refused(found)
+    if found.is_rolling_back:
+        if found.may_have_served_again:
+            raise exceptions.RetryLeadsBack(upgrade_id=found.id)
+        return found.turned_forward()
+    if not found.step.is_known:
+        raise exceptions.RetryOfLaterRelease(upgrade_id=found.id, step=found.step)
+    return found
+
+
+def rolled_back(found: Upgrade) -> Upgrade:
+    """Return the upgrade as its way back begins, or goes on.
+
+    :raises RollbackRefused: it has not FAILED, or the way is not open.
+    """
+    if found.state is not _S.FAILED:
+        raise rollback_refused(found)
+    obstacle = why_no_rollback(found)
+    if obstacle is not None:
+        advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {found.id}'
+        raise exceptions.RollbackRefused(upgrade_id=found.id, found=obstacle, advice=advice)
+    return found if found.is_rolling_back else found.turned_back(found.cause, found.error_code)
+
+
+def why_no_rollback(found: Upgrade) -> str | None:
+    """Return what stands in the way of the former image, as far as its row knows;
+    None: nothing does.
+    """
+    if found.no_return:
+        return (
+            'the new server may have been started on its data, '
+            'so that the former one could damage it'
+        )
+    progress = found.progress
+    is_undone = progress.direction.way is Way.UNDOING
+    if progress.rebuild.accepted_in_attempt is None or is_undone:
+        return 'Nova has not accepted a rebuild, so that there is nothing to go back from'
+    if found.former_image_id is None:
+        return 'the image that its server had is not known, as where it is booted from a volume'
+    if not progress.quiesce.info:
+        return 'the former guest kept nothing that could be restored'
+    return None
+
+
+def may_continue_untasked(failed: Upgrade, latest: LatestUpgrade | None) -> bool:
+    """Return whether a retry may take an instance whose task is NONE.
+
+    Where the new server may have been started on the data nothing but a retry leads out, and an
+    action of Trove's that takes the task in between (its admin rebuild) sets it to NONE at its own
+    end.
+    """
+    return failed.no_return and latest is not None and latest.id == failed.id
+
+
+def retry_refused(found: Upgrade) -> exceptions.RetryRefused:
+    """Return the error for one that is not FAILED, or no more."""
+    advice = _ADVICE.get(found.state, 'Begin a new one with "trove upgrade".')
+    return exceptions.RetryRefused(upgrade_id=found.id, state=found.state, advice=advice)
+
+
+def rollback_refused(found: Upgrade) -> exceptions.RollbackRefused:
+    """Return the error for one that is not FAILED, or no more."""
+    return exceptions.RollbackRefused(
+        upgrade_id=found.id,
+        found=f'it is {found.state}, and only a FAILED one can',
+        advice=_ADVICE.get(found.state, 'The former version serves: there is nothing left to do.'),
+    )
+
+
+_ADVICE = {
+    _S.PENDING: 'It has not begun yet: wait.',
+    _S.RUNNING: 'It goes on by itself: wait.',
+    _S.COMPLETED: 'There is nothing left to do.',
+}
+
+
+def _needs_retry(
+    target: instance.Instance, upgrade_id: str, error_code: str | None
+) -> exceptions.InstanceNeedsRetry:
+    return exceptions.InstanceNeedsRetry(
+        instance_id=target.id, status='ERROR', upgrade_id=upgrade_id, error_code=error_code
+    )
+
+
+#: Source: trove/instance/models.py, SimpleInstance.status (Trove 26).
+_STATUSES = {
+    'BUILDING': 'BUILD',
+    'REBOOTING': 'REBOOT',
+    'RESIZING': 'RESIZE',
+    'UPGRADING': 'UPGRADE',
+    'PROMOTING': 'PROMOTE',
+    'EJECTING': 'EJECT',
+    'DETACHING': 'DETACH',
+    'DELETING': 'SHUTDOWN',
+    'NONE': 'changed since it was looked at',
+}
+
+
+def _status(task: instance.Task) -> str:
+    """The status that Trove shows for a task."""
+    if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
+        return 'ERROR'
+    return _STATUSES.get(task.name, task.name)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of an upgrade: what must be sent at least once, by way of the outbox."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+
+class Receiver(enum.StrEnum):
+    """Addressee of an event: one that is silent holds up no other."""
+
+    NOTIFICATIONS = 'notifications'
+    GUEST = 'guest'
+
+
+class EventKind(enum.StrEnum):
+    """Kinds of events."""
+
+    START = 'start'
+    END = 'end'
+    ERROR = 'error'
+    FINISH = 'finish'  #: the guest may remove what it has kept
+
+    @property
+    def receiver(self) -> Receiver:
+        """The addressee."""
+        return Receiver.GUEST if self is EventKind.FINISH else Receiver.NOTIFICATIONS
+
+    @property
+    def position(self) -> int:
+        """Place among the events of one attempt; END and ERROR share one, as an attempt has one
+        end.
+
+        Later releases put further events into the room between.  Releases up to borealis wrote 0,
+        1, 1 and 2, which has the same order.
+        """
+        return _POSITIONS[self]
+
+
+_POSITIONS = {
+    EventKind.START: 0,
+    EventKind.END: 100,
+    EventKind.ERROR: 100,
+    EventKind.FINISH: 200,
+}
+
+NOTIFICATIONS = frozenset(kind for kind in EventKind if kind.receiver is Receiver.NOTIFICATIONS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutboxEvent:
+    """Something that must be sent at least once."""
+
+    id: str  #: the event_id that receivers tell repetitions by
+    upgrade_id: str
+    kind: EventKind
+    attempt: int
+    payload: Mapping[str, Any]
+    created_at: datetime.datetime
+    tries: int = 0  #: how often it could not be sent

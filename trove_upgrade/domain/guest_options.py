@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's choices for a guest, as they travel with every call."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GuestOptions:
+    """None: the guest's own default."""
+
+    allow_replication: bool = False
+    keep_changed_defaults: bool = False
+    rollback: bool = False  #: the call leads back to the former image
+    lock_seconds: float | None = None  #: for running statements, before the stop
+    fingerprint_seconds: float | None = None
+    shutdown_seconds: float | None = None  #: from SHUTDOWN to the end of the process
+    min_free_bytes: int = 0  #: on the volume
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what differs from the choice of no option."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in given.items() if value or isinstance(value, float)}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Read them; those of a newer taskmanager, which an agent cannot know, are dropped."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in wire.items() if name in known})
+
+
+#: The operator has chosen nothing.
+DEFAULT = GuestOptions()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A preflight report: what would stand in the way of an upgrade."""
+
+import dataclasses
+import datetime
+import enum
+
+
+class CheckOutcome(enum.StrEnum):
+    """Result of one check."""
+
+    OK = 'ok'
+    WARNING = 'warning'  #: the upgrade would begin all the same
+    REFUSED = 'refused'
+    UNKNOWN = 'unknown'  #: it could not be found out; the upgrade would not begin
+
+
+#: With these alone an upgrade begins.
+PASSING: frozenset[str] = frozenset({CheckOutcome.OK, CheckOutcome.WARNING})
+
+
+class CheckState(enum.StrEnum):
+    """Where a report stands."""
+
+    PENDING = 'PENDING'
+    RUNNING = 'RUNNING'
+    COMPLETED = 'COMPLETED'
+    FAILED = 'FAILED'
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """One line of a preflight report."""
+
+    name: str  #: e.g. 'server_active', 'guest_disk_space'
+    outcome: str  #: a CheckOutcome; a guest of a later release may know others, which do not pass
+    message: str
+    code: str | None = None  #: stable; set where the outcome is not OK
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpgradeCheck:
+    """A stored preflight report."""
+
+    id: str
+    instance_id: str
+    project_id: str
+    target_version_id: str
+    state: CheckState
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    results: tuple[CheckResult, ...] = ()
+    error_code: str | None = None
+    cause: str | None = None
+
+    @property
+    def allowed(self) -> bool | None:
+        """Return whether the upgrade would begin; None while the report is not there yet."""
+        if self.state is not CheckState.COMPLETED:
+            return None
+        return all(result.outcome in PASSING for result in self.results)
