@@ -9,6 +9,7 @@ import json
 import uuid
 
 from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.sealing import envelope, keys, messages
@@ -51,7 +52,7 @@ class AgentTestCase(GuestTestCase):
     def setUp(self):
         super().setUp()
         self.upgrade_id = str(uuid.uuid4())
-        self.options = {}
+        self.options = GuestOptions()
 
     def provisioned(self, rows=2000, settings=None):
         guest = self.guest(user_data=self.user_data())
