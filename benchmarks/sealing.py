@@ -21,7 +21,7 @@ from kombu.utils import json as kombu_json
 from oslo_messaging._drivers import common
 
 from trove_upgrade.db import repositories
-from trove_upgrade.domain import guest, guest_call, tree
+from trove_upgrade.domain import guest_call, guests, tree
 from trove_upgrade.guestagent.sequence import Sequence
 from trove_upgrade.sealing import at_rest, envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
@@ -75,16 +75,20 @@ def _facts() -> dict[str, Any]:
 
 def _calls(name: str, target: dict[str, Any]) -> list[Figure]:
     """One call and its answer, both sides of it, unsealed and sealed by turns."""
-    call = guest.GuestCall(
-        _INSTANCE,
-        _INSTANCE,
-        1,
-        1,
-        datetime.datetime.now(datetime.UTC),
+    call = guests.GuestCall(
+        instance_id=_INSTANCE,
+        upgrade_id=_INSTANCE,
+        attempt=1,
+        generation=1,
+        deadline=datetime.datetime.now(datetime.UTC),
         target={'server_version': '11.8.6', **target},
     )
-    answer = guest.GuestAnswer(
-        guest.JobState.DONE, 'all was checked', 'boot-1', guest.ServerState.RUNNING, '1.2'
+    answer = guests.GuestAnswer(
+        state=guests.JobState.DONE,
+        message='all was checked',
+        boot_id='boot-1',
+        server_state=guests.ServerState.RUNNING,
+        agent_version='1.2',
     )
     size = len(json.dumps(call.to_wire()))
     key = GuestKey.new(_INSTANCE)
@@ -97,9 +101,9 @@ def _calls(name: str, target: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def _unsealed(call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
+def _unsealed(call: guests.GuestCall, answer: guests.GuestAnswer) -> None:
     guest_call.read(_over_the_broker(call.to_wire()))
-    guest.GuestAnswer.from_wire(_over_the_broker(answer.to_wire()))
+    guests.GuestAnswer.from_wire(_over_the_broker(answer.to_wire()))
 
 
 def _over_the_broker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -112,19 +116,28 @@ def _over_the_broker(arguments: dict[str, Any]) -> dict[str, Any]:
     return came
 
 
-def _sealed(key: GuestKey, call: guest.GuestCall, answer: guest.GuestAnswer) -> None:
-    request = messages.Request('check_upgrade', _SESSION, 1, 1, call.to_wire())
+def _sealed(key: GuestKey, call: guests.GuestCall, answer: guests.GuestAnswer) -> None:
+    request = messages.Request(
+        method='check_upgrade', session=_SESSION, number=1, latest=1, arguments=call.to_wire()
+    )
     asked = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
     came = envelope.Envelope.from_wire(_over_the_broker(asked.to_wire()))
     opened = messages.Request.from_bytes(envelope.unseal(key, Direction.TO_GUEST, came))
     guest_call.read(opened.arguments)
-    content = messages.Answer(came.digest, _SESSION, 1, 1, None, answer.to_wire())
+    content = messages.Answer(
+        request=came.digest,
+        session=_SESSION,
+        highest=1,
+        moment=1,
+        refused=None,
+        content=answer.to_wire(),
+    )
     answered = envelope.seal(key, Direction.TO_TASKMANAGER, content.to_bytes())
     back = envelope.Envelope.from_wire(_over_the_broker(answered.to_wire()))
     found = messages.Answer.from_bytes(envelope.unseal(key, Direction.TO_TASKMANAGER, back))
     if found.request != asked.digest or found.content is None:
         raise SystemExit('benchmarks: an answer was not that of its request')
-    guest.GuestAnswer.from_wire(found.content)
+    guests.GuestAnswer.from_wire(found.content)
 
 
 def _number_in_guest() -> Figure:

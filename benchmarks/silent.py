@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from trove_upgrade.domain import exceptions, states
-from trove_upgrade.domain.guest import GuestCall, JobState
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.guests import GuestCall, JobState
 from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.endings import Endings
@@ -103,22 +103,13 @@ def _rate(url: str, *, silent: int) -> float:
         db.cleanUp()
 
 
-def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
-    repos = db.repositories
-    call = calls.Calls(
-        repos.datastores,
-        clock,
-        GuestOptions(),
-        poll_seconds=_PAUSE_SECONDS,
-        poll_max_seconds=_PAUSE_SECONDS,
-        call_timeout_seconds=_SILENT_SECONDS,
-    )
+def _runner(repos: Any, guests: Any, call: calls.Calls, clock: SystemClock) -> Runner:
     step: Any = _Step(guests, call)
-    runner = Runner(
+    return Runner(
         upgrades=repos.upgrades,
         instances=repos.instances,
         steps=dict.fromkeys(states.STEPS, step),
-        undo=undo.Undo(guests, call, 100, 30),
+        undo=undo.Undo(agent=guests, calls=call, timeout_seconds=100, hold_seconds=30),
         step_runner=StepRunner(instances=repos.instances, guests=repos.guests, clock=clock),
         endings=Endings(
             upgrades=repos.upgrades,
@@ -130,10 +121,23 @@ def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
         owner='bench',
         lease_seconds=60,
     )
+
+
+def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
+    repos = db.repositories
+    call = calls.Calls(
+        datastores=repos.datastores,
+        clock=clock,
+        options=GuestOptions(),
+        poll_seconds=_PAUSE_SECONDS,
+        poll_max_seconds=_PAUSE_SECONDS,
+        call_timeout_seconds=_SILENT_SECONDS,
+    )
+    runner = _runner(repos, guests, call, clock)
     found: list[Scheduler] = []
     recovery = Recovery(
-        repos.upgrades,
-        repos.checks,
+        upgrades=repos.upgrades,
+        checks=repos.checks,
         put_upgrade=lambda turn: found[0].nudge('upgrade', turn),
         put_check=lambda _turn: None,
     )

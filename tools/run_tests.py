@@ -36,7 +36,9 @@ GROUPS = (
     r'host|long\.test_schema|long\.test_host)?'
 )
 # Tests of one of these groups share what the first of them has read of all files.
-UNIT_GROUPS = r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation)'
+UNIT_GROUPS = (
+    r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation|test_style)'
+)
 GIVES_WAY = 5  #: niceness added to what has time left when all others are done
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'format', 'types', 'docs', 'unit', 'functional')

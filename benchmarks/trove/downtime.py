@@ -195,13 +195,15 @@ class Downtimes:
             file.unlink()
 
     def _client(self, instance: TroveInstance) -> application.Database:
+        database, table = TICKS.split('.')
         return application.Database(
-            instance.id,
-            self._stage.host.fabric.network_namespace(instance.network_id),
-            instance.address,
-            instance.user,
-            instance.password,
-            *TICKS.split('.'),
+            instance_id=instance.id,
+            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            address=instance.address,
+            user=instance.user,
+            password=instance.password,
+            database=database,
+            table=table,
         )
 
     def _check(self, instance: TroveInstance) -> None:

@@ -124,7 +124,12 @@ class StandInNova:
         """Nothing is refused."""
         from trove_upgrade.domain import compute
 
-        return compute.ComputePicture(self.server(server_id), True, (2, 93), 128)
+        return compute.ComputePicture(
+            server=self.server(server_id),
+            compute_up=True,
+            max_microversion=(2, 93),
+            metadata_quota=128,
+        )
 
     def rebuild(self, server: Any, image_id: str, marker: str, user_data: bytes | None) -> None:  # noqa: ARG002 - the port's form
         """Accepted at once; the guest speaks when it is rebuilt and booted."""
@@ -145,7 +150,14 @@ class StandInNova:
         """It fits."""
         from trove_upgrade.domain import compute
 
-        return compute.Image(image_id, 'stand-in', 'active', 1, 256, 1 << 20)
+        return compute.Image(
+            id=image_id,
+            name='stand-in',
+            status='active',
+            min_disk_gb=1,
+            min_ram_mb=256,
+            size_bytes=1 << 20,
+        )
 
     def newest(self, tags: Any) -> Any:  # noqa: ARG002 - the port's form
         """It fits, too."""
@@ -163,7 +175,7 @@ class StandInGuest:
         return lambda call: self._answer(method, call)
 
     def _answer(self, method: str, call: Any) -> Any:
-        from trove_upgrade.domain import guest
+        from trove_upgrade.domain import guests
 
         self._world.instances[call.upgrade_id] = call.instance_id
         left = self._world.left(call.upgrade_id, method) if method in WORK else 0.0
@@ -181,45 +193,23 @@ class StandInGuest:
             'pre_upgrade': {'upgrade_info': {'stash': 'bench'}},
             'verify_upgrade': {'server_version': number},
         }
-        return guest.GuestAnswer(
-            state=guest.JobState.DONE if done else guest.JobState.RUNNING,
+        return guests.GuestAnswer(
+            state=guests.JobState.DONE if done else guests.JobState.RUNNING,
             message=f'{method} of a stand-in',
             boot_id=NEW_BOOT if after else FORMER_BOOT,
             agent_version='stand-in',
             server_version=number,
-            server_state=guest.ServerState.RUNNING
+            server_state=guests.ServerState.RUNNING
             if method == 'check_upgrade'
-            else guest.ServerState.STOPPED,
+            else guests.ServerState.STOPPED,
             serving=True,
             server_started_on_data=after,
             result=result.get(method, {}) if done else {},
         )
 
 
-def _wrapped(conf: Any, world: World, outside: Any) -> Any:
+def _report_to(outside: Any) -> Any:
     import sqlalchemy as sa
-
-    from trove_upgrade.domain import guest
-    from trove_upgrade.rpc import serializer
-    from trove_upgrade.rpc.taskmanager import TaskManagerAPI
-    from trove_upgrade.sealing import envelope, messages
-    from trove_upgrade.sealing.keys import Direction
-
-    client = TaskManagerAPI.from_conf(conf)
-
-    def beat(instance_id: str, marker: str) -> None:
-        heartbeat = guest.Heartbeat(
-            instance_id, NEW_BOOT, marker, False, 'stand-in', None, guest.ServerState.STOPPED
-        )
-        key = outside.repos.guest_keys.minted_for(instance_id, marker)
-        if key is None:
-            client.heartbeat(serializer.service_context(), heartbeat)
-            return
-        report = messages.Report(messages.new_session(os.urandom), 1, heartbeat.to_wire())
-        client.sealed(
-            serializer.service_context(),
-            envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()),
-        )
 
     def report(instance_id: str) -> None:
         """What the conductor writes when Trove's agent in the guest says that it is healthy."""
@@ -232,8 +222,42 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
                 {'id': instance_id},
             )
 
+    return report
+
+
+def _wrapped(conf: Any, world: World, outside: Any) -> Any:
+    from trove_upgrade.domain import guests
+    from trove_upgrade.rpc import serializer
+    from trove_upgrade.rpc.taskmanager import TaskManagerAPI
+    from trove_upgrade.sealing import envelope, messages
+    from trove_upgrade.sealing.keys import Direction
+
+    client = TaskManagerAPI.from_conf(conf)
+
+    def beat(instance_id: str, marker: str) -> None:
+        heartbeat = guests.Heartbeat(
+            instance_id=instance_id,
+            boot_id=NEW_BOOT,
+            marker=marker,
+            restored=False,
+            agent_version='stand-in',
+            server_version=None,
+            server_state=guests.ServerState.STOPPED,
+        )
+        key = outside.repos.guest_keys.minted_for(instance_id, marker)
+        if key is None:
+            client.heartbeat(serializer.service_context(), heartbeat)
+            return
+        report = messages.Report(messages.new_session(os.urandom), 1, heartbeat.to_wire())
+        client.sealed(
+            serializer.service_context(),
+            envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()),
+        )
+
     nova = StandInNova(world, beat)
-    return dataclasses.replace(outside, nova=nova, images=nova, agent=StandInGuest(world, report))
+    return dataclasses.replace(
+        outside, nova=nova, images=nova, agent=StandInGuest(world, _report_to(outside))
+    )
 
 
 def main() -> int:

@@ -32,7 +32,7 @@ from oslo_middleware import healthcheck, http_proxy_to_wsgi
 from oslo_middleware import request_id as oslo_request_id
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.api import application, error_form, errors, policies, presence
+from trove_upgrade.api import application, error_form, errors, policies, service_heartbeat
 from trove_upgrade.api.backup_filter import BackupFilter
 from trove_upgrade.api.call import VERSION_PATH
 from trove_upgrade.api.filter import Inner, UpgradeFilter
@@ -40,7 +40,7 @@ from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.services import Services, Settings
 from trove_upgrade.clients import nova_list, session
 from trove_upgrade.db import engine, faults, installation, repositories, services
-from trove_upgrade.db.presence import ImpatientRegistry, Presence
+from trove_upgrade.db.service_heartbeat import ImpatientRegistry, ServiceHeartbeat
 from trove_upgrade.domain import exceptions, logs, versions
 from trove_upgrade.rpc import taskmanager
 
@@ -142,16 +142,16 @@ def _warn_of_credentials(conf: cfg.ConfigOpts) -> None:
         )
 
 
-def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> presence.Alive:
+def alive(inner: Inner, conf: cfg.ConfigOpts, binary: str) -> service_heartbeat.WithHeartbeats:
     """`inner`, registered in upgrade_services as `binary` until the process ends."""
-    signs = presence.SignsOfLife(
-        lambda: Presence(ImpatientRegistry(conf), binary),
+    signs = service_heartbeat.ProcessHeartbeats(
+        lambda: ServiceHeartbeat(ImpatientRegistry(conf), binary),
         conf.trove_upgrade.service_report_interval,
-        uwsgi=presence.find_uwsgi(),
+        uwsgi=service_heartbeat.find_uwsgi(),
     )
     atexit.register(signs.stop)  # first: a signal may come at any time
     signs.start()
-    return presence.Alive(inner, signs)
+    return service_heartbeat.WithHeartbeats(inner, signs)
 
 
 def filter_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> Callable[[Inner], Inner]:

@@ -55,7 +55,9 @@ class Application:
         if not services.enforcer.authorize(route.policy, {'project_id': project_id}, context):
             raise errors.Forbidden(found=f'the policy {route.policy} does not let you')
         document = _document(environ, route, services.settings.max_body_bytes)
-        return route.handler(Call(request, context, services, document), **variables)
+        return route.handler(
+            Call(http=request, context=context, services=services, document=document), **variables
+        )
 
 
 def request_id_of(environ: Environ) -> str:

@@ -21,7 +21,7 @@ from trove_upgrade.api.filter import Inner, refusal, with_request_id
 from trove_upgrade.api.handlers import backups
 from trove_upgrade.api.paths import Path, method_of
 from trove_upgrade.api.services import Services
-from trove_upgrade.domain import backup
+from trove_upgrade.domain.backups import SNAPSHOTS
 
 _TEXT = {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^.*[0-9a-zA-Z]+.*$'}
 _ID = {
@@ -102,7 +102,7 @@ class BackupFilter:
         if (
             not is_incremental
             or 'restore_from' in wanted
-            or wanted.get('storage_driver') == backup.SNAPSHOTS
+            or wanted.get('storage_driver') == SNAPSHOTS
         ):
             return None
         return wanted
@@ -134,7 +134,9 @@ class BackupFilter:
         except errors.NotAuthenticated as error:
             raise HandedOn from error
         services = self._services()
-        call = Call(webob.Request(environ), context, services, wanted)
+        call = Call(
+            http=webob.Request(environ), context=context, services=services, document=wanted
+        )
         if not context.project_id or not (project_id == context.project_id or call.is_admin):
             raise HandedOn
         with services.repos.database.one_connection():

@@ -39,7 +39,7 @@ class HandedOn(Exception):
     """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Call:
     """Input of a handler: the caller, the request, and the services to answer with.  Its policy has
     been enforced already.

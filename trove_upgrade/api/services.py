@@ -17,14 +17,14 @@ class TaskManager(Protocol):
     the nudge saves a delay.
     """
 
-    def upgrade(self, context: oslo_context.RequestContext, row: Upgrade) -> None:
+    def upgrade(self, context: oslo_context.RequestContext, upgrade: Upgrade) -> None:
         """Look at this upgrade now."""
 
     def check(self, context: oslo_context.RequestContext, check_id: str) -> None:
         """Look at this upgrade check now."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Options that the API reads with each request."""
 
@@ -40,7 +40,7 @@ class Settings:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Services:
     """One process' services; safe to share between its threads."""
 

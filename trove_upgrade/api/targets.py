@@ -3,10 +3,10 @@
 
 from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call, is_name, is_uuid
-from trove_upgrade.domain import exceptions, instance, versions
+from trove_upgrade.domain import exceptions, instances, versions
 
 
-def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> instance.Instance:
+def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> instances.Instance:
     """The instance of the address; with its status, fault and replicas where they are to be shown.
 
     :raises InstanceNotFound: no such one, another project's, or what cannot be an id; clients then
@@ -22,7 +22,7 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     return row
 
 
-def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
+def target_of(call: Call, instance: instances.Instance, wanted: str) -> instances.DatastoreVersion:
     """The version that `wanted` names, by id or by name within the instance's datastore, if the
     instance may be upgraded to it.
 
@@ -31,8 +31,8 @@ def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.Datas
     :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or
     not for this instance.
     """
-    target = _named(call, row, wanted)
-    verdict = call.services.rules.between(row.version, target)
+    target = _named(call, instance, wanted)
+    verdict = call.services.rules.between(instance.version, target)
     if verdict.allowed:
         return target
     if verdict.code is versions.Reason.INACTIVE:
@@ -42,20 +42,20 @@ def target_of(call: Call, row: instance.Instance, wanted: str) -> instance.Datas
     if verdict.code is versions.Reason.NO_IMAGE:
         raise errors.VersionHasNoImage(version=target.name)
     raise exceptions.VersionNotAllowed(
-        instance_id=row.id,
-        datastore=row.version.datastore_name,
-        former=row.version.name,
+        instance_id=instance.id,
+        datastore=instance.version.datastore_name,
+        former=instance.version.name,
         target=target.name,
         reason=verdict.reason,
     )
 
 
-def _named(call: Call, row: instance.Instance, wanted: str) -> instance.DatastoreVersion:
+def _named(call: Call, instance: instances.Instance, wanted: str) -> instances.DatastoreVersion:
     try:
-        return version_of(call, row.version.datastore_id, wanted)
+        return version_of(call, instance.version.datastore_id, wanted)
     except exceptions.DatastoreVersionNotFound as error:
         missing = exceptions.DatastoreVersionNotFound(
-            version=wanted, datastore=row.version.datastore_name
+            version=wanted, datastore=instance.version.datastore_name
         )
         if not is_uuid(wanted):
             raise missing from error
@@ -67,13 +67,13 @@ def _named(call: Call, row: instance.Instance, wanted: str) -> instance.Datastor
         raise missing
     raise exceptions.DatastoreVersionOfOther(
         version=wanted,
-        instance_id=row.id,
+        instance_id=instance.id,
         other=other.datastore_name,
-        datastore=row.version.datastore_name,
+        datastore=instance.version.datastore_name,
     )
 
 
-def version_of(call: Call, datastore_id: str, wanted: str) -> instance.DatastoreVersion:
+def version_of(call: Call, datastore_id: str, wanted: str) -> instances.DatastoreVersion:
     """The version of a datastore by id or name.  Of several with one name the caller's choice is
     among those that he sees.
 

@@ -11,7 +11,8 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova, session
-from trove_upgrade.domain import compute, exceptions, instance
+from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.domain.instances import Instance
 
 #: Nova's own default for the most servers of one page.
 _PAGE = 1000
@@ -39,9 +40,7 @@ class NovaDirectory:
         timeout = conf[our_conf.GROUP].server_list_timeout
         return cls(nova.client_factory(conf, timeout_seconds=timeout), timeout_seconds=timeout)
 
-    def servers(
-        self, instances: Sequence[instance.Instance]
-    ) -> Mapping[str, compute.ServerSummary]:
+    def servers(self, instances: Sequence[Instance]) -> Mapping[str, compute.ServerSummary]:
         """By server id; a server that Nova does not have is missing in the answer.
 
         :raises ComputeUnavailable: no answer within the limit.

@@ -10,7 +10,7 @@ from trove_upgrade.db import trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns
-from trove_upgrade.domain import backup
+from trove_upgrade.domain import backups
 
 _backups = trove_tables.backups
 #: Source: trove/backup/state.py, BackupState.COMPLETED.
@@ -36,13 +36,13 @@ class Backups:
         self._database = database
 
     @repeat_on_new_columns
-    def get(self, backup_id: str) -> backup.Backup | None:
+    def get(self, backup_id: str) -> backups.Backup | None:
         """Of any project and state; None: there is none, or it was deleted."""
         with self._database.read() as connection:
             return self._fetch(connection, backup_id, deleted=False)
 
     @repeat_on_new_columns
-    def last_completed(self, instance_id: str, project_id: str | None) -> backup.Backup | None:
+    def last_completed(self, instance_id: str, project_id: str | None) -> backups.Backup | None:
         """The one that Trove takes for the parent where a request names none; `project_id` None: of
         every project, as for admins.
 
@@ -63,7 +63,7 @@ class Backups:
         return None if row is None else _backup_from(row)
 
     @repeat_on_new_columns
-    def chain(self, parent: backup.Backup) -> Sequence[backup.Backup]:
+    def chain(self, parent: backups.Backup) -> Sequence[backups.Backup]:
         """`parent` and what it builds on, down to a full backup; deleted ones too, whose files
         others still need.
         """
@@ -79,7 +79,7 @@ class Backups:
 
     def _fetch(
         self, connection: sa.Connection, backup_id: str, *, deleted: bool | None
-    ) -> backup.Backup | None:
+    ) -> backups.Backup | None:
         if not plausible_id(backup_id):
             return None
         query = self._select(connection).where(_backups.c.id == backup_id)
@@ -95,8 +95,8 @@ class Backups:
         )
 
 
-def _backup_from(row: sa.Row[Any]) -> backup.Backup:
-    return backup.Backup(
+def _backup_from(row: sa.Row[Any]) -> backups.Backup:
+    return backups.Backup(
         id=row.id,
         project_id=row.tenant_id,
         instance_id=row.instance_id,

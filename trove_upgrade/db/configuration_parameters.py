@@ -13,7 +13,7 @@ _parameters = trove_tables.datastore_configuration_parameters
 _configured = trove_tables.configuration_parameters
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfigurationParameter:
     """A row of datastore_configuration_parameters, as Trove's validation rules give it."""
 

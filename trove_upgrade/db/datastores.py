@@ -15,7 +15,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.version_rows import select_versions, version_from
-from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import exceptions, instances
 
 _datastores = trove_tables.datastores
 _versions = trove_tables.datastore_versions
@@ -40,12 +40,12 @@ REPL_STRATEGY = {
 class VersionChange:
     """Outcome of `save_version`."""
 
-    version: instance.DatastoreVersion
+    version: instances.DatastoreVersion
     created: bool
     former_image_id: str | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class OlderImage:
     """An instance that runs another image than its version's."""
 
@@ -61,18 +61,18 @@ class Datastores:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list(self) -> Sequence[instance.Datastore]:
+    def list(self) -> Sequence[instances.Datastore]:
         """All datastores, by name."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(_datastores).order_by(_datastores.c.name)).all()
         return [
-            instance.Datastore(id=row.id, name=row.name, default_version_id=row.default_version_id)
+            instances.Datastore(id=row.id, name=row.name, default_version_id=row.default_version_id)
             for row in rows
         ]
 
-    def get(self, id_or_name: str) -> instance.Datastore:
+    def get(self, id_or_name: str) -> instances.Datastore:
         """:raises DatastoreNotFound: none."""
-        found: dict[str, instance.Datastore] = {}
+        found: dict[str, instances.Datastore] = {}
         for datastore in self.list():
             found[datastore.name] = datastore
         for datastore in tuple(found.values()):
@@ -83,7 +83,7 @@ class Datastores:
 
     def versions(
         self, datastore_id: str, *, active_only: bool
-    ) -> Sequence[instance.DatastoreVersion]:
+    ) -> Sequence[instances.DatastoreVersion]:
         """The versions of one datastore, by name and number."""
         query = select_versions().where(_versions.c.datastore_id == datastore_id)
         if active_only:
@@ -92,7 +92,7 @@ class Datastores:
             rows = connection.execute(query.order_by(_versions.c.name, _versions.c.version)).all()
         return [version_from(row) for row in rows]
 
-    def version(self, datastore_id: str, id_or_name: str) -> instance.DatastoreVersion:
+    def version(self, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
         """By id, else by name within the datastore, inactive ones too.
 
         :raises DatastoreVersionNotFound: neither.
@@ -118,7 +118,7 @@ class Datastores:
 
     def _versions_called(
         self, datastore_id: str, id_or_name: str
-    ) -> Sequence[instance.DatastoreVersion]:
+    ) -> Sequence[instances.DatastoreVersion]:
         """All that may be meant: a server compares loosely, and some refuse to compare what an old
         column cannot hold.
         """
@@ -130,7 +130,7 @@ class Datastores:
             ).all()
         return [version_from(row) for row in rows]
 
-    def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
+    def version_by_id(self, version_id: str) -> instances.DatastoreVersion:
         """Of whichever datastore.
 
         :raises DatastoreVersionNotFound: none.
@@ -144,7 +144,7 @@ class Datastores:
         return version_from(row)
 
     @repeat_on_new_columns
-    def guest_classes(self, version_id: str) -> instance.GuestClasses:
+    def guest_classes(self, version_id: str) -> instances.GuestClasses:
         """Return what Trove's agent loads for this version; where the row leaves it open, what
         Trove 26 then takes.
 
@@ -153,12 +153,12 @@ class Datastores:
         """
         with self._database.read() as connection:
             if 'registry_ext' not in self._database.columns(connection, _versions.name):
-                return instance.GuestClasses(None, None)
+                return instances.GuestClasses(None, None)
             row = connection.execute(_CLASSES, {'version_id': version_id}).one_or_none()
         if row is None:
-            return instance.GuestClasses(None, None)
+            return instances.GuestClasses(None, None)
         registry_ext = row.registry_ext or REGISTRY_EXT.get(row.manager)
-        return instance.GuestClasses(
+        return instances.GuestClasses(
             f'{row.manager}:{registry_ext}' if registry_ext else None,
             row.repl_strategy or REPL_STRATEGY.get(row.manager),
         )
@@ -199,7 +199,7 @@ class Datastores:
         with self._database.read() as connection:
             return {row.datastore_version_id: row.instances for row in connection.execute(query)}
 
-    def on_older_images(self, version: instance.DatastoreVersion) -> Sequence[OlderImage]:
+    def on_older_images(self, version: instances.DatastoreVersion) -> Sequence[OlderImage]:
         """The version's instances whose server runs another image, as far as we know; by name."""
         if version.image_id is None:
             return []
@@ -214,13 +214,13 @@ class Datastores:
             rows = connection.execute(query).all()
             images = guests.images_of(connection, [row.id for row in rows])
         return [
-            OlderImage(row.id, row.name, row.tenant_id, image)
+            OlderImage(instance_id=row.id, name=row.name, project_id=row.tenant_id, image_id=image)
             for row in rows
             if (image := images.get(row.id)) is not None and image != version.image_id
         ]
 
     @retry_on_deadlock
-    def save_datastore(self, name: str, default_version: str | None = None) -> instance.Datastore:
+    def save_datastore(self, name: str, default_version: str | None = None) -> instances.Datastore:
         """Add or update a datastore; its default version is set, or emptied by None, as
         `trove-manage datastore_update` does.
 
@@ -240,7 +240,7 @@ class Datastores:
                 .where(_datastores.c.id == datastore_id)
                 .values(default_version_id=default_id)
             )
-        return instance.Datastore(id=datastore_id, name=name, default_version_id=default_id)
+        return instances.Datastore(id=datastore_id, name=name, default_version_id=default_id)
 
     @retry_on_deadlock
     def save_version(
@@ -345,7 +345,7 @@ def _save_version(
 
 def _only_version(
     connection: sa.Connection, datastore_id: str, datastore: str, id_or_name: str
-) -> instance.DatastoreVersion:
+) -> instances.DatastoreVersion:
     rows = connection.execute(
         select_versions().where(
             _versions.c.datastore_id == datastore_id,

@@ -25,7 +25,7 @@ _instances = trove_tables.instances
 _PAGE = 500
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestSealing:
     """One instance, and how its guest is spoken to."""
 

@@ -13,7 +13,7 @@ from trove_upgrade.db import arrivals, batches, columns, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_guests as _guests
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
-from trove_upgrade.domain import guest, logs
+from trove_upgrade.domain import guests, logs
 
 LOG = logs.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Guests:
         self._database = database
 
     @retry_on_deadlock
-    def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
+    def record(self, heartbeat: guests.Heartbeat, key_id: str | None = None) -> bool:
         """Insert or update, seen_at by the database's clock; return whether it was kept.
 
         Of an instance that does not exist nothing is kept, and nothing logged: any guest can send
@@ -64,7 +64,7 @@ class Guests:
             )
         return True
 
-    def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
+    def heartbeat(self, instance_id: str) -> guests.Heartbeat | None:
         """The last one, or None if none ever came."""
         with self._database.read() as connection:
             row = connection.execute(
@@ -72,14 +72,14 @@ class Guests:
             ).one_or_none()
         if row is None or row.boot_id is None:
             return None
-        return guest.Heartbeat(
+        return guests.Heartbeat(
             instance_id=row.instance_id,
             boot_id=row.boot_id,
             marker=row.marker,
             restored=bool(row.restored),
             agent_version=row.agent_version,
             server_version=row.server_version,
-            server_state=guest.ServerState(row.server_state),
+            server_state=guests.ServerState(row.server_state),
         )
 
     @repeat_on_new_columns
@@ -92,7 +92,7 @@ class Guests:
                 sa.select(_guests.c.key_id).where(_guests.c.instance_id == instance_id)
             ).scalar_one_or_none()
 
-    def last_word(self, instance_id: str) -> guest.LastWord | None:
+    def last_word(self, instance_id: str) -> guests.LastWord | None:
         """When its agent was heard last; None if it never was."""
         query = sa.select(_guests.c.seen_at, _guests.c.boot_id).where(
             _guests.c.instance_id == instance_id,
@@ -101,7 +101,7 @@ class Guests:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else guest.LastWord(row.seen_at, row.boot_id)
+        return None if row is None else guests.LastWord(row.seen_at, row.boot_id)
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
         """Return whether one came in the last seconds by the database's clock; 0: ever."""

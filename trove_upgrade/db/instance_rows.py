@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.version_rows import VERSION_COLUMNS, version_from
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 
 _instances = trove_tables.instances
 _statuses = trove_tables.service_statuses
@@ -46,12 +46,12 @@ _COLUMNS = (
 )
 
 
-def task_of(task_id: int | None) -> instance.Task:
+def task_of(task_id: int | None) -> instances.Task:
     """Trove's code as a task; BUSY_OTHER for one that is not known."""
     try:
-        return instance.Task(task_id or 0)
+        return instances.Task(task_id or 0)
     except ValueError:
-        return instance.Task.BUSY_OTHER
+        return instances.Task.BUSY_OTHER
 
 
 def _instances_with_version(
@@ -159,7 +159,7 @@ class Beside:
     """What other tables say of some instances, by instance id."""
 
     statuses: Mapping[str, sa.Row[Any]]
-    faults: Mapping[str, instance.Fault]
+    faults: Mapping[str, instances.Fault]
     replicas: Mapping[str, Sequence[str]]
 
 
@@ -172,7 +172,7 @@ def beside_of(connection: sa.Connection, ids: Sequence[str]) -> Beside:
         row.instance_id: row for row in connection.execute(STATUSES, {'ids': ids})
     }
     faults = {
-        row.instance_id: instance.Fault(row.message, row.details, row.created)
+        row.instance_id: instances.Fault(row.message, row.details, row.created)
         for row in connection.execute(_FAULTS, {'ids': ids})
     }
     replicas: dict[str, list[str]] = {}
@@ -183,7 +183,7 @@ def beside_of(connection: sa.Connection, ids: Sequence[str]) -> Beside:
 
 def versions_of(
     connection: sa.Connection, ids: Collection[str]
-) -> Mapping[str, instance.DatastoreVersion]:
+) -> Mapping[str, instances.DatastoreVersion]:
     """Versions by id."""
     return {
         row.version_id: version_from(row)
@@ -192,11 +192,11 @@ def versions_of(
 
 
 def instance_from(
-    row: sa.Row[Any], version: instance.DatastoreVersion, beside: Beside, *, backup_running: bool
-) -> instance.Instance:
+    row: sa.Row[Any], version: instances.DatastoreVersion, beside: Beside, *, backup_running: bool
+) -> instances.Instance:
     """From a row of `select_one` or `select_page`."""
     status = beside.statuses.get(row.id)
-    return instance.Instance(
+    return instances.Instance(
         id=row.id,
         name=row.name or '',
         project_id=row.tenant_id or '',

@@ -12,7 +12,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.version_rows import version_from
-from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import exceptions, instances
 
 _instances = trove_tables.instances
 _statuses = trove_tables.service_statuses
@@ -47,7 +47,7 @@ _SSL_MODE = sa.select(_instances.c.ssl_mode).where(_instances.c.id == sa.bindpar
 _NEW = {
     'created': columns.now(),
     'updated': columns.now(),
-    'task_id': int(instance.Task.NONE),
+    'task_id': int(instances.Task.NONE),
     'task_description': 'No tasks for the instance.',
     'deleted': False,
 }
@@ -66,7 +66,7 @@ class Instances:
         *,
         deleted: bool | None = False,
         with_details: bool = True,
-    ) -> instance.Instance:
+    ) -> instances.Instance:
         """`deleted` None: a deleted one too.  Without details: no service status, fault and
         replicas, for three SELECTs less.
 
@@ -101,7 +101,7 @@ class Instances:
         marker: str | None = None,
         include_clustered: bool = False,
         deleted: bool | None = False,
-    ) -> Page[instance.Instance]:
+    ) -> Page[instances.Instance]:
         """A page by id, as Trove pages; `project_id` None: of all projects; `deleted` None: both
         kinds.
         """
@@ -133,7 +133,7 @@ class Instances:
         )
         return Page(items, page[-1].id if len(rows) > limit else None)
 
-    def task(self, instance_id: str) -> instance.Task:
+    def task(self, instance_id: str) -> instances.Task:
         """The task now, re-read (Trove saves whole stale objects).
 
         :raises InstanceNotFound: none.
@@ -144,25 +144,27 @@ class Instances:
             raise exceptions.InstanceNotFound(instance_id=instance_id)
         return instance_rows.task_of(row.task_id)
 
-    def hold(self, instance_id: str) -> instance.Hold:
+    def holder(self, instance_id: str) -> instances.Holder:
         """Task, version, deletion and backups now; a row that is gone is a deleted one."""
         with self._database.read() as connection:
             row = connection.execute(instance_rows.HOLD, {'instance_id': instance_id}).one_or_none()
         if row is None:
-            return instance.Hold(instance.Task.NONE, None, deleted=True, backup_running=False)
-        return instance.Hold(
-            instance_rows.task_of(row.task_id),
-            row.datastore_version_id,
+            return instances.Holder(
+                task=instances.Task.NONE, version_id=None, deleted=True, backup_running=False
+            )
+        return instances.Holder(
+            task=instance_rows.task_of(row.task_id),
+            version_id=row.datastore_version_id,
             deleted=bool(row.deleted),
             backup_running=bool(row.backup_running),
         )
 
-    def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
+    def service_status(self, instance_id: str) -> instances.ServiceStatus | None:
         """Return what `service_statuses` says now; None: nothing yet."""
         with self._database.read() as connection:
             rows = connection.execute(instance_rows.STATUSES, {'ids': [instance_id]}).all()
         return (
-            instance.ServiceStatus(rows[-1].status_description, rows[-1].updated_at)
+            instances.ServiceStatus(rows[-1].status_description, rows[-1].updated_at)
             if rows
             else None
         )
@@ -209,7 +211,7 @@ class Instances:
     @retry_on_deadlock
     def register(
         self,
-        version: instance.DatastoreVersion,
+        version: instances.DatastoreVersion,
         *,
         server_id: str,
         name: str,

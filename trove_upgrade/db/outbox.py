@@ -17,7 +17,7 @@ from trove_upgrade.db import columns, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_outbox as _outbox
 from trove_upgrade.db.repetition import retry_on_deadlock
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 from trove_upgrade.domain.events import EventKind, OutboxEvent
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -112,7 +112,7 @@ def write(
     connection: sa.Connection,
     kind: EventKind,
     about: Upgrade,
-    versions: Sequence[instance.DatastoreVersion] | None = None,
+    versions: Sequence[instances.DatastoreVersion] | None = None,
 ) -> None:
     """Write one event inside the transaction that makes it true; `versions` are the upgrade's two
     where the caller has read them.

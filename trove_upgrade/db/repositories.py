@@ -25,7 +25,7 @@ from trove_upgrade.db.upgrades import Upgrades
 from trove_upgrade.sealing.at_rest import Wrapping
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Repositories:
     """Repositories of the handlers, the taskmanager and the tool."""
 

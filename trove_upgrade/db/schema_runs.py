@@ -14,7 +14,7 @@ from trove_upgrade.db import columns
 from trove_upgrade.db.models import upgrade_schema_runs as _runs
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SchemaRun:
     """One command that was allowed to change the schema."""
 

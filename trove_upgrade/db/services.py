@@ -45,7 +45,7 @@ _PLACE = re.compile(
 _MARK_DIGITS = 8
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
     """One process; of release aurora: one binary on one host."""
 
@@ -81,7 +81,7 @@ class Service:
         return 'silent' if self.is_silent else 'alive'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Registration:
     """Record of a process about itself.  Its id is its own choice, so that every write of it may
     be repeated.
@@ -102,13 +102,13 @@ class Registration:
         """Of this process unless `pid` names another, whose birth is then not looked up."""
         birth = TABLE.birth_of(os.getpid()) if pid is None else None
         return cls(
-            str(uuid.uuid4()),
-            host,
-            os.getpid() if pid is None else pid,
-            binary,
-            release,
-            version,
-            birth,
+            id=str(uuid.uuid4()),
+            host=host,
+            pid=os.getpid() if pid is None else pid,
+            binary=binary,
+            release=release,
+            version=version,
+            birth=birth,
         )
 
     @property

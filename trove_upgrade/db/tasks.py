@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from trove_upgrade.db import columns, progress_codec, trove_tables
 from trove_upgrade.db.instance_rows import task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import admission, exceptions, instance, states
+from trove_upgrade.domain import admission, exceptions, instances, states
 from trove_upgrade.domain.upgrades import Upgrade
 
 _instances = trove_tables.instances
@@ -18,13 +18,13 @@ _faults = trove_tables.instance_faults
 _LONGEST_FAULT = 255
 
 _DESCRIPTIONS = {  # Source: trove/instance/tasks.py (Trove 26)
-    instance.Task.NONE: 'No tasks for the instance.',
-    instance.Task.UPGRADING: 'Upgrading the instance.',
-    instance.Task.UPGRADING_ERROR: 'Upgrading Cluster Error.',
+    instances.Task.NONE: 'No tasks for the instance.',
+    instances.Task.UPGRADING: 'Upgrading the instance.',
+    instances.Task.UPGRADING_ERROR: 'Upgrading Cluster Error.',
 }
 
 
-def _move(former: instance.Task, task: instance.Task) -> sa.Update:
+def _move(former: instances.Task, task: instances.Task) -> sa.Update:
     return (
         sa.update(_instances)
         .where(_instances.c.task_id == int(former))
@@ -38,7 +38,7 @@ def _move(former: instance.Task, task: instance.Task) -> sa.Update:
 
 
 #: Built once: the one that every PATCH runs.
-_TAKE = _move(instance.Task.NONE, instance.Task.UPGRADING).where(
+_TAKE = _move(instances.Task.NONE, instances.Task.UPGRADING).where(
     _instances.c.id == sa.bindparam('taken_id'),
     _instances.c.deleted.is_not(True),
     _instances.c.datastore_version_id == sa.bindparam('read_version_id'),
@@ -46,7 +46,7 @@ _TAKE = _move(instance.Task.NONE, instance.Task.UPGRADING).where(
 )
 
 
-def take(connection: sa.Connection, target: instance.Instance) -> bool:
+def take(connection: sa.Connection, target: instances.Instance) -> bool:
     """NONE -> UPGRADING, if the instance still is what was read."""
     return bool(
         connection.execute(
@@ -66,12 +66,12 @@ def take_again(connection: sa.Connection, failed: Upgrade) -> bool:
     From NONE, too, where `admission.may_continue_untasked` allows it.
     """
     taken = _set(
-        connection, failed.instance_id, instance.Task.UPGRADING_ERROR, instance.Task.UPGRADING
+        connection, failed.instance_id, instances.Task.UPGRADING_ERROR, instances.Task.UPGRADING
     ) or (
         admission.may_continue_untasked(failed, latest(connection, failed.instance_id))
         and bool(
             connection.execute(
-                _move(instance.Task.NONE, instance.Task.UPGRADING).where(*_is_as_begun(failed))
+                _move(instances.Task.NONE, instances.Task.UPGRADING).where(*_is_as_begun(failed))
             ).rowcount
         )
     )
@@ -112,7 +112,7 @@ def release(
     held: Upgrade,
     state: states.UpgradeState,
     *,
-    former: instance.Task = instance.Task.UPGRADING,
+    former: instances.Task = instances.Task.UPGRADING,
 ) -> bool:
     """UPGRADING -> NONE, or UPGRADING_ERROR for FAILED; the version moves with COMPLETED alone.
 
@@ -121,7 +121,9 @@ def release(
     worked, and is no action's.
     """
     task = (
-        instance.Task.UPGRADING_ERROR if state is states.UpgradeState.FAILED else instance.Task.NONE
+        instances.Task.UPGRADING_ERROR
+        if state is states.UpgradeState.FAILED
+        else instances.Task.NONE
     )
     version = (
         {'datastore_version_id': held.target_version_id}
@@ -143,7 +145,7 @@ def record_version(connection: sa.Connection, held: Upgrade) -> bool:
     return bool(
         connection.execute(
             sa.update(_instances)
-            .where(*_is_as_begun(held), _instances.c.task_id != int(instance.Task.DELETING))
+            .where(*_is_as_begun(held), _instances.c.task_id != int(instances.Task.DELETING))
             .values(datastore_version_id=held.target_version_id, updated=columns.now())
         ).rowcount
     )
@@ -185,7 +187,7 @@ def write_fault(connection: sa.Connection, ended: Upgrade) -> None:
     )
 
 
-def refusal(connection: sa.Connection, target: instance.Instance) -> exceptions.TroveUpgradeError:
+def refusal(connection: sa.Connection, target: instances.Instance) -> exceptions.TroveUpgradeError:
     """Why `take` could not."""
     return admission.refusal(target, _found(connection, target.id), latest(connection, target.id))
 
@@ -243,8 +245,8 @@ def _fault_id(about: Upgrade) -> str:
 def _set(
     connection: sa.Connection,
     instance_id: str,
-    former: instance.Task,
-    task: instance.Task,
+    former: instances.Task,
+    task: instances.Task,
     **values: object,
 ) -> bool:
     return bool(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from trove_upgrade.db import columns, outbox, rows, tasks
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import admission, instance, states
+from trove_upgrade.domain import admission, instances, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -19,8 +19,8 @@ _NOW = sa.select(columns.now())
 def begin(
     database: Database,
     connection: sa.Connection,
-    target_instance: instance.Instance,
-    target: instance.DatastoreVersion,
+    target_instance: instances.Instance,
+    target: instances.DatastoreVersion,
     *,
     target_image_id: str,
     request_id: str | None,
@@ -52,8 +52,8 @@ def begin(
 
 
 def _begun(
-    target_instance: instance.Instance,
-    target: instance.DatastoreVersion,
+    target_instance: instances.Instance,
+    target: instances.DatastoreVersion,
     *,
     server_id: str,
     now: datetime.datetime,

@@ -13,7 +13,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_checks as _checks
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import retry_on_deadlock
-from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import exceptions, instances
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 
@@ -28,7 +28,9 @@ class UpgradeChecks:
         self._database = database
 
     @retry_on_deadlock
-    def begin(self, checked: instance.Instance, target: instance.DatastoreVersion) -> UpgradeCheck:
+    def begin(
+        self, checked: instances.Instance, target: instances.DatastoreVersion
+    ) -> UpgradeCheck:
         """A PENDING check; nothing else is touched.  One that has not ended yet, of the same
         instance and version, is returned instead.
         """
@@ -164,7 +166,12 @@ def _check_from(row: sa.Row[Any]) -> UpgradeCheck:
         error_code=row.error_code,
         cause=row.cause,
         results=tuple(
-            CheckResult(entry['name'], entry['outcome'], entry['message'], entry.get('code'))
+            CheckResult(
+                name=entry['name'],
+                outcome=entry['outcome'],
+                message=entry['message'],
+                code=entry.get('code'),
+            )
             for entry in row.results
         ),
     )

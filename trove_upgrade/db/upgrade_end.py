@@ -5,8 +5,8 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import columns, fence, guests, outbox, rows, tasks
 from trove_upgrade.db.engine import Database
-from trove_upgrade.domain import instance, notes, states
-from trove_upgrade.domain.ending import Ending, displaced
+from trove_upgrade.domain import instances, notes, states
+from trove_upgrade.domain.endings import Ending, displaced
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -40,7 +40,7 @@ def end(
     done = state is _S.COMPLETED
     is_displaced = False
     if not tasks.release(connection, held, state):
-        if tasks.release(connection, held, state, former=instance.Task.NONE):
+        if tasks.release(connection, held, state, former=instances.Task.NONE):
             remark = notes.Note(held.step, notes.Code.INSTANCE_RESET, _RESET)
             held = held.evolve(progress=held.progress.remarked(remark))
         else:

@@ -26,8 +26,8 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
-from trove_upgrade.domain import admission, exceptions, instance, states
-from trove_upgrade.domain.ending import Ending
+from trove_upgrade.domain import admission, exceptions, instances, states
+from trove_upgrade.domain.endings import Ending
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrades import Upgrade
@@ -65,8 +65,8 @@ class Upgrades:
     @retry_on_deadlock
     def begin(
         self,
-        target_instance: instance.Instance,
-        target: instance.DatastoreVersion,
+        target_instance: instances.Instance,
+        target: instances.DatastoreVersion,
         *,
         target_image_id: str,
         request_id: str | None,
@@ -99,7 +99,7 @@ class Upgrades:
             ) from error
 
     @repeat_on_new_columns
-    def half_upgraded(self, target: instance.Instance) -> exceptions.InstanceNeedsRetry | None:
+    def half_upgraded(self, target: instances.Instance) -> exceptions.InstanceNeedsRetry | None:
         """As `begin` finds out: why nothing but a retry may work on this instance's data, whatever
         its task.
         """

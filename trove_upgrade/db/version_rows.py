@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 
 _datastores = trove_tables.datastores
 _versions = trove_tables.datastore_versions
@@ -25,10 +25,10 @@ VERSION_COLUMNS = (
 )
 
 
-def version_from(row: sa.Row[Any]) -> instance.DatastoreVersion:
+def version_from(row: sa.Row[Any]) -> instances.DatastoreVersion:
     """From a row that has VERSION_COLUMNS."""
     tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
-    return instance.DatastoreVersion(
+    return instances.DatastoreVersion(
         id=row.version_id,
         datastore_id=row.version_datastore_id,
         datastore_name=row.version_datastore_name,

@@ -6,7 +6,7 @@ The repository asks inside its transaction, with what it has read there.
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain import exceptions, instances, states
 from trove_upgrade.domain.progress import Way
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -30,14 +30,14 @@ class LatestUpgrade:
 class FoundInstance:
     """An instance as the transaction finds it that could not take its task."""
 
-    task: instance.Task
+    task: instances.Task
     has_server: bool
     failed_upgrade_id: str | None = None  #: the newest that is FAILED
     failed_upgrade_code: str | None = None
 
 
 def half_upgraded(
-    target: instance.Instance, latest: LatestUpgrade | None
+    target: instances.Instance, latest: LatestUpgrade | None
 ) -> exceptions.InstanceNeedsRetry | None:
     """Return why no upgrade may begin, whatever the task: the new server may have been started on
     the data, and only the retry of the upgrade that did may start one there again.
@@ -56,7 +56,7 @@ def half_upgraded(
 
 
 def refusal(
-    target: instance.Instance, found: FoundInstance | None, latest: LatestUpgrade | None
+    target: instances.Instance, found: FoundInstance | None, latest: LatestUpgrade | None
 ) -> exceptions.TroveUpgradeError:
     """Return why the task of `target` could not be taken.  `found` None: it is deleted."""
     if found is None:
@@ -64,7 +64,7 @@ def refusal(
     half = half_upgraded(target, latest)
     if half is not None:
         return half
-    if found.task is instance.Task.UPGRADING_ERROR and found.failed_upgrade_id is not None:
+    if found.task is instances.Task.UPGRADING_ERROR and found.failed_upgrade_id is not None:
         return _needs_retry(target, found.failed_upgrade_id, found.failed_upgrade_code)
     if not found.has_server:
         return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
@@ -156,7 +156,7 @@ _ADVICE = {
 
 
 def _needs_retry(
-    target: instance.Instance, upgrade_id: str, error_code: str | None
+    target: instances.Instance, upgrade_id: str, error_code: str | None
 ) -> exceptions.InstanceNeedsRetry:
     return exceptions.InstanceNeedsRetry(
         instance_id=target.id, status='ERROR', upgrade_id=upgrade_id, error_code=error_code
@@ -177,7 +177,7 @@ _STATUSES = {
 }
 
 
-def _status(task: instance.Task) -> str:
+def _status(task: instances.Task) -> str:
     """The status that Trove shows for a task."""
     if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
         return 'ERROR'

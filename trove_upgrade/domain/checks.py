@@ -8,7 +8,7 @@ says what could not be done, what was found, and what to do next; codes are stab
 
 from collections.abc import Mapping, Sequence
 
-from trove_upgrade.domain import compute, instance, versions
+from trove_upgrade.domain import compute, instances, versions
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 
 #: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref,
@@ -22,24 +22,24 @@ Results = list[CheckResult]
 
 def ok(name: str, message: str) -> CheckResult:
     """A check that holds."""
-    return CheckResult(name, CheckOutcome.OK, message)
+    return CheckResult.ok(name, message)
 
 
 def refused(name: str, message: str, code: str) -> CheckResult:
     """A check that forbids the upgrade."""
-    return CheckResult(name, CheckOutcome.REFUSED, message, code)
+    return CheckResult.refused(name, message, code)
 
 
 def unknown(name: str, message: str, code: str) -> CheckResult:
     """A check that could not be made."""
-    return CheckResult(name, CheckOutcome.UNKNOWN, message, code)
+    return CheckResult.unknown(name, message, code)
 
 
-def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
+def check_instance(instance: instances.Instance, expected: instances.Task) -> Results:
     """The instance's own row.  `expected` is NONE before an upgrade, UPGRADING inside one."""
-    cannot = f'Instance {row.id} cannot be upgraded'
-    results: Results = [_task_of_instance(row, expected, cannot)]
-    if row.server_id is None:
+    cannot = f'Instance {instance.id} cannot be upgraded'
+    results: Results = [_task_of_instance(instance, expected, cannot)]
+    if instance.server_id is None:
         results.append(
             refused(
                 'instance_server',
@@ -47,16 +47,16 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
                 'SERVER_NOT_FOUND',
             )
         )
-    if row.cluster_id is not None:
+    if instance.cluster_id is not None:
         results.append(
             refused(
                 'instance_cluster',
-                f'{cannot}: it is a member of cluster {row.cluster_id}, and members of a cluster '
+                f'{cannot}: it is a member of cluster {instance.cluster_id}, and members of a cluster '
                 'are not upgraded one by one. Upgrade the cluster.',
                 'INSTANCE_IN_CLUSTER',
             )
         )
-    if row.backup_running:
+    if instance.backup_running:
         results.append(
             refused(
                 'backup',
@@ -69,19 +69,21 @@ def check_instance(row: instance.Instance, expected: instance.Task) -> Results:
     return results
 
 
-def _task_of_instance(row: instance.Instance, expected: instance.Task, cannot: str) -> CheckResult:
-    if row.task is expected:
+def _task_of_instance(
+    instance: instances.Instance, expected: instances.Task, cannot: str
+) -> CheckResult:
+    if instance.task is expected:
         return ok('instance_task', 'No other task holds the instance.')
     return refused(
         'instance_task',
-        f'{cannot}: its task is {row.task.name}, expected {expected.name}. '
+        f'{cannot}: its task is {instance.task.name}, expected {expected.name}. '
         'Wait until it has ended.',
         'INSTANCE_BUSY',
     )
 
 
 def check_version(
-    former: instance.DatastoreVersion, target: instance.DatastoreVersion, rules: versions.Rules
+    former: instances.DatastoreVersion, target: instances.DatastoreVersion, rules: versions.Rules
 ) -> Results:
     """Return whether the target may follow: the API's rules, again."""
     verdict = rules.between(former, target)
@@ -98,9 +100,9 @@ def check_version(
 
 
 def check_configuration_group(
-    row: instance.Instance,
+    instance: instances.Instance,
     configured: Sequence[str],
-    target: instance.DatastoreVersion,
+    target: instances.DatastoreVersion,
     known: Sequence[str],
 ) -> Results:
     """Return what the instance's configuration group sets must be among the target's parameters, as
@@ -111,24 +113,22 @@ def check_configuration_group(
     nothing: the guest still compares with the facts of its image.
     """
     name = 'configuration_group'
-    if row.configuration_id is None:
+    if instance.configuration_id is None:
         return []
     if not known:
         message = (
-            f'Configuration group {row.configuration_id} of instance {row.id} cannot be '
+            f'Configuration group {instance.configuration_id} of instance {instance.id} cannot be '
             f'compared with {target.name}: no configuration parameters are loaded for that '
             'version. Load them with trove-upgrade-manage db_load_datastore_config_parameters.'
         )
-        return [
-            CheckResult(name, CheckOutcome.WARNING, message, 'CONFIGURATION_PARAMETERS_NOT_LOADED')
-        ]
+        return [CheckResult.warning(name, message, 'CONFIGURATION_PARAMETERS_NOT_LOADED')]
     missing = _unknown_parameters(configured, known)
     if missing:
         return [
             refused(
                 name,
-                f'Instance {row.id} cannot be upgraded to {target.name}: its configuration group '
-                f'{row.configuration_id} sets {", ".join(missing)}, which {target.name} does not '
+                f'Instance {instance.id} cannot be upgraded to {target.name}: its configuration group '
+                f'{instance.configuration_id} sets {", ".join(missing)}, which {target.name} does not '
                 'have. Take them out of the group, or detach it, and upgrade again.',
                 'CONFIGURATION_PARAMETER_UNKNOWN',
             )
@@ -181,9 +181,8 @@ def check_server(picture: compute.ComputePicture) -> Results:
 def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> CheckResult:
     server = picture.server
     if picture.compute_up is None:
-        return CheckResult(
+        return CheckResult.warning(
             'compute_up',
-            CheckOutcome.WARNING,
             f'Whether the host of server {server.id} is up cannot be asked.',
             'COMPUTE_STATE_HIDDEN',
         )

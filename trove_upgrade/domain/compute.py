@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
     """A Nova server, as it was when read.
 
@@ -56,7 +56,7 @@ class ServerSummary:
 MARKER_KEY = 'trove_upgrade'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
     """A Glance image."""
 
@@ -68,7 +68,7 @@ class Image:
     size_bytes: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ComputePicture:
     """All that Nova could refuse a rebuild for, read before anything is changed."""
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import guest, tree, upgrade_info
+from trove_upgrade.domain import guests, tree, upgrade_info
 from trove_upgrade.domain.printable import is_plain
 
 _CHARACTERS = 8_000_000
@@ -23,17 +23,17 @@ class Invalid(ValueError):
     """A call is not of its form.  The text names fields of ours, and nothing of what came."""
 
 
-def read(arguments: Mapping[str, Any]) -> guest.GuestCall:
+def read(arguments: Mapping[str, Any]) -> guests.GuestCall:
     """Read the keyword arguments of a method of RPC 1.1.
 
     :raises Invalid: one is missing, is of another type or form, or is none of a call's.
     """
-    names = {field.name for field in dataclasses.fields(guest.GuestCall)}
+    names = {field.name for field in dataclasses.fields(guests.GuestCall)}
     if arguments.keys() - names:
         raise Invalid('it has arguments of other names')
     try:
         tree.require(arguments, characters=_CHARACTERS)
-        call = guest.GuestCall.from_wire(arguments)
+        call = guests.GuestCall.from_wire(arguments)
         options = arguments.get('options', {})
         tree.require_plain(call.target, longest=_LONGEST)
         tree.require_plain(options, longest=_LONGEST)

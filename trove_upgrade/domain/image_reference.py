@@ -26,7 +26,7 @@ _DIGEST = re.compile(r'sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}')
 _IDENTIFIER = re.compile(r'[0-9a-f]{64}')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageReference:
     """Name of a container image."""
 
@@ -60,7 +60,7 @@ class ImageReference:
             or _REGISTRY.fullmatch(registry) is None
         ):
             raise ValueError('its repository is none')
-        return cls(name, registry, path, tag or None, digest or None)
+        return cls(name=name, registry=registry, path=path, tag=tag or None, digest=digest or None)
 
     @property
     def repository(self) -> str:

@@ -81,7 +81,7 @@ class Note:
         return dataclasses.replace(self, message=concealment.for_tenant(self.message))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SettingChange:
     """A global variable that has another value since the upgrade."""
 
@@ -100,7 +100,7 @@ class SettingChange:
             _cut('' if value is None else str(value))
             for value in (entry.get('before'), entry.get('after'))
         )
-        return cls(_cut(entry['name'], 64), before, after)
+        return cls(name=_cut(entry['name'], 64), before=before, after=after)
 
     @property
     def message(self) -> str:

@@ -27,7 +27,7 @@ class Done:
     message: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Wait:
     """Run the step again in `seconds`; with 0 at once, after the commit."""
 
@@ -38,7 +38,7 @@ class Wait:
     reason: WaitReason = WaitReason.WORK
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GoTo:
     """Run an earlier step again, in `seconds`: what it has done does not hold any more."""
 

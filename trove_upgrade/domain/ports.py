@@ -5,9 +5,18 @@ import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from trove_upgrade.domain import compute, guest, instance, states
-from trove_upgrade.domain.ending import Ending
+from trove_upgrade.domain import compute, guests, states
+from trove_upgrade.domain.endings import Ending
 from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.instances import (
+    Datastore,
+    DatastoreVersion,
+    GuestClasses,
+    Holder,
+    Instance,
+    ServiceStatus,
+    Task,
+)
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrade_checks import UpgradeCheck
 from trove_upgrade.domain.upgrades import Upgrade
@@ -67,9 +76,7 @@ class Compute(Protocol):
 class ServerDirectory(Protocol):
     """Nova's view of many servers, for lists of instances."""
 
-    def servers(
-        self, instances: Sequence[instance.Instance]
-    ) -> Mapping[str, compute.ServerSummary]:
+    def servers(self, instances: Sequence[Instance]) -> Mapping[str, compute.ServerSummary]:
         """By server id, in one list call; a server that Nova does not have
         is missing in the answer.
 
@@ -113,28 +120,28 @@ class Guest(Protocol):
     :raises GuestUnavailable: no answer in time; ask again later, it is safe.
     """
 
-    def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def check_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """All checks, nothing changed.  `result['checks']` is a list of check results."""
 
-    def pre_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def pre_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Check, fingerprint and stop in one session, stash,
         unmount.  `result['upgrade_info']` once DONE.
         """
 
-    def abort_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def abort_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Undo pre_upgrade, on the former image.  DONE and `serving` once the
         database answers clients again.
         """
 
-    def post_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def post_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Restore the stash, start the new server isolated, upgrade the data, compare,
         open for clients.
         """
 
-    def verify_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def verify_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Version over SQL, write probe, durable mount and autostart."""
 
-    def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def finish_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """The upgrade is COMPLETED: the stash may go after its hours."""
 
     def greet(self, instance_id: str) -> None:
@@ -222,18 +229,18 @@ class UpgradeRepository(Protocol):
 class InstanceRepository(Protocol):
     """Trove's instances."""
 
-    def get(self, instance_id: str, project_id: str | None = None) -> instance.Instance:
+    def get(self, instance_id: str, project_id: str | None = None) -> Instance:
         """:raises InstanceNotFound: none, deleted, or of another project than
         `project_id` where that is given.
         """
 
-    def task(self, instance_id: str) -> instance.Task:
+    def task(self, instance_id: str) -> Task:
         """The task now, re-read (Trove saves whole stale objects)."""
 
-    def hold(self, instance_id: str) -> instance.Hold:
+    def holder(self, instance_id: str) -> Holder:
         """Task, version, deletion and backups now; a row that is gone is a deleted one."""
 
-    def service_status(self, instance_id: str) -> instance.ServiceStatus | None:
+    def service_status(self, instance_id: str) -> ServiceStatus | None:
         """Return what `service_statuses` says now; None: nothing yet."""
 
     def ssl_mode(self, instance_id: str) -> str | None:
@@ -286,20 +293,20 @@ class GuestRepository(Protocol):
     and the image that its server was booted from.
     """
 
-    def record(self, heartbeat: guest.Heartbeat, key_id: str | None = None) -> bool:
+    def record(self, heartbeat: guests.Heartbeat, key_id: str | None = None) -> bool:
         """Insert or update, seen_at by the database's clock; False: there is no such instance, and
         nothing was kept.
 
         :param key_id: the key that it came under; None: it came unsealed.
         """
 
-    def heartbeat(self, instance_id: str) -> guest.Heartbeat | None:
+    def heartbeat(self, instance_id: str) -> guests.Heartbeat | None:
         """The last one, or None if none ever came."""
 
     def heard_under(self, instance_id: str) -> str | None:
         """The key that the last heartbeat came under; None: it came unsealed, or none ever came."""
 
-    def last_word(self, instance_id: str) -> guest.LastWord | None:
+    def last_word(self, instance_id: str) -> guests.LastWord | None:
         """When its agent was heard last; None if it never was."""
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
@@ -318,31 +325,29 @@ class GuestRepository(Protocol):
 class DatastoreRepository(Protocol):
     """Trove's datastores and versions, and the target facts registered with a version."""
 
-    def list(self) -> Sequence[instance.Datastore]:
+    def list(self) -> Sequence[Datastore]:
         """All datastores."""
 
-    def get(self, id_or_name: str) -> instance.Datastore:
+    def get(self, id_or_name: str) -> Datastore:
         """:raises DatastoreNotFound: none."""
 
-    def versions(
-        self, datastore_id: str, *, active_only: bool
-    ) -> Sequence[instance.DatastoreVersion]:
+    def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[DatastoreVersion]:
         """The versions of one datastore."""
 
-    def version(self, datastore_id: str, id_or_name: str) -> instance.DatastoreVersion:
+    def version(self, datastore_id: str, id_or_name: str) -> DatastoreVersion:
         """By id, else by name within the datastore, inactive ones too.
 
         :raises DatastoreVersionNotFound: neither.
         :raises DatastoreVersionAmbiguous: several of that name.
         """
 
-    def version_by_id(self, version_id: str) -> instance.DatastoreVersion:
+    def version_by_id(self, version_id: str) -> DatastoreVersion:
         """Of whichever datastore.
 
         :raises DatastoreVersionNotFound: none.
         """
 
-    def guest_classes(self, version_id: str) -> instance.GuestClasses:
+    def guest_classes(self, version_id: str) -> GuestClasses:
         """Return what Trove's agent loads for this version."""
 
     def target_facts(self, version_id: str) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ class Way(enum.Enum):
     BACK = 'back'  #: by a rebuild to the former image
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Direction:
     """The way of an upgrade, and the reason for a way that does not lead to the target.
 

@@ -5,11 +5,11 @@ was heard before.
 
 import datetime
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 
 
 def explained(
-    error: exceptions.GuestUnavailable, last: guest.LastWord | None, boot_id: str | None = None
+    error: exceptions.GuestUnavailable, last: guests.LastWord | None, boot_id: str | None = None
 ) -> exceptions.GuestUnavailable:
     """`error` with what the last word of the guest adds to it;
     one that is of a known kind already stays.

@@ -4,6 +4,7 @@
 import dataclasses
 import datetime
 import enum
+from typing import Self
 
 
 class CheckOutcome(enum.StrEnum):
@@ -28,7 +29,7 @@ class CheckState(enum.StrEnum):
     FAILED = 'FAILED'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckResult:
     """One line of a preflight report."""
 
@@ -36,6 +37,26 @@ class CheckResult:
     outcome: str  #: a CheckOutcome; a guest of a later release may know others, which do not pass
     message: str
     code: str | None = None  #: stable; set where the outcome is not OK
+
+    @classmethod
+    def ok(cls, name: str, message: str) -> Self:
+        """A check that holds."""
+        return cls(name=name, outcome=CheckOutcome.OK, message=message)
+
+    @classmethod
+    def warning(cls, name: str, message: str, code: str | None) -> Self:
+        """A check that the tenant should read, and that forbids nothing."""
+        return cls(name=name, outcome=CheckOutcome.WARNING, message=message, code=code)
+
+    @classmethod
+    def refused(cls, name: str, message: str, code: str | None) -> Self:
+        """A check that forbids the upgrade."""
+        return cls(name=name, outcome=CheckOutcome.REFUSED, message=message, code=code)
+
+    @classmethod
+    def unknown(cls, name: str, message: str, code: str | None) -> Self:
+        """A check that could not be made."""
+        return cls(name=name, outcome=CheckOutcome.UNKNOWN, message=message, code=code)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

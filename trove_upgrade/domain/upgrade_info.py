@@ -63,7 +63,7 @@ def is_time(value: object) -> bool:
         return False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class UpgradeInfo:
     """The facts of schema 1."""
 

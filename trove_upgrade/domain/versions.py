@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import yaml
 
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 
 #: Parts are bounded: a name with a number of thousands of digits is junk, not a version.
 _NUMBER = r'(?<![0-9.])(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6}){0,7})(?![0-9])'
@@ -157,7 +157,7 @@ class Rules:
             ) from error
 
     def between(
-        self, former: instance.DatastoreVersion, target: instance.DatastoreVersion
+        self, former: instances.DatastoreVersion, target: instances.DatastoreVersion
     ) -> Verdict:
         """Return whether an instance of version `former` may be upgraded to `target`,
         as far as the two rows tell.

@@ -17,11 +17,17 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
-from trove_upgrade.domain import exceptions, guest, logs
+from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.guestagent import clock as clock_module
 from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import identity, metadata_address, service, stand_in, trove_agent
+from trove_upgrade.guestagent import (
+    identity,
+    metadata_address,
+    refusing_server,
+    service,
+    trove_agent,
+)
 from trove_upgrade.guestagent.containers import docker_engine, http
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
@@ -31,7 +37,6 @@ from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.held_key import HeldKey
 from trove_upgrade.guestagent.job import Body, Jobs
 from trove_upgrade.guestagent.journal import Journal
-from trove_upgrade.guestagent.keeper import StashKeeper
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.guestagent.marks import Mark, Marks
@@ -39,6 +44,7 @@ from trove_upgrade.guestagent.reports import Reports
 from trove_upgrade.guestagent.seal import Seal
 from trove_upgrade.guestagent.sequence import Sequence
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.stash_expiry import StashExpiry
 from trove_upgrade.guestagent.volume import Volume
 from trove_upgrade.rpc import taskmanager, transport
 
@@ -83,7 +89,7 @@ def bodies(own: work.Guest) -> dict[str, Body]:
     """Return what each method of the RPC API runs as a job."""
 
     def body(
-        flow: Callable[[work.Work], work.Outcome], call: guest.GuestCall, progress: base.Progress
+        flow: Callable[[work.Work], work.Outcome], call: guests.GuestCall, progress: base.Progress
     ) -> work.Outcome:
         return flow(work.Work(own, call, progress))
 
@@ -205,7 +211,9 @@ def _others(
     return trove_agent.TroveAgent(
         layout,
         services,
-        stand_in.StandIn(functools.partial(stand_in.server, conf, prefix, conf.guest_id)),
+        refusing_server.RefusingServer(
+            functools.partial(refusing_server.server, conf, prefix, conf.guest_id)
+        ),
         trove_agent.ProgramReporter(
             commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory
         ),
@@ -250,13 +258,13 @@ def _image_facts(layout: Layout) -> dict[str, Any]:
     return dict(facts)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Agent:
     """A composed agent."""
 
     jobs: Jobs
     heartbeats: Heartbeats
-    keeper: StashKeeper
+    keeper: StashExpiry
     prefetch: Callable[[], None]
     watchers: watchers.Watchers
     manager: GuestManager
@@ -293,6 +301,7 @@ def compose(
 
     :raises NotAGuest: the configuration does not say which guest this is.
     """
+    options = conf[our_conf.GROUP]
     keep_apart(conf, service.detect(commands_module.SystemCommands(), layout.root))
     own = wrap(compose_guest(conf, layout))
     rpc_transport = transport.get_guest_transport(conf)
@@ -306,20 +315,23 @@ def compose(
     journal = Journal(layout.jobs)
     jobs = Jobs(journal, bodies(own), own.clock, on_change=wake)
     seal = compose_seal(conf, own, wake)
-    heartbeats = Heartbeats(
-        own, Reports(seal, client).send, jobs.busy, conf[our_conf.GROUP].heartbeat_interval
-    )
-    keeper = StashKeeper(own)
+    send = Reports(seal, client).send
+    heartbeats = Heartbeats(own, send, jobs.busy, options.heartbeat_interval)
+    keeper = StashExpiry(own)
     wakers += [heartbeats.wake, keeper.wake]
-    manager = GuestManager(
-        own, jobs, journal, seal, conf[our_conf.GROUP].guest_join_seconds, heartbeats.wake
-    )
-    server = transport.get_server(
-        rpc_transport, transport.guest_target(conf, own.instance_id), [manager]
-    )
+    join_seconds = options.guest_join_seconds
+    manager = GuestManager(own, jobs, journal, seal, join_seconds, heartbeats.wake)
+    target = transport.guest_target(conf, own.instance_id)
+    server = transport.get_server(rpc_transport, target, [manager])
     _log_identity(conf, own)
     return Agent(
-        jobs, heartbeats, keeper, functools.partial(prefetch, own), own.watchers, manager, server
+        jobs=jobs,
+        heartbeats=heartbeats,
+        keeper=keeper,
+        prefetch=functools.partial(prefetch, own),
+        watchers=own.watchers,
+        manager=manager,
+        server=server,
     )
 
 

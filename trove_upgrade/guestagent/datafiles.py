@@ -11,7 +11,7 @@ import os
 import pathlib
 import stat
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 _NAMED = 5
 
@@ -21,7 +21,9 @@ def listing(data_directory: pathlib.Path) -> bytes:
     bytes in names are escaped.
     """
     files: dict[str, list[int]] = {}
-    for above, _, names, descriptor in foreign.walk(data_directory, levels=foreign.LEVELS):
+    for above, _, names, descriptor in untrusted_files.walk(
+        data_directory, levels=untrusted_files.LEVELS
+    ):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 #: What is written beside a file has one name, and the threads of RPC calls, jobs and heartbeats
 #: write the same files: one at a time. Other processes write none of them (cmd.guestagent: one
@@ -99,7 +99,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     :raises OSError: it is no plain file.
     :raises ValueError: it is not a JSON object, or longer than any of ours.
     """
-    with os.fdopen(foreign.open_regular(path), 'rb') as stream:
+    with os.fdopen(untrusted_files.open_regular(path), 'rb') as stream:
         raw = stream.read(_JSON_BYTES + 1)
     if len(raw) > _JSON_BYTES:
         raise ValueError(f'{path} is longer than {_JSON_BYTES} bytes')

@@ -9,7 +9,7 @@ a message that is sent before any taskmanager has made its queue is lost without
 import threading
 from collections.abc import Callable
 
-from trove_upgrade.domain import exceptions, guest, logs
+from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.manager import look
 from trove_upgrade.guestagent.marks import Mark
@@ -33,7 +33,7 @@ class Heartbeats:
     def __init__(
         self,
         own: Guest,
-        send: Callable[[guest.Heartbeat], None],
+        send: Callable[[guests.Heartbeat], None],
         busy: Callable[[], bool],
         interval_seconds: float,
     ) -> None:
@@ -113,13 +113,13 @@ class Heartbeats:
         marker = self._guest.marker()
         return marker.partition(':')[0] if marker else None
 
-    def heartbeat(self) -> guest.Heartbeat:
+    def heartbeat(self) -> guests.Heartbeat:
         """As the guest is now.  A root disk without the mark of the upgrade that booted it says
         restored=False, and is healed.
         """
         upgrade_id = self._upgrade_id()
         version, state = look(self._guest)
-        return guest.Heartbeat(
+        return guests.Heartbeat(
             instance_id=self._guest.instance_id,
             boot_id=self._guest.boot_id(),
             marker=self._guest.marker(),

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, foreign, sequence
+from trove_upgrade.guestagent import durable, sequence, untrusted_files
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.sealing.keys import GuestKey, KeyFileInvalid
 
@@ -142,7 +142,7 @@ class HeldKey:
         """
         path = self._layout.guest_key
         try:
-            with os.fdopen(foreign.open_regular(path), 'rb') as stream:
+            with os.fdopen(untrusted_files.open_regular(path), 'rb') as stream:
                 status = os.fstat(stream.fileno())
                 content = stream.read(_BYTES + 1)
         except FileNotFoundError:

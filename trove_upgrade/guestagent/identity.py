@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 LOG = logs.get_logger(__name__)
 
@@ -23,7 +23,7 @@ def read_marker(path: pathlib.Path) -> str | None:
     """The marker that user data has written; None if this guest was not booted by an upgrade."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     try:
-        with os.fdopen(foreign.open_regular(path, follow=True), encoding='utf-8') as stream:
+        with os.fdopen(untrusted_files.open_regular(path, follow=True), encoding='utf-8') as stream:
             parser.read_string(stream.read(_MARKER_BYTES))
     except FileNotFoundError:
         return None

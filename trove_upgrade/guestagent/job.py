@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping
 
-from trove_upgrade.domain import exceptions, guest, logs, origin, ports
+from trove_upgrade.domain import exceptions, guests, logs, origin, ports
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Outcome
@@ -19,7 +19,7 @@ from trove_upgrade.guestagent.journal import JobRecord, Journal
 LOG = logs.get_logger(__name__)
 
 #: What a job does.  It may be run again after an agent's death, from any point.
-Body = Callable[[guest.GuestCall, base.Progress], Outcome]
+Body = Callable[[guests.GuestCall, base.Progress], Outcome]
 
 _PRE, _ABORT = 'pre_upgrade', 'abort_upgrade'
 _LONG_SECONDS = 3600.0
@@ -28,7 +28,7 @@ _LONG_SECONDS = 3600.0
 class _Running:
     """The job that has the thread now."""
 
-    def __init__(self, record: JobRecord, call: guest.GuestCall, until: float) -> None:
+    def __init__(self, record: JobRecord, call: guests.GuestCall, until: float) -> None:
         self.record = record
         self.until = until  # by the monotonic clock
         self.call = call
@@ -58,7 +58,7 @@ class Jobs:
         """Return whether a job runs."""
         return self._running is not None
 
-    def ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
+    def ask(self, method: str, call: guests.GuestCall, wait_seconds: float) -> JobRecord:
         """Start the job or join it, for `wait_seconds` at most.
 
         While another job runs, the answer is RUNNING and nothing was started: ask again.  An abort
@@ -76,7 +76,7 @@ class Jobs:
             if running.record.key == record.key:
                 return running.record
 
-    def _look(self, method: str, call: guest.GuestCall) -> tuple[JobRecord, _Running | None]:
+    def _look(self, method: str, call: guests.GuestCall) -> tuple[JobRecord, _Running | None]:
         """The lock is held.  The job's record, and what to wait for."""
         key = (call.upgrade_id, call.attempt, method)
         running = self._running
@@ -109,12 +109,16 @@ class Jobs:
             ), running
         return self._start(record or self._record(method, call, 'Begun.'), call)
 
-    def _record(self, method: str, call: guest.GuestCall, message: str) -> JobRecord:
+    def _record(self, method: str, call: guests.GuestCall, message: str) -> JobRecord:
         return JobRecord(
-            method, call.to_wire(), guest.JobState.RUNNING, message, self._clock.now().isoformat()
+            method=method,
+            call=call.to_wire(),
+            state=guests.JobState.RUNNING,
+            message=message,
+            started_at=self._clock.now().isoformat(),
         )
 
-    def _start(self, record: JobRecord, call: guest.GuestCall) -> tuple[JobRecord, _Running]:
+    def _start(self, record: JobRecord, call: guests.GuestCall) -> tuple[JobRecord, _Running]:
         self._journal.write(record)
         running = self._running = _Running(record, call, self._until(call))
         LOG.info('Upgrade %s: %s begun, attempt %d', call.upgrade_id, record.method, call.attempt)
@@ -123,7 +127,7 @@ class Jobs:
         ).start()
         return record, running
 
-    def _until(self, call: guest.GuestCall) -> float:
+    def _until(self, call: guests.GuestCall) -> float:
         """When the job gives up, by the monotonic clock: the newest call tells, and the guest's
         time of day may be anything.
         """
@@ -134,7 +138,7 @@ class Jobs:
         )
         return self._clock.monotonic() + seconds
 
-    def _overrule(self, call: guest.GuestCall) -> None:
+    def _overrule(self, call: guests.GuestCall) -> None:
         """A pre_upgrade of this attempt that arrives after its abort must not stop the database
         again.
 
@@ -146,13 +150,13 @@ class Jobs:
         now = self._clock.now().isoformat()
         self._journal.write(
             JobRecord(
-                _PRE,
-                call.to_wire(),
-                guest.JobState.REFUSED,
-                f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
+                method=_PRE,
+                call=call.to_wire(),
+                state=guests.JobState.REFUSED,
+                message=f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
                 f'aborted. Begin a new attempt.',
-                now,
-                now,
+                started_at=now,
+                ended_at=now,
                 code='UPGRADE_ABORTED',
             )
         )
@@ -170,20 +174,20 @@ class Jobs:
             while not self.ask(record.method, call, _LONG_SECONDS).ended:
                 pass
 
-    def _as_late(self, record: JobRecord) -> guest.GuestCall:
+    def _as_late(self, record: JobRecord) -> guests.GuestCall:
         """Return the call of an interrupted job, with what is left of its seconds.
 
         A pre_upgrade whose time is over must not stop the database once more; the guest's time of
         day is all that tells, and one that was set back tells nothing.  What serves no client yet
         goes on in any case.
         """
-        call = guest.GuestCall.from_wire(record.call)
+        call = guests.GuestCall.from_wire(record.call)
         if record.method != _PRE or call.seconds is None:
             return call
         begun = datetime.datetime.fromisoformat(record.started_at)
         passed = (self._clock.now() - begun).total_seconds()
         left = call.seconds - passed if passed >= 0 else 0
-        return dataclasses.replace(call, seconds=guest.whole_seconds(left))
+        return dataclasses.replace(call, seconds=guests.whole_seconds(left))
 
     def _run(self, running: _Running) -> None:
         """The thread's edge: whatever happens ends in the journal."""
@@ -192,7 +196,7 @@ class Jobs:
             ended = self._done(started, running)
         except exceptions.StepRefused as error:
             ended = dataclasses.replace(
-                started, state=guest.JobState.REFUSED, message=error.message, code=error.code
+                started, state=guests.JobState.REFUSED, message=error.message, code=error.code
             )
             LOG.info(
                 'Upgrade %s: %s refused: %s',
@@ -203,7 +207,7 @@ class Jobs:
             )
         except exceptions.TroveUpgradeError as error:
             ended = dataclasses.replace(
-                started, state=guest.JobState.FAILED, message=error.message, code=error.code
+                started, state=guests.JobState.FAILED, message=error.message, code=error.code
             )
             LOG.error(  # noqa: TRY400 - the message says it
                 'Upgrade %s: %s failed: %s',
@@ -216,7 +220,7 @@ class Jobs:
             LOG.exception('Upgrade %s: %s failed', running.call.upgrade_id, started.method)
             ended = dataclasses.replace(
                 started,
-                state=guest.JobState.FAILED,
+                state=guests.JobState.FAILED,
                 code='INTERNAL_ERROR',
                 message=origin.unexpected(
                     f'{started.method} failed', error, 'the log of the guest agent'
@@ -231,7 +235,7 @@ class Jobs:
         )
         return dataclasses.replace(
             started,
-            state=guest.JobState.DONE,
+            state=guests.JobState.DONE,
             message=outcome.message,
             percent=100,
             result=outcome.result,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.domain import guest, logs
+from trove_upgrade.domain import guests, logs
 from trove_upgrade.guestagent import durable, listing
 
 LOG = logs.get_logger(__name__)
@@ -18,13 +18,13 @@ LOG = logs.get_logger(__name__)
 _KEPT = 200
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobRecord:
     """One job as it stands."""
 
     method: str
     call: Mapping[str, Any]  #: the call that began it, in its form on the wire
-    state: guest.JobState
+    state: guests.JobState
     message: str
     started_at: str
     ended_at: str | None = None
@@ -40,7 +40,7 @@ class JobRecord:
     @property
     def ended(self) -> bool:
         """Return whether there is nothing left to run."""
-        return self.state is not guest.JobState.RUNNING
+        return self.state is not guests.JobState.RUNNING
 
 
 class Journal:
@@ -100,4 +100,4 @@ class Journal:
 
 
 def _record(document: Mapping[str, Any]) -> JobRecord:
-    return JobRecord(**{**document, 'state': guest.JobState(document['state'])})
+    return JobRecord(**{**document, 'state': guests.JobState(document['state'])})

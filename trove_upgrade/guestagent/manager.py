@@ -11,7 +11,7 @@ from typing import Any
 
 import oslo_messaging
 
-from trove_upgrade.domain import exceptions, guest, guest_call, logs, origin, upgrade_info
+from trove_upgrade.domain import exceptions, guest_call, guests, logs, origin, upgrade_info
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.guestagent.flows import generations
 from trove_upgrade.guestagent.flows.work import Guest
@@ -47,14 +47,14 @@ class CallFailed(exceptions.TroveUpgradeError):
         self.code = code
 
 
-def look(own: Guest) -> tuple[str | None, guest.ServerState]:
+def look(own: Guest) -> tuple[str | None, guests.ServerState]:
     """Return what the server says, asked once; running if it answers, stopped if nothing holds the
     volume either.
     """
     version = own.driver.server_version()
     if version is not None:
-        return version, guest.ServerState.RUNNING
-    return None, guest.ServerState.UNKNOWN if own.volume.holders() else guest.ServerState.STOPPED
+        return version, guests.ServerState.RUNNING
+    return None, guests.ServerState.UNKNOWN if own.volume.holders() else guests.ServerState.STOPPED
 
 
 class GuestManager:
@@ -178,7 +178,7 @@ class GuestManager:
                 _upgrade_id(arguments),
             )
 
-    def _ask(self, method: str, call: guest.GuestCall, wait_seconds: float) -> JobRecord:
+    def _ask(self, method: str, call: guests.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:
             raise exceptions.StepFailed(
                 f'{method} is for instance {call.instance_id}, and this guest is '
@@ -189,23 +189,23 @@ class GuestManager:
         self._wake()
         return self._jobs.ask(method, call, wait_seconds)
 
-    def _as_answer(self, record: JobRecord) -> guest.GuestAnswer:
+    def _as_answer(self, record: JobRecord) -> guests.GuestAnswer:
         own, (upgrade_id, _, method) = self._guest, record.key
         message, code, job_state = record.message, record.code, record.state
         # Not while a job works on it: a server on its way up or down takes a connection and says
         # nothing, longer than the caller waits.
-        version, state = look(own) if record.ended else (None, guest.ServerState.UNKNOWN)
+        version, state = look(own) if record.ended else (None, guests.ServerState.UNKNOWN)
         if (
             method == 'pre_upgrade'
-            and job_state is guest.JobState.DONE
+            and job_state is guests.JobState.DONE
             and not own.marks.has(Mark.QUIESCED, upgrade_id)
         ):
-            job_state, code = guest.JobState.FAILED, 'QUIESCE_LOST'
+            job_state, code = guests.JobState.FAILED, 'QUIESCE_LOST'
             message = (
                 f'Upgrade {upgrade_id} was quiesced, and this has been undone since. Begin a '
                 'new attempt.'
             )
-        return guest.GuestAnswer(
+        return guests.GuestAnswer(
             state=job_state,
             message=message,
             boot_id=own.boot_id(),
@@ -221,11 +221,11 @@ class GuestManager:
 
     def _failed(self, message: str, code: str, upgrade_id: str) -> dict[str, Any]:
         """Says only what cannot fail."""
-        return guest.GuestAnswer(
-            state=guest.JobState.FAILED,
+        return guests.GuestAnswer(
+            state=guests.JobState.FAILED,
             message=message,
             boot_id=self._guest.boot_id(),
-            server_state=guest.ServerState.UNKNOWN,
+            server_state=guests.ServerState.UNKNOWN,
             agent_version=self._guest.agent_version,
             code=code,
             server_started_on_data=self._guest.server_started(upgrade_id) or None,
@@ -253,16 +253,22 @@ class GuestManager:
         :raises CallFailed: it was refused or has failed.
         """
         deadline = self._guest.clock.now() + datetime.timedelta(hours=_SPECIFICATION_HOURS)
-        call = guest.GuestCall(
-            self._guest.instance_id, upgrade_id, 1, 1, deadline, target={}, upgrade_info=info
+        call = guests.GuestCall(
+            instance_id=self._guest.instance_id,
+            upgrade_id=upgrade_id,
+            attempt=1,
+            generation=1,
+            deadline=deadline,
+            target={},
+            upgrade_info=info,
         )
         record = self._ask(method, _read(call.to_wire()), _SPECIFICATION_HOURS * 3600)
-        if record.state is not guest.JobState.DONE:
+        if record.state is not guests.JobState.DONE:
             raise CallFailed(record.message, record.code or 'NOT_DONE')
         return record.result
 
 
-def _read(arguments: Mapping[str, Any]) -> guest.GuestCall:
+def _read(arguments: Mapping[str, Any]) -> guests.GuestCall:
     """:raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a
     call's.
     """

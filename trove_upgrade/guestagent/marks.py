@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.domain import exceptions, logs
-from trove_upgrade.guestagent import claim, durable
+from trove_upgrade.guestagent import durable, volume_ownership
 from trove_upgrade.guestagent.layout import Layout
 
 LOG = logs.get_logger(__name__)
@@ -91,7 +91,7 @@ class Marks:
 
     def _is_believed(self, path: pathlib.Path) -> bool:
         """Where others than root can write, nothing is read and nothing written."""
-        return path.parent != self._layout.on_volume or claim.is_ours(path.parent)
+        return path.parent != self._layout.on_volume or volume_ownership.is_ours(path.parent)
 
     def _readable(self, mark: Mark) -> list[pathlib.Path]:
         return [path for path in self._files(mark) if self._is_believed(path)]
@@ -118,7 +118,7 @@ class Marks:
         """Return whether it is there, in one of its places, and does not say of which upgrade it
         is; or its place is not root's alone.
         """
-        if mark in _ON_VOLUME and claim.is_of_others(self._layout.on_volume):
+        if mark in _ON_VOLUME and volume_ownership.is_of_others(self._layout.on_volume):
             return True
         for path in self._readable(mark):
             try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _ESCAPE = re.compile(r'\\([0-7]{3})')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Mount:
     """One line of mountinfo."""
 
@@ -33,7 +33,15 @@ def parse(mountinfo: str) -> tuple[Mount, ...]:
     for line in mountinfo.splitlines():
         before, _, after = line.partition(' - ')
         fields, rest = before.split(' '), after.split(' ')
-        mounts.append(Mount(fields[2], _plain(fields[4]), fields[5], rest[0], _plain(rest[1])))
+        mounts.append(
+            Mount(
+                device=fields[2],
+                mount_point=_plain(fields[4]),
+                options=fields[5],
+                filesystem=rest[0],
+                source=_plain(rest[1]),
+            )
+        )
     return tuple(mounts)
 
 

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from oslo_context import context as oslo_context
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.seal import Seal
 from trove_upgrade.rpc import serializer
 from trove_upgrade.sealing.envelope import Envelope
 
 
 class _Taskmanagers(Protocol):
-    def heartbeat(self, context: oslo_context.RequestContext, heartbeat: guest.Heartbeat) -> None:
+    def heartbeat(self, context: oslo_context.RequestContext, heartbeat: guests.Heartbeat) -> None:
         """Cast it as RPC 1.1."""
 
     def sealed(self, context: oslo_context.RequestContext, envelope: Envelope) -> None:
@@ -28,7 +28,7 @@ class Reports:
         self._seal = seal
         self._taskmanagers = taskmanagers
 
-    def send(self, heartbeat: guest.Heartbeat) -> None:
+    def send(self, heartbeat: guests.Heartbeat) -> None:
         """Send one; none where the guest's key file is broken.
 
         :raises MessagingUnavailable: not sent, or only in one of two forms.

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.guestagent.held_key import HeldKey
 from trove_upgrade.guestagent.sequence import Sequence
@@ -143,16 +143,16 @@ class Seal:
     ) -> dict[str, str]:
         """Return the sealed answer as it travels; either `refused` or `content` is None."""
         answer = messages.Answer(
-            opened.digest,
-            self._session,
-            self._sequence(opened.key.id).highest,
-            self._moment(),
-            refused,
-            content,
+            request=opened.digest,
+            session=self._session,
+            highest=self._sequence(opened.key.id).highest,
+            moment=self._moment(),
+            refused=refused,
+            content=content,
         )
         return self._sealed(opened.key, answer.to_bytes()).to_wire()
 
-    def report(self, heartbeat: guest.Heartbeat) -> Envelope | None:
+    def report(self, heartbeat: guests.Heartbeat) -> Envelope | None:
         """Return a sealed heartbeat; None: the guest has no key."""
         key = self._held.look().key
         if key is None:

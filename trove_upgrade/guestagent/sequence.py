@@ -16,7 +16,7 @@ import threading
 import zlib
 
 from trove_upgrade.domain import exceptions, logs
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, untrusted_files
 from trove_upgrade.sealing import messages
 
 LOG = logs.get_logger(__name__)
@@ -93,7 +93,7 @@ def _record(number: int) -> bytes:
 def _read(path: pathlib.Path) -> int:
     """0: there is none, or it is unknown."""
     try:
-        with os.fdopen(foreign.open_regular(path), 'rb') as stream:
+        with os.fdopen(untrusted_files.open_regular(path), 'rb') as stream:
             found = stream.read(_BYTES + 1)
     except FileNotFoundError:
         return 0

@@ -71,7 +71,9 @@ class Cloud:
         self._layout = layout
         self._environ = environ
         self._supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
-        self._venv = CloudVenv(layout.venvs_dir, layout.log_file('venv'), environ)
+        self._venv = CloudVenv(
+            venvs_dir=layout.venvs_dir, log=layout.log_file('venv'), environ=environ
+        )
 
     def up(self, progress: Progress) -> CloudHandle:
         """Bring it up; a cloud that is up already is handed back as it is, remains of a crashed one
@@ -202,9 +204,9 @@ class Cloud:
 
     def _settings(self, secrets: Secrets | None = None) -> Settings:
         return Settings(
-            self._layout,
-            self._venv,
-            secrets or Secrets.generate(),
+            layout=self._layout,
+            venv=self._venv,
+            secrets=secrets or Secrets.generate(),
             compute_driver=self._environ.get(DRIVER_VARIABLE, LAB_DRIVER),
         )
 

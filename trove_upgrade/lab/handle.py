@@ -10,7 +10,7 @@ from typing import Any
 from trove_upgrade.lab.settings import HOST, REGION, Settings
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Credentials:
     """A user in its project; both in the domain Default."""
 
@@ -37,7 +37,7 @@ class Credentials:
         }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CloudHandle:
     """One running cloud.  Plain data: it travels through a file to other processes."""
 
@@ -125,7 +125,9 @@ def make(
         flavors=flavors,
         programs_dir=str(settings.venv.path / 'bin'),
         users={
-            name: Credentials(name, password, project, settings.auth_url)
+            name: Credentials(
+                username=name, password=password, project_name=project, auth_url=settings.auth_url
+            )
             for name, (project, password) in passwords.items()
         },
         run_dir=str(settings.layout.run_dir),

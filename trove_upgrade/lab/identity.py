@@ -7,7 +7,7 @@ from trove_upgrade.lab import rest
 from trove_upgrade.lab.settings import REGION, SERVICE_USERS, Settings
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Person:
     """A user, with the one project in which it has roles."""
 
@@ -21,13 +21,14 @@ def people(settings: Settings) -> tuple[Person, ...]:
     """Everyone but the administrator, who comes with Keystone's bootstrap."""
     secrets = settings.secrets
     services = tuple(
-        Person(name, 'service', secrets.service, ('admin', 'service')) for name in SERVICE_USERS
+        Person(name=name, project='service', password=secrets.service, roles=('admin', 'service'))
+        for name in SERVICE_USERS
     )
     return (
         *services,
-        Person('demo', 'demo', secrets.demo, ('member',)),
-        Person('reader', 'demo', secrets.reader, ('reader',)),
-        Person('other', 'other', secrets.other, ('member',)),
+        Person(name='demo', project='demo', password=secrets.demo, roles=('member',)),
+        Person(name='reader', project='demo', password=secrets.reader, roles=('reader',)),
+        Person(name='other', project='other', password=secrets.other, roles=('member',)),
     )
 
 

@@ -33,7 +33,7 @@ HEARD_SECONDS = 60.0
 POLL_SECONDS = 0.3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LabInstance:
     """An instance that has just been made."""
 
@@ -110,8 +110,7 @@ class InstanceMaker:
             provision.seed_rows(guest, rows)
         if with_key:
             self._wait_heard(instance_id)
-        port = guest.spec.ports[0]
-        return LabInstance(instance_id, name, server_id, port.address, port.network_id, credentials)
+        return _described(guest, instance_id, name, server_id, credentials)
 
     def _registration(
         self, instance_id: str, name: str, version: PublishedVersion, project: str
@@ -275,4 +274,18 @@ def open_host(handle: CloudHandle) -> LabHost:
     """The hypervisor of the running cloud."""
     return LabHost.open(
         Path(handle.run_dir) / 'hypervisor', (handle.broker_host, handle.broker_port)
+    )
+
+
+def _described(
+    guest: Guest, instance_id: str, name: str, server_id: str, credentials: provision.Credentials
+) -> LabInstance:
+    port = guest.spec.ports[0]
+    return LabInstance(
+        id=instance_id,
+        name=name,
+        server_id=server_id,
+        address=port.address,
+        network_id=port.network_id,
+        credentials=credentials,
     )

@@ -50,7 +50,7 @@ _HOP_BY_HOP = frozenset(
 ACTIONS = ('refuse', 'accept_then_status', 'hold', 'drop_answer', 'delay')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Fault:
     """What goes wrong, for which requests, how often."""
 

@@ -13,7 +13,7 @@ MARK_VARIABLE = 'TROVE_UPGRADE_LAB_PROCESS_OF'
 _PROC = pathlib.Path('/proc')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Process:
     """One process as it was when read."""
 

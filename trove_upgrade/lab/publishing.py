@@ -18,7 +18,7 @@ from trove_upgrade.lab.product import Product
 UPLOAD_SECONDS = 600.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageFile:
     """An image on disk: what the builder returns, less what only the builder needs."""
 
@@ -28,7 +28,7 @@ class ImageFile:
     facts: Mapping[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedVersion:
     """A registered datastore version."""
 
@@ -105,4 +105,6 @@ def register(
         json.dump(dict(image.facts), facts)
         facts.flush()
         product.manage('datastore_version_facts', datastore, version, facts.name)
-    return PublishedVersion(datastore, version, image_id, image.name)
+    return PublishedVersion(
+        datastore=datastore, name=version, image_id=image_id, image_name=image.name
+    )

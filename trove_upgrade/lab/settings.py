@@ -20,7 +20,7 @@ LAB_DRIVER = 'trove_upgrade_lab.LabDriver'
 BROKER_VHOST = 'trove'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ports:
     """All on loopback, none a default, so nothing that the machine runs itself is in the way."""
 
@@ -42,7 +42,7 @@ class Ports:
         return tuple(port for name, port in dataclasses.asdict(self).items() if name != 'database')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Secrets:
     """Made once per database template, because the databases remember them."""
 
@@ -58,7 +58,8 @@ class Secrets:
     @classmethod
     def generate(cls) -> 'Secrets':
         """New ones."""
-        return cls(*(random_secrets.token_hex(12) for _field in dataclasses.fields(cls)))
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: random_secrets.token_hex(12) for name in names})
 
     @classmethod
     def load(cls, path: pathlib.Path) -> 'Secrets':
@@ -72,7 +73,7 @@ class Secrets:
             json.dump(dataclasses.asdict(self), sink)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Handed to every service."""
 

@@ -32,7 +32,7 @@ QUICK: Mapping[str, object] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
     """The running cloud with our services on it and both versions registered."""
 
@@ -51,7 +51,10 @@ def build_images(layout: Layout, tell: Phase, *wanted: recipes.Recipe) -> list[I
         layout.images_cache, pathlib.Path(__file__).resolve().parents[2], HostCommands(), tell
     )
     built = [builder.build(recipe) for recipe in wanted]
-    return [ImageFile(image.name, image.path, image.properties, image.facts) for image in built]
+    return [
+        ImageFile(name=image.name, path=image.path, properties=image.properties, facts=image.facts)
+        for image in built
+    ]
 
 
 def set_stage(
@@ -94,7 +97,13 @@ def load_stage(layout: Layout) -> Stage:
     )
     product, host = _product(layout, handle), instances.open_host(handle)
     return Stage(
-        layout, handle, product, host, InstanceMaker(handle, product, host), former, target
+        layout=layout,
+        handle=handle,
+        product=product,
+        host=host,
+        maker=InstanceMaker(handle, product, host),
+        former=former,
+        target=target,
     )
 
 

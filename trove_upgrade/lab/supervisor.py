@@ -26,7 +26,7 @@ KILLED_SECONDS = 10.0  #: a killed process that waits for a device takes a momen
 READY_POLL_SECONDS = 0.3  #: some probes start a program, and the services need the processor
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
     """A process that is to stay."""
 
@@ -38,7 +38,7 @@ class Command:
     cwd: str = '/'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """What is kept of a started process."""
 

@@ -81,7 +81,7 @@ def _pip_settings(pip_config: Iterable[str]) -> dict[str, str]:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CloudVenv:
     """Makes the environment, or finds it ready."""
 

@@ -136,7 +136,9 @@ class GuestQueues:
         places = place.of_taskmanagers(self._conf)
         same = [one for one in places if place.virtual_host(self._conf, one) == host]
         if wanted is not None and same:
-            yield Question(same[0], wanted, exchange, tuple(dict.fromkeys(queues)))
+            yield Question(
+                at=same[0], wanted=wanted, exchange=exchange, queues=tuple(dict.fromkeys(queues))
+            )
 
     def _ask(self, question: 'Question') -> str | None:
         """Return the broker's no; None where it refuses us the login."""
@@ -151,7 +153,7 @@ class GuestQueues:
             connection.release()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
     """Declarations of one agent at one place of the broker."""
 

@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
-from trove_upgrade.domain import answers, exceptions, guest, logs, origin, upgrade_info
+from trove_upgrade.domain import answers, exceptions, guests, logs, origin, upgrade_info
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
@@ -47,8 +47,8 @@ class GuestAgentAPI:
 
     * 1.0 - pre_upgrade(), post_upgrade(upgrade_info): the specification's two
     * 1.1 - check_upgrade, pre_upgrade, abort_upgrade, post_upgrade, verify_upgrade, finish_upgrade,
-      each with the fields of `domain.guest.GuestCall` as keyword arguments, and a
-      `domain.guest.GuestAnswer` as a dictionary
+      each with the fields of `domain.guests.GuestCall` as keyword arguments, and a
+      `domain.guests.GuestAnswer` as a dictionary
 
     * 1.2 - sealed(envelope): each method of 1.1, and greet, in an envelope; the answer is in one,
       too
@@ -125,27 +125,27 @@ class GuestAgentAPI:
             require_broker=functools.partial(transport.require_broker, conf),
         )
 
-    def check_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def check_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """All checks, nothing changed."""
         return self._ask('check_upgrade', call)
 
-    def pre_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def pre_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Check, fingerprint, stop, stash, unmount."""
         return self._ask('pre_upgrade', call)
 
-    def abort_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def abort_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Undo pre_upgrade."""
         return self._ask('abort_upgrade', call)
 
-    def post_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def post_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Restore, upgrade the data, compare, open."""
         return self._ask('post_upgrade', call)
 
-    def verify_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def verify_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Version, write probe, durability."""
         return self._ask('verify_upgrade', call)
 
-    def finish_upgrade(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def finish_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """The stash may go after its hours."""
         return self._ask('finish_upgrade', call)
 
@@ -192,12 +192,12 @@ class GuestAgentAPI:
     def _topic(self, instance_id: str) -> str:
         return f'{self._prefix}{instance_id}'
 
-    def _ask(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+    def _ask(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
         try:
             return self._asked(method, call)
         except oslo_messaging.RemoteError as error:
             return _made_up(
-                guest.JobState.FAILED,
+                guests.JobState.FAILED,
                 code=CODE_INTERNAL,
                 message=(
                     f'The guest agent of instance {call.instance_id} could not carry out {method}: '
@@ -207,7 +207,7 @@ class GuestAgentAPI:
             )
         except answers.AnswerOutOfBounds as error:
             return _made_up(
-                guest.JobState.FAILED,
+                guests.JobState.FAILED,
                 code=CODE_BOUNDS,
                 message=(
                     f'The guest agent of instance {call.instance_id} answered {method} with more '
@@ -223,7 +223,7 @@ class GuestAgentAPI:
             Unreadable,
         ) as error:
             return _made_up(
-                guest.JobState.FAILED,
+                guests.JobState.FAILED,
                 code=CODE_INTERNAL,
                 message=(
                     f'The guest agent of instance {call.instance_id} answered {method} in a form '
@@ -233,14 +233,14 @@ class GuestAgentAPI:
                 ),
             )
 
-    def _asked(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+    def _asked(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
         """Return the answer, by whichever version; raises whatever the guest made the library
         raise.
         """
         known = self._known(call.instance_id, method)
         if known is not None and self._sealed is not None:
             try:
-                return guest.GuestAnswer.from_wire(
+                return guests.GuestAnswer.from_wire(
                     self._answered(self._sealed, known, method, call.to_wire())
                 )
             except AnswerNotAuthentic as error:
@@ -252,7 +252,7 @@ class GuestAgentAPI:
                     call.instance_id,
                 )
         try:
-            return guest.GuestAnswer.from_wire(
+            return guests.GuestAnswer.from_wire(
                 self._call(method, '1.1', call.instance_id, call.to_wire())
             )
         except oslo_messaging.UnsupportedVersion:
@@ -265,7 +265,7 @@ class GuestAgentAPI:
                 raise
         return self._ask_version_1_0(method, call)
 
-    def _ask_version_1_0(self, method: str, call: guest.GuestCall) -> guest.GuestAnswer:
+    def _ask_version_1_0(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
         """Return what the specification's two calls can stand in for; they return when they are
         done.
         """
@@ -274,16 +274,16 @@ class GuestAgentAPI:
         if method == 'post_upgrade':
             self._call(method, '1.0', call.instance_id, {'upgrade_info': dict(call.upgrade_info)})
             return _made_up(
-                guest.JobState.DONE,
+                guests.JobState.DONE,
                 message='Done by an agent that knows RPC 1.0 only.',
                 started=True,
             )
         if method == 'finish_upgrade':
             return _made_up(
-                guest.JobState.DONE,
+                guests.JobState.DONE,
                 message='An agent that knows RPC 1.0 only has nothing to finish.',
             )
-        state = guest.JobState.REFUSED if method == 'check_upgrade' else guest.JobState.FAILED
+        state = guests.JobState.REFUSED if method == 'check_upgrade' else guests.JobState.FAILED
         return _made_up(
             state,
             code=CODE_TOO_OLD,
@@ -293,13 +293,13 @@ class GuestAgentAPI:
             ),
         )
 
-    def _quiesced_by_1_0(self, call: guest.GuestCall) -> guest.GuestAnswer:
+    def _quiesced_by_1_0(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """The answer of RPC 1.0 is the upgrade_info alone, or None."""
         try:
             info = upgrade_info.carried(self._call('pre_upgrade', '1.0', call.instance_id, {}))
         except upgrade_info.Invalid as error:
             return _made_up(
-                guest.JobState.FAILED,
+                guests.JobState.FAILED,
                 code=upgrade_info.CODE,
                 message=(
                     f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest '
@@ -308,7 +308,7 @@ class GuestAgentAPI:
                 ),
             )
         return _made_up(
-            guest.JobState.DONE,
+            guests.JobState.DONE,
             message='Done by an agent that knows RPC 1.0 only.',
             result={ResultKey.UPGRADE_INFO: info},
         )
@@ -363,21 +363,21 @@ def _place(error: oslo_messaging.RemoteError) -> str:
 
 
 def _made_up(
-    state: guest.JobState,
+    state: guests.JobState,
     *,
     message: str,
     code: str | None = None,
     started: bool | None = None,
     result: dict[str, Any] | None = None,
-) -> guest.GuestAnswer:
+) -> guests.GuestAnswer:
     """An answer in the place of an agent that could not give one: it knows neither boot id nor
     server.
     """
-    return guest.GuestAnswer(
+    return guests.GuestAnswer(
         state=state,
         message=message,
         boot_id='',
-        server_state=guest.ServerState.UNKNOWN,
+        server_state=guests.ServerState.UNKNOWN,
         agent_version='',
         code=code,
         server_started_on_data=started,

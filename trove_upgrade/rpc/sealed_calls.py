@@ -114,7 +114,9 @@ class SealedCalls:
         for _ in range(_TRIES):
             number = self._keys.next_number(key.instance_id, highest)
             latest = self._moments.latest(key.id, session, self._timeout)
-            request = messages.Request(method, session, number, latest, arguments)
+            request = messages.Request(
+                method=method, session=session, number=number, latest=latest, arguments=arguments
+            )
             answer = self._asked(key, method, request)
             if answer.session != session:
                 self._keys.met(key, answer.session, session)

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest, logs
+from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.sealing import envelope
@@ -106,20 +106,20 @@ class TaskManagerAPI:
         )
         return cls(client, Nudger(options.nudge_queue_size))
 
-    def upgrade(self, context: oslo_context.RequestContext, row: Upgrade) -> None:
+    def upgrade(self, context: oslo_context.RequestContext, upgrade: Upgrade) -> None:
         """Nudge a taskmanager to look at the row now.  Returns at once, never raises: its loss
         costs only delay.
         """
-        version, args = '1.1', {'upgrade_id': row.id}
+        version, args = '1.1', {'upgrade_id': upgrade.id}
         if not self._client.can_send_version('1.1'):  # a live taskmanager is older: version_cap
             version, args = '1.0', {}
         self._nudger.submit(
-            f'upgrade {row.id}',
+            f'upgrade {upgrade.id}',
             lambda: self._client.prepare(version=version).cast(
                 context,
                 'upgrade',
-                instance_id=row.instance_id,
-                datastore_version_id=row.target_version_id,
+                instance_id=upgrade.instance_id,
+                datastore_version_id=upgrade.target_version_id,
                 **args,
             ),
         )
@@ -131,7 +131,7 @@ class TaskManagerAPI:
             lambda: self._client.prepare(version='1.1').cast(context, 'check', check_id=check_id),
         )
 
-    def heartbeat(self, context: oslo_context.RequestContext, heartbeat: guest.Heartbeat) -> None:
+    def heartbeat(self, context: oslo_context.RequestContext, heartbeat: guests.Heartbeat) -> None:
         """Tell the taskmanagers that a guest is there.  Sent in the caller's thread.
 
         :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.

@@ -35,7 +35,7 @@ class NotAuthentic(Exception):
     """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Envelope:
     """One message under a key, as it is sent."""
 
@@ -74,7 +74,7 @@ class Envelope:
         nonce, box = _bytes(wire['nonce']), _bytes(wire['box'])
         if len(nonce) != _NONCE_BYTES or len(box) < _TAG_BYTES:
             raise NotAuthentic('it is shorter than an envelope')
-        return cls(wire['instance_id'], wire['key_id'], nonce, box)
+        return cls(instance_id=wire['instance_id'], key_id=wire['key_id'], nonce=nonce, box=box)
 
 
 def seal(
@@ -83,7 +83,7 @@ def seal(
     """Put `message` into an envelope that only the other end of `direction` opens."""
     nonce = random(_NONCE_BYTES)
     box = ChaCha20Poly1305(key.of(direction)).encrypt(nonce, message, _associated(key, direction))
-    return Envelope(key.instance_id, key.id, nonce, box)
+    return Envelope(instance_id=key.instance_id, key_id=key.id, nonce=nonce, box=box)
 
 
 def unseal(key: GuestKey, direction: Direction, envelope: Envelope) -> bytes:

@@ -47,7 +47,7 @@ def is_session(value: object) -> bool:
     return isinstance(value, str) and _SESSION.fullmatch(value) is not None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
     """A call of a taskmanager's.  `arguments` are those of the method's own version, GuestCall's
     with attempt, generation and deadline.
@@ -75,7 +75,7 @@ class Request:
         return cls(**fields)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
     """A guest's answer to one request: its content, or why it was refused."""
 

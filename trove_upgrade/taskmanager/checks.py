@@ -5,7 +5,8 @@ import dataclasses
 import datetime
 from collections.abc import Callable
 
-from trove_upgrade.domain import checks, exceptions, guest, instance, logs, ports, silence
+from trove_upgrade.domain import checks, exceptions, instances, logs, ports, silence
+from trove_upgrade.domain.guests import GuestAnswer, GuestCall, Heartbeat, JobState, whole_seconds
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
@@ -17,7 +18,7 @@ _WORK = 'An upgrade check could not be worked on until its lease has run out'
 _LATER = 'Ask for another check later.'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckRunner:
     """Runs one check at a time; safe to share between threads."""
 
@@ -77,7 +78,11 @@ class CheckRunner:
 
     def _results(self, check: UpgradeCheck) -> tuple[CheckResult, ...]:
         subject = Subject(
-            check.instance_id, check.target_version_id, '', instance.Task.NONE, f'{check.id}:0'
+            instance_id=check.instance_id,
+            target_version_id=check.target_version_id,
+            target_image_id='',
+            expected_task=instances.Task.NONE,
+            marker=f'{check.id}:0',
         )
         try:
             before = self.preflight.outside(subject)
@@ -86,7 +91,7 @@ class CheckRunner:
                 'Upgrade check %s of instance %s: %s', check.id, check.instance_id, error.message
             )
             before = Report(
-                (checks.unknown('compute', f'{error.public_message} {_LATER}', error.code),)
+                results=(checks.unknown('compute', f'{error.public_message} {_LATER}', error.code),)
             )
         try:
             return self._with_guest(check, before).results
@@ -102,7 +107,7 @@ class CheckRunner:
         until = self.calls.clock.monotonic() + self.timeout_seconds
         while self.calls.clock.monotonic() < until:
             report = self.preflight.with_guest(before, call)
-            if report.answer is None or report.answer.state is not guest.JobState.RUNNING:
+            if report.answer is None or report.answer.state is not JobState.RUNNING:
                 self._remember(check, report.answer)
                 return report
             self.pause(self.calls.poll_seconds)
@@ -112,7 +117,7 @@ class CheckRunner:
             timeout_seconds=self.timeout_seconds,
         )
 
-    def _remember(self, check: UpgradeCheck, answer: guest.GuestAnswer | None) -> None:
+    def _remember(self, check: UpgradeCheck, answer: GuestAnswer | None) -> None:
         """A guest that answers has our agent, also where its heartbeats were lost.  What one of
         them said is not overwritten.
         """
@@ -122,7 +127,7 @@ class CheckRunner:
             self.guests.keep_known(check.instance_id)
         else:
             self.guests.record(
-                guest.Heartbeat(
+                Heartbeat(
                     instance_id=check.instance_id,
                     boot_id=answer.boot_id,
                     marker=None,
@@ -133,10 +138,10 @@ class CheckRunner:
                 )
             )
 
-    def _call(self, check: UpgradeCheck) -> guest.GuestCall:
+    def _call(self, check: UpgradeCheck) -> GuestCall:
         """:raises DatastoreVersionNotFound: the report says so already."""
         target = self.preflight.datastores.version_by_id(check.target_version_id)
-        return guest.GuestCall(
+        return GuestCall(
             instance_id=check.instance_id,
             upgrade_id=check.id,
             attempt=1,
@@ -144,5 +149,5 @@ class CheckRunner:
             deadline=self.calls.clock.now() + datetime.timedelta(seconds=self.timeout_seconds),
             target=self.calls.facts(target.id, target.manager, target.number),
             options=self.calls.options,
-            seconds=guest.whole_seconds(self.timeout_seconds),
+            seconds=whole_seconds(self.timeout_seconds),
         )

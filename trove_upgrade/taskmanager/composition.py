@@ -45,9 +45,9 @@ def calls_of(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
     """Return what builds and paces the calls of guests."""
     options = conf[our_conf.GROUP]
     return calls.Calls(
-        outside.repos.datastores,
-        outside.clock,
-        guest_options.from_conf(options),
+        datastores=outside.repos.datastores,
+        clock=outside.clock,
+        options=guest_options.from_conf(options),
         poll_seconds=options.guest_poll_interval,
         poll_max_seconds=options.guest_poll_max_interval,
         call_timeout_seconds=options.guest_call_timeout,
@@ -64,11 +64,11 @@ def relays_of(
     }
     return {
         name: Relay(
-            outside.repos.outbox,
-            outside.repos.upgrades,
-            outside.notifier,
-            outside.agent,
-            call,
+            outbox=outside.repos.outbox,
+            upgrades=outside.repos.upgrades,
+            notifier=outside.notifier,
+            agent=outside.agent,
+            calls=call,
             kinds=some,
             retry_seconds=conf[our_conf.GROUP].outbox_retry_interval,
             outages=met,
@@ -80,15 +80,15 @@ def relays_of(
 def preflight_of(conf: cfg.ConfigOpts, outside: Ports) -> Preflight:
     """Return what checks an upgrade before it begins."""
     return Preflight(
-        outside.repos.instances,
-        outside.repos.datastores,
-        outside.nova,
-        outside.images,
-        outside.agent,
-        outside.rules,
-        guest_files_of(conf, outside),
-        key_delivery_of(conf, outside),
-        outside.broker,
+        instances=outside.repos.instances,
+        datastores=outside.repos.datastores,
+        nova=outside.nova,
+        images=outside.images,
+        agent=outside.agent,
+        rules=outside.rules,
+        files=guest_files_of(conf, outside),
+        key_delivery=key_delivery_of(conf, outside),
+        broker=outside.broker,
     )
 
 
@@ -98,13 +98,13 @@ def healer_of(
     """Return what has a guest restore once more whose root disk was made anew."""
     options = conf[our_conf.GROUP]
     return Healer(
-        outside.repos.upgrades,
-        outside.repos.guests,
-        outside.agent,
-        call,
-        options.restore_timeout,
-        met,
-        options.longest_rest,
+        upgrades=outside.repos.upgrades,
+        guests=outside.repos.guests,
+        agent=outside.agent,
+        calls=call,
+        timeout_seconds=options.restore_timeout,
+        outages=met,
+        longest_rest_seconds=options.longest_rest,
     )
 
 
@@ -112,19 +112,19 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     """Return what renders user data as the operator chose."""
     options = conf[our_conf.GROUP]
     return GuestFiles(
-        outside.repos.instances,
-        outside.repos.datastores,
-        options.guest_config_file,
-        options.guest_topic_prefix,
+        instances=outside.repos.instances,
+        datastores=outside.repos.datastores,
+        guest_config_file=options.guest_config_file,
+        guest_topic_prefix=options.guest_topic_prefix,
     )
 
 
 def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     """Return what decides on guests' keys as the operator chose."""
     return KeyDelivery(
-        outside.repos.guest_keys,
-        outside.repos.datastores,
-        functools.partial(gate.older_taskmanager, outside.repos.services),
+        keys=outside.repos.guest_keys,
+        datastores=outside.repos.datastores,
+        older_taskmanager=functools.partial(gate.older_taskmanager, outside.repos.services),
         is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
     )
 
@@ -135,10 +135,10 @@ def sealed_reports_of(
     """Return what believes of guests' reports what the operator chose."""
     security = conf[our_conf.GROUP].guest_rpc_security
     return SealedReports(
-        outside.repos.guest_keys,
-        outside.drops,
-        greet,
-        functools.partial(gate.older_taskmanager, outside.repos.services),
+        keys=outside.repos.guest_keys,
+        drops=outside.drops,
+        greet=greet,
+        older_taskmanager=functools.partial(gate.older_taskmanager, outside.repos.services),
         is_required=security == guest_keys_conf.REQUIRED,
         is_off=security == guest_keys_conf.OFF,
     )
@@ -163,32 +163,29 @@ def steps(
     reads = 4 * float(options.compute_timeout) + MARGIN_SECONDS
     return {
         states.Step.PRECHECK: precheck.Precheck(
-            preflight, call, options.precheck_timeout, hold + reads
+            preflight=preflight,
+            calls=call,
+            timeout_seconds=options.precheck_timeout,
+            hold_seconds=hold + reads,
         ),
         states.Step.QUIESCE: quiesce.Quiesce(
-            agent, repos.instances, call, options.quiesce_timeout, hold
+            agent=agent,
+            instances=repos.instances,
+            calls=call,
+            timeout_seconds=options.quiesce_timeout,
+            hold_seconds=hold,
         ),
         states.Step.REBUILD: rebuild_of(conf, outside, call),
-        states.Step.BOOT: boot.Boot(
-            repos.guests,
-            repos.guest_keys,
-            options.compute_poll_interval * 2,
-            options.boot_timeout,
-            MARGIN_SECONDS,
-            takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
-        ),
+        states.Step.BOOT: boot_of(conf, outside),
         states.Step.RESTORE: restore.Restore(
-            agent, repos.guests, repos.instances, call, options.restore_timeout, hold
+            agent=agent,
+            guests=repos.guests,
+            instances=repos.instances,
+            calls=call,
+            timeout_seconds=options.restore_timeout,
+            hold_seconds=hold,
         ),
-        states.Step.VERIFY: verify.Verify(
-            agent,
-            repos.guests,
-            repos.instances,
-            call,
-            options.verify_timeout,
-            hold,
-            status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
-        ),
+        states.Step.VERIFY: verify_of(conf, outside, call),
     }
 
 
@@ -197,13 +194,13 @@ def rebuild_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> rebui
     options = conf[our_conf.GROUP]
     post = post_seconds(conf)
     return rebuild.Rebuild(
-        outside.nova,
-        outside.agent,
-        outside.repos.instances,
-        outside.repos.datastores,
-        guest_files_of(conf, outside),
-        key_delivery_of(conf, outside),
-        call,
+        nova=outside.nova,
+        agent=outside.agent,
+        instances=outside.repos.instances,
+        datastores=outside.repos.datastores,
+        files=guest_files_of(conf, outside),
+        key_delivery=key_delivery_of(conf, outside),
+        calls=call,
         poll_seconds=options.compute_poll_interval,
         post_seconds=post,
         limit=options.rebuild_limit,
@@ -219,4 +216,32 @@ def step_runner_of(conf: cfg.ConfigOpts, outside: Ports) -> StepRunner:
         guests=outside.repos.guests,
         clock=outside.clock,
         longest_rest_seconds=conf[our_conf.GROUP].longest_rest,
+    )
+
+
+def boot_of(conf: cfg.ConfigOpts, outside: Ports) -> boot.Boot:
+    """Return the step that waits for the new guest."""
+    options, repos = conf[our_conf.GROUP], outside.repos
+    return boot.Boot(
+        guests=repos.guests,
+        keys=repos.guest_keys,
+        poll_seconds=options.compute_poll_interval * 2,
+        timeout_seconds=options.boot_timeout,
+        hold_seconds=MARGIN_SECONDS,
+        takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
+    )
+
+
+def verify_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> verify.Verify:
+    """Return the step that has the new guest's server tell what it is."""
+    options, repos = conf[our_conf.GROUP], outside.repos
+    agent, hold = outside.agent, guest_hold(conf)
+    return verify.Verify(
+        agent=agent,
+        guests=repos.guests,
+        instances=repos.instances,
+        calls=call,
+        timeout_seconds=options.verify_timeout,
+        hold_seconds=hold,
+        status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
     )

@@ -24,7 +24,7 @@ class Job:
         return self.kind, self.turn.id
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Shares:
     """Number of workers, and the most of them that some jobs may have;
     each share is at least one.
@@ -47,7 +47,7 @@ class Shares:
         def share(percent: int) -> int:
             return max(1, min(most, workers * percent // 100))
 
-        return cls(workers, share(slow), share(project), kinds or {})
+        return cls(workers=workers, slow=share(slow), project=share(project), kinds=kinds or {})
 
     @staticmethod
     def of_one_project(share: int) -> int:

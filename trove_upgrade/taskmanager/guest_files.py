@@ -10,7 +10,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from trove_upgrade.domain import compute, exceptions, instance, ports
+from trove_upgrade.domain import compute, exceptions, ports
+from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.taskmanager import container_repositories, user_data
 
@@ -20,7 +21,7 @@ def read_text(path: str) -> str:
     return pathlib.Path(path).read_text('utf-8')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestFiles:
     """Renders user data for one server at a time; reads the template at each rebuild, so that a
     change needs no restart.
@@ -36,7 +37,7 @@ class GuestFiles:
         self,
         server: compute.Server,
         instance_id: str,
-        version: instance.DatastoreVersion,
+        version: DatastoreVersion,
         marker: str,
         volume_uuid: str | None = None,
         key: GuestKey | None = None,

@@ -14,7 +14,8 @@ each learns it by one call.
 import dataclasses
 import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, silence, stalls, states
+from trove_upgrade.domain import exceptions, logs, ports, silence, stalls, states
+from trove_upgrade.domain.guests import GuestAnswer, Heartbeat, JobState
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.outages import Outages
@@ -32,7 +33,7 @@ class _Rest:
     until: float  #: by the monotonic clock
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Healer:
     """Runs post_upgrade again for an upgrade whose guest served at its end."""
 
@@ -93,18 +94,18 @@ class Healer:
         seconds = stalls.rest_seconds(count, self.longest_rest_seconds, self.uniform)
         self._rests[upgrade_id] = _Rest(count, self.calls.clock.monotonic() + seconds)
 
-    def _after(self, row: Upgrade, answer: guest.GuestAnswer) -> Again | None:
+    def _after(self, upgrade: Upgrade, answer: GuestAnswer) -> Again | None:
         match answer.state:
-            case guest.JobState.RUNNING:
+            case JobState.RUNNING:
                 return Again(self.calls.poll_seconds, is_slow=True)
-            case guest.JobState.DONE:
+            case JobState.DONE:
                 LOG.warning(
                     (
                         'Upgrade %s of instance %s: its guest was booted with an empty root disk '
                         'again; its files were restored again'
                     ),
-                    row.id,
-                    row.instance_id,
+                    upgrade.id,
+                    upgrade.instance_id,
                 )
             case _:
                 LOG.error(
@@ -112,23 +113,23 @@ class Healer:
                         'Upgrade %s of instance %s: its guest was booted with an empty root disk '
                         'again and cannot be restored (%s): %s'
                     ),
-                    row.id,
-                    row.instance_id,
+                    upgrade.id,
+                    upgrade.instance_id,
                     answer.code,
                     answer.message,
                 )
         return None
 
 
-def needs_healing(row: Upgrade, heartbeat: guest.Heartbeat | None) -> bool:
+def needs_healing(upgrade: Upgrade, heartbeat: Heartbeat | None) -> bool:
     """The guest runs the last rebuild of an upgrade that has COMPLETED or was ROLLED_BACK, and its
     root disk was never restored.
     """
     return (
-        row.state in _SERVED
+        upgrade.state in _SERVED
         and heartbeat is not None
         and not heartbeat.restored
-        and heartbeat.marker == row.marker
+        and heartbeat.marker == upgrade.marker
         # a word of before the restore, which came late
-        and heartbeat.boot_id != row.progress.restore.boot_id
+        and heartbeat.boot_id != upgrade.progress.restore.boot_id
     )

@@ -56,7 +56,7 @@ def knows_sealed_calls(facts: Mapping[str, Any]) -> bool:
     return (int(parts[0]), int(parts[1])) >= _SEALED_SINCE
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyDelivery:
     """Reads keys and facts of versions; makes keys."""
 
@@ -111,7 +111,7 @@ class KeyDelivery:
             return [checks.refused(_CHECK, forbidden.message, forbidden.code)]
         return [checks.ok(_CHECK, 'Messages to and from the guest are sealed with its key.')]
 
-    def for_rebuild(self, row: Upgrade, *, is_carried: bool = True) -> GuestKey | None:
+    def for_rebuild(self, upgrade: Upgrade, *, is_carried: bool = True) -> GuestKey | None:
         """Return the key of the rebuild that the row's marker belongs to, made at the first call;
         None: that one gets none.
 
@@ -123,42 +123,42 @@ class KeyDelivery:
         """
         if self.is_off or not self.keys.mints():
             return None
-        made = self.keys.minted_for(row.instance_id, row.marker)
+        made = self.keys.minted_for(upgrade.instance_id, upgrade.marker)
         if made is not None:
             return made
-        needs_key = self.has_key(row.instance_id) and not is_unsealed_rollback(row)
-        if not self._takes_key(row):
+        needs_key = self.has_key(upgrade.instance_id) and not is_unsealed_rollback(upgrade)
+        if not self._takes_key(upgrade):
             if needs_key:
                 refused = self._too_old(
-                    row.instance_id,
+                    upgrade.instance_id,
                     'its next version',
-                    row.wanted_version_id,
-                    row.wanted_image_id,
+                    upgrade.wanted_version_id,
+                    upgrade.wanted_image_id,
                     code='AGENT_TOO_OLD_FOR_KEY',
                 )
                 raise exceptions.StepRefused(refused.message, refused.code or '')
             return None
         if not is_carried:
             if needs_key:
-                raise exceptions.StepRefused(not_carried(row.instance_id), NOT_CARRIED)
+                raise exceptions.StepRefused(not_carried(upgrade.instance_id), NOT_CARRIED)
             return None
         older = self.older_taskmanager()
         if older is None:
-            return self.keys.mint(row.instance_id, row.marker)
+            return self.keys.mint(upgrade.instance_id, upgrade.marker)
         if needs_key:
-            raise OlderTaskmanager(instance_id=row.instance_id, found=older)
+            raise OlderTaskmanager(instance_id=upgrade.instance_id, found=older)
         return None
 
-    def after_rebuild(self, row: Upgrade) -> None:
+    def after_rebuild(self, upgrade: Upgrade) -> None:
         """Nova has taken the rebuild of the row's marker: a guest that went back to an agent
         without keys has none any more.
         """
         if (
-            is_unsealed_rollback(row)
+            is_unsealed_rollback(upgrade)
             and not self.is_off
-            and self.keys.minted_id(row.instance_id, row.marker) is None
+            and self.keys.minted_id(upgrade.instance_id, upgrade.marker) is None
         ):
-            self.keys.retire(row.instance_id)
+            self.keys.retire(upgrade.instance_id)
 
     def _known(self, instance_id: str) -> KnownKey | None:
         return None if self.is_off else self.keys.current(instance_id)
@@ -174,16 +174,16 @@ class KeyDelivery:
             return knows_sealed_calls({FACT: of_images.get(image_id)})
         return knows_sealed_calls(self.datastores.target_facts(version_id))
 
-    def _takes_key(self, row: Upgrade) -> bool:
+    def _takes_key(self, upgrade: Upgrade) -> bool:
         """Return whether the image of the next rebuild does.
 
         A guest that had none goes back without one unless its image is known: boot would wait for a
         word under the key.
         """
-        of_images = self.datastores.agents_by_image(row.wanted_version_id)
-        if is_unsealed_rollback(row) and row.wanted_image_id not in of_images:
+        of_images = self.datastores.agents_by_image(upgrade.wanted_version_id)
+        if is_unsealed_rollback(upgrade) and upgrade.wanted_image_id not in of_images:
             return False
-        return self._is_sealing(row.wanted_version_id, row.wanted_image_id)
+        return self._is_sealing(upgrade.wanted_version_id, upgrade.wanted_image_id)
 
     def _too_old(
         self, instance_id: str, which: str, version_id: str, image_id: str | None, code: str
@@ -217,6 +217,6 @@ def not_carried(instance_id: str) -> str:
     )
 
 
-def is_unsealed_rollback(row: Upgrade) -> bool:
+def is_unsealed_rollback(upgrade: Upgrade) -> bool:
     """Return whether the row leads back to a guest that had no key when the upgrade began."""
-    return row.is_rolling_back and row.progress.former.had_key is False
+    return upgrade.is_rolling_back and upgrade.progress.former.had_key is False

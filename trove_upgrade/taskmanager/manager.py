@@ -9,7 +9,8 @@ from typing import Any
 import oslo_messaging
 from oslo_context import context as oslo_context
 
-from trove_upgrade.domain import exceptions, guest, logs, ports
+from trove_upgrade.domain import exceptions, logs, ports
+from trove_upgrade.domain.guests import Heartbeat
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager.arguments import ArgumentsInvalid
@@ -89,7 +90,7 @@ class TaskManager:
         """
         arguments_module.require_names('heartbeat', arguments, required=('heartbeat',))
         try:
-            beat = guest.Heartbeat.from_wire(arguments['heartbeat'])
+            beat = Heartbeat.from_wire(arguments['heartbeat'])
         except (KeyError, TypeError, ValueError):
             raise ArgumentsInvalid(
                 method='heartbeat', found='it is not of the form of a heartbeat'

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import random
 
-from trove_upgrade.domain import exceptions, guest, logs, ports, stalls
+from trove_upgrade.domain import exceptions, guests, logs, ports, stalls
 from trove_upgrade.domain.events import EventKind, OutboxEvent
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -24,7 +24,7 @@ _LONGEST_REST_SECONDS = 3600.0
 _LOOK = 'The outbox could not be worked on'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Relay:
     """Sends events of its kinds.  One relay per kind of receiver, so that a silent guest holds up
     no notification.
@@ -126,13 +126,13 @@ class Relay:
             )
             return
         answer = self.agent.finish_upgrade(self.calls.plain(row, seconds=_FINISH_SECONDS))
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is guests.JobState.RUNNING:
             raise exceptions.GuestStillWorking(
                 instance_id=row.instance_id,
                 method='finish_upgrade',
                 timeout_seconds=self.calls.call_timeout_seconds,
             )
-        if answer.state is not guest.JobState.DONE:
+        if answer.state is not guests.JobState.DONE:
             LOG.warning(
                 (
                     'The guest of instance %s will not remove the stash of '

@@ -23,7 +23,7 @@ from trove_upgrade.taskmanager.clock import SystemClock
 _BROKER_SECONDS = 5.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ports:
     """All of them.  A test hands in others, or wraps these."""
 

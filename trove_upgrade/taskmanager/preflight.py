@@ -5,8 +5,9 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import checks, compute, exceptions, guest, instance, ports, versions
+from trove_upgrade.domain import checks, compute, exceptions, guests, ports, versions
 from trove_upgrade.domain.cloud_init import documents
+from trove_upgrade.domain.instances import DatastoreVersion, Instance, Task
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
 from trove_upgrade.domain.upgrades import Upgrade
@@ -25,18 +26,18 @@ _USER_DATA_SINCE = (2, 57)
 #: What counts as "would begin".
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Subject:
     """Subject of the checks: an instance and its target."""
 
     instance_id: str
     target_version_id: str
     target_image_id: str  #: '' where the version has tags instead
-    expected_task: instance.Task
+    expected_task: Task
     marker: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
     """All results, and the pictures that a step goes on with.  A picture is None
     where it could not be had.
@@ -45,7 +46,7 @@ class Report:
     results: tuple[CheckResult, ...]
     picture: compute.ComputePicture | None = None
     image: compute.Image | None = None
-    answer: guest.GuestAnswer | None = None
+    answer: guests.GuestAnswer | None = None
 
 
 def _any_key(instance_id: str) -> keys.GuestKey:
@@ -57,7 +58,7 @@ def refusals(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.outcome not in PASSING]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Preflight:
     """Reads the database, Nova, Glance and the guest; changes nothing."""
 
@@ -80,22 +81,39 @@ class Preflight:
             row = self.instances.get(subject.instance_id)
             target = self.datastores.version_by_id(subject.target_version_id)
         except (exceptions.InstanceNotFound, exceptions.DatastoreVersionNotFound) as error:
-            return Report((checks.refused('instance', error.message, error.code),))
+            return Report(results=(checks.refused('instance', error.message, error.code),))
         results = [
             *checks.check_instance(row, subject.expected_task),
             *checks.check_version(row.version, target, self.rules),
             *self._configuration_group(row, target),
         ]
         if row.server_id is None:
-            return Report(tuple(results))
+            return Report(results=tuple(results))
         try:
             picture = self.nova.picture(row.server_id)
         except exceptions.ServerNotFound as error:
-            return Report((*results, checks.refused('instance_server', error.message, error.code)))
-        results += [
+            results.append(checks.refused('instance_server', error.message, error.code))
+            return Report(results=tuple(results))
+        results += self._of_server(subject, row, picture, target)
+        try:
+            image = self._image(subject, target)
+        except exceptions.ImageNotFound as error:
+            results.append(checks.refused('image_active', error.message, error.code))
+            return Report(results=tuple(results), picture=picture)
+        results += checks.check_image(image, picture.server)
+        return Report(results=tuple(results), picture=picture, image=image)
+
+    def _of_server(
+        self,
+        subject: Subject,
+        instance: Instance,
+        picture: compute.ComputePicture,
+        target: DatastoreVersion,
+    ) -> list[CheckResult]:
+        return [
             *self.key_delivery.check(
-                row.id,
-                (row.version.id, picture.server.image_id),
+                instance.id,
+                (instance.version.id, picture.server.image_id),
                 (target.id, subject.target_image_id or target.image_id),
             ),
             *checks.check_server(picture),
@@ -103,59 +121,52 @@ class Preflight:
             *checks.check_metadata(picture),
             *self._check_user_data(subject, picture, target),
         ]
-        try:
-            image = self._image(subject, target)
-        except exceptions.ImageNotFound as error:
-            return Report(
-                (*results, checks.refused('image_active', error.message, error.code)), picture
-            )
-        return Report((*results, *checks.check_image(image, picture.server)), picture, image)
 
-    def with_guest(self, before: Report, call: guest.GuestCall) -> Report:
+    def with_guest(self, before: Report, call: guests.GuestCall) -> Report:
         """`before` and the guest's own checks; while the guest works, its answer says RUNNING and
         no results are added.
 
         :raises GuestUnavailable: ask again later.
         """
         answer = self.agent.check_upgrade(call)
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is guests.JobState.RUNNING:
             return dataclasses.replace(before, answer=answer)
         results = checks.from_guest(answer.result.get(ResultKey.CHECKS) or ())
-        if answer.state is not guest.JobState.DONE and not refusals(results):
+        if answer.state is not guests.JobState.DONE and not refusals(results):
             results.append(
                 checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED')
             )
         return dataclasses.replace(before, results=(*before.results, *results), answer=answer)
 
-    def report(self, row: Upgrade, make_call: Callable[[], guest.GuestCall]) -> Report:
+    def report(self, upgrade: Upgrade, make_call: Callable[[], guests.GuestCall]) -> Report:
         """Of an upgrade under its claim: the guest is asked only if nothing else forbids it.
 
         :raises ComputeUnavailable, GuestUnavailable: ask again later.
         """
         before = self.outside(
             Subject(
-                row.instance_id,
-                row.target_version_id,
-                row.target_image_id,
-                instance.Task.UPGRADING,
-                row.marker,
+                instance_id=upgrade.instance_id,
+                target_version_id=upgrade.target_version_id,
+                target_image_id=upgrade.target_image_id,
+                expected_task=Task.UPGRADING,
+                marker=upgrade.marker,
             )
         )
         return before if refusals(before.results) else self.with_guest(before, make_call())
 
     def _configuration_group(
-        self, row: instance.Instance, target: instance.DatastoreVersion
+        self, instance: Instance, target: DatastoreVersion
     ) -> list[CheckResult]:
         configured = (
-            self.datastores.configured_parameters(row.configuration_id)
-            if row.configuration_id
+            self.datastores.configured_parameters(instance.configuration_id)
+            if instance.configuration_id
             else ()
         )
         return checks.check_configuration_group(
-            row, configured, target, self.datastores.configuration_parameters(target.id)
+            instance, configured, target, self.datastores.configuration_parameters(target.id)
         )
 
-    def _image(self, subject: Subject, target: instance.DatastoreVersion) -> compute.Image:
+    def _image(self, subject: Subject, target: DatastoreVersion) -> compute.Image:
         """The frozen image; else the version's own; else the newest with its tags,
         as Trove finds it.
         """
@@ -165,7 +176,7 @@ class Preflight:
         return self.images.newest(target.image_tags)
 
     def _check_user_data(
-        self, subject: Subject, picture: compute.ComputePicture, target: instance.DatastoreVersion
+        self, subject: Subject, picture: compute.ComputePicture, target: DatastoreVersion
     ) -> list[CheckResult]:
         is_carried = key_delivery.is_carried_by(picture.max_microversion)
         if not is_carried and self.key_delivery.has_key(subject.instance_id):

@@ -16,7 +16,7 @@ from trove_upgrade.taskmanager.outages import Outages
 _DUE = 'The database could not be asked for what is due'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recovery:
     """One look at the tables."""
 

@@ -184,7 +184,7 @@ class Runner:
         """Undone, failed, or, where the instance is deleted,
         ended without asking a guest that is gone or going.
         """
-        is_going = self.instances.hold(upgrade.instance_id).is_going
+        is_going = self.instances.holder(upgrade.instance_id).is_going
         if isinstance(error, exceptions.InstanceDeleted) or is_going:
             upgrade = self._ended(upgrade, states.Outcome.FAILED, error.message)
             self.endings.write(upgrade, _S.FAILED, error_code=error.code)

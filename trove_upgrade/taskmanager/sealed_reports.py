@@ -8,7 +8,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
@@ -38,11 +38,11 @@ class Reason(enum.StrEnum):
 class Believed:
     """A heartbeat that its guest has sent."""
 
-    heartbeat: guest.Heartbeat
+    heartbeat: guests.Heartbeat
     key_id: str | None  #: None: unsealed, of a guest that has no key
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SealedReports:
     """Opens them.  Safe to share between threads."""
 
@@ -62,7 +62,7 @@ class SealedReports:
             self._count(dropped)
             return None
 
-    def unsealed(self, heartbeat: guest.Heartbeat) -> Believed | None:
+    def unsealed(self, heartbeat: guests.Heartbeat) -> Believed | None:
         """Return what is believed of a heartbeat of RPC 1.1; None: its guest has a key, it was
         dropped and counted.
         """
@@ -94,7 +94,7 @@ class SealedReports:
 
     def _believed(self, key: GuestKey, report: messages.Report) -> Believed:
         try:
-            heartbeat = guest.Heartbeat.from_wire(report.heartbeat)
+            heartbeat = guests.Heartbeat.from_wire(report.heartbeat)
         except (KeyError, TypeError, ValueError):
             raise _Dropped(Reason.NOT_AUTHENTIC, key.instance_id) from None
         if heartbeat.instance_id != key.instance_id:
@@ -110,7 +110,7 @@ class SealedReports:
             raise _Dropped(Reason.REPLAYED, key.instance_id)
         return Believed(heartbeat, key.id)
 
-    def _has_key(self, heartbeat: guest.Heartbeat) -> bool:
+    def _has_key(self, heartbeat: guests.Heartbeat) -> bool:
         """Return whether it has one, or was given one by the rebuild that it tells of."""
         try:
             if self.keys.current(heartbeat.instance_id) is not None:

@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, faults, installation, services
-from trove_upgrade.db.presence import Presence
+from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import place
@@ -71,7 +71,7 @@ class Service:
         self._leave_seconds = leave_seconds
         self._host = socket.gethostname()
         self._stopping = threading.Event()
-        self._presence = Presence(outside.repos.services, BINARY, host=self._host)
+        self._service_heartbeat = ServiceHeartbeat(outside.repos.services, BINARY, host=self._host)
         options = conf[our_conf.GROUP]
         call = composition.calls_of(conf, outside)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
@@ -80,8 +80,8 @@ class Service:
             for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
         ]
         self._recovery = Recovery(
-            outside.repos.upgrades,
-            outside.repos.checks,
+            upgrades=outside.repos.upgrades,
+            checks=outside.repos.checks,
             put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
             put_check=lambda turn: self._nudge(manager.CHECK, turn),
             outages=self._outages,
@@ -102,9 +102,9 @@ class Service:
         preflight = composition.preflight_of(conf, self._outside)
         owner = f'{self._host}:{uuid.uuid4()}'
         checks = CheckRunner(
-            self._outside.repos.checks,
-            preflight,
-            call,
+            checks=self._outside.repos.checks,
+            preflight=preflight,
+            calls=call,
             pause=self._pause,
             owner=owner,
             timeout_seconds=_CHECK_SECONDS,
@@ -127,7 +127,12 @@ class Service:
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
             steps=composition.steps(conf, outside, preflight, call),
-            undo=undo.Undo(outside.agent, call, options.undo_timeout, hold),
+            undo=undo.Undo(
+                agent=outside.agent,
+                calls=call,
+                timeout_seconds=options.undo_timeout,
+                hold_seconds=hold,
+            ),
             clock=outside.clock,
             owner=owner,
             lease_seconds=options.lease_seconds,
@@ -159,7 +164,9 @@ class Service:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are
         worked on without nudges, too.
         """
-        LOG.info('Taskmanager %s on %s starts', self._presence.registration.version, self._host)
+        LOG.info(
+            'Taskmanager %s on %s starts', self._service_heartbeat.registration.version, self._host
+        )
         self._scheduler.start()
         for repeater in (*self._relays, self._life):
             repeater.start()
@@ -207,7 +214,7 @@ class Service:
                 'The database gives no answer: %s stays listed in upgrade_services until its '
                 'process is seen to have ended, or "trove-upgrade-manage service forget %s"',
                 BINARY,
-                self._presence.registration.id,
+                self._service_heartbeat.registration.id,
             )
 
     def _nudge(self, kind: str, turn: Turn) -> None:
@@ -229,7 +236,7 @@ class Service:
         """Never raises: the edge of a thread."""
         self._outside.drops.tell()
         try:
-            self._presence.beat()
+            self._service_heartbeat.beat()
         except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
             self._outages.met(_SIGN, error)
         else:
@@ -237,7 +244,7 @@ class Service:
 
     def _deregister(self) -> None:
         try:
-            self._presence.leave(composition.MARGIN_SECONDS)
+            self._service_heartbeat.leave(composition.MARGIN_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning(
                 (
@@ -246,7 +253,7 @@ class Service:
                 ),
                 BINARY,
                 _said(error),
-                self._presence.registration.id,
+                self._service_heartbeat.registration.id,
             )
 
 

@@ -80,7 +80,7 @@ class StepRunner:
                 f'Step {upgrade.step} failed and is tried again', error, "the taskmanager's log"
             )
             _report(upgrade, error, message)
-            result = Wait(upgrade, _CRASH_SECONDS, message)
+            result = Wait(upgrade=upgrade, seconds=_CRASH_SECONDS, message=message)
         return self._within_time(upgrade, step, result)
 
     def _within_time(self, upgrade: Upgrade, step: Step, result: Outcome) -> Outcome | Broken:
@@ -95,7 +95,7 @@ class StepRunner:
         return result
 
     def _is_going(self, upgrade: Upgrade) -> bool:
-        return self.instances.hold(upgrade.instance_id).is_going
+        return self.instances.holder(upgrade.instance_id).is_going
 
     def _waiting(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> Wait:
         """Longer each time where this guest is silent; an outage hits all upgrades, and its end
@@ -104,10 +104,12 @@ class StepRunner:
         message = self._unanswered(upgrade, error)
         if silence.is_of_outage(error):
             seconds = stalls.outage_seconds(self.longest_rest_seconds, self.uniform)
-            return Wait(upgrade, seconds, message, reason=WaitReason.OUTAGE)
+            return Wait(upgrade=upgrade, seconds=seconds, message=message, reason=WaitReason.OUTAGE)
         unanswered = stalls.after(upgrade.stalls, kept_waiting=True)
         seconds = stalls.rest_seconds(unanswered, self.longest_rest_seconds, self.uniform)
-        return Wait(upgrade, seconds, message, reason=WaitReason.SILENT_GUEST)
+        return Wait(
+            upgrade=upgrade, seconds=seconds, message=message, reason=WaitReason.SILENT_GUEST
+        )
 
     def _unanswered(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> str:
         """Return what the step waits for.  The log has it once,

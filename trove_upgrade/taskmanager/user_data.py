@@ -54,7 +54,7 @@ _UNREADABLE = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Wanted:
     """Contents of the next root disk's files.  None: as the former user data has it."""
 

@@ -11,7 +11,7 @@ trove/configuration/service.py, trove/backup/models.py of Trove 26.0.0.
 import dataclasses
 import enum
 
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.instances import Task
 
 #: A version that is neither the former one nor the target.
 OTHER_VERSION = 'another version'

@@ -13,7 +13,7 @@ from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call
 from trove_upgrade.db import faults
 from trove_upgrade.db.errors import SchemaMissing
-from trove_upgrade.domain import backup, exceptions, instance, logs, silence
+from trove_upgrade.domain import backups, exceptions, instances, logs, silence
 from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
@@ -44,26 +44,28 @@ def refuse_former(call: Call) -> None:
         raise errors.BackupOfFormerVersion(instance_id=row.id, found=found)
 
 
-def _parent(call: Call, row: instance.Instance) -> backup.Backup | None:
+def _parent(call: Call, instance: instances.Instance) -> backups.Backup | None:
     """None: Trove makes a full backup, or finds none that this project may name."""
     named = call.document.get('parent_id')
     if not named:
-        return call.services.repos.backups.last_completed(row.id, call.scope)
+        return call.services.repos.backups.last_completed(instance.id, call.scope)
     parent = call.services.repos.backups.get(named)
     return parent if parent is not None and call.scope in {None, parent.project_id} else None
 
 
-def _found(call: Call, row: instance.Instance, parent: backup.Backup) -> str | None:
+def _found(call: Call, instance: instances.Instance, parent: backups.Backup) -> str | None:
     """Return what makes `parent` none, in words; None: nothing does."""
     chain = call.services.repos.backups.chain(parent)
-    other = backup.of_other_version(chain, row.version.id)
+    other = backups.of_other_version(chain, instance.version.id)
     if other is not None:
         return errors.BackupOfFormerVersion.other_version.format(
             backup_id=parent.id,
             former=_version_name(call, other.datastore_version_id),
-            present=row.version.name,
+            present=instance.version.name,
         )
-    replaced = backup.replaced_since(chain, _upgrades_since(call, row.id, backup.began_at(chain)))
+    replaced = backups.replaced_since(
+        chain, _upgrades_since(call, instance.id, backups.began_at(chain))
+    )
     if replaced is None:
         return None
     return errors.BackupOfFormerVersion.other_release.format(

@@ -6,7 +6,7 @@ import webob
 from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
 from trove_upgrade.api.targets import printable, version_of
 from trove_upgrade.api.views import datastores as view
-from trove_upgrade.domain import exceptions, instance
+from trove_upgrade.domain import exceptions, instances
 
 
 def index(call: Call) -> webob.Response:
@@ -44,19 +44,19 @@ def version_by_id(call: Call, version_id: str) -> webob.Response:
     return _answer(call, call.services.repos.datastores.version_by_id(version_id), version_id)
 
 
-def _answer(call: Call, row: instance.DatastoreVersion, asked_for: str) -> webob.Response:
+def _answer(call: Call, row: instances.DatastoreVersion, asked_for: str) -> webob.Response:
     if not row.active and not call.is_admin:
         raise exceptions.DatastoreVersionNotFound(version=asked_for, datastore=row.datastore_name)
     return json_response(200, {'version': view.version(call, row)})
 
 
-def _datastore(call: Call, id_or_name: str) -> instance.Datastore:
+def _datastore(call: Call, id_or_name: str) -> instances.Datastore:
     if not is_name(id_or_name):
         raise exceptions.DatastoreNotFound(datastore=printable(id_or_name))
     return call.services.repos.datastores.get(id_or_name)
 
 
-def _document(call: Call, row: instance.Datastore) -> dict[str, object]:
+def _document(call: Call, row: instances.Datastore) -> dict[str, object]:
     return view.datastore(
         call, row, call.services.repos.datastores.versions(row.id, active_only=not call.is_admin)
     )

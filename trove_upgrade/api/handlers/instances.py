@@ -10,7 +10,7 @@ from trove_upgrade.api import errors, targets
 from trove_upgrade.api.call import Call, HandedOn, json_response
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import exceptions, instance, logs, silence, states
+from trove_upgrade.domain import exceptions, instances, logs, silence, states
 from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
@@ -62,13 +62,13 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     return webob.Response(status=202, content_type='application/json', charset='UTF-8')
 
 
-def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance, Upgrade]:
+def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instances.Instance, Upgrade]:
     row = targets.instance_of(call, instance_id)
     has_agent = _has_agent(call, row)
     if not has_agent and call.services.settings.guest_without_agent == 'pass':
         _hand_on(call, row)
     target = targets.target_of(call, row, wanted)
-    if row.task is instance.Task.NONE:  # every other task is begin's to refuse
+    if row.task is instances.Task.NONE:  # every other task is begin's to refuse
         if not row.server_id:
             raise errors.InstanceHasNoServer(instance_id=row.id)
         if row.backup_running:
@@ -85,24 +85,24 @@ def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instance.Instance
     )
 
 
-def _has_agent(call: Call, row: instance.Instance) -> bool:
+def _has_agent(call: Call, instance: instances.Instance) -> bool:
     """Return whether the guest has told of our agent lately: a rebuild by Trove can have taken it
     away. Alone the precheck finds out.
     """
     settings = call.services.settings
     return settings.guest_without_agent is None or call.services.repos.guests.heard(
-        row.id, settings.guest_silence_seconds
+        instance.id, settings.guest_silence_seconds
     )
 
 
-def _agent_missing(call: Call, row: instance.Instance) -> errors.GuestAgentMissing:
-    last = call.services.repos.guests.last_word(row.id)
+def _agent_missing(call: Call, instance: instances.Instance) -> errors.GuestAgentMissing:
+    last = call.services.repos.guests.last_word(instance.id)
     kind = errors.GuestAgentMissing
     heard = kind.never if last is None else kind.silent.format(seen_at=silence.moment(last.seen_at))
-    return kind(instance_id=row.id, heard=heard)
+    return kind(instance_id=instance.id, heard=heard)
 
 
-def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
+def _hand_on(call: Call, instance: instances.Instance) -> NoReturn:
     """Leave the upgrade to Trove, unless one of ours is unfinished: two at once
     would work on one volume.
 
@@ -112,24 +112,29 @@ def _hand_on(call: Call, row: instance.Instance) -> NoReturn:
     :raises HandedOn: none is.
     :raises InstanceBusy, InstanceNeedsRetry: one is.
     """
-    newest = next(iter(call.services.repos.upgrades.list(limit=1, instance_id=row.id).items), None)
+    newest = next(
+        iter(call.services.repos.upgrades.list(limit=1, instance_id=instance.id).items), None
+    )
     if newest is not None and newest.state in states.ACTIVE:
-        raise exceptions.InstanceBusy(instance_id=row.id, status='UPGRADE')
-    half = call.services.repos.upgrades.half_upgraded(row)
+        raise exceptions.InstanceBusy(instance_id=instance.id, status='UPGRADE')
+    half = call.services.repos.upgrades.half_upgraded(instance)
     if half is not None:
         raise half
     if (
         newest is not None
         and newest.state is states.UpgradeState.FAILED
-        and row.task is instance.Task.UPGRADING_ERROR
+        and instance.task is instances.Task.UPGRADING_ERROR
     ):
         raise exceptions.InstanceNeedsRetry(
-            instance_id=row.id, status='ERROR', upgrade_id=newest.id, error_code=newest.error_code
+            instance_id=instance.id,
+            status='ERROR',
+            upgrade_id=newest.id,
+            error_code=newest.error_code,
         )
     LOG.info(
         'The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, '
         'and [trove_upgrade] guest_without_agent is "pass"',
-        row.id,
+        instance.id,
     )
     raise HandedOn
 
@@ -155,7 +160,7 @@ def _page(call: Call, project_id: str | None, *, deleted: bool | None) -> webob.
     )
 
 
-def _servers(call: Call, rows: Sequence[instance.Instance]) -> view.Servers:
+def _servers(call: Call, rows: Sequence[instances.Instance]) -> view.Servers:
     """Return what Nova shows of their servers; None, told in the log, where it did not answer in
     time.
     """

@@ -10,7 +10,7 @@ from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
 from trove_upgrade.api.policies import upgrades as policy
 from trove_upgrade.api.views import shapes
 from trove_upgrade.api.views import upgrades as view
-from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain import exceptions, instances, states
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -55,8 +55,8 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
     return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker))
 
 
-def _with(row: Upgrade, progress: Progress | None) -> Upgrade:
-    return row if progress is None else row.evolve(progress=progress)
+def _with(upgrade: Upgrade, progress: Progress | None) -> Upgrade:
+    return upgrade if progress is None else upgrade.evolve(progress=progress)
 
 
 def _project(call: Call) -> str | None:
@@ -101,7 +101,7 @@ def _versions(call: Call, rows: Iterable[Upgrade]) -> view.Versions:
     """The versions that the upgrades name; one that the operator has deleted since
     is shown by its id alone.
     """
-    known: dict[str, instance.DatastoreVersion] = {}
+    known: dict[str, instances.DatastoreVersion] = {}
     for version_id in {
         each for row in rows for each in (row.former_version_id, row.target_version_id)
     }:

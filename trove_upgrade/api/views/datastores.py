@@ -6,11 +6,11 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 
 
 def datastore(
-    call: Call, row: instance.Datastore, versions: Sequence[instance.DatastoreVersion]
+    call: Call, row: instances.Datastore, versions: Sequence[instances.DatastoreVersion]
 ) -> dict[str, Any]:
     """A datastore with the versions that the caller may see."""
     document: dict[str, Any] = {
@@ -26,7 +26,7 @@ def datastore(
     return document
 
 
-def version(call: Call, row: instance.DatastoreVersion, *, inside: bool = False) -> dict[str, Any]:
+def version(call: Call, row: instances.DatastoreVersion, *, inside: bool = False) -> dict[str, Any]:
     """A version; `inside` its datastore the datastore is not said again."""
     document: dict[str, Any] = {
         'id': row.id,

@@ -11,29 +11,29 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes, status
-from trove_upgrade.domain import compute, concealment, instance
+from trove_upgrade.domain import compute, concealment, instances
 from trove_upgrade.domain.printable import printable_lines
 
 #: What Nova showed of the servers, by id; None where Nova was not heard.
 Servers = Mapping[str, compute.ServerSummary] | None
 
 
-def item(call: Call, row: instance.Instance, servers: Servers) -> dict[str, Any]:
+def item(call: Call, instance: instances.Instance, servers: Servers) -> dict[str, Any]:
     """An instance as it stands in a list."""
-    server = None if servers is None else servers.get(row.server_id or '')
+    server = None if servers is None else servers.get(instance.server_id or '')
     server_status = None if servers is None else (server.status if server else '')
     document: dict[str, Any] = {
-        'id': row.id,
-        'name': row.name,
-        'status': status.status(row, server_status),
-        'operating_status': status.operating_status(row, server_status),
-        'region': row.region or call.services.settings.region,
-        'links': shapes.links(call, 'instances', row.id),
+        'id': instance.id,
+        'name': instance.name,
+        'status': status.status(instance, server_status),
+        'operating_status': status.operating_status(instance, server_status),
+        'region': instance.region or call.services.settings.region,
+        'links': shapes.links(call, 'instances', instance.id),
         'flavor': {
-            'id': row.flavor_id or '',
-            'links': shapes.links(call, 'flavors', row.flavor_id),
+            'id': instance.flavor_id or '',
+            'links': shapes.links(call, 'flavors', instance.flavor_id),
         },
-        'datastore': {'type': row.version.datastore_name, 'version': row.version.name},
+        'datastore': {'type': instance.version.datastore_name, 'version': instance.version.name},
         'access': {
             'is_public': bool(server and any(each.type == 'public' for each in server.addresses)),
             'allowed_cidrs': [],
@@ -41,52 +41,58 @@ def item(call: Call, row: instance.Instance, servers: Servers) -> dict[str, Any]
     }
     if servers is None:
         document['server_status_unknown'] = True
-    if row.volume_size_gb is not None:
-        document['volume'] = {'size': row.volume_size_gb}
-    document.update(_addresses(row, server))
-    document.update(_replication(call, row))
-    if row.cluster_id:
-        document['cluster_id'] = row.cluster_id
+    if instance.volume_size_gb is not None:
+        document['volume'] = {'size': instance.volume_size_gb}
+    document.update(_addresses(instance, server))
+    document.update(_replication(call, instance))
+    if instance.cluster_id:
+        document['cluster_id'] = instance.cluster_id
     if call.is_admin:
-        document['tenant_id'] = row.project_id
+        document['tenant_id'] = instance.project_id
     return document
 
 
-def detail(call: Call, row: instance.Instance, servers: Servers) -> dict[str, Any]:
+def detail(call: Call, instance: instances.Instance, servers: Servers) -> dict[str, Any]:
     """An instance as it is shown alone."""
-    document = item(call, row, servers)
-    document['datastore']['version_number'] = row.version.number
+    document = item(call, instance, servers)
+    document['datastore']['version_number'] = instance.version.number
     document.update(
-        created=shapes.time(row.created_at),
-        updated=shapes.time(row.updated_at),
-        service_status_updated=shapes.time(row.service_status_updated_at),
+        created=shapes.time(instance.created_at),
+        updated=shapes.time(instance.updated_at),
+        service_status_updated=shapes.time(instance.service_status_updated_at),
     )
-    if row.fault is not None:
-        message = printable_lines(row.fault.message)
-        message = message if call.is_admin else concealment.for_tenant(message, (row.server_id,))
+    if instance.fault is not None:
+        message = printable_lines(instance.fault.message)
+        message = (
+            message if call.is_admin else concealment.for_tenant(message, (instance.server_id,))
+        )
         document['fault'] = {
             'message': message,
-            'created': shapes.time(row.fault.created_at),
-            'details': printable_lines(row.fault.details)
-            if call.is_admin and row.fault.details
+            'created': shapes.time(instance.fault.created_at),
+            'details': printable_lines(instance.fault.details)
+            if call.is_admin and instance.fault.details
             else None,
         }
-    if row.configuration_id:
+    if instance.configuration_id:
         document['configuration'] = {
-            'id': row.configuration_id,
-            'name': row.configuration_id,
-            'links': shapes.links(call, 'configurations', row.configuration_id),
+            'id': instance.configuration_id,
+            'name': instance.configuration_id,
+            'links': shapes.links(call, 'configurations', instance.configuration_id),
         }
     if call.is_admin:
         document.update(
-            server_id=row.server_id, volume_id=row.volume_id, encrypted_rpc_messaging=False
+            server_id=instance.server_id,
+            volume_id=instance.volume_id,
+            encrypted_rpc_messaging=False,
         )
     return document
 
 
-def _addresses(row: instance.Instance, server: compute.ServerSummary | None) -> dict[str, Any]:
-    if row.hostname:
-        return {'hostname': row.hostname}
+def _addresses(
+    instance: instances.Instance, server: compute.ServerSummary | None
+) -> dict[str, Any]:
+    if instance.hostname:
+        return {'hostname': instance.hostname}
     if server is None or not server.addresses:
         return {}
     shown = [
@@ -97,15 +103,16 @@ def _addresses(row: instance.Instance, server: compute.ServerSummary | None) -> 
     return {'ip': [each.address for each in server.addresses], 'addresses': shown}
 
 
-def _replication(call: Call, row: instance.Instance) -> dict[str, Any]:
+def _replication(call: Call, instance: instances.Instance) -> dict[str, Any]:
     document: dict[str, Any] = {}
-    if row.replica_of_id:
+    if instance.replica_of_id:
         document['replica_of'] = {
-            'id': row.replica_of_id,
-            'links': shapes.links(call, 'instances', row.replica_of_id),
+            'id': instance.replica_of_id,
+            'links': shapes.links(call, 'instances', instance.replica_of_id),
         }
-    if row.replica_ids:
+    if instance.replica_ids:
         document['replicas'] = [
-            {'id': each, 'links': shapes.links(call, 'instances', each)} for each in row.replica_ids
+            {'id': each, 'links': shapes.links(call, 'instances', each)}
+            for each in instance.replica_ids
         ]
     return document

@@ -5,18 +5,18 @@ then the server.
 Source: trove/instance/models.py (SimpleInstance.status), trove/instance/service_status.py.
 """
 
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 
 _OF_TASK = {
-    instance.Task.BUILDING: 'BUILD',
-    instance.Task.REBOOTING: 'REBOOT',
-    instance.Task.RESIZING: 'RESIZE',
-    instance.Task.UPGRADING: 'UPGRADE',
-    instance.Task.PROMOTING: 'PROMOTE',
-    instance.Task.EJECTING: 'EJECT',
-    instance.Task.DETACHING: 'DETACH',
-    instance.Task.DELETING: 'SHUTDOWN',
-    instance.Task.BUSY_OTHER: 'UNKNOWN',
+    instances.Task.BUILDING: 'BUILD',
+    instances.Task.REBOOTING: 'REBOOT',
+    instances.Task.RESIZING: 'RESIZE',
+    instances.Task.UPGRADING: 'UPGRADE',
+    instances.Task.PROMOTING: 'PROMOTE',
+    instances.Task.EJECTING: 'EJECT',
+    instances.Task.DETACHING: 'DETACH',
+    instances.Task.DELETING: 'SHUTDOWN',
+    instances.Task.BUSY_OTHER: 'UNKNOWN',
 }
 
 _OF_SERVER = {
@@ -53,15 +53,15 @@ _OF_SERVICE = {
 }
 
 
-def status(row: instance.Instance, server_status: str | None) -> str:
+def status(instance: instances.Instance, server_status: str | None) -> str:
     """`server_status` is Nova's, '' for a server that Nova does not have,
     None where Nova was not heard.
     """
-    if row.task.name.endswith('_ERROR') or row.task.name.startswith('BUILDING_ERROR'):
+    if instance.task.name.endswith('_ERROR') or instance.task.name.startswith('BUILDING_ERROR'):
         return 'ERROR'
-    if row.task in _OF_TASK:
-        return _OF_TASK[row.task]
-    if row.backup_running:
+    if instance.task in _OF_TASK:
+        return _OF_TASK[instance.task]
+    if instance.backup_running:
         return 'BACKUP'
     if server_status is None:
         return 'ACTIVE'
@@ -70,12 +70,12 @@ def status(row: instance.Instance, server_status: str | None) -> str:
     return _OF_SERVER.get(server_status, 'UNKNOWN')
 
 
-def operating_status(row: instance.Instance, server_status: str | None) -> str:
+def operating_status(instance: instances.Instance, server_status: str | None) -> str:
     """Return what the guest says of its database; '' while anything else is going on."""
     if (
-        row.task is not instance.Task.NONE
+        instance.task is not instances.Task.NONE
         or server_status not in {None, 'ACTIVE'}
-        or not row.service_status
+        or not instance.service_status
     ):
         return ''
-    return _OF_SERVICE.get(row.service_status.lower(), row.service_status.upper())
+    return _OF_SERVICE.get(instance.service_status.lower(), instance.service_status.upper())

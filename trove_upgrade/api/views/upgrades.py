@@ -6,78 +6,80 @@ from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import concealment, instance, notes, states, versions
+from trove_upgrade.domain import concealment, instances, notes, states, versions
 from trove_upgrade.domain.printable import printable
 from trove_upgrade.domain.upgrade_checks import UpgradeCheck
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
 
 #: Versions by id, those that still exist.
-Versions = Mapping[str, instance.DatastoreVersion]
+Versions = Mapping[str, instances.DatastoreVersion]
 _OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
 #: Notes of an upgrade by kind, as an answer holds them.
 Notes = Mapping[str, list[dict[str, str]]]
 
 
-def show(call: Call, row: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+def show(call: Call, upgrade: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it.
 
     Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what
     it says is null.
     """
-    found = _notes(call, row)
-    document = {**_item(call, row, known, found), **found}
+    found = _notes(call, upgrade)
+    document = {**_item(call, upgrade, known, found), **found}
     return (
         document if is_whole else {**document, **dict.fromkeys((*_OF_DATA, notes.SETTINGS_CHANGED))}
     )
 
 
-def item(call: Call, row: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+def item(call: Call, upgrade: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
     """An upgrade as it stands in a list: without the settings that have changed, which can be many.
 
     Where the row is not `is_whole`, what its data says is null: it is too
     long to be read for a list.
     """
-    document = _item(call, row, known, _notes(call, row))
+    document = _item(call, upgrade, known, _notes(call, upgrade))
     return document if is_whole else {**document, **dict.fromkeys(_OF_DATA)}
 
 
-def _item(call: Call, row: Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
+def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
     document = {
-        'id': row.id,
-        'instance_id': row.instance_id,
-        'instance_name': row.instance_name,
-        'project_id': row.project_id,
-        'state': str(row.state),
-        'step': str(row.step),
-        'attempt': row.attempt,
-        'cancellable': is_cancellable(row),
-        'former_version': _version(row.former_version_id, known),
-        'target_version': _version(row.target_version_id, known),
-        'target_number': row.target_number,
-        'created_at': shapes.time(row.created_at),
-        'updated_at': shapes.time(row.updated_at),
-        'ended_at': shapes.time(row.ended_at),
-        'cause': _said(call, row, row.cause),
-        'error_code': _said(call, row, row.error_code),
-        'downtime_seconds': row.progress.restore.downtime_seconds,
-        'request_id': row.request_id,
-        'steps': [{**_step(each), 'message': _said(call, row, each.message)} for each in row.steps],
+        'id': upgrade.id,
+        'instance_id': upgrade.instance_id,
+        'instance_name': upgrade.instance_name,
+        'project_id': upgrade.project_id,
+        'state': str(upgrade.state),
+        'step': str(upgrade.step),
+        'attempt': upgrade.attempt,
+        'cancellable': is_cancellable(upgrade),
+        'former_version': _version(upgrade.former_version_id, known),
+        'target_version': _version(upgrade.target_version_id, known),
+        'target_number': upgrade.target_number,
+        'created_at': shapes.time(upgrade.created_at),
+        'updated_at': shapes.time(upgrade.updated_at),
+        'ended_at': shapes.time(upgrade.ended_at),
+        'cause': _said(call, upgrade, upgrade.cause),
+        'error_code': _said(call, upgrade, upgrade.error_code),
+        'downtime_seconds': upgrade.progress.restore.downtime_seconds,
+        'request_id': upgrade.request_id,
+        'steps': [
+            {**_step(each), 'message': _said(call, upgrade, each.message)} for each in upgrade.steps
+        ],
         notes.WARNINGS: found[notes.WARNINGS],
         notes.REMARKS: found[notes.REMARKS],
-        'links': shapes.links(call, 'upgrades', row.id),
+        'links': shapes.links(call, 'upgrades', upgrade.id),
     }
     if call.is_admin:
         document.update(
-            former_image_id=row.former_image_id, target_image_id=row.target_image_id or None
+            former_image_id=upgrade.former_image_id, target_image_id=upgrade.target_image_id or None
         )
-    if call.is_admin or row.user_id == call.context.user_id:
+    if call.is_admin or upgrade.user_id == call.context.user_id:
         document['user_id'] = (
-            row.user_id
+            upgrade.user_id
         )  # of others an operator knows, who may have asked for it himself
     return document
 
 
-def _said(call: Call, row: Upgrade, sentence: str | None) -> str | None:
+def _said(call: Call, upgrade: Upgrade, sentence: str | None) -> str | None:
     """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
     if sentence is None:
         return None
@@ -86,32 +88,32 @@ def _said(call: Call, row: Upgrade, sentence: str | None) -> str | None:
         shown
         if call.is_admin
         else concealment.for_tenant(
-            shown, (row.former_image_id, row.target_image_id, row.server_id)
+            shown, (upgrade.former_image_id, upgrade.target_image_id, upgrade.server_id)
         )
     )
 
 
-def _notes(call: Call, row: Upgrade) -> Notes:
+def _notes(call: Call, upgrade: Upgrade) -> Notes:
     """Made once for each view: there can be hundreds, and each is searched for addresses."""
-    found = row.notes
+    found = upgrade.notes
     return (found if call.is_admin else found.for_tenant()).to_answer()
 
 
-def is_cancellable(row: Upgrade) -> bool:
+def is_cancellable(upgrade: Upgrade) -> bool:
     """Return whether the upgrade could still end with the former server untouched: Nova has not
     been asked for anything.
     """
-    if row.state is states.UpgradeState.PENDING:
+    if upgrade.state is states.UpgradeState.PENDING:
         return True
     return (
-        row.state is states.UpgradeState.RUNNING
-        and row.step in states.BEFORE_REBUILD
-        and row.rebuild_attempt == 0
+        upgrade.state is states.UpgradeState.RUNNING
+        and upgrade.step in states.BEFORE_REBUILD
+        and upgrade.rebuild_attempt == 0
     )
 
 
 def target(
-    row: instance.DatastoreVersion, current_id: str, verdict: versions.Verdict
+    row: instances.DatastoreVersion, current_id: str, verdict: versions.Verdict
 ) -> dict[str, Any]:
     """A version of the instance's datastore, and whether it may be upgraded to."""
     return {
@@ -126,7 +128,7 @@ def target(
     }
 
 
-def check(call: Call, row: UpgradeCheck) -> dict[str, Any]:
+def check(call: Call, check: UpgradeCheck) -> dict[str, Any]:
     """A stored preflight report."""
 
     def said(sentence: str | None) -> str | None:
@@ -135,15 +137,15 @@ def check(call: Call, row: UpgradeCheck) -> dict[str, Any]:
         return printable(sentence) if call.is_admin else concealment.for_tenant(printable(sentence))
 
     return {
-        'id': row.id,
-        'instance_id': row.instance_id,
-        'target_version_id': row.target_version_id,
-        'state': row.state,
-        'allowed': row.allowed,
-        'created_at': shapes.time(row.created_at),
-        'updated_at': shapes.time(row.updated_at),
-        'cause': said(row.cause),
-        'error_code': said(row.error_code),
+        'id': check.id,
+        'instance_id': check.instance_id,
+        'target_version_id': check.target_version_id,
+        'state': check.state,
+        'allowed': check.allowed,
+        'created_at': shapes.time(check.created_at),
+        'updated_at': shapes.time(check.updated_at),
+        'cause': said(check.cause),
+        'error_code': said(check.error_code),
         'results': [
             {
                 'name': printable(each.name),
@@ -151,9 +153,9 @@ def check(call: Call, row: UpgradeCheck) -> dict[str, Any]:
                 'message': said(each.message),
                 'code': said(each.code),
             }
-            for each in row.results
+            for each in check.results
         ],
-        'links': shapes.links(call, f'instances/{row.instance_id}/upgrade-checks', row.id),
+        'links': shapes.links(call, f'instances/{check.instance_id}/upgrade-checks', check.id),
     }
 
 

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from trove_upgrade import terminal
 from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import exceptions, instance, ports
+from trove_upgrade.domain import exceptions, instances, ports
 
 
 class UsageError(Exception):
@@ -43,7 +43,7 @@ class Context:
 
     def version(
         self, datastore: str, id_or_name: str, number: str | None = None
-    ) -> instance.DatastoreVersion:
+    ) -> instances.DatastoreVersion:
         """A version by the datastore's and its own name or id, and its number where several have
         the name.
 

@@ -9,7 +9,7 @@ from trove_upgrade.cmd.manage import guest_key, key_file, numbers
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
-from trove_upgrade.domain.instance import DatastoreVersion
+from trove_upgrade.domain.instances import DatastoreVersion
 
 
 def add_commands(commands: Any) -> None:

@@ -26,7 +26,7 @@ def release_of(revision: str) -> str:
     return revision.partition('_')[0]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Chain:
     """Revisions that share a version table, and the data migrations that belong between its
     branches.
@@ -49,11 +49,13 @@ class Chain:
     ) -> 'Chain':
         """A chain of expand and contract revisions in `versions`/<release>/<branch>/."""
         return cls(
-            name,
-            version_table,
-            BRANCHES,
-            tuple(sorted(versions.glob('*/expand')) + sorted(versions.glob('*/contract'))),
-            data,
+            name=name,
+            version_table=version_table,
+            branches=BRANCHES,
+            locations=tuple(
+                sorted(versions.glob('*/expand')) + sorted(versions.glob('*/contract'))
+            ),
+            data=data,
         )
 
     def config(
@@ -165,8 +167,8 @@ def _script(
 
 MAIN = Chain.of(_HERE / 'versions', MIGRATIONS)
 STANDALONE = Chain(
-    'standalone',
-    'alembic_version_trove_upgrade_standalone',
-    ('standalone',),
-    (_HERE / 'standalone' / 'versions',),
+    name='standalone',
+    version_table='alembic_version_trove_upgrade_standalone',
+    branches=('standalone',),
+    locations=(_HERE / 'standalone' / 'versions',),
 )

@@ -61,7 +61,7 @@ _SETTLE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LeaseRow:
     """The row as it was when read."""
 
@@ -96,7 +96,13 @@ def read(connection: sa.Connection) -> LeaseRow | None:
     return (
         None
         if row is None
-        else LeaseRow(row.holder, row.generation, row.lease_until, row.taken_at, bool(row.is_free))
+        else LeaseRow(
+            holder=row.holder,
+            generation=row.generation,
+            lease_until=row.lease_until,
+            taken_at=row.taken_at,
+            is_free=bool(row.is_free),
+        )
     )
 
 

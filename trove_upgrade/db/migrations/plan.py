@@ -38,7 +38,7 @@ class OfOneTable(Protocol):
         """The table's name."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Planned:
     """One statement."""
 
@@ -49,7 +49,7 @@ class Planned:
     risk: risk.Risk | None  #: None for another engine's SQL, about which nobody was asked
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RevisionStep:
     """One revision of expand or contract."""
 
@@ -59,7 +59,7 @@ class RevisionStep:
     statements: tuple[Planned, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataStep:
     """One data migration."""
 
@@ -76,7 +76,7 @@ class DataStep:
         return None if self.rows is None else self.rows / self.rate
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that would run, in order."""
 
@@ -117,21 +117,27 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
             engine.dialect.name,
         )  # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
         with probe.probing(engine, kind) as asked:
-            schema = _Schema(chain, rendered, asked, table_sizes)
+            schema = _Schema(chain=chain, dialect=rendered, probe=asked, sizes=table_sizes)
             expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)
         notes += asked.notes
     else:
         shown = str(dialect)
         schema = _Schema(
-            chain,
-            shown,
-            known.Unasked(shown, f'the database is {kind}'),
-            table_sizes,
+            chain=chain,
+            dialect=shown,
+            probe=known.Unasked(shown, f'the database is {kind}'),
+            sizes=table_sizes,
             assesses=False,
         )
         expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)
     return Plan(
-        kind, version, shown, now.version, now.next, (*expands, *data, *contracts), tuple(notes)
+        server=kind,
+        server_version=version,
+        dialect=shown,
+        version=now.version,
+        next=now.next,
+        steps=(*expands, *data, *contracts),
+        notes=tuple(notes),
     )
 
 
@@ -157,7 +163,7 @@ def _look(
         )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Schema:
     """Plans revisions, in the order in which they would run: later statements are about what
     earlier ones leave.
@@ -173,7 +179,12 @@ class _Schema:
         """Those of one branch."""
         titles = {one.revision: str(one.doc or '') for one in self.chain.revisions(phase.value)}
         return [
-            RevisionStep(phase, revision, titles[revision], self._statements(revision))
+            RevisionStep(
+                phase=phase,
+                revision=revision,
+                title=titles[revision],
+                statements=self._statements(revision),
+            )
             for revision in now.pending.get(phase.value, ())
         ]
 
@@ -189,7 +200,11 @@ class _Schema:
         size = self.sizes.get(parsed.table)
         unknown = answer.source is probe.Source.NOT_ASKED and not self.assesses
         return Planned(
-            sql, parsed.table, size, answer, None if unknown else risk.assess(parsed, answer, size)
+            sql=sql,
+            table=parsed.table,
+            size=size,
+            answer=answer,
+            risk=None if unknown else risk.assess(parsed, answer, size),
         )
 
 
@@ -220,7 +235,15 @@ def _data_steps(
         rate, rate_source = (
             (row.rate, 'persisted') if row is not None and row.rate else (ASSUMED_RATE, 'assumed')
         )
-        steps.append(DataStep(migration.name, rows, source, rate, rate_source))
+        steps.append(
+            DataStep(
+                migration=migration.name,
+                rows=rows,
+                rows_source=source,
+                rate=rate,
+                rate_source=rate_source,
+            )
+        )
     return steps
 
 

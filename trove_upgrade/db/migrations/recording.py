@@ -40,7 +40,7 @@ class Statement:
     operation: MigrateOperation | None  #: what it was rendered from, where that is known
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recorded:
     """One revision, on one kind of server."""
 
@@ -93,13 +93,13 @@ def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> 
         ) from found
     branch = next((name for name in chain.branches if name in script.branch_labels), '')
     return Recorded(
-        revision,
-        branch,
-        dialect,
-        tuple(recorder.operations),
-        tuple(recorder.statements),
-        tuple(recorder.ensured),
-        recorder.tables,
+        revision=revision,
+        branch=branch,
+        dialect=dialect,
+        operations=tuple(recorder.operations),
+        paired=tuple(recorder.statements),
+        ensured=tuple(recorder.ensured),
+        tables=recorder.tables,
     )
 
 

@@ -15,7 +15,7 @@ from trove_upgrade.db import batches, errors, models, trove_tables
 from trove_upgrade.db.migrations import gate, lease, lock_waits
 from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.migrations.runner import Options
-from trove_upgrade.domain import instance
+from trove_upgrade.domain import instances
 from trove_upgrade.domain.states import UpgradeState
 
 _upgrades = models.instance_upgrades
@@ -27,7 +27,7 @@ _ACTIVE = (str(UpgradeState.PENDING), str(UpgradeState.RUNNING))
 _NAMED = 5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """Plan of a removal."""
 
@@ -172,7 +172,7 @@ def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     )
     ids = connection.execute(query.where(is_newest) if reset else query).scalars().all()
     found: list[str] = []
-    holds = _instances.c.task_id == int(instance.Task.UPGRADING_ERROR)
+    holds = _instances.c.task_id == int(instances.Task.UPGRADING_ERROR)
     for batch in batches.of_ids(
         ids
     ):  # by ids and not by a join: the collations of the two tables may differ

@@ -32,7 +32,7 @@ def this_process() -> str:
     return f'{socket.gethostname()}/{os.getpid()}'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """Patience of a run."""
 

@@ -29,7 +29,7 @@ _UNKNOWN = (
 _SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Container:
     """A container as the engine tells of it."""
 
@@ -44,7 +44,7 @@ class Container:
     definition: Mapping[str, Any]  #: raw
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
     """An image that is there."""
 
@@ -77,15 +77,15 @@ def container(answer: http.Answer) -> Container:
         never_ran = state['Status'] == 'created'
         running = bool(state['Running'])
         return Container(
-            str(told['Id']),
-            str(config['Image']),
-            str(told['Image']),
-            running,
-            str(state['Status']),
-            None if running or never_ran else int(state['ExitCode']),
-            str((host.get('RestartPolicy') or {}).get('Name') or 'no'),
-            _health(state),
-            told,
+            id=str(told['Id']),
+            image=str(config['Image']),
+            image_id=str(told['Image']),
+            running=running,
+            status=str(state['Status']),
+            exit_code=None if running or never_ran else int(state['ExitCode']),
+            restart_policy=str((host.get('RestartPolicy') or {}).get('Name') or 'no'),
+            health=_health(state),
+            definition=told,
         )
 
 
@@ -100,12 +100,12 @@ def image(answer: http.Answer) -> Image:
     with understood('an image'):
         config = told.get('Config') or {}
         return Image(
-            str(told['Id']),
-            tuple(told.get('RepoDigests') or ()),
-            dict(config.get('Labels') or {}),
-            definitions.environment_of(config.get('Env')),
-            str(told.get('Created', '')),
-            config,
+            id=str(told['Id']),
+            digests=tuple(told.get('RepoDigests') or ()),
+            labels=dict(config.get('Labels') or {}),
+            env=definitions.environment_of(config.get('Env')),
+            created=str(told.get('Created', '')),
+            config=config,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 
 LOG = logs.get_logger(__name__)
 
@@ -23,7 +23,7 @@ LOG = logs.get_logger(__name__)
 Progress = Callable[[int | None, str], None]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Fingerprint:
     """Facts that must be the same after the upgrade, or may only grow in ways that the driver
     knows.
@@ -46,7 +46,7 @@ class Fingerprint:
     settings: Mapping[str, str]  #: global variables
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A fingerprint before beside one after."""
 
@@ -59,7 +59,7 @@ class Comparison:
     not_compared: Sequence[str] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stashed:
     """Holdings of a stash, wherever it is."""
 
@@ -69,7 +69,7 @@ class Stashed:
     content: Callable[[str], bytes]  #: of one file
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DriverContext:
     """Context of a driver; handed in, so that a test needs no patching."""
 
@@ -90,11 +90,12 @@ def files_not_read(name: str, error: OSError) -> CheckResult:
     """
     LOG.warning('Check %s could not be made', name, exc_info=error)
     place = error.filename if isinstance(error.filename, str) else 'a file of the guest'
-    return CheckResult(
+    return CheckResult.refused(
         name,
-        CheckOutcome.REFUSED,
-        f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend '
-        'that and try again.',
+        (
+            f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend '
+            'that and try again.'
+        ),
         'FILES_NOT_READ',
     )
 

@@ -28,7 +28,7 @@ _IN_CONTAINERS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Containers:
     """Parts that run the server in a container."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     bind_addresses,
@@ -135,11 +135,8 @@ class MySQLDriver(FamilyDriver):
 
 def _not_tried(reason: str) -> CheckResult:
     """Refuse with a reason that begins in the middle of the sentence, and names the remedy."""
-    return CheckResult(
-        scratch.NAME,
-        CheckOutcome.REFUSED,
-        f'The configuration cannot be tried: {reason}',
-        'CONFIGURATION_NOT_TRIED',
+    return CheckResult.refused(
+        scratch.NAME, f'The configuration cannot be tried: {reason}', 'CONFIGURATION_NOT_TRIED'
     )
 
 
@@ -149,11 +146,10 @@ def check_path(version: str, wanted: str) -> CheckResult:
     """
     name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
     if then <= now:
-        return CheckResult(name, CheckOutcome.OK, f'MySQL {version} goes to no newer series.')
+        return CheckResult.ok(name, f'MySQL {version} goes to no newer series.')
     if now < _OLDEST_UPGRADABLE:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not '
                 'read its redo log. Dump and restore the data into a new instance.'
@@ -162,9 +158,8 @@ def check_path(version: str, wanted: str) -> CheckResult:
         )
     following = next((series for series in _LONG_TERM if series > now), None)
     if following is None:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow '
                 f'{now[0]}.{now[1]} was not known when this guest agent was made. Use an image '
@@ -173,13 +168,12 @@ def check_path(version: str, wanted: str) -> CheckResult:
             'UPGRADE_PATH',
         )
     if then > following:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is '
                 f'{following[0]}.{following[1]}. Upgrade to that one first.'
             ),
             'UPGRADE_PATH',
         )
-    return CheckResult(name, CheckOutcome.OK, f'MySQL goes from {version} to {wanted} in one step.')
+    return CheckResult.ok(name, f'MySQL goes from {version} to {wanted} in one step.')

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.result_keys import ResultKey
-from trove_upgrade.domain.upgrade_checks import PASSING, CheckOutcome, CheckResult
-from trove_upgrade.guestagent import exposure, foreign
+from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
+from trove_upgrade.guestagent import exposure, untrusted_files
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.stash import publish
@@ -71,7 +71,10 @@ def run(work: Work) -> Sequence[CheckResult]:
     except OSError as error:
         return [*own, base.files_not_read('guest_driver', error)]
     except exceptions.StepFailed as error:  # its directories have more in them than is looked at
-        return [*own, CheckResult('guest_driver', CheckOutcome.REFUSED, error.message, error.code)]
+        return [
+            *own,
+            CheckResult.refused('guest_driver', error.message, error.code),
+        ]
 
 
 def _readable(name: str, look: Callable[[Guest], CheckResult], guest: Guest) -> CheckResult:
@@ -87,48 +90,48 @@ def _volume(guest: Guest) -> CheckResult:
     try:
         mounted = guest.volume.mounted()
     except exceptions.StepFailed as error:
-        return CheckResult(name, CheckOutcome.REFUSED, error.message, error.code)
+        return CheckResult.refused(name, error.message, error.code)
     if mounted is None:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
-            f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
-            f'{layout.volume}. Mount its volume there.',
+            (
+                f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
+                f'{layout.volume}. Mount its volume there.'
+            ),
             'VOLUME_NOT_MOUNTED',
         )
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
-            f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
-            f'{layout.data_directory}. Move it there.',
+            (
+                f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
+                f'{layout.data_directory}. Move it there.'
+            ),
             'VOLUME_LAYOUT_UNKNOWN',
         )
     top = layout.volume.stat()
     if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
-            f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
-            f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.',
+            (
+                f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
+                f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.'
+            ),
             'VOLUME_LAYOUT_UNKNOWN',
         )
-    return CheckResult(
-        name, CheckOutcome.OK, f'Volume {mounted.uuid} is mounted at {layout.volume}.'
-    )
+    return CheckResult.ok(name, f'Volume {mounted.uuid} is mounted at {layout.volume}.')
 
 
 def _database(guest: Guest) -> CheckResult:
     version = guest.driver.server_version()
     if version is None:
-        return CheckResult(
+        return CheckResult.refused(
             'guest_database',
-            CheckOutcome.REFUSED,
             f'Instance {guest.instance_id} cannot be upgraded: its database does not '
             f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
             'DATABASE_NOT_SERVING',
         )
-    return CheckResult('guest_database', CheckOutcome.OK, f'The database answers: {version}.')
+    return CheckResult.ok('guest_database', f'The database answers: {version}.')
 
 
 def _directories(guest: Guest) -> CheckResult:
@@ -138,56 +141,58 @@ def _directories(guest: Guest) -> CheckResult:
     name, layout = 'guest_directories', guest.layout
     for place in (layout.data_directory, layout.etc / 'mysql'):
         try:
-            found = foreign.too_deep(place)
-            crowded = foreign.too_many(place)
+            found = untrusted_files.too_deep(place)
+            crowded = untrusted_files.too_many(place)
         except FileNotFoundError:
             continue
         except OSError as error:
-            return CheckResult(
+            return CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
-                f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
-                f'({error.strerror}). Mend that and try again.',
+                (
+                    f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
+                    f'({error.strerror}). Mend that and try again.'
+                ),
                 'DIRECTORIES_NOT_READ',
             )
         if crowded:
-            return CheckResult(
+            return CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
-                f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
-                f'{foreign.ENTRIES} files and directories. Remove what the server does not need.',
+                (
+                    f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
+                    f'{untrusted_files.ENTRIES} files and directories. Remove what the server does not need.'
+                ),
                 'STASH_TOO_LARGE',
             )
         if found is not None:
-            return CheckResult(
+            return CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
-                f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are '
-                f'nested more than {foreign.LEVELS} deep, or paths are longer than '
-                f'{foreign.PATH_BYTES} bytes. Remove them and try again.',
+                (
+                    f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are '
+                    f'nested more than {untrusted_files.LEVELS} deep, or paths are longer than '
+                    f'{untrusted_files.PATH_BYTES} bytes. Remove them and try again.'
+                ),
                 'DIRECTORIES_TOO_DEEP',
             )
-    return CheckResult(name, CheckOutcome.OK, 'All directories of the database can be walked.')
+    return CheckResult.ok(name, 'All directories of the database can be walked.')
 
 
 def _space(guest: Guest) -> CheckResult:
     try:
         needed = publish.measure(stash_roots(guest)) + guest.settings.volume_margin_bytes
     except exceptions.StepFailed as error:
-        return CheckResult('guest_volume_space', CheckOutcome.REFUSED, error.message, error.code)
+        return CheckResult.refused('guest_volume_space', error.message, error.code)
     free = guest.volume.free_bytes()
     if free < needed:
-        return CheckResult(
+        return CheckResult.refused(
             'guest_volume_space',
-            CheckOutcome.REFUSED,
-            f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB free '
-            f'and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the volume '
-            'and try again.',
+            (
+                f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB free '
+                f'and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the volume '
+                'and try again.'
+            ),
             'VOLUME_SPACE',
         )
-    return CheckResult(
-        'guest_volume_space', CheckOutcome.OK, f'The volume has {free >> 20} MB free.'
-    )
+    return CheckResult.ok('guest_volume_space', f'The volume has {free >> 20} MB free.')
 
 
 def _secrets(guest: Guest) -> CheckResult:
@@ -196,30 +201,25 @@ def _secrets(guest: Guest) -> CheckResult:
     A tenant reads the report: what could be read, and how, is for the log.
     """
     name, layout = 'guest_secrets', guest.layout
-    uid = foreign.owner_of(layout.data_directory)
+    uid = untrusted_files.owner_of(layout.data_directory)
     if (
         guest.driver.shares_volume or uid == 0
     ):  # its container sees nothing of the root disk; root reads all anyway
-        return CheckResult(
-            name,
-            CheckOutcome.OK,
-            'The database server has no user whose view of the root disk could be looked at.',
+        return CheckResult.ok(
+            name, 'The database server has no user whose view of the root disk could be looked at.'
         )
     found = exposure.exposed(layout.root, exposure.Reader.of(uid))
     if not found:
-        return CheckResult(
-            name,
-            CheckOutcome.OK,
-            "The database server's user reads no file with the account of an agent.",
+        return CheckResult.ok(
+            name, "The database server's user reads no file with the account of an agent."
         )
     LOG.warning(
         "The database server's user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep "
         'their owner, and unmount a config drive',
         ', '.join(str(path) for path in found[:_NAMED]),
     )
-    return CheckResult(
+    return CheckResult.warning(
         name,
-        CheckOutcome.WARNING,
         (
             f'Files of the guest can be read by more users than need them: {len(found)}. The '
             'upgrade corrects those that it writes; the operator finds their names in the log of '
@@ -232,19 +232,16 @@ def _secrets(guest: Guest) -> CheckResult:
 def _metadata(guest: Guest) -> CheckResult:
     opening = guest.metadata.opening()
     if opening is None:
-        return CheckResult(
-            'guest_metadata',
-            CheckOutcome.OK,
-            'The metadata address is closed for all users but root.',
+        return CheckResult.ok(
+            'guest_metadata', 'The metadata address is closed for all users but root.'
         )
     LOG.warning(
         '%s. Take an image that closes it, as the page on images describes, and look whether '
         'trove-upgrade-metadata runs',
         opening,
     )
-    return CheckResult(
+    return CheckResult.warning(
         'guest_metadata',
-        CheckOutcome.WARNING,
         (
             'The guest does not limit which of its users reach the services of the cloud. The '
             'operator finds the cause in the log of the guest agent.'

@@ -18,7 +18,9 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
         None if driver.shares_volume else accounts
     )  # a container's files belong to numbers: its names are those of its image
     remarks = stash.restore(driver.restore_first(stash.paths()), of)
-    stashed = base.Stashed(stash.paths(), stash.files(), stash.links(), stash.file)
+    stashed = base.Stashed(
+        paths=stash.paths(), files=stash.files(), links=stash.links(), content=stash.file
+    )
     restored: set[str] = set()
     while True:
         found = [path for path in driver.restore_paths(stashed) if path not in restored]

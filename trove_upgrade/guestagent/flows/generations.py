@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generations: a taskmanager whose claim another one has taken over is not listened to any more."""
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.flows.work import Guest
 
 CODE = 'GENERATION_OLD'
 
 
-def require(own: Guest, call: guest.GuestCall) -> None:
+def require(own: Guest, call: guests.GuestCall) -> None:
     """Remember the call's generation wherever that can be done now.
 
     :raises StepFailed: GENERATION_OLD; a higher one was seen.
@@ -22,7 +22,7 @@ def require(own: Guest, call: guest.GuestCall) -> None:
     own.marks.see_generation(call.upgrade_id, call.generation)
 
 
-def carry_over(own: Guest, call: guest.GuestCall) -> None:
+def carry_over(own: Guest, call: guests.GuestCall) -> None:
     """While the volume is mounted: keep there what the root disk knows, and refuse if the volume
     knows of a higher one.
 

@@ -21,7 +21,7 @@ from trove_upgrade.domain import exceptions, logs, upgrade_info
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
-from trove_upgrade.guestagent import claim, datafiles, durable, service
+from trove_upgrade.guestagent import datafiles, durable, service, volume_ownership
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import files, generations, root_disk, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
@@ -44,7 +44,7 @@ def restore(work: Work) -> Outcome:
     work.progress(0, 'Mounting the volume.')
     guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
     _claim(guest)
-    if not guest.layout.on_volume.is_dir() or not claim.is_ours(guest.layout.on_volume):
+    if not guest.layout.on_volume.is_dir() or not volume_ownership.is_ours(guest.layout.on_volume):
         raise exceptions.StepFailed(
             f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, '
             'or others than root can write there. Look whether this is the volume that the '
@@ -79,11 +79,11 @@ def _claim(guest: Guest) -> None:
     """
     if (
         guest.driver.shares_volume
-        and not claim.is_ours(guest.layout.on_volume)
+        and not volume_ownership.is_ours(guest.layout.on_volume)
         and guest.driver.server_version() is None
         and not guest.volume.holders()
     ):
-        claim.back(guest.layout.on_volume)
+        volume_ownership.back(guest.layout.on_volume)
 
 
 def _info(work: Work) -> UpgradeInfo:

@@ -2,7 +2,7 @@
 """Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
 
 from trove_upgrade.domain import exceptions, logs
-from trove_upgrade.guestagent import claim, listing
+from trove_upgrade.guestagent import listing, volume_ownership
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.guestagent.stash import publish
@@ -46,11 +46,11 @@ def remove_stashes(guest: Guest, upgrade_id: str) -> None:
     repeat.
     """
     directory = guest.layout.on_volume
-    if claim.is_ours(directory):
+    if volume_ownership.is_ours(directory):
         for path in listing.matching(directory):
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
-    elif claim.is_of_others(directory):
+    elif volume_ownership.is_of_others(directory):
         LOG.warning(
             "%s is not root's alone: no stash is removed there; the next upgrade removes all of it",
             directory,

@@ -55,52 +55,47 @@ def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
         running is None
         or running[0].split('.')[: len(wanted[0].split('.'))] != wanted[0].split('.')
     ):
-        return CheckResult(
+        return CheckResult.refused(
             'guest_server_version',
-            CheckOutcome.REFUSED,
-            f'The wrong server runs: {version}, expected {wanted[0]}. '
-            f'Look at the image of the datastore version.',
+            (
+                f'The wrong server runs: {version}, expected {wanted[0]}. '
+                f'Look at the image of the datastore version.'
+            ),
             'SERVER_VERSION_DIFFERS',
         )
-    return CheckResult(
-        'guest_server_version', CheckOutcome.OK, f'The server says that it is {version}.'
-    )
+    return CheckResult.ok('guest_server_version', f'The server says that it is {version}.')
 
 
 def _durable(guest: Guest) -> list[CheckResult]:
     mounted = guest.volume.mounted()
     if mounted is None or not guest.volume.in_fstab(mounted.uuid):
         return [
-            CheckResult(
+            CheckResult.refused(
                 'guest_mount',
-                CheckOutcome.REFUSED,
-                f'The database would not come back after a reboot: {guest.layout.fstab} does not '
-                f'mount the volume by its UUID. Retry the upgrade.',
+                (
+                    f'The database would not come back after a reboot: {guest.layout.fstab} does not '
+                    f'mount the volume by its UUID. Retry the upgrade.'
+                ),
                 'MOUNT_NOT_DURABLE',
             )
         ]
-    results = [
-        CheckResult('guest_mount', CheckOutcome.OK, f'Volume {mounted.uuid} is mounted at boot.')
-    ]
+    results = [CheckResult.ok('guest_mount', f'Volume {mounted.uuid} is mounted at boot.')]
     own = guest.driver.autostart_is_durable()
     if own is not None:
         results.append(own)
     elif not guest.service.is_enabled(service.DATABASE):
         results.append(
-            CheckResult(
+            CheckResult.refused(
                 'guest_autostart',
-                CheckOutcome.REFUSED,
-                f'The database would not come back after a reboot: service '
-                f'{service.DATABASE} is not enabled. Retry the upgrade.',
+                (
+                    f'The database would not come back after a reboot: service '
+                    f'{service.DATABASE} is not enabled. Retry the upgrade.'
+                ),
                 'AUTOSTART_NOT_DURABLE',
             )
         )
     else:
         results.append(
-            CheckResult(
-                'guest_autostart',
-                CheckOutcome.OK,
-                f'Service {service.DATABASE} is started at boot.',
-            )
+            CheckResult.ok('guest_autostart', f'Service {service.DATABASE} is started at boot.')
         )
     return results

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.domain import exceptions, ports
-from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain import guests as wire
 from trove_upgrade.guestagent import metadata_address
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent import volume as volume_module
@@ -29,7 +29,7 @@ class Settings:
     stash_keep_hours: float = 72
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Guest:
     """The guest's identity and its ports."""
 

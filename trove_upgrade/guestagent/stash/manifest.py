@@ -24,7 +24,7 @@ class Piece:
     sha256: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
     """One file, directory or symbolic link."""
 
@@ -49,7 +49,7 @@ class Entry:
         return os.path.basename(self.path)  # noqa: PTH119 - a name with odd bytes stays the string it is
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All that a stash holds."""
 

@@ -27,7 +27,7 @@ _REPLACED = listing.GONE | {errno.ENXIO, errno.EINVAL}
 _XATTRS_OF_THE_SYSTEM = frozenset({'security.selinux', 'security.ima', 'security.evm'})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
     """A stash that is on the volume for good."""
 
@@ -65,6 +65,15 @@ class _Writer:
         return Piece(start, self.offset - start, digest.hexdigest())
 
 
+def _remove_others(directory: pathlib.Path, upgrade_id: str, name: str) -> None:
+    """Only those of other attempts of the same upgrade stay."""
+    for old in listing.matching(directory):
+        if old.name.startswith(('stash-', '.stash-')) and not (
+            old.name.startswith(f'stash-{upgrade_id}-') and old.name != name
+        ):
+            remove(directory, old.name)
+
+
 def publish(
     roots: Sequence[pathlib.Path],
     directory: pathlib.Path,
@@ -82,11 +91,7 @@ def publish(
     """
     name = f'stash-{upgrade_id}-{attempt}'
     durable.make_directory(directory, 0o700)
-    for old in listing.matching(directory):
-        if old.name.startswith(('stash-', '.stash-')) and not (
-            old.name.startswith(f'stash-{upgrade_id}-') and old.name != name
-        ):
-            remove(directory, old.name)
+    _remove_others(directory, upgrade_id, name)
     beside = directory / f'.{name}'
     beside.mkdir(mode=0o700)
     try:
@@ -99,7 +104,13 @@ def publish(
         raise
     durable.sync_directory(directory)
     digests = {document: piece.sha256 for document, piece in manifest.documents.items()}
-    return Published(name, hashlib.sha256(raw).hexdigest(), digests, len(manifest.entries), size)
+    return Published(
+        name=name,
+        digest=hashlib.sha256(raw).hexdigest(),
+        documents=digests,
+        files=len(manifest.entries),
+        size_bytes=size,
+    )
 
 
 def remove(directory: pathlib.Path, name: str) -> None:
@@ -142,7 +153,13 @@ def _write(
         kept = {document: writer.add([content]) for document, content in documents.items()}
         stream.flush()
         os.fsync(stream.fileno())
-    manifest = Manifest(upgrade_id, attempt, tuple(entries), kept, tuple(skipped))
+    manifest = Manifest(
+        upgrade_id=upgrade_id,
+        attempt=attempt,
+        entries=tuple(entries),
+        documents=kept,
+        skipped=tuple(skipped),
+    )
     raw = manifest.to_bytes()
     durable.write(beside / MANIFEST, raw, 0o600)
     return manifest, raw, writer.offset
@@ -205,14 +222,14 @@ def _entry(
 
 def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts) -> Entry:
     return Entry(
-        seen.path,
-        'directory',
-        stat.S_IMODE(status.st_mode),
-        status.st_uid,
-        status.st_gid,
-        accounts.user_name(status.st_uid),
-        accounts.group_name(status.st_gid),
-        status.st_mtime_ns,
+        path=seen.path,
+        kind='directory',
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        owner=accounts.user_name(status.st_uid),
+        group=accounts.group_name(status.st_gid),
+        mtime_ns=status.st_mtime_ns,
     )
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from trove_upgrade.domain import exceptions, logs
-from trove_upgrade.guestagent import foreign, listing
+from trove_upgrade.guestagent import listing, untrusted_files
 
 LOG = logs.get_logger(__name__)
 
@@ -24,11 +24,11 @@ _PASSED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS = 40  #: as the kernel follows.  Source: path_resolution(7)
 _NAMED_CHARACTERS = 200
 #: More than checks allow, as a driver's list of names repeats them below a directory of its own.
-_LEVELS = 2 * foreign.LEVELS
-_PATH_BYTES = foreign.PATH_BYTES + 1024
+_LEVELS = 2 * untrusted_files.LEVELS
+_PATH_BYTES = untrusted_files.PATH_BYTES + 1024
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
     """One name, and how to look at it again without its path.  Good until the next step of the
     walk.
@@ -83,7 +83,7 @@ class _Walk:
             status = os.stat(name, dir_fd=above, follow_symlinks=False)
         if status is None:
             return
-        yield Seen(path, status, above, name)
+        yield Seen(path=path, status=status, above=above, name=name)
         if stat.S_ISDIR(status.st_mode):
             yield from self._inside(above, name, path, level + 1)
 
@@ -91,7 +91,7 @@ class _Walk:
         with contextlib.ExitStack() as opened:
             names: list[str] = []
             with listing.vanishing():
-                here = opened.enter_context(foreign.directory(name, below=above))
+                here = opened.enter_context(untrusted_files.directory(name, below=above))
                 names = self._names(here, path)
             for inner in names:
                 yield from self.below(here, inner, f'{path}/{inner}', level)

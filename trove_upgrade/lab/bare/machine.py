@@ -33,7 +33,7 @@ _NAMESPACES = ('--mount', '--pid', '--fork', '--uts', '--ipc', '--kill-child')
 _END_SECONDS = 30.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ending:
     """How one target ended in the bare machine."""
 
@@ -169,9 +169,16 @@ class BareMachine:
         for number, target in enumerate(targets):
             if number < len(results):
                 _, code, seconds = results[number].split()
-                found.append(Ending(target, int(code), int(seconds), last_lines[number]))
+                found.append(
+                    Ending(
+                        target=target,
+                        exit_code=int(code),
+                        seconds=int(seconds),
+                        last_line=last_lines[number],
+                    )
+                )
             else:
-                found.append(Ending(target, None, 0, ''))
+                found.append(Ending(target=target, exit_code=None, seconds=0, last_line=''))
         return found
 
     def _remove(self, *, keep: bool) -> None:

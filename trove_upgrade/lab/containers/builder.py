@@ -98,7 +98,11 @@ class ContainerBuilder:
             else (version, f'{recipe.family}-{recipe.variant.value}')
         )
         return Image(
-            recipe.repository, tags, version, layers, configuration(architecture, layers, version)
+            repository=recipe.repository,
+            tags=tags,
+            version=version,
+            layers=layers,
+            config=configuration(architecture, layers, version),
         )
 
     def archive(self, image: Image, references: Sequence[str] = ()) -> Path:
@@ -137,7 +141,7 @@ class ContainerBuilder:
             self._make_base(recipe, packed, record)
         facts = json.loads(record.read_text('utf-8'))
         version, architecture = facts.pop('version'), facts.pop('architecture')
-        return Layer(packed, **facts), version, architecture
+        return Layer(path=packed, **facts), version, architecture
 
     def _make_base(self, recipe: Recipe, packed: Path, record: Path) -> None:
         title = f'container image {recipe.name}: Debian {recipe.suite}'
@@ -158,7 +162,9 @@ class ContainerBuilder:
         diff_id = digest_of_file(tree)
         self._commands.run(['nice', 'gzip', '--no-name', '-3', str(tree)], timeout_seconds=600)
         fresh = Path(f'{tree}.gz')
-        layer = Layer(fresh, digest_of_file(fresh), diff_id, fresh.stat().st_size)
+        layer = Layer(
+            path=fresh, digest=digest_of_file(fresh), diff_id=diff_id, size=fresh.stat().st_size
+        )
         architecture = self._commands.run(['dpkg', '--print-architecture']).output.strip()
         record.write_text(
             json.dumps(
@@ -211,7 +217,12 @@ class ContainerBuilder:
             Path(f'{fresh}.gz').rename(f'{path}.gz')
             fresh.rename(path)
         packed = Path(f'{path}.gz')
-        return Layer(packed, digest_of_file(packed), f'sha256:{diff_id}', packed.stat().st_size)
+        return Layer(
+            path=packed,
+            digest=digest_of_file(packed),
+            diff_id=f'sha256:{diff_id}',
+            size=packed.stat().st_size,
+        )
 
 
 def _files(variant: Variant) -> dict[str, tuple[int, bytes]]:

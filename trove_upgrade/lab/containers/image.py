@@ -23,7 +23,7 @@ _CREATED = '2026-01-01T00:00:00Z'  #: fixed, so that the same inputs make the sa
 _CHUNK = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Layer:
     """A packed layer in the cache."""
 
@@ -37,7 +37,7 @@ class Layer:
         return {'digest': self.digest, 'diff_id': self.diff_id, 'size': self.size}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
     """An image that is ready to be loaded or pushed."""
 

@@ -32,7 +32,7 @@ class Variant(enum.Enum):
     NO_SERVER = 'no-server'  #: the server itself ends at once with 1, however it is called
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A container image before it is built.
 
@@ -63,15 +63,15 @@ class Recipe:
         return dataclasses.replace(self, variant=variant, fixed_version=version)
 
 
-MARIADB_10_11 = Recipe('10.11', 'bookworm')
-MARIADB_11_8 = Recipe('11.8', 'trixie')
+MARIADB_10_11 = Recipe(family='10.11', suite='bookworm')
+MARIADB_11_8 = Recipe(family='11.8', suite='trixie')
 #: A patch release apart, and still with @@innodb_version, which tempest asks for: Debian 11 as it
 #: was released last, and with its security updates.
-MARIADB_10_5 = Recipe('10.5', 'bullseye')
+MARIADB_10_5 = Recipe(family='10.5', suite='bullseye')
 #: Without mariadb-backup, which no test of these two wants and not every mirror still has.
 MARIADB_10_5_SECURITY = Recipe(
-    '10.5-security',
-    'bullseye',
+    family='10.5-security',
+    suite='bullseye',
     packages=tuple(name for name in _PACKAGES if name != 'mariadb-backup'),
     security=True,
 )

@@ -20,7 +20,7 @@ SETTLE_WRITES = 20  #: writes that must have succeeded before and after what is 
 SERVES_SECONDS = 120.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Database:
     """Where the application writes, and as whom.  `table` has a column `number`."""
 

@@ -116,13 +116,15 @@ class TroveDemo:
 
     def database(self, instance: TroveInstance) -> application.Database:
         """As the customer's application reaches it."""
+        database, table = TICKS.split('.')
         return application.Database(
-            instance.id,
-            self._stage.host.fabric.network_namespace(instance.network_id),
-            instance.address,
-            instance.user,
-            instance.password,
-            *TICKS.split('.'),
+            instance_id=instance.id,
+            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            address=instance.address,
+            user=instance.user,
+            password=instance.password,
+            database=database,
+            table=table,
         )
 
     def _ask(self, instance: TroveInstance) -> camera.Ask:
@@ -190,23 +192,23 @@ class TroveDemo:
         version = str(shown['datastore']['version'])
         return [
             proof.Line(
-                'Trove meanwhile',
-                '',
-                ', '.join(seen),
-                'UPGRADE' in seen and not {'ERROR', 'UNKNOWN', 'SHUTDOWN'} & set(seen),
+                what='Trove meanwhile',
+                before='',
+                after=', '.join(seen),
+                holds='UPGRADE' in seen and not {'ERROR', 'UNKNOWN', 'SHUTDOWN'} & set(seen),
             ),
-            proof.Line('Trove afterwards', wanted, found, found == wanted),
+            proof.Line(what='Trove afterwards', before=wanted, after=found, holds=found == wanted),
             proof.Line(
-                'version in Trove',
-                self._stage.former.name,
-                version,
-                version == self._stage.target.name,
+                what='version in Trove',
+                before=self._stage.former.name,
+                after=version,
+                holds=version == self._stage.target.name,
             ),
             proof.Line(
-                'users over Trove',
-                instance.user,
-                ', '.join(users.split()),
-                instance.user in users.split(),
+                what='users over Trove',
+                before=instance.user,
+                after=', '.join(users.split()),
+                holds=instance.user in users.split(),
             ),
         ]
 

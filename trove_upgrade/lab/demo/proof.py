@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from trove_upgrade import terminal
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Picture:
     """The instance at one moment."""
 
@@ -32,7 +32,7 @@ class Picture:
     settings: Mapping[str, str]  #: the custom settings of my.cnf, as the server has them in force
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
     """One line of the table."""
 
@@ -63,8 +63,13 @@ def lines(
     """The proof, line by line."""
     return [
         *_server(before, after, target_version, new_image=new_image),
-        Line('name', before.name, after.name, before.name == after.name),
-        Line('address', before.address, after.address, before.address == after.address),
+        Line(what='name', before=before.name, after=after.name, holds=before.name == after.name),
+        Line(
+            what='address',
+            before=before.address,
+            after=after.address,
+            holds=before.address == after.address,
+        ),
         _nothing_missing('users', before.users, after.users),
         _nothing_missing('grants', before.grants, after.grants),
         _rows(before, after),
@@ -80,19 +85,34 @@ def _server(
     """The parts that an upgrade changes."""
     return (
         Line(
-            'server version',
-            before.server_version,
-            after.server_version,
-            after.server_version.startswith(target_version),
+            what='server version',
+            before=before.server_version,
+            after=after.server_version,
+            holds=after.server_version.startswith(target_version),
         ),
-        Line('image', before.image, after.image, (before.image != after.image) is new_image),
-        Line('boot id', before.boot_id[:13], after.boot_id[:13], before.boot_id != after.boot_id),
-        Line('agent version', before.agent_version, after.agent_version, bool(after.agent_version)),
         Line(
-            'operating system',
-            before.operating_system,
-            after.operating_system,
-            bool(after.operating_system),
+            what='image',
+            before=before.image,
+            after=after.image,
+            holds=(before.image != after.image) is new_image,
+        ),
+        Line(
+            what='boot id',
+            before=before.boot_id[:13],
+            after=after.boot_id[:13],
+            holds=before.boot_id != after.boot_id,
+        ),
+        Line(
+            what='agent version',
+            before=before.agent_version,
+            after=after.agent_version,
+            holds=bool(after.agent_version),
+        ),
+        Line(
+            what='operating system',
+            before=before.operating_system,
+            after=after.operating_system,
+            holds=bool(after.operating_system),
         ),
     )
 
@@ -100,10 +120,10 @@ def _server(
 def _settings(before: Picture, after: Picture) -> Sequence[Line]:
     return [
         Line(
-            f'my.cnf {name}',
-            value,
-            after.settings.get(name, 'absent'),
-            after.settings.get(name) == value,
+            what=f'my.cnf {name}',
+            before=value,
+            after=after.settings.get(name, 'absent'),
+            holds=after.settings.get(name) == value,
         )
         for name, value in sorted(before.settings.items())
     ]
@@ -112,19 +132,22 @@ def _settings(before: Picture, after: Picture) -> Sequence[Line]:
 def _service(writes: Writes, *, serves_after_reboot: bool) -> Sequence[Line]:
     return (
         Line(
-            'acknowledged rows',
-            str(writes.acknowledged),
-            f'{writes.lost} lost',
-            writes.lost == 0 and writes.acknowledged > 0,
+            what='acknowledged rows',
+            before=str(writes.acknowledged),
+            after=f'{writes.lost} lost',
+            holds=writes.lost == 0 and writes.acknowledged > 0,
         ),
         Line(
-            'client downtime', '', f'{writes.downtime_seconds:.1f} s', writes.downtime_seconds > 0
+            what='client downtime',
+            before='',
+            after=f'{writes.downtime_seconds:.1f} s',
+            holds=writes.downtime_seconds > 0,
         ),
         Line(
-            'plain reboot',
-            '',
-            'serves again' if serves_after_reboot else 'DOES NOT SERVE',
-            serves_after_reboot,
+            what='plain reboot',
+            before='',
+            after='serves again' if serves_after_reboot else 'DOES NOT SERVE',
+            holds=serves_after_reboot,
         ),
     )
 
@@ -132,7 +155,7 @@ def _service(writes: Writes, *, serves_after_reboot: bool) -> Sequence[Line]:
 def _nothing_missing(what: str, before: frozenset[str], after: frozenset[str]) -> Line:
     missing = sorted(before - after)
     found = f'{len(after)}, none missing' if not missing else f'missing: {", ".join(missing)}'
-    return Line(what, str(len(before)), found, not missing and bool(before))
+    return Line(what=what, before=str(len(before)), after=found, holds=not missing and bool(before))
 
 
 def _rows(before: Picture, after: Picture) -> Line:
@@ -143,10 +166,10 @@ def _rows(before: Picture, after: Picture) -> Line:
         table: rows for table, (rows, _) in after.tables.items()
     }
     return Line(
-        'rows',
-        f'{first} in {len(before.tables)} tables',
-        f'{second} in {len(after.tables)} tables',
-        same and first > 0,
+        what='rows',
+        before=f'{first} in {len(before.tables)} tables',
+        after=f'{second} in {len(after.tables)} tables',
+        holds=same and first > 0,
     )
 
 
@@ -155,10 +178,10 @@ def _checksums(before: Picture, after: Picture) -> Line:
         table for table, found in before.tables.items() if after.tables.get(table) != found
     )
     return Line(
-        'table checksums',
-        f'{len(before.tables)} tables',
-        f'changed: {", ".join(changed)}' if changed else 'all unchanged',
-        not changed,
+        what='table checksums',
+        before=f'{len(before.tables)} tables',
+        after=f'changed: {", ".join(changed)}' if changed else 'all unchanged',
+        holds=not changed,
     )
 
 

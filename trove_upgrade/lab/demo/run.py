@@ -132,13 +132,13 @@ class Demo:
         database, table = camera.WRITTEN_TABLE.split('.')
         account = instance.credentials.application
         return application.Database(
-            instance.id,
-            self._stage.host.fabric.network_namespace(instance.network_id),
-            instance.address,
-            account.name,
-            account.password,
-            database,
-            table,
+            instance_id=instance.id,
+            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            address=instance.address,
+            user=account.name,
+            password=account.password,
+            database=database,
+            table=table,
         )
 
     def _reboot(self, instance: LabInstance) -> bool:

@@ -26,7 +26,7 @@ from trove_upgrade.lab.hypervisor.volume import VolumeStore
 RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class HypervisorSettings:
     """What the lab writes to `<run dir>/hypervisor.json` before nova-compute starts."""
 
@@ -59,7 +59,7 @@ class HypervisorSettings:
         return self.run_dir / 'hypervisor'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LabHost:
     """Guests, networks and volumes of one lab."""
 
@@ -83,5 +83,8 @@ class LabHost:
         fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
         volumes = VolumeStore(directory / 'volumes', commands)
         return cls(
-            directory, GuestStore(directory / 'guests', fabric, volumes, commands), fabric, volumes
+            directory=directory,
+            guests=GuestStore(directory / 'guests', fabric, volumes, commands),
+            fabric=fabric,
+            volumes=volumes,
         )

@@ -23,7 +23,7 @@ from pathlib import Path
 METADATA_KEY = 'lab_knobs'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Knobs:
     """How one server's next operations go wrong.  As made, they do not."""
 

@@ -52,7 +52,7 @@ class Network:
     prefix_length: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Port:
     """A guest's port, as Neutron describes it."""
 

@@ -34,11 +34,11 @@ def ports_of(network_info: Iterable[Mapping[str, Any]]) -> list[tuple[Network, P
                 (
                     Network(vif['network']['id'], own, network.prefixlen),
                     Port(
-                        vif['network']['id'],
-                        vif['address'],
-                        subnet['ips'][0]['address'],
-                        network.prefixlen,
-                        gateway,
+                        network_id=vif['network']['id'],
+                        mac=vif['address'],
+                        address=subnet['ips'][0]['address'],
+                        prefix_length=network.prefixlen,
+                        gateway=gateway,
                     ),
                 )
             )

@@ -13,7 +13,7 @@ from typing import Any
 from trove_upgrade.lab.hypervisor.network import Port
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestSpec:
     """What a guest is made of.
 

@@ -35,7 +35,7 @@ _NO_LOG_FLUSH = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Volume:
     """A volume as it is on disk.
 
@@ -65,7 +65,10 @@ class VolumeStore:
             return None
         data = json.loads(record.read_text('utf-8'))
         return Volume(
-            volume_id, data['filesystem_uuid'], self._dir / f'{volume_id}.img', data['size_bytes']
+            volume_id=volume_id,
+            filesystem_uuid=data['filesystem_uuid'],
+            path=self._dir / f'{volume_id}.img',
+            size_bytes=data['size_bytes'],
         )
 
     def all(self) -> list[Volume]:
@@ -91,10 +94,10 @@ class VolumeStore:
             return existing
         self._dir.mkdir(parents=True, exist_ok=True)
         volume = Volume(
-            volume_id,
-            '' if raw else filesystem_uuid or str(uuid.uuid4()),
-            self._dir / f'{volume_id}.img',
-            size_bytes,
+            volume_id=volume_id,
+            filesystem_uuid='' if raw else filesystem_uuid or str(uuid.uuid4()),
+            path=self._dir / f'{volume_id}.img',
+            size_bytes=size_bytes,
         )
         with volume.path.open('wb') as image:
             image.truncate(size_bytes)

@@ -50,7 +50,7 @@ _LEFT_OUT = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BuiltImage:
     """An image that is ready to be registered."""
 
@@ -96,7 +96,14 @@ class ImageBuilder:
         with self._locked():
             image, key = self._build(recipe)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
-        return BuiltImage(recipe.name, image, facts, key, recipe.init, recipe.runs_containers)
+        return BuiltImage(
+            name=recipe.name,
+            path=image,
+            facts=facts,
+            digest=key,
+            init=recipe.init,
+            runs_containers=recipe.runs_containers,
+        )
 
     def _build(self, recipe: Recipe) -> tuple[Path, str]:
         base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)

@@ -27,7 +27,7 @@ sys.exit(main())
 """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Environment:
     """One agent's environment.  `path` is where it stands below an image's root; `launchers` maps
     programs to modules with a `main`.
@@ -105,21 +105,21 @@ def ours(project_dir: Path) -> Environment:
     more often.
     """
     return Environment(
-        "the agent's dependencies",
-        'deps',
-        Path('opt/trove-upgrade/venv'),
-        _HERE / 'guest-requirements.txt',
-        project_dir / 'constraints.txt',
+        title="the agent's dependencies",
+        cache_name='deps',
+        path=Path('opt/trove-upgrade/venv'),
+        requirements=_HERE / 'guest-requirements.txt',
+        constraints=project_dir / 'constraints.txt',
     )
 
 
 def troves(project_dir: Path) -> Environment:
     """Trove's own agent, where the images of Trove's project have it."""
     return Environment(
-        "Trove's own agent",
-        'trove',
-        Path('opt/guest-agent-venv'),
-        _HERE / 'trove-guest-requirements.txt',
-        project_dir / 'constraints' / 'cloud.txt',
-        {'trove-guestagent': 'trove.cmd.guest'},
+        title="Trove's own agent",
+        cache_name='trove',
+        path=Path('opt/guest-agent-venv'),
+        requirements=_HERE / 'trove-guest-requirements.txt',
+        constraints=project_dir / 'constraints' / 'cloud.txt',
+        launchers={'trove-guestagent': 'trove.cmd.guest'},
     )

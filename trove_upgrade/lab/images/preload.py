@@ -48,7 +48,12 @@ def load(
     host = LabHost.open(work, commands=commands)
     # The process in its name keeps two caches apart: network namespaces are the machine's.
     guest = host.guests.create(
-        GuestSpec(f'preload-{os.getpid()}', 'preload', image, runs_containers=True)
+        GuestSpec(
+            guest_id=f'preload-{os.getpid()}',
+            hostname='preload',
+            image_path=image,
+            runs_containers=True,
+        )
     )
     try:
         guest.boot()
@@ -56,15 +61,12 @@ def load(
         for archive in archives:
             _load_one(guest, archive)
         store = _store_of(guest)
-        names = guest.exec(
-            ['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}']
-        ).output.split()
+        listed = guest.exec(['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}'])
+        names = sorted(name for name in listed.output.split() if '<none>' not in name)
         guest.exec(['service', 'docker', 'stop'])
         guest.kill()
         _copy(store, guest.home, layer / STORE, commands)
-        (layer / STORE / _NAMES).write_text(
-            json.dumps(sorted(name for name in names if '<none>' not in name)), 'utf-8'
-        )
+        (layer / STORE / _NAMES).write_text(json.dumps(names), 'utf-8')
     finally:
         host.guests.clean_all()
         shutil.rmtree(work, ignore_errors=True)

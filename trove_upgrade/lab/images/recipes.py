@@ -33,7 +33,7 @@ _ENGINE = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """An image before it is built.
 
@@ -74,21 +74,30 @@ class Recipe:
 
 
 #: MariaDB 10.11, Python 3.11: what guests run before an upgrade.
-BOOKWORM = Recipe('mariadb-bookworm', 'bookworm', '3.11')
+BOOKWORM = Recipe(name='mariadb-bookworm', suite='bookworm', python_version='3.11')
 #: MariaDB 11.8, Python 3.13: what they are upgraded to.
-TRIXIE = Recipe('mariadb-trixie', 'trixie', '3.13')
+TRIXIE = Recipe(name='mariadb-trixie', suite='trixie', python_version='3.13')
 #: MySQL 9.7, Python 3.14.  No release of Debian has MySQL, so this follows the moving suite: a base
 #: that is in the cache stays as it is, a new one is as good as the suite of its day.
-MYSQL_SID = Recipe('mysql-sid', 'sid', '3.14', packages=(*_SYSTEM, 'mysql-server', 'mysql-client'))
+MYSQL_SID = Recipe(
+    name='mysql-sid',
+    suite='sid',
+    python_version='3.14',
+    packages=(*_SYSTEM, 'mysql-server', 'mysql-client'),
+)
 #: Trove 26's guests, whose database runs in a container: Docker 20.10 with Python 3.11, and Docker
 #: 26.1 with Python 3.13.
 TROVE_BOOKWORM = Recipe(
-    'trove-bookworm', 'bookworm', '3.11', packages=(*_SYSTEM, *_ENGINE), runs_containers=True
+    name='trove-bookworm',
+    suite='bookworm',
+    python_version='3.11',
+    packages=(*_SYSTEM, *_ENGINE),
+    runs_containers=True,
 )
 TROVE_TRIXIE = Recipe(
-    'trove-trixie',
-    'trixie',
-    '3.13',
+    name='trove-trixie',
+    suite='trixie',
+    python_version='3.13',
     packages=(*_SYSTEM, *_ENGINE, 'docker-cli'),
     runs_containers=True,
 )

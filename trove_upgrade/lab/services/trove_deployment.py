@@ -12,7 +12,7 @@ NAME = 'trove'
 SERVERS = ('uwsgi', 'gunicorn', 'eventlet')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
     """How Trove is installed here.  Plain data: it travels through a file to other processes."""
 

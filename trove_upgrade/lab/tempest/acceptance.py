@@ -36,7 +36,7 @@ class Versions:
     default: str  #: what it is upgraded to; the test makes another instance directly at it
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What tempest has counted, and all that it printed."""
 
@@ -63,10 +63,10 @@ def environment(stage: TroveStage, tell: Callable[[str], None]) -> CloudVenv:
     :raises CommandFailed: it could not be installed.
     """
     venv = CloudVenv(
-        stage.layout.venvs_dir,
-        stage.layout.log_file('tempest-venv'),
-        os.environ,
-        pins_file('tempest'),
+        venvs_dir=stage.layout.venvs_dir,
+        log=stage.layout.log_file('tempest-venv'),
+        environ=os.environ,
+        pins=pins_file('tempest'),
     )
     venv.ensure(tell)
     return venv
@@ -154,7 +154,12 @@ def counted(output: str) -> Outcome | None:
     """Return what tempest says at its end; None where it says no numbers."""
     counts = {match['what']: int(match['count']) for match in _COUNT.finditer(output)}
     return (
-        Outcome(counts['Passed'], counts['Failed'], counts['Skipped'], output)
+        Outcome(
+            passed=counts['Passed'],
+            failed=counts['Failed'],
+            skipped=counts['Skipped'],
+            output=output,
+        )
         if 'Passed' in counts
         else None
     )

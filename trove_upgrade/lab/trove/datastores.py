@@ -7,7 +7,7 @@ from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.handle import CloudHandle
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Registered:
     """A datastore version as Trove lists it."""
 
@@ -72,11 +72,11 @@ class Datastores:
         found = self._session.request('GET', self._base)['versions']
         return [
             Registered(
-                version['id'],
-                version['datastore_name'],
-                version['name'],
-                version['version'],
-                str(version['image']),
+                id=version['id'],
+                datastore=version['datastore_name'],
+                name=version['name'],
+                number=version['version'],
+                image_id=str(version['image']),
             )
             for version in found
         ]

@@ -31,7 +31,7 @@ USER = 'app'
 PASSWORD = 'app-password-of-the-lab'  # nosec B105 # the lab is a throwaway cloud on loopback
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TroveInstance:
     """An instance that Trove has made."""
 
@@ -168,7 +168,11 @@ class TroveInstances:
         guest = self._host.guests.get(server_id)
         port = guest.spec.ports[0]
         return TroveInstance(
-            instance_id, guest.spec.hostname, server_id, port.address, port.network_id
+            id=instance_id,
+            name=guest.spec.hostname,
+            server_id=server_id,
+            address=port.address,
+            network_id=port.network_id,
         )
 
     def guest(self, instance: TroveInstance) -> Guest:

@@ -50,7 +50,7 @@ GUEST_OPTIONS: Mapping[str, object] = {'guest_topic_prefix': GUEST_TOPIC_PREFIX}
 PAIRS = ((recipes.TROVE_BOOKWORM, MARIADB_10_11), (recipes.TROVE_TRIXIE, MARIADB_11_8))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TroveStage:
     """The running cloud with Trove on it and both versions registered."""
 
@@ -116,15 +116,15 @@ def load(layout: Layout) -> TroveStage:
     handle, side = cloud.handle(), TroveSide.of(cloud)
     host = instances.open_host(handle)
     return TroveStage(
-        layout,
-        handle,
-        side,
-        host,
-        product(layout, side, cloud),
-        Datastores(handle),
-        TroveInstances(handle, side, host),
-        former,
-        target,
+        layout=layout,
+        handle=handle,
+        side=side,
+        host=host,
+        product=product(layout, side, cloud),
+        datastores=Datastores(handle),
+        instances=TroveInstances(handle, side, host),
+        former=former,
+        target=target,
     )
 
 

@@ -3,13 +3,14 @@
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, ports, states
+from trove_upgrade.domain import exceptions, ports, states
+from trove_upgrade.domain.guests import Heartbeat
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.ports import GuestKeys
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Boot:
     """Waits for a heartbeat that carries this rebuild's marker and another boot id, under the key
     of this rebuild.  Only reads.
@@ -28,19 +29,25 @@ class Boot:
         if heartbeat is None or heartbeat.marker != upgrade.marker:
             if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
                 # a retry: what has not come by now needs another rebuild
-                return GoTo(upgrade, states.Step.REBUILD, 'The server is rebuilt again.')
+                return GoTo(
+                    upgrade=upgrade,
+                    step=states.Step.REBUILD,
+                    message='The server is rebuilt again.',
+                )
             return Wait(
-                upgrade,
-                self.poll_seconds,
-                f'Waiting for the agent of the new image: {_last_word(upgrade, heartbeat)}.',
+                upgrade=upgrade,
+                seconds=self.poll_seconds,
+                message=f'Waiting for the agent of the new image: {_last_word(upgrade, heartbeat)}.',
             )
         if heartbeat.boot_id == upgrade.progress.former.boot_id:
-            return Wait(upgrade, self.poll_seconds, 'The former guest still runs.')
+            return Wait(
+                upgrade=upgrade, seconds=self.poll_seconds, message='The former guest still runs.'
+            )
         if not self._is_under_its_key(upgrade):
             return Wait(
-                upgrade,
-                self.poll_seconds,
-                'Waiting for the agent of the new image: the last word was not under the key of '
+                upgrade=upgrade,
+                seconds=self.poll_seconds,
+                message='Waiting for the agent of the new image: the last word was not under the key of '
                 'this rebuild.',
             )
         progress = upgrade.progress.booted(heartbeat.boot_id, heartbeat.agent_version)
@@ -69,7 +76,7 @@ class Boot:
         )
 
 
-def _last_word(upgrade: Upgrade, heartbeat: guest.Heartbeat | None) -> str:
+def _last_word(upgrade: Upgrade, heartbeat: Heartbeat | None) -> str:
     if heartbeat is None:
         return 'none was ever heard from this guest'
     if heartbeat.boot_id == upgrade.progress.former.boot_id:

@@ -6,13 +6,13 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, ports, versions
+from trove_upgrade.domain import exceptions, guests, ports, versions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.domain.upgrades import Upgrade
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Calls:
     """Builds guest calls and paces them."""
 
@@ -54,7 +54,7 @@ class Calls:
             'packages': version.packages,
         }
 
-    def with_facts(self, upgrade: Upgrade) -> guest.GuestCall:
+    def with_facts(self, upgrade: Upgrade) -> guests.GuestCall:
         """For what is checked against the target; the facts are too many to
         travel with every other call.
         """
@@ -69,7 +69,7 @@ class Calls:
         target: Mapping[str, Any] | None = None,
         *,
         seconds: float | None = None,
-    ) -> guest.GuestCall:
+    ) -> guests.GuestCall:
         """A call whose deadline is the step's own, or `seconds` from now."""
         now, deadline = self.clock.now(), upgrade.step_deadline
         if deadline is None or seconds is not None:
@@ -88,7 +88,7 @@ class Calls:
         ):  # frozen; the version may have been given another one since, or have tags
             target = {**target, 'image_id': upgrade.wanted_image_id}
         options = dataclasses.replace(self.options, rollback=upgrade.is_rolling_back)
-        return guest.GuestCall(
+        return guests.GuestCall(
             instance_id=upgrade.instance_id,
             upgrade_id=upgrade.id,
             attempt=upgrade.attempt,
@@ -97,10 +97,10 @@ class Calls:
             target=target,
             options=options,
             upgrade_info=upgrade.progress.quiesce.info.wire,
-            seconds=guest.whole_seconds((deadline - now).total_seconds()),
+            seconds=guests.whole_seconds((deadline - now).total_seconds()),
         )
 
-    def ask_again(self, upgrade: Upgrade, answer: guest.GuestAnswer) -> Wait:
+    def ask_again(self, upgrade: Upgrade, answer: guests.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""
         runs = next(
             (
@@ -111,14 +111,16 @@ class Calls:
             0,
         )
         seconds = min(self.poll_max_seconds, self.poll_seconds * 1.5 ** min(runs, 40))
-        return Wait(upgrade, seconds, answer.message, answer.percent)
+        return Wait(
+            upgrade=upgrade, seconds=seconds, message=answer.message, percent=answer.percent
+        )
 
 
 def answered(
-    ask: Callable[[guest.GuestCall], guest.GuestAnswer],
-    call: guest.GuestCall,
+    ask: Callable[[guests.GuestCall], guests.GuestAnswer],
+    call: guests.GuestCall,
     failure: type[exceptions.StepRefused] | type[exceptions.StepFailed],
-) -> guest.GuestAnswer:
+) -> guests.GuestAnswer:
     """An answer that is RUNNING or DONE.
 
     :raises StepRefused, StepFailed: as `failure` says, if the guest refused or failed.
@@ -127,10 +129,10 @@ def answered(
 
 
 def settled(
-    answer: guest.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]
-) -> guest.GuestAnswer:
+    answer: guests.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]
+) -> guests.GuestAnswer:
     """The same answer if it is RUNNING or DONE.  Raises as `answered`."""
-    if answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}:
+    if answer.state in {guests.JobState.REFUSED, guests.JobState.FAILED}:
         raise failure(answer.message, answer.code or f'GUEST_{answer.state}')
     return answer
 

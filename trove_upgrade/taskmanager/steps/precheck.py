@@ -6,7 +6,7 @@ nothing is changed.
 import dataclasses
 from collections.abc import Sequence
 
-from trove_upgrade.domain import exceptions, guest, notes
+from trove_upgrade.domain import exceptions, guests, notes
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.outcomes import Done, Outcome
 from trove_upgrade.domain.progress import FormerGuest
@@ -17,7 +17,7 @@ from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.task import require_our_task
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Precheck:
     """The whole preflight report must hold."""
 
@@ -41,7 +41,7 @@ class Precheck:
                 f'Upgrade {upgrade.id} cannot begin: its checks are not complete. Try again.',
                 'CHECK_INCOMPLETE',
             )
-        if report.answer.state is guest.JobState.RUNNING:
+        if report.answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, report.answer)
         former = FormerGuest(
             boot_id=report.answer.boot_id,

@@ -5,7 +5,7 @@ and keeps what must survive on the volume.
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, ports, upgrade_info
+from trove_upgrade.domain import exceptions, guests, ports, upgrade_info
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
@@ -13,7 +13,7 @@ from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.task import require_quiet
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Quiesce:
     """`pre_upgrade` until it is DONE; a second call joins the job or gets its answer."""
 
@@ -31,11 +31,11 @@ class Quiesce:
         if upgrade.progress.quiesce.told_in_attempt != upgrade.attempt:
             told = upgrade.progress.told_to_stop(upgrade.attempt)
             message = 'The guest is told to stop its database.'
-            return Wait(upgrade.evolve(progress=told), 0, message)
+            return Wait(upgrade=upgrade.evolve(progress=told), seconds=0, message=message)
         answer = answered(
             self.agent.pre_upgrade, self.calls.with_facts(upgrade), exceptions.StepRefused
         )
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         progress = upgrade.progress.quiesced(_info(upgrade, answer), answer.boot_id)
         return Done(upgrade.evolve(progress=progress), answer.message)
@@ -49,7 +49,7 @@ class Quiesce:
         )
 
 
-def _info(upgrade: Upgrade, answer: guest.GuestAnswer) -> upgrade_info.StoredInfo:
+def _info(upgrade: Upgrade, answer: guests.GuestAnswer) -> upgrade_info.StoredInfo:
     """Return the facts for the next root disk.  They become configuration there, so none is stored
     before all have their form.
 

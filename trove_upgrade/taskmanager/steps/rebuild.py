@@ -9,7 +9,7 @@ server's metadata is saved in the same write and proves that this rebuild was as
 
 import dataclasses
 
-from trove_upgrade.domain import compute, exceptions, guest, ports, upgrade_info
+from trove_upgrade.domain import compute, exceptions, guests, ports, upgrade_info
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -22,7 +22,7 @@ from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 _REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rebuild:
     """Asked exactly once per `rebuild_attempt`, which is committed before the POST."""
 
@@ -52,7 +52,7 @@ class Rebuild:
             return self._look(upgrade, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
             busy = f'The server is busy: {server.status}, task {server.task_state}.'
-            return Wait(upgrade, self.poll_seconds, busy)
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=busy)
         answer = self._ask_guest(upgrade, server)
         if answer is not None:
             return answer
@@ -60,7 +60,9 @@ class Rebuild:
         server = self.nova.server_with_user_data(upgrade.server_id)
         if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
             # the lease must outlast the POST
-            return Wait(upgrade, 0, 'Too late in this run for the call to Nova.')
+            return Wait(
+                upgrade=upgrade, seconds=0, message='Too late in this run for the call to Nova.'
+            )
         return self._post(upgrade, server, is_carried)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
@@ -88,7 +90,11 @@ class Rebuild:
         if not upgrade.former_guest_is_gone and progress.former.had_key is None:
             progress = progress.former_had_key(self.key_delivery.has_key(upgrade.instance_id))
         number = upgrade.rebuild_attempt + 1
-        return Wait(upgrade.evolve(rebuild_attempt=number, progress=progress), 0, message)
+        return Wait(
+            upgrade=upgrade.evolve(rebuild_attempt=number, progress=progress),
+            seconds=0,
+            message=message,
+        )
 
     def _look(self, upgrade: Upgrade, server: compute.Server) -> Outcome:
         """Nova has accepted it; what became of it?"""
@@ -103,7 +109,9 @@ class Rebuild:
             case compute.RebuildResult.ERROR:
                 if accepted != upgrade and upgrade.progress.rebuild.accepted_in_attempt is None:
                     # its answer was lost: what follows wants to know
-                    return Wait(accepted, 0, 'Nova has accepted the rebuild.')
+                    return Wait(
+                        upgrade=accepted, seconds=0, message='Nova has accepted the rebuild.'
+                    )
                 raise exceptions.StepFailed(
                     f'Nova could not rebuild server {upgrade.server_id} with image '
                     f'{upgrade.wanted_image_id}: {server.fault or "no fault given"}. '
@@ -111,9 +119,9 @@ class Rebuild:
                     'REBUILD_FAILED',
                 )
         return Wait(
-            accepted,
-            self.poll_seconds,
-            f'Nova rebuilds the server: {server.status}, task {server.task_state}.',
+            upgrade=accepted,
+            seconds=self.poll_seconds,
+            message=f'Nova rebuilds the server: {server.status}, task {server.task_state}.',
         )
 
     def _again(self, upgrade: Upgrade) -> Wait:
@@ -130,9 +138,9 @@ class Rebuild:
         if not upgrade.former_guest_is_gone:
             progress = progress.rebuild_accepted(None)
         return Wait(
-            upgrade.evolve(rebuild_attempt=upgrade.rebuild_attempt + 1, progress=progress),
-            0,
-            'Nova fell back to the guest before; the rebuild is asked again.',
+            upgrade=upgrade.evolve(rebuild_attempt=upgrade.rebuild_attempt + 1, progress=progress),
+            seconds=0,
+            message='Nova fell back to the guest before; the rebuild is asked again.',
         )
 
     def _ask_guest(self, upgrade: Upgrade, server: compute.Server) -> Wait | None:
@@ -147,10 +155,10 @@ class Rebuild:
         answer = answered(
             self.agent.pre_upgrade, self.calls.with_facts(upgrade), exceptions.StepRefused
         )
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         known = upgrade.progress.former.boot_id or answer.boot_id
-        if answer.boot_id != known or answer.server_state is guest.ServerState.RUNNING:
+        if answer.boot_id != known or answer.server_state is guests.ServerState.RUNNING:
             raise exceptions.StepRefused(
                 f'Instance {upgrade.instance_id} was not rebuilt: its guest has been booted again or '
                 'its database runs again (boot '
@@ -177,7 +185,7 @@ class Rebuild:
         try:
             key = self.key_delivery.for_rebuild(upgrade, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
-            return Wait(upgrade, self.poll_seconds, error.message)
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=error.message)
         rendered = self.files.render(
             server, upgrade.instance_id, wanted, upgrade.marker, volume_uuid, key
         )
@@ -186,14 +194,22 @@ class Rebuild:
         try:
             self.nova.rebuild(server, upgrade.wanted_image_id, upgrade.marker, rendered)
         except exceptions.RebuildConflict as error:
-            return Wait(upgrade, self.poll_seconds, error.message)
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=error.message)
         except exceptions.ComputeUnavailable as error:
             message = f'{error.message} Whether it was accepted is read from the server.'
-            return Wait(upgrade, self.poll_seconds, message)
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=message)
         except exceptions.RebuildRefused as error:
             self._refused(upgrade, error)
-            return Wait(upgrade, self.poll_seconds, 'Nova has accepted the rebuild before.')
-        return Wait(_accepted(upgrade), self.poll_seconds, 'Nova has accepted the rebuild.')
+            return Wait(
+                upgrade=upgrade,
+                seconds=self.poll_seconds,
+                message='Nova has accepted the rebuild before.',
+            )
+        return Wait(
+            upgrade=_accepted(upgrade),
+            seconds=self.poll_seconds,
+            message='Nova has accepted the rebuild.',
+        )
 
     def _refused(self, upgrade: Upgrade, error: exceptions.RebuildRefused) -> None:
         """Returns only if the server carries our marker all the same: an earlier POST was

@@ -7,7 +7,8 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, guest, notes, ports, states, upgrade_info
+from trove_upgrade.domain import exceptions, notes, ports, states, upgrade_info
+from trove_upgrade.domain.guests import GuestAnswer, JobState
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.result_keys import ResultKey
@@ -15,7 +16,7 @@ from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Restore:
     """`post_upgrade` until it is DONE; a second call joins the job, and each part of it leaves a
     mark on the volume.
@@ -36,9 +37,14 @@ class Restore:
         answer = self.agent.post_upgrade(self.calls.plain(upgrade))
         learned = _learned(upgrade, answer)
         if learned is not None:
-            return Wait(upgrade.evolve(progress=learned), 0, answer.message, answer.percent)
+            return Wait(
+                upgrade=upgrade.evolve(progress=learned),
+                seconds=0,
+                message=answer.message,
+                percent=answer.percent,
+            )
         settled(answer, exceptions.StepFailed)
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         return Done(self._restored(upgrade, answer), answer.message)
 
@@ -46,7 +52,7 @@ class Restore:
         """Commit that the guest may have been asked, before it is."""
         if self._is_rebuilt_by_another(upgrade):
             message = 'Another action has rebuilt the server; it is rebuilt again.'
-            return GoTo(upgrade, states.Step.REBUILD, message)
+            return GoTo(upgrade=upgrade, step=states.Step.REBUILD, message=message)
         status = self.instances.service_status(upgrade.instance_id)
         seen = (
             status.updated_at.isoformat()
@@ -54,12 +60,12 @@ class Restore:
             else None
         )
         return Wait(
-            upgrade.evolve(progress=upgrade.progress.restore_sent(upgrade.attempt, seen)),
-            0,
-            'The guest restores its files and upgrades the data.',
+            upgrade=upgrade.evolve(progress=upgrade.progress.restore_sent(upgrade.attempt, seen)),
+            seconds=0,
+            message='The guest restores its files and upgrades the data.',
         )
 
-    def _restored(self, upgrade: Upgrade, answer: guest.GuestAnswer) -> Upgrade:
+    def _restored(self, upgrade: Upgrade, answer: GuestAnswer) -> Upgrade:
         heartbeat = self.guests.heartbeat(upgrade.instance_id)
         stopped_at = answer.result.get(ResultKey.STOPPED_AT) or upgrade.progress.quiesce.stopped_at
         return upgrade.evolve(
@@ -102,14 +108,14 @@ def _require_info(upgrade: Upgrade) -> None:
         raise upgrade_info.not_returned(str(error)) from None
 
 
-def _learned(upgrade: Upgrade, answer: guest.GuestAnswer) -> Progress | None:
+def _learned(upgrade: Upgrade, answer: GuestAnswer) -> Progress | None:
     """Return what the guest tells of the point of no return, if it is not known yet: committed
     before anything is decided by it.  None: nothing new.
 
     Only a job that has ended can tell that no server was started,
     and only a guest that sees the volume does.
     """
-    ended = answer.state in {guest.JobState.REFUSED, guest.JobState.FAILED}
+    ended = answer.state in {JobState.REFUSED, JobState.FAILED}
     progress, started = upgrade.progress, answer.server_started_on_data
     if upgrade.is_rolling_back:
         is_new = ended and started and not upgrade.no_return

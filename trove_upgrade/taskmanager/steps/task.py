@@ -3,7 +3,8 @@
 that cannot be taken back.
 """
 
-from trove_upgrade.domain import exceptions, instance, ports
+from trove_upgrade.domain import exceptions, ports
+from trove_upgrade.domain.instances import Holder, Task
 from trove_upgrade.domain.upgrades import Upgrade
 
 
@@ -13,16 +14,16 @@ def require_our_task(instances: ports.InstanceRepository, upgrade: Upgrade) -> N
     :raises StepRefused: the instance is not in UPGRADING any more, has another version,
     or has been deleted.
     """
-    _require(upgrade, instances.hold(upgrade.instance_id))
+    _require(upgrade, instances.holder(upgrade.instance_id))
 
 
 def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None:
     """The same, and no backup runs: one that Trove let in just before our task was set would be cut
     off by the stop.
     """
-    hold = instances.hold(upgrade.instance_id)
-    _require(upgrade, hold)
-    if hold.backup_running:
+    holder = instances.holder(upgrade.instance_id)
+    _require(upgrade, holder)
+    if holder.backup_running:
         raise exceptions.StepRefused(
             f'Instance {upgrade.instance_id} cannot be upgraded: a backup of it is running. Wait until '
             'it has ended, and upgrade again.',
@@ -30,15 +31,15 @@ def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None
         )
 
 
-def _require(upgrade: Upgrade, hold: instance.Hold) -> None:
-    if hold.deleted:
+def _require(upgrade: Upgrade, holder: Holder) -> None:
+    if holder.deleted:
         deleted = exceptions.InstanceDeleted(upgrade_id=upgrade.id, instance_id=upgrade.instance_id)
         raise exceptions.StepRefused(deleted.message, deleted.code)
     found = None
-    if hold.task is not instance.Task.UPGRADING:
-        found = hold.task.name
-    elif hold.version_id != upgrade.former_version_id:
-        found = f'UPGRADING of another action, to version {hold.version_id}'
+    if holder.task is not Task.UPGRADING:
+        found = holder.task.name
+    elif holder.version_id != upgrade.former_version_id:
+        found = f'UPGRADING of another action, to version {holder.version_id}'
     if found is not None:
         changed = exceptions.InstanceChanged(
             upgrade_id=upgrade.id, instance_id=upgrade.instance_id, task=found

@@ -3,14 +3,14 @@
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, guest, ports
+from trove_upgrade.domain import exceptions, guests, ports
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.outcomes import Done, Outcome
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Undo:
     """`abort_upgrade` until the guest says that its database serves."""
 
@@ -24,7 +24,7 @@ class Undo:
         answer = answered(
             self.agent.abort_upgrade, self.calls.plain(upgrade), exceptions.StepFailed
         )
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         if not answer.serving:
             raise exceptions.StepFailed(

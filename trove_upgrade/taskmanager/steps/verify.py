@@ -10,7 +10,8 @@ that heartbeat, for a while; clients are served meanwhile.
 import dataclasses
 import datetime
 
-from trove_upgrade.domain import exceptions, guest, notes, ports, states, versions
+from trove_upgrade.domain import exceptions, notes, ports, states, versions
+from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
@@ -21,7 +22,7 @@ _HEALTHY, _RESTART_REQUIRED = 'healthy', 'restart required'
 _STATUS_POLL_SECONDS = 0.5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Verify:
     """`verify_upgrade` until it is DONE, then the version is compared here, too."""
 
@@ -39,16 +40,16 @@ class Verify:
             # Not at once: a guest that answers with another boot id than it beats with would have
             # the two steps call each other.
             return GoTo(
-                upgrade,
-                states.Step.RESTORE,
-                'The guest was booted with an empty root disk again; its files are restored again.',
+                upgrade=upgrade,
+                step=states.Step.RESTORE,
+                message='The guest was booted with an empty root disk again; its files are restored again.',
                 seconds=1,
             )
         if upgrade.progress.verify.passed_in_attempt == upgrade.attempt:
             return self._reported(upgrade)
         call = self.calls.plain(upgrade)
         answer = answered(self.agent.verify_upgrade, call, exceptions.StepFailed)
-        if answer.state is guest.JobState.RUNNING:
+        if answer.state is JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         running = answer.result.get(ResultKey.SERVER_VERSION) or answer.server_version
         if not same_version(upgrade.wanted_number, running):
@@ -63,7 +64,7 @@ class Verify:
         if self.status_seconds <= 0:
             return Done(upgrade.evolve(progress=served), message)
         verified = served.verified(upgrade.attempt, self.calls.clock.now())
-        return Wait(upgrade.evolve(progress=verified), 0, message)
+        return Wait(upgrade=upgrade.evolve(progress=verified), seconds=0, message=message)
 
     def _is_unrestored(self, upgrade: Upgrade) -> bool:
         heartbeat = self.guests.heartbeat(upgrade.instance_id)
@@ -100,7 +101,7 @@ class Verify:
             )
             return Done(_remarked(upgrade, notes.Code.TROVE_AGENT_SILENT, remark), serves)
         message = f'{serves} Waiting for the agent of Trove to report it, too.'
-        return Wait(upgrade, _STATUS_POLL_SECONDS, message)
+        return Wait(upgrade=upgrade, seconds=_STATUS_POLL_SECONDS, message=message)
 
     def _waits_until(self, upgrade: Upgrade) -> datetime.datetime:
         passed_at = upgrade.progress.verify.passed_at or self.calls.clock.now()

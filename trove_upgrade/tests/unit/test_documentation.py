@@ -20,7 +20,7 @@ from trove_upgrade.cmd import lab, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models, outbox
 from trove_upgrade.db.migrations import lint
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.rpc import notifier
@@ -45,6 +45,7 @@ _TAKERS = {
     'JobRecord',
     'refused',
     'unknown',
+    'warning',
     'response',
     '_refused',
     '_failed',
@@ -99,6 +100,8 @@ _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'PAGE_COMPRESSED',
     'ROW_FORMAT',
 }
+#: A rule that a revision breaks, and an error of the same name.
+_RULES_AND_ERRORS = {'DATA_CHANGED'}
 #: Units of an event's interval, and a value of completion_type.
 _NOT_CODES |= {
     'YEAR_MONTH',
@@ -121,7 +124,7 @@ _NOT_CODES |= {
     'LD_PRELOAD',
 }
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
-_COMPUTED = {f'GUEST_{state}' for state in (guest.JobState.REFUSED, guest.JobState.FAILED)}
+_COMPUTED = {f'GUEST_{state}' for state in (guests.JobState.REFUSED, guests.JobState.FAILED)}
 
 
 @functools.cache
@@ -198,7 +201,8 @@ def codes_of_assignment(node):
 
 @functools.cache
 def codes_of_product():
-    return _COMPUTED.union(*(codes_of(tree) for tree in product_trees()))
+    found = _COMPUTED.union(*(codes_of(tree) for tree in product_trees()))
+    return found - ({rule.code for rule in lint.RULES} - _RULES_AND_ERRORS)
 
 
 def first_cells(page):
@@ -309,7 +313,7 @@ class TestOtherReferences(base.TestCase):
         page = (REFERENCE / 'rpc.rst').read_text()
         fields = {
             field.name
-            for kind in (guest.GuestCall, guest.GuestAnswer, guest.Heartbeat)
+            for kind in (guests.GuestCall, guests.GuestAnswer, guests.Heartbeat)
             for field in dataclasses.fields(kind)
         }
         self.assertEqual([], sorted(name for name in fields if f'``{name}``' not in page))

@@ -2,6 +2,7 @@
 """Figures of how the product's code is written, which the formatter and the linter do not keep."""
 
 import ast
+import functools
 import pathlib
 import re
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from trove_upgrade.tests.unit import base
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 WIDTH = 100
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
+#: Fields of a dataclass that may be given by their places.
+MOST_BY_PLACE = 3
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _OPENING = re.compile(r'(what|who|whether|how)\b', re.IGNORECASE)
 #: Sentences with these name no actor.
@@ -30,12 +33,19 @@ def sources() -> Iterator[str]:
     return (path.read_text() for path in modules())
 
 
-def docstrings() -> Iterator[str]:
-    """Yield all of them."""
-    for source in sources():
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, _DOCUMENTED) and (found := ast.get_docstring(node)):
-                yield found
+@functools.cache
+def nodes() -> tuple[tuple[pathlib.Path, ast.AST], ...]:
+    """Return all of each module, with its path."""
+    return tuple(
+        (path, node) for path in modules() for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+@functools.cache
+def docstrings() -> tuple[str, ...]:
+    """Return all of them."""
+    found = (ast.get_docstring(node) for _, node in nodes() if isinstance(node, _DOCUMENTED))
+    return tuple(one for one in found if one)
 
 
 class TestStyle(base.TestCase):
@@ -46,7 +56,7 @@ class TestStyle(base.TestCase):
         self.assertLessEqual(len(wide) / len(lines), 0.01, wide)
 
     def test_docstrings_begin_with_a_verb_or_a_noun(self):
-        found = list(docstrings())
+        found = docstrings()
         open_wrongly = [one for one in found if _OPENING.match(one)]
         self.assertLess(1_000, len(found))
         self.assertLessEqual(len(open_wrongly) / len(found), 0.02, open_wrongly)
@@ -63,9 +73,33 @@ class TestStyle(base.TestCase):
     def test_no_function_is(self):
         long = [
             (path, node.name)
-            for path in modules()
-            for node in ast.walk(ast.parse(path.read_text()))
+            for path, node in nodes()
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and node.end_lineno - node.lineno >= LONGEST_FUNCTION
         ]
         self.assertEqual([], long)
+
+    def test_a_record_of_many_fields_is_made_by_their_names(self):
+        """Two of one type could change places unseen."""
+        by_place = [
+            (path, node.name)
+            for path, node in nodes()
+            if isinstance(node, ast.ClassDef)
+            and any(_takes_places(decorator) for decorator in node.decorator_list)
+            and len(_fields(node)) > MOST_BY_PLACE
+        ]
+        self.assertEqual([], by_place)
+
+
+def _takes_places(decorator: ast.expr) -> bool:
+    text = ast.unparse(decorator)
+    return text.startswith('dataclasses.dataclass') and 'kw_only=True' not in text
+
+
+def _fields(node: ast.ClassDef) -> list[str]:
+    return [
+        ast.unparse(one.target)
+        for one in node.body
+        if isinstance(one, ast.AnnAssign)
+        and not (one.value is not None and 'init=False' in ast.unparse(one.value))
+    ]

@@ -20,10 +20,10 @@ class Pieces:
     def split(self) -> Split:
         """In the order in which each branch has to do it."""
         return Split(
-            tuple(sorted(self.expand, key=lambda piece: piece.place)),
-            tuple(sorted(self.contract, key=lambda piece: piece.place)),
-            tuple(self.rows),
-            tuple(self.warnings),
+            expand=tuple(sorted(self.expand, key=lambda piece: piece.place)),
+            contract=tuple(sorted(self.contract, key=lambda piece: piece.place)),
+            rows=tuple(self.rows),
+            warnings=tuple(self.warnings),
         )
 
     def add(
@@ -36,17 +36,25 @@ class Pieces:
         **options: Any,
     ) -> None:
         """Add a call of a function of `ops` to a branch."""
-        branch.append(Piece(place, function, arguments, options, comment))
+        branch.append(
+            Piece(
+                place=place,
+                function=function,
+                arguments=arguments,
+                options=options,
+                comment=comment,
+            )
+        )
 
     def note(self, branch: list[Piece], comment: str) -> None:
         """Add a comment alone to a branch."""
-        branch.append(Piece(Place.NOTE, comment=comment))
+        branch.append(Piece(place=Place.NOTE, comment=comment))
 
     def needs_rows(
         self, table: str, column: str, why: str, work: Work = Work.MEND, source: str = ''
     ) -> None:
         """Add rows that must be changed before the contract."""
-        self.rows.append(Rows(table, work, column, source, why))
+        self.rows.append(Rows(table=table, work=work, column=column, source=source, why=why))
 
     def not_understood(self, operation: Any) -> None:
         """Add a comment and a warning in the place of a change."""

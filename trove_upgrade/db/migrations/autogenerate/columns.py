@@ -110,7 +110,7 @@ def _compared(former: Any, wanted: Any, server: str) -> Widening:
         return Widening.OTHER
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Changed:
     """Change of one column, by what a service of the release before would say to it."""
 

@@ -28,7 +28,7 @@ class KeyChange:
 Difference = ops.MigrateOperation | KeyChange
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Work to be done, and between what."""
 
@@ -73,7 +73,13 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> C
     for name in sorted(present & metadata.tables.keys() & before.tables.keys()):
         differences += _keys(inspector, metadata.tables[name])
         differences += _checks(inspector, metadata.tables[name], before.tables[name])
-    return Comparison(metadata, before, tuple(differences), not_ours, context)
+    return Comparison(
+        metadata=metadata,
+        before=before,
+        differences=tuple(differences),
+        not_ours=not_ours,
+        context=context,
+    )
 
 
 def _looked_at(*, ours: Container[str], not_ours: Container[str]) -> dict[str, Any]:

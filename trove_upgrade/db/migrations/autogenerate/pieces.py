@@ -27,7 +27,7 @@ class Place(enum.IntEnum):
     NOTE = 12
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece:
     """One call of a function of `ops`, or a comment alone."""
 
@@ -46,7 +46,7 @@ class Work(enum.Enum):
     MEND = enum.auto()  #: what only a developer can say
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rows:
     """Rows that must be changed before the contract."""
 
@@ -57,7 +57,7 @@ class Rows:
     why: str  #: a sentence: what the contract needs
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Split:
     """A change of the models, in its three phases."""
 

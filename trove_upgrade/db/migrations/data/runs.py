@@ -45,7 +45,7 @@ _LOCK_SECONDS = 1.0
 _RATE_SECONDS = 60.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a migration is after a batch; the counts are of all runs together, as they are
     persisted.
@@ -181,13 +181,13 @@ class DataRuns:
             left = migration.pending(connection)
         found, done, cursor = (row.found, row.done, row.cursor) if row else (0, 0, '')
         return Progress(
-            migration.name,
-            found,
-            done,
-            cursor,
-            left,
-            row.rate if row else None,
-            None,
+            name=migration.name,
+            found=found,
+            done=done,
+            cursor=cursor,
+            rows_left=left,
+            rate=row.rate if row else None,
+            eta_seconds=None,
             finished=False,
             found_now=0,
             done_now=0,
@@ -370,16 +370,16 @@ class _Run:
         left = 0 if finished else self._estimate(row)
         eta = 0.0 if finished else left / row.rate if row.rate else None
         return Progress(
-            row.name,
-            row.found,
-            row.done,
-            row.cursor,
-            left,
-            row.rate,
-            eta,
-            finished,
-            self._found_now,
-            self._done_now,
+            name=row.name,
+            found=row.found,
+            done=row.done,
+            cursor=row.cursor,
+            rows_left=left,
+            rate=row.rate,
+            eta_seconds=eta,
+            finished=finished,
+            found_now=self._found_now,
+            done_now=self._done_now,
         )
 
     def _row(self) -> Row:

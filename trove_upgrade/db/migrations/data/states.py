@@ -32,7 +32,7 @@ class Standing(enum.StrEnum):
     NOT_NEEDED = 'not needed'  #: the contract has been run
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
     """Progress of all runs together."""
 
@@ -46,7 +46,7 @@ class Row:
     completed_at: datetime.datetime | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
     """One migration in one database."""
 
@@ -102,7 +102,7 @@ def read(connection: sa.Connection, name: str) -> Row | None:
             table.c.name == name
         )
     ).one_or_none()
-    return None if found is None else Row(*found)
+    return None if found is None else Row(**found._mapping)  # noqa: SLF001 - its public name
 
 
 def look(
@@ -116,11 +116,21 @@ def look(
     row = read(connection, migration.name) if has_table else None
     release = release_of(migration.after)
     if migration.before in done_revisions:
-        return State(migration.name, release, Standing.NOT_NEEDED, 0, row)
+        return State(
+            name=migration.name, release=release, standing=Standing.NOT_NEEDED, rows_left=0, row=row
+        )
     if migration.after not in done_revisions:
-        return State(migration.name, release, Standing.NOT_STARTED, None, row)
+        return State(
+            name=migration.name,
+            release=release,
+            standing=Standing.NOT_STARTED,
+            rows_left=None,
+            row=row,
+        )
     left = migration.pending(connection)
-    return State(migration.name, release, _standing(row, left), left, row)
+    return State(
+        name=migration.name, release=release, standing=_standing(row, left), rows_left=left, row=row
+    )
 
 
 def _standing(row: Row | None, left: int) -> Standing:

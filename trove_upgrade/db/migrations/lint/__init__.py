@@ -75,13 +75,13 @@ def _findings(revision: str, rule: Rule, hits: Sequence[Hit]) -> Iterator[Findin
         seen = [hit.seen for hit in same if hit.seen is not None]
         statement = next((one.sql for one in seen if one.sql), '')
         yield Finding(
-            rule.code,
-            revision,
-            about,
-            same[0].found,
-            statement,
-            tuple(dict.fromkeys(one.dialect for one in seen)),
-            rule.why,
-            rule.instead,
-            rule.page,
+            code=rule.code,
+            revision=revision,
+            about=about,
+            found=same[0].found,
+            statement=statement,
+            dialects=tuple(dict.fromkeys(one.dialect for one in seen)),
+            why=rule.why,
+            instead=rule.instead,
+            page=rule.page,
         )

@@ -54,31 +54,31 @@ def _created_in_contract(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'NOT_NULL_COLUMN',
-        'Services of the release before go on inserting rows, and do not name the column: every '
+        code='NOT_NULL_COLUMN',
+        why='Services of the release before go on inserting rows, and do not name the column: every '
         'insert of theirs fails.',
-        'Add it nullable, or with a server default. Let a data migration fill it, and set NOT '
+        instead='Add it nullable, or with a server default. Let a data migration fill it, and set NOT '
         'NULL in the contract.',
-        _not_null_column,
+        check=_not_null_column,
     ),
     Rule(
-        'UNIQUE_OVER_ROWS',
-        'Rows that are equal make the statement fail half way, and services of the release before '
+        code='UNIQUE_OVER_ROWS',
+        why='Rows that are equal make the statement fail half way, and services of the release before '
         'go on writing equal ones.',
-        'Let a data migration remove what is double, and add the unique index in the contract.',
-        _unique_over_rows,
+        instead='Let a data migration remove what is double, and add the unique index in the contract.',
+        check=_unique_over_rows,
     ),
     Rule(
-        'CONSTRAINT_OVER_ROWS',
-        'Rows that break it make the statement fail half way, and services of the release before '
+        code='CONSTRAINT_OVER_ROWS',
+        why='Rows that break it make the statement fail half way, and services of the release before '
         'go on writing such rows.',
-        'Let a data migration mend the rows, and add the constraint in the contract.',
-        _constraint_over_rows,
+        instead='Let a data migration mend the rows, and add the constraint in the contract.',
+        check=_constraint_over_rows,
     ),
     Rule(
-        'CREATED_IN_CONTRACT',
-        'Services of this release run before the contract does, and would not find it.',
-        'Make it in the expand: nothing that is new breaks an older service.',
-        _created_in_contract,
+        code='CREATED_IN_CONTRACT',
+        why='Services of this release run before the contract does, and would not find it.',
+        instead='Make it in the expand: nothing that is new breaks an older service.',
+        check=_created_in_contract,
     ),
 )

@@ -81,45 +81,45 @@ def _online_only(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'DEPENDS_ON',
-        'Alembic removes the row of the branch that is depended upon from the version table, and '
+        code='DEPENDS_ON',
+        why='Alembic removes the row of the branch that is depended upon from the version table, and '
         'nobody can tell any more what has been run.',
-        'Leave it away: all expands are run before any contract.',
-        _depends_on,
+        instead='Leave it away: all expands are run before any contract.',
+        check=_depends_on,
     ),
     Rule(
-        'TABLE_NOT_OURS',
-        'Another project stands in the same database, and changes its tables by itself.',
-        'Keep what belongs to it in a table of ours, found by its id.',
-        _table_not_ours,
+        code='TABLE_NOT_OURS',
+        why='Another project stands in the same database, and changes its tables by itself.',
+        instead='Keep what belongs to it in a table of ours, found by its id.',
+        check=_table_not_ours,
     ),
     Rule(
-        'FOREIGN_KEY_NOT_OURS',
-        'It forbids another project to change or delete its rows.',
-        'Keep the id without a foreign key, and expect that the row is gone one day.',
-        _foreign_key_not_ours,
+        code='FOREIGN_KEY_NOT_OURS',
+        why='It forbids another project to change or delete its rows.',
+        instead='Keep the id without a foreign key, and expect that the row is gone one day.',
+        check=_foreign_key_not_ours,
     ),
     Rule(
-        'UNCLASSIFIED_SQL',
-        'What is not understood is not judged: neither its locks nor what it does to services of '
+        code='UNCLASSIFIED_SQL',
+        why='What is not understood is not judged: neither its locks nor what it does to services of '
         'the release before.',
-        'Use the functions of ops, or statements of one kind each; else waive this rule and say '
+        instead='Use the functions of ops, or statements of one kind each; else waive this rule and say '
         'what the statement does.',
-        _unclassified,
+        check=_unclassified,
     ),
     Rule(
-        'NOT_RENDERED',
-        'An administrator who runs the SQL himself does not get it, the plan does not show it, '
+        code='NOT_RENDERED',
+        why='An administrator who runs the SQL himself does not get it, the plan does not show it, '
         'and the other rules do not see it.',
-        'Look into the database only through the functions of ops, which print everything where '
+        instead='Look into the database only through the functions of ops, which print everything where '
         'there is none.',
-        _not_rendered,
+        check=_not_rendered,
     ),
     Rule(
-        'ONLINE_ONLY',
-        'What is printed is what is judged here, shown by the plan, and run by an administrator '
+        code='ONLINE_ONLY',
+        why='What is printed is what is judged here, shown by the plan, and run by an administrator '
         'who runs the SQL himself.',
-        'Let the functions of ops look into the database; rows are for data migrations.',
-        _online_only,
+        instead='Let the functions of ops look into the database; rows are for data migrations.',
+        check=_online_only,
     ),
 )

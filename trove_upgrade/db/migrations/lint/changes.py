@@ -36,7 +36,7 @@ class Kind(enum.StrEnum):
     UNKNOWN = 'something that is not known'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
     """One thing that a statement does; a statement may do several."""
 
@@ -57,7 +57,7 @@ class Change:
     detail: str = ''  #: why it is not known
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
     """A change, and where it was seen."""
 

@@ -64,40 +64,40 @@ def _primary_key_changed(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'TYPE_NARROWED',
-        'A row that does not fit makes the statement fail half way, and services of the release '
+        code='TYPE_NARROWED',
+        why='A row that does not fit makes the statement fail half way, and services of the release '
         'before go on writing such rows.',
-        'Add a second column of the new type, let a data migration copy, and drop the first in '
+        instead='Add a second column of the new type, let a data migration copy, and drop the first in '
         'the contract.',
-        _narrowed,
+        check=_narrowed,
     ),
     Rule(
-        'TYPE_CHANGED',
-        'Servers write every row anew while writers wait, and services of the release before send '
+        code='TYPE_CHANGED',
+        why='Servers write every row anew while writers wait, and services of the release before send '
         'the former kind of value.',
-        'Add a second column of the new type, let a data migration copy, and drop the first in '
+        instead='Add a second column of the new type, let a data migration copy, and drop the first in '
         'the contract.',
-        _changed,
+        check=_changed,
     ),
     Rule(
-        'NULLABLE_TIGHTENED',
-        'Rows with NULL make the statement fail, and services of the release before go on writing '
+        code='NULLABLE_TIGHTENED',
+        why='Rows with NULL make the statement fail, and services of the release before go on writing '
         'NULL.',
-        'Let a data migration fill what is NULL, and set NOT NULL in the contract.',
-        _tightened,
+        instead='Let a data migration fill what is NULL, and set NOT NULL in the contract.',
+        check=_tightened,
     ),
     Rule(
-        'DEFAULT_DROPPED',
-        'Services of the release before do not name the column where they count on its default.',
-        'Drop the default in the contract.',
-        _default_dropped,
+        code='DEFAULT_DROPPED',
+        why='Services of the release before do not name the column where they count on its default.',
+        instead='Drop the default in the contract.',
+        check=_default_dropped,
     ),
     Rule(
-        'PRIMARY_KEY_CHANGED',
-        'The table is built anew, and every other statement waits for as long as that takes; this '
+        code='PRIMARY_KEY_CHANGED',
+        why='The table is built anew, and every other statement waits for as long as that takes; this '
         'release runs during a contract, too.',
-        'Make a second table with the new key, let a data migration copy, and drop the first in '
+        instead='Make a second table with the new key, let a data migration copy, and drop the first in '
         'the contract.',
-        _primary_key_changed,
+        check=_primary_key_changed,
     ),
 )

@@ -89,9 +89,9 @@ def column(table: str, tokens: Sequence[Token]) -> Change:
     ):
         default = False
     return Change(
-        Kind.ADD_COLUMN,
-        table,
-        name,
+        kind=Kind.ADD_COLUMN,
+        table=table,
+        name=name,
         type=text_of(rest[:end]),
         not_null=not_null,
         default=default,
@@ -122,9 +122,15 @@ def constraint(table: str, words: Words) -> Change | None:
     guarded = words.take('IF', 'NOT', 'EXISTS')
     if kind == 'CHECK':
         columns = tuple(token.text for token in words.parentheses() if token.names)
-        found = Change(Kind.ADD_CHECK, table, name, columns=columns)
+        found = Change(kind=Kind.ADD_CHECK, table=table, name=name, columns=columns)
     elif kind.startswith('UNIQUE') and words.take('USING', 'INDEX'):
-        found = Change(Kind.ADD_UNIQUE, table, name or words.name(), unique=True, concurrently=True)
+        found = Change(
+            kind=Kind.ADD_UNIQUE,
+            table=table,
+            name=name or words.name(),
+            unique=True,
+            concurrently=True,
+        )
     else:
         name = name if words.at('(') else (words.name() or name)
         found = _key(kind, table, name, words)
@@ -145,11 +151,15 @@ def _key(kind: str, table: str, name: str, words: Words) -> Change:
     """A key or an index, from its columns on."""
     columns = names_in(words.parentheses())
     if kind == 'PRIMARY KEY':
-        return Change(Kind.ADD_PRIMARY_KEY, table, name, columns=columns, unique=True)
+        return Change(
+            kind=Kind.ADD_PRIMARY_KEY, table=table, name=name, columns=columns, unique=True
+        )
     if kind == 'FOREIGN KEY':
         tables = referenced(words.rest)
-        return Change(Kind.ADD_FOREIGN_KEY, table, name, columns=columns, references=tables)
+        return Change(
+            kind=Kind.ADD_FOREIGN_KEY, table=table, name=name, columns=columns, references=tables
+        )
     if kind.startswith('UNIQUE'):
-        return Change(Kind.ADD_UNIQUE, table, name, columns=columns, unique=True)
+        return Change(kind=Kind.ADD_UNIQUE, table=table, name=name, columns=columns, unique=True)
     locks = kind.startswith(('FULLTEXT', 'SPATIAL'))
-    return Change(Kind.CREATE_INDEX, table, name, columns=columns, locks=locks)
+    return Change(kind=Kind.CREATE_INDEX, table=table, name=name, columns=columns, locks=locks)

@@ -70,25 +70,25 @@ def _data_changed(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'INDEX_LOCKS_WRITERS',
-        'Every writer of the table waits until the index is built; on PostgreSQL that is so '
+        code='INDEX_LOCKS_WRITERS',
+        why='Every writer of the table waits until the index is built; on PostgreSQL that is so '
         'unless it is built CONCURRENTLY.',
-        'Use ops.ensure_index_online, which builds it beside the writers.',
-        _index_locks,
+        instead='Use ops.ensure_index_online, which builds it beside the writers.',
+        check=_index_locks,
     ),
     Rule(
-        'INVALID_INDEX_LEFT',
-        'A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every '
+        code='INVALID_INDEX_LEFT',
+        why='A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every '
         'write, serves no query, and IF NOT EXISTS takes it for a finished one.',
-        'Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX '
+        instead='Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX '
         'CONCURRENTLY IF EXISTS before.',
-        _invalid_index,
+        check=_invalid_index,
     ),
     Rule(
-        'DATA_CHANGED',
-        'The whole table is changed in one transaction: its locks, its undo log and its replicas '
+        code='DATA_CHANGED',
+        why='The whole table is changed in one transaction: its locks, its undo log and its replicas '
         'grow with the rows, and a killed run begins again.',
-        'Write a data migration, which works in batches beside the services.',
-        _data_changed,
+        instead='Write a data migration, which works in batches beside the services.',
+        check=_data_changed,
     ),
 )

@@ -20,7 +20,7 @@ def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Cha
     for kind, read in _OPERATIONS.items():
         if isinstance(operation, kind):
             return list(read(operation, dialect))
-    return [Change(Kind.UNKNOWN, detail=type(operation).__name__)]
+    return [Change(kind=Kind.UNKNOWN, detail=type(operation).__name__)]
 
 
 def _create_table(operation: ops.CreateTableOp, _dialect: sa.Dialect) -> Iterator[Change]:
@@ -37,22 +37,24 @@ def _create_table(operation: ops.CreateTableOp, _dialect: sa.Dialect) -> Iterato
         for key in constraint.elements
     ]
     yield Change(
-        Kind.CREATE_TABLE,
-        operation.table_name,
+        kind=Kind.CREATE_TABLE,
+        table=operation.table_name,
         guarded=bool(operation.if_not_exists),
         references=_tables_of(keys),
     )
 
 
 def _drop_table(operation: ops.DropTableOp, _dialect: sa.Dialect) -> Iterator[Change]:
-    yield Change(Kind.DROP_TABLE, operation.table_name, guarded=bool(operation.if_exists))
+    yield Change(
+        kind=Kind.DROP_TABLE, table=operation.table_name, guarded=bool(operation.if_exists)
+    )
 
 
 def _rename_table(operation: ops.RenameTableOp, _dialect: sa.Dialect) -> Iterator[Change]:
     yield Change(
-        Kind.RENAME_TABLE,
-        operation.table_name,
-        operation.table_name,
+        kind=Kind.RENAME_TABLE,
+        table=operation.table_name,
+        name=operation.table_name,
         new_name=str(operation.new_table_name),
     )
 
@@ -65,9 +67,9 @@ def _add_column(operation: ops.AddColumnOp, dialect: sa.Dialect) -> Iterator[Cha
         or column.identity is not None
     )
     yield Change(
-        Kind.ADD_COLUMN,
-        operation.table_name,
-        column.name,
+        kind=Kind.ADD_COLUMN,
+        table=operation.table_name,
+        name=column.name,
         type=_type(column.type, dialect),
         not_null=not column.nullable,
         default=default,
@@ -79,9 +81,9 @@ def _add_column(operation: ops.AddColumnOp, dialect: sa.Dialect) -> Iterator[Cha
 
 def _drop_column(operation: ops.DropColumnOp, _dialect: sa.Dialect) -> Iterator[Change]:
     yield Change(
-        Kind.DROP_COLUMN,
-        operation.table_name,
-        operation.column_name,
+        kind=Kind.DROP_COLUMN,
+        table=operation.table_name,
+        name=operation.column_name,
         guarded=bool(operation.if_exists),
     )
 
@@ -90,23 +92,27 @@ def _alter_column(operation: ops.AlterColumnOp, dialect: sa.Dialect) -> Iterator
     table, name = operation.table_name, operation.column_name
     if operation.modify_type is not None:
         yield Change(
-            Kind.SET_TYPE,
-            table,
-            name,
+            kind=Kind.SET_TYPE,
+            table=table,
+            name=name,
             type=_type(sa.types.to_instance(operation.modify_type), dialect),
         )
     if operation.modify_nullable is not None:
         yield Change(
-            Kind.DROP_NOT_NULL if operation.modify_nullable else Kind.SET_NOT_NULL, table, name
+            kind=Kind.DROP_NOT_NULL if operation.modify_nullable else Kind.SET_NOT_NULL,
+            table=table,
+            name=name,
         )
     if operation.modify_server_default is not False:
         yield Change(
-            Kind.DROP_DEFAULT if operation.modify_server_default is None else Kind.SET_DEFAULT,
-            table,
-            name,
+            kind=Kind.DROP_DEFAULT if operation.modify_server_default is None else Kind.SET_DEFAULT,
+            table=table,
+            name=name,
         )
     if operation.modify_name is not None and operation.modify_name != name:
-        yield Change(Kind.RENAME_COLUMN, table, name, new_name=operation.modify_name)
+        yield Change(
+            kind=Kind.RENAME_COLUMN, table=table, name=name, new_name=operation.modify_name
+        )
 
 
 def _create_index(operation: ops.CreateIndexOp, _dialect: sa.Dialect) -> Iterator[Change]:
@@ -115,9 +121,9 @@ def _create_index(operation: ops.CreateIndexOp, _dialect: sa.Dialect) -> Iterato
         operation.kw.get('mysql_prefix') or operation.kw.get('mariadb_prefix') or ''
     ).upper()
     yield Change(
-        Kind.CREATE_INDEX,
-        operation.table_name,
-        operation.index_name or '',
+        kind=Kind.CREATE_INDEX,
+        table=operation.table_name,
+        name=operation.index_name or '',
         columns=columns,
         unique=bool(operation.unique),
         concurrently=bool(operation.kw.get('postgresql_concurrently')),
@@ -128,9 +134,9 @@ def _create_index(operation: ops.CreateIndexOp, _dialect: sa.Dialect) -> Iterato
 
 def _drop_index(operation: ops.DropIndexOp, _dialect: sa.Dialect) -> Iterator[Change]:
     yield Change(
-        Kind.DROP_INDEX,
-        operation.table_name or '',
-        str(operation.index_name),
+        kind=Kind.DROP_INDEX,
+        table=operation.table_name or '',
+        name=str(operation.index_name),
         guarded=bool(operation.if_exists),
         concurrently=bool(operation.kw.get('postgresql_concurrently')),
     )
@@ -148,9 +154,9 @@ def _add_constraint(operation: ops.AddConstraintOp, _dialect: sa.Dialect) -> Ite
     foreign = kind is Kind.ADD_FOREIGN_KEY
     columns = facts.local_cols if foreign else getattr(facts, 'columns', ())
     yield Change(
-        kind,
-        facts.source_table if foreign else facts.table_name,
-        str(facts.constraint_name or ''),
+        kind=kind,
+        table=facts.source_table if foreign else facts.table_name,
+        name=str(facts.constraint_name or ''),
         columns=tuple(columns),
         unique=kind in {Kind.ADD_PRIMARY_KEY, Kind.ADD_UNIQUE},
         references=(facts.referent_table,) if foreign else (),
@@ -161,19 +167,19 @@ def _add_constraint(operation: ops.AddConstraintOp, _dialect: sa.Dialect) -> Ite
 def _drop_constraint(operation: ops.DropConstraintOp, _dialect: sa.Dialect) -> Iterator[Change]:
     kind = Kind.DROP_PRIMARY_KEY if operation.constraint_type == 'primary' else Kind.DROP_CONSTRAINT
     yield Change(
-        kind,
-        operation.table_name,
-        str(operation.constraint_name or ''),
+        kind=kind,
+        table=operation.table_name,
+        name=str(operation.constraint_name or ''),
         guarded=bool(operation.if_exists),
     )
 
 
 def _comment(operation: Any, _dialect: sa.Dialect) -> Iterator[Change]:
-    yield Change(Kind.COMMENT, operation.table_name)
+    yield Change(kind=Kind.COMMENT, table=operation.table_name)
 
 
 def _rows(operation: ops.BulkInsertOp, _dialect: sa.Dialect) -> Iterator[Change]:
-    yield Change(Kind.INSERT, operation.table.name)
+    yield Change(kind=Kind.INSERT, table=operation.table.name)
 
 
 def _raw(operation: ops.ExecuteSQLOp, dialect: sa.Dialect) -> Iterator[Change]:

@@ -44,24 +44,24 @@ def _index_dropped(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'DROPPED_IN_EXPAND',
-        'Services of the release before still read and write it: every statement of theirs that '
+        code='DROPPED_IN_EXPAND',
+        why='Services of the release before still read and write it: every statement of theirs that '
         'names it fails.',
-        'Drop it in the contract, when they are gone.',
-        _dropped,
+        instead='Drop it in the contract, when they are gone.',
+        check=_dropped,
     ),
     Rule(
-        'RENAMED',
-        'Some service that runs knows one name only: in an expand that of the release before, in '
+        code='RENAMED',
+        why='Some service that runs knows one name only: in an expand that of the release before, in '
         'a contract that of this one.',
-        'Add the new name, let a data migration copy while both are written, and drop the old one '
+        instead='Add the new name, let a data migration copy while both are written, and drop the old one '
         'in the contract.',
-        _renamed,
+        check=_renamed,
     ),
     Rule(
-        'INDEX_DROPPED',
-        'Services of the release before count on it: on its speed, or on what it forbids.',
-        'Drop it in the contract, when they are gone.',
-        _index_dropped,
+        code='INDEX_DROPPED',
+        why='Services of the release before count on it: on its speed, or on what it forbids.',
+        instead='Drop it in the contract, when they are gone.',
+        check=_index_dropped,
     ),
 )

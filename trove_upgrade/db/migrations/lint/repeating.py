@@ -69,17 +69,17 @@ def _fails(subject: Subject) -> Iterator[Hit]:
 
 RULES = (
     Rule(
-        'NOT_REPEATABLE',
-        'A run that is killed between two statements leaves the first one done on MySQL, which '
+        code='NOT_REPEATABLE',
+        why='A run that is killed between two statements leaves the first one done on MySQL, which '
         'has no transactions for such statements; started again, it fails there and never comes '
         'further.',
-        'Use the ensure_* functions of ops, which look first.',
-        _not_repeatable,
+        instead='Use the ensure_* functions of ops, which look first.',
+        check=_not_repeatable,
     ),
     Rule(
-        'REVISION_FAILS',
-        'It does not even run on an empty database of the schema before.',
-        'Mend it; what one server alone understands stands under a question for the dialect.',
-        _fails,
+        code='REVISION_FAILS',
+        why='It does not even run on an empty database of the schema before.',
+        instead='Mend it; what one server alone understands stands under a question for the dialect.',
+        check=_fails,
     ),
 )

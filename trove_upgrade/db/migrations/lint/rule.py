@@ -17,7 +17,7 @@ class Hit:
     seen: Seen | None = None  #: None where no statement is to blame
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
     """One thing that a revision must not do."""
 
@@ -33,7 +33,7 @@ class Rule:
         return f'reference/lint.html#lint-{self.code.lower().replace("_", "-")}'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
     """A broken rule, as it is printed."""
 

@@ -39,13 +39,13 @@ def changes_of(sql: str, dialect: str = 'mysql') -> list[Change]:
     tokens = tokens_of(sql, dialect)
     for kind, detail in _UNREADABLE.items():
         if any(token.kind == kind for token in tokens):
-            return [Change(Kind.UNKNOWN, detail=detail)]
+            return [Change(kind=Kind.UNKNOWN, detail=detail)]
     while tokens and tokens[-1].keyword == ';':
         tokens.pop()
     if not tokens:
         return []
     if any(token.keyword == ';' for token in tokens):
-        return [Change(Kind.UNKNOWN, detail='several statements in one')]
+        return [Change(kind=Kind.UNKNOWN, detail='several statements in one')]
     words = Words(tokens)
     for first, read in _STATEMENTS.items():
         if words.take(*first.split()):
@@ -54,7 +54,9 @@ def changes_of(sql: str, dialect: str = 'mysql') -> list[Change]:
 
 
 def _unknown(tokens: Sequence[Token], table: str = '') -> Change:
-    return Change(Kind.UNKNOWN, table, detail=' '.join(token.text for token in tokens[:4]))
+    return Change(
+        kind=Kind.UNKNOWN, table=table, detail=' '.join(token.text for token in tokens[:4])
+    )
 
 
 def _create(words: Words) -> Iterator[Change]:
@@ -64,7 +66,10 @@ def _create(words: Words) -> Iterator[Change]:
         body = words.parentheses()
         after = [token.keyword for token in words.rest]
         yield Change(
-            Kind.CREATE_TABLE, table, guarded=guarded, references=definitions.referenced(body)
+            kind=Kind.CREATE_TABLE,
+            table=table,
+            guarded=guarded,
+            references=definitions.referenced(body),
         )
         if 'SELECT' in after or 'LIKE' in after or not body:
             yield _unknown(words.rest, table)
@@ -89,9 +94,9 @@ def _create_index(words: Words) -> Change:
         words.name()
     columns = definitions.names_in(words.parentheses())
     return Change(
-        Kind.CREATE_INDEX,
-        table,
-        name,
+        kind=Kind.CREATE_INDEX,
+        table=table,
+        name=name,
         columns=columns,
         unique=kind.startswith('UNIQUE'),
         concurrently=concurrently,
@@ -113,13 +118,13 @@ def _drop(words: Words) -> Iterator[Change]:
     guarded = words.take('IF', 'EXISTS')
     if kind == 'TABLE':
         for part in split(words.rest):
-            yield Change(Kind.DROP_TABLE, Words(part).name(), guarded=guarded)
+            yield Change(kind=Kind.DROP_TABLE, table=Words(part).name(), guarded=guarded)
     elif kind == 'INDEX':
         name = words.name()
         yield Change(
-            Kind.DROP_INDEX,
-            words.name() if words.take('ON') else '',
-            name,
+            kind=Kind.DROP_INDEX,
+            table=words.name() if words.take('ON') else '',
+            name=name,
             concurrently=concurrently,
             guarded=guarded,
         )
@@ -131,14 +136,19 @@ def _rename(words: Words) -> Iterator[Change]:
     for part in split(words.rest):
         pair = Words(part)
         old = pair.name()
-        yield Change(Kind.RENAME_TABLE, old, old, new_name=pair.name() if pair.take('TO') else '')
+        yield Change(
+            kind=Kind.RENAME_TABLE,
+            table=old,
+            name=old,
+            new_name=pair.name() if pair.take('TO') else '',
+        )
 
 
 def _alter_index(words: Words) -> Iterator[Change]:
     guarded = words.take('IF', 'EXISTS')
     name = words.name()
     yield (
-        Change(Kind.RENAME_OTHER, '', name, guarded=guarded)
+        Change(kind=Kind.RENAME_OTHER, table='', name=name, guarded=guarded)
         if words.take('RENAME', 'TO')
         else _unknown(words.rest)
     )
@@ -164,7 +174,7 @@ def _action(table: str, words: Words) -> Iterator[Change]:
         yield from _ACTIONS[verb](table, words)
     else:
         yield (
-            Change(Kind.COMMENT, table)
+            Change(kind=Kind.COMMENT, table=table)
             if before[0].keyword in _REMARKS
             else _unknown(before, table)
         )
@@ -194,7 +204,9 @@ def _drop_action(table: str, words: Words) -> Iterator[Change]:
         'COLUMN': Kind.DROP_COLUMN,
         '': Kind.DROP_COLUMN,
     }
-    yield Change(kinds.get(kind, Kind.DROP_CONSTRAINT), table, name, guarded=guarded)
+    yield Change(
+        kind=kinds.get(kind, Kind.DROP_CONSTRAINT), table=table, name=name, guarded=guarded
+    )
 
 
 def _alter_action(table: str, words: Words) -> Iterator[Change]:
@@ -219,7 +231,7 @@ def _alter_action(table: str, words: Words) -> Iterator[Change]:
         'SET DEFAULT': Kind.SET_DEFAULT,
         'DROP DEFAULT': Kind.DROP_DEFAULT,
     }
-    yield Change(kinds[did], table, name) if did else _unknown(before, table)
+    yield Change(kind=kinds[did], table=table, name=name) if did else _unknown(before, table)
 
 
 def _modify(table: str, words: Words) -> Iterator[Change]:
@@ -227,9 +239,17 @@ def _modify(table: str, words: Words) -> Iterator[Change]:
     words.take('COLUMN')
     words.take('IF', 'EXISTS')
     column = definitions.column(table, words.rest)
-    yield Change(Kind.SET_TYPE, table, column.name, type=column.type)
-    yield Change(Kind.SET_NOT_NULL if column.not_null else Kind.DROP_NOT_NULL, table, column.name)
-    yield Change(Kind.SET_DEFAULT if column.default else Kind.DROP_DEFAULT, table, column.name)
+    yield Change(kind=Kind.SET_TYPE, table=table, name=column.name, type=column.type)
+    yield Change(
+        kind=Kind.SET_NOT_NULL if column.not_null else Kind.DROP_NOT_NULL,
+        table=table,
+        name=column.name,
+    )
+    yield Change(
+        kind=Kind.SET_DEFAULT if column.default else Kind.DROP_DEFAULT,
+        table=table,
+        name=column.name,
+    )
 
 
 def _change(table: str, words: Words) -> Iterator[Change]:
@@ -238,7 +258,7 @@ def _change(table: str, words: Words) -> Iterator[Change]:
     old = words.name()
     modified = list(_modify(table, Words(words.rest)))
     if modified[0].name != old:
-        yield Change(Kind.RENAME_COLUMN, table, old, new_name=modified[0].name)
+        yield Change(kind=Kind.RENAME_COLUMN, table=table, name=old, new_name=modified[0].name)
     yield from (dataclasses.replace(change, name=old) for change in modified)
 
 
@@ -247,11 +267,11 @@ def _rename_action(table: str, words: Words) -> Iterator[Change]:
     old = words.name()
     if kind == 'COLUMN' or (not kind and words.at('TO')):
         words.take('TO')
-        yield Change(Kind.RENAME_COLUMN, table, old, new_name=words.name())
+        yield Change(kind=Kind.RENAME_COLUMN, table=table, name=old, new_name=words.name())
     elif kind in {'INDEX', 'KEY', 'CONSTRAINT'}:
-        yield Change(Kind.RENAME_OTHER, table, old)
+        yield Change(kind=Kind.RENAME_OTHER, table=table, name=old)
     else:
-        yield Change(Kind.RENAME_TABLE, table, table, new_name=old)
+        yield Change(kind=Kind.RENAME_TABLE, table=table, name=table, new_name=old)
 
 
 def _insert(words: Words) -> Iterator[Change]:
@@ -274,8 +294,8 @@ def _insert(words: Words) -> Iterator[Change]:
     table = words.name()
     from_query = 'SELECT' in said
     yield Change(
-        Kind.INSERT,
-        table,
+        kind=Kind.INSERT,
+        table=table,
         guarded=guarded or (from_query and 'EXISTS' in said),
         from_query=from_query,
     )
@@ -288,7 +308,7 @@ def _update(words: Words) -> Iterator[Change]:
     table = words.name()
     words.alias()
     alone = table and words.take('SET') and 'FROM' not in outside(words.rest)
-    yield Change(Kind.UPDATE, table) if alone else _unknown(before, table)
+    yield Change(kind=Kind.UPDATE, table=table) if alone else _unknown(before, table)
 
 
 def _delete(words: Words) -> Iterator[Change]:
@@ -304,7 +324,7 @@ def _delete(words: Words) -> Iterator[Change]:
         and (not said or said[0] in _AFTER_DELETE)
         and not set(said) & {',', 'JOIN', 'USING'}
     )
-    yield Change(Kind.DELETE, table) if alone else _unknown(before, table)
+    yield Change(kind=Kind.DELETE, table=table) if alone else _unknown(before, table)
 
 
 def _truncate(words: Words) -> Iterator[Change]:
@@ -312,7 +332,7 @@ def _truncate(words: Words) -> Iterator[Change]:
     for part in split(words.rest):
         one = Words(part)
         one.take('ONLY')
-        yield Change(Kind.DELETE, one.name())
+        yield Change(kind=Kind.DELETE, table=one.name())
         one.take('*')
         while one.take_any(*_AFTER_TRUNCATE):
             pass
@@ -332,18 +352,20 @@ def _comment(words: Words) -> Iterator[Change]:
         and all(token.kind == 'string' or token.keyword == 'NULL' for token in words.rest)
     )
     yield (
-        Change(Kind.COMMENT, table[0], path[-1] if of_column else '') if known else _unknown(before)
+        Change(kind=Kind.COMMENT, table=table[0], name=path[-1] if of_column else '')
+        if known
+        else _unknown(before)
     )
 
 
 def _session(words: Words) -> Iterator[Change]:
     said = {token.text.upper() for token in words.rest}
     if said & {'GLOBAL', 'PERSIST'}:
-        yield Change(Kind.UNKNOWN, detail='SET of the whole server')
+        yield Change(kind=Kind.UNKNOWN, detail='SET of the whole server')
     elif said & _QUOTING:
-        yield Change(Kind.UNKNOWN, detail='SET of what is a quotation')
+        yield Change(kind=Kind.UNKNOWN, detail='SET of what is a quotation')
     else:
-        yield Change(Kind.SESSION)
+        yield Change(kind=Kind.SESSION)
 
 
 _ACTIONS: dict[str, Callable[[str, Words], Iterator[Change]]] = {

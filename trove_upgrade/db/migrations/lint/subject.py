@@ -88,21 +88,26 @@ class Readings:
             if operation is not None and not is_raw and id(operation) not in told:
                 told.add(id(operation))
                 yield from (
-                    Seen(change, dialect_name, statement.sql, looked)
+                    Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
                     for change in operations.changes_of(operation, dialect)
                 )
             if (
                 is_raw or dialect_name != 'sqlite'
             ):  # there a batch copies the table; its operation has said what for
                 yield from (
-                    Seen(change, dialect_name, statement.sql, looked)
+                    Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
                     for change in sql.changes_of(statement.sql, dialect_name)
                     if is_raw or change.kind is not Kind.UNKNOWN
                 )
         for operation in recorded.operations:  # those that send nothing to this server
             if id(operation) not in told and not isinstance(operation, ops.ExecuteSQLOp):
                 yield from (
-                    Seen(change, dialect_name, '', id(operation) in ensured)
+                    Seen(
+                        change=change,
+                        dialect=dialect_name,
+                        sql='',
+                        ensured=id(operation) in ensured,
+                    )
                     for change in operations.changes_of(operation, dialect)
                 )
 
@@ -114,7 +119,7 @@ def dialect_of(name: str) -> sa.Dialect:
     return dialect
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Subject:
     """A revision that is judged."""
 
@@ -206,15 +211,15 @@ def subject_of(readings: Readings, revision: str) -> Subject:
                 model.apply(operation, recorded.tables)
     made = _made([*(one for other in earlier for one in readings.seen(other)), *seen])
     return Subject(
-        readings,
-        revision,
-        branch,
-        seen,
-        model.metadata,
-        made,
-        _others(chain),
-        _made(fresh),
-        _new_columns(fresh),
+        readings=readings,
+        revision=revision,
+        branch=branch,
+        seen=seen,
+        before=model.metadata,
+        ours=made,
+        others=_others(chain),
+        new_tables=_made(fresh),
+        new_columns=_new_columns(fresh),
     )
 
 

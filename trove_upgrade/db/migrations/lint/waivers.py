@@ -21,24 +21,24 @@ def _nothing(_subject: Subject) -> Iterator[Hit]:
 
 
 INVALID = Rule(
-    'WAIVER_INVALID',
-    'Who reviews the revision, or runs it, must be able to judge the reason.',
-    f"Write {ATTRIBUTE} = {{'RULE': 'why it is safe here'}}.",
-    _nothing,
+    code='WAIVER_INVALID',
+    why='Who reviews the revision, or runs it, must be able to judge the reason.',
+    instead=f"Write {ATTRIBUTE} = {{'RULE': 'why it is safe here'}}.",
+    check=_nothing,
     can_be_waived=False,
 )
 UNKNOWN = Rule(
-    'WAIVER_UNKNOWN',
-    'It waives nothing; the rule that was meant is still in force.',
-    'Write the code as the lint prints it.',
-    _nothing,
+    code='WAIVER_UNKNOWN',
+    why='It waives nothing; the rule that was meant is still in force.',
+    instead='Write the code as the lint prints it.',
+    check=_nothing,
     can_be_waived=False,
 )
 UNUSED = Rule(
-    'WAIVER_UNUSED',
-    'It would hide the next mistake of this kind.',
-    'Remove it.',
-    _nothing,
+    code='WAIVER_UNUSED',
+    why='It would hide the next mistake of this kind.',
+    instead='Remove it.',
+    check=_nothing,
     can_be_waived=False,
 )
 RULES = (INVALID, UNKNOWN, UNUSED)

@@ -36,7 +36,7 @@ class Source(enum.StrEnum):
     NOT_ASKED = 'not asked'  #: `detail` says why
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
     """About one statement."""
 
@@ -54,12 +54,26 @@ class Answer:
 
 def not_asked(reason: str) -> Answer:
     """Nothing is known of the statement."""
-    return Answer(Blocks.UNKNOWN, Work.UNKNOWN, '', Source.NOT_ASKED, reason)
+    return Answer(
+        blocks=Blocks.UNKNOWN, work=Work.UNKNOWN, lock='', source=Source.NOT_ASKED, detail=reason
+    )
 
 
 def already_there(what: str) -> Answer:
     """A revision that died half way has done it: the next run passes it over."""
-    return Answer(Blocks.NOTHING, Work.NONE, '', Source.ASKED, f'done already: {what}')
+    return Answer(
+        blocks=Blocks.NOTHING,
+        work=Work.NONE,
+        lock='',
+        source=Source.ASKED,
+        detail=f'done already: {what}',
+    )
 
 
-NEW_TABLE = Answer(Blocks.NOTHING, Work.NONE, '', Source.KNOWN, 'a new table, that nobody uses yet')
+NEW_TABLE = Answer(
+    blocks=Blocks.NOTHING,
+    work=Work.NONE,
+    lock='',
+    source=Source.KNOWN,
+    detail='a new table, that nobody uses yet',
+)

@@ -17,7 +17,13 @@ from trove_upgrade.db.migrations.probe.answers import (
 )
 from trove_upgrade.db.migrations.probe.statement import Kind, Parsed, parse
 
-_SESSION = Answer(Blocks.NOTHING, Work.NONE, '', Source.KNOWN, 'a setting of the session')
+_SESSION = Answer(
+    blocks=Blocks.NOTHING,
+    work=Work.NONE,
+    lock='',
+    source=Source.KNOWN,
+    detail='a setting of the session',
+)
 _METADATA_LOCK = 'exclusive metadata lock'
 _ACCESS_EXCLUSIVE = 'ACCESS EXCLUSIVE'
 
@@ -37,7 +43,7 @@ def answer(parsed: Parsed, dialect: str) -> Answer | None:
 
 
 def _known(blocks: Blocks, work: Work, lock: str, detail: str = '') -> Answer:
-    return Answer(blocks, work, lock, Source.KNOWN, detail)
+    return Answer(blocks=blocks, work=work, lock=lock, source=Source.KNOWN, detail=detail)
 
 
 def _mysql(parsed: Parsed) -> Answer | None:

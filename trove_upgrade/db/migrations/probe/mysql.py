@@ -155,40 +155,46 @@ class MysqlProbe(ServerProbe):
 
     def _answer(self, parsed: Parsed, way: Way) -> Answer:
         blocks = _LOCKS.get(way.lock, Blocks.NOTHING)
-        indexes = parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX} or all(
-            action.startswith(
-                (
-                    'ADD INDEX',
-                    'ADD KEY',
-                    'ADD UNIQUE',
-                    'ADD FULLTEXT',
-                    'ADD CONSTRAINT',
-                    'DROP INDEX',
-                    'DROP KEY',
-                )
-            )
-            for action in parsed.actions
-        )
         if way.algorithm == 'INSTANT':
-            return Answer(blocks, Work.METADATA, way.sql, Source.ASKED)
+            return Answer(blocks=blocks, work=Work.METADATA, lock=way.sql, source=Source.ASKED)
         if way.algorithm == 'COPY':
-            return Answer(blocks, Work.REBUILD, way.sql, Source.ASKED)
-        if way.algorithm == 'NOCOPY' or indexes:
+            return Answer(blocks=blocks, work=Work.REBUILD, lock=way.sql, source=Source.ASKED)
+        if way.algorithm == 'NOCOPY' or _is_of_indexes(parsed):
             drops = parsed.kind is Kind.DROP_INDEX or all(
                 action.startswith('DROP') for action in parsed.actions
             )
             return Answer(
-                blocks,
-                Work.METADATA if drops and parsed.kind is not Kind.CREATE_INDEX else Work.INDEX,
-                way.sql,
-                Source.ASKED,
+                blocks=blocks,
+                work=Work.METADATA
+                if drops and parsed.kind is not Kind.CREATE_INDEX
+                else Work.INDEX,
+                lock=way.sql,
+                source=Source.ASKED,
             )
         return Answer(
-            blocks,
-            Work.REBUILD,
-            way.sql,
-            Source.ASKED,
-            ''
+            blocks=blocks,
+            work=Work.REBUILD,
+            lock=way.sql,
+            source=Source.ASKED,
+            detail=''
             if self._dialect == 'mariadb'
             else 'MySQL may do some changes INPLACE without writing the table anew',
         )
+
+
+_OF_INDEXES = (
+    'ADD INDEX',
+    'ADD KEY',
+    'ADD UNIQUE',
+    'ADD FULLTEXT',
+    'ADD CONSTRAINT',
+    'DROP INDEX',
+    'DROP KEY',
+)
+
+
+def _is_of_indexes(parsed: Parsed) -> bool:
+    """Return whether the statement changes nothing but indexes."""
+    if parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX}:
+        return True
+    return all(action.startswith(_OF_INDEXES) for action in parsed.actions)

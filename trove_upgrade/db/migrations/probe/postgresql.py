@@ -124,15 +124,15 @@ class PostgresqlProbe(ServerProbe):
         strongest = max(modes, key=_ORDER.index, default=_ORDER[0])
         _mode, lock, blocks = _MODES[_ORDER.index(strongest)]
         if rebuilt:
-            return Answer(blocks, Work.REBUILD, lock, Source.ASKED)
+            return Answer(blocks=blocks, work=Work.REBUILD, lock=lock, source=Source.ASKED)
         if indexes:
-            return Answer(blocks, Work.INDEX, lock, Source.ASKED)
+            return Answer(blocks=blocks, work=Work.INDEX, lock=lock, source=Source.ASKED)
         if any(_SCANS.search(action) and 'NOT VALID' not in action for action in parsed.actions):
             return Answer(
-                blocks,
-                Work.SCAN,
-                lock,
-                Source.ASKED,
-                'every row is read, which an empty copy cannot show',
+                blocks=blocks,
+                work=Work.SCAN,
+                lock=lock,
+                source=Source.ASKED,
+                detail='every row is read, which an empty copy cannot show',
             )
-        return Answer(blocks, Work.METADATA, lock, Source.ASKED)
+        return Answer(blocks=blocks, work=Work.METADATA, lock=lock, source=Source.ASKED)

@@ -149,7 +149,11 @@ class ServerProbe(abc.ABC):
         if parsed.kind is Kind.CREATE_TABLE and table:
             if self._is_there(table):
                 return Answer(
-                    answer.blocks, answer.work, '', Source.ASKED, 'done already: the table is there'
+                    blocks=answer.blocks,
+                    work=answer.work,
+                    lock='',
+                    source=Source.ASKED,
+                    detail='done already: the table is there',
                 )
             self._new.add(table)
         elif parsed.kind is Kind.DROP_TABLE:

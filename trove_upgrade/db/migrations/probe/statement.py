@@ -65,7 +65,7 @@ _QUOTED = re.compile(r"""(?P<text>'(?:''|[^'])*')|"[^"]*\"""", re.DOTALL)
 _UNKNOWN_FORMS = re.compile(r"""[;#']|/\*|--|\$\$|\bE__""", re.IGNORECASE)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Parsed:
     """One statement, taken apart; names are without their quotes, `rest` is the text as it was."""
 
@@ -87,19 +87,19 @@ def parse(sql: str, *, backslashes: bool) -> Parsed:
     sql = sql.strip().rstrip(';').strip()
     masked = _without_texts(sql, backslashes=backslashes)
     if _UNKNOWN_FORMS.search(masked):
-        return Parsed(Kind.OTHER, sql)
+        return Parsed(kind=Kind.OTHER, sql=sql)
     for kind, pattern in _PATTERNS:
         if found := pattern.match(masked):
             return _parsed(kind, sql, masked, found)
-    return Parsed(Kind.OTHER, sql)
+    return Parsed(kind=Kind.OTHER, sql=sql)
 
 
 def _parsed(kind: Kind, sql: str, masked: str, found: re.Match[str]) -> Parsed:
     groups = found.groupdict()
     start, end = found.span('rest') if groups.get('rest') else (len(sql), len(sql))
     return Parsed(
-        kind,
-        sql,
+        kind=kind,
+        sql=sql,
         table=_bare(groups.get('name')),
         new_table=_bare(groups.get('new')),
         index=_bare(groups.get('index')),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.containers.answers import Container
 from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
@@ -33,12 +33,11 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[CheckR
     try:
         container = engine.inspect(DATABASE)
     except exceptions.StepFailed as error:
-        return [CheckResult(name, CheckOutcome.REFUSED, error.message, error.code)]
+        return [CheckResult.refused(name, error.message, error.code)]
     if container is None or not container.running:
         return [
-            CheckResult(
+            CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
                 (
                     f'The database cannot be upgraded: container {DATABASE} '
                     f'{"is " + container.status if container else "is not there"}. Start it and '
@@ -50,9 +49,8 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[CheckR
     network = definition.network(container.definition)
     if network not in definition.USUAL_NETWORKS:
         return [
-            CheckResult(
+            CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
                 (
                     f'The database cannot be upgraded: container {DATABASE} is on network '
                     f'{network}, which the engine of a new root disk does not have. Upgrade it '
@@ -62,7 +60,7 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[CheckR
             )
         ]
     defined = _portable_with_mounts(engine, container)
-    runs = CheckResult(name, CheckOutcome.OK, f'Container {DATABASE} runs image {container.image}.')
+    runs = CheckResult.ok(name, f'Container {DATABASE} runs image {container.image}.')
     return [runs, check(defined, places)]
 
 
@@ -85,14 +83,11 @@ def check(defined: Mapping[str, Any], places: Sequence[pathlib.Path]) -> CheckRe
     """
     reasons = list(_reasons(defined, places))
     if not reasons:
-        return CheckResult(
-            _NAME,
-            CheckOutcome.OK,
-            "The database's container has no more of the guest than Trove gives it.",
+        return CheckResult.ok(
+            _NAME, "The database's container has no more of the guest than Trove gives it."
         )
-    return CheckResult(
+    return CheckResult.refused(
         _NAME,
-        CheckOutcome.REFUSED,
         (
             f"The database's container cannot be made again: {'; '.join(reasons)}. Trove makes no "
             'such container. Remove and create it again as Trove does, by its rebuild or by hand, '

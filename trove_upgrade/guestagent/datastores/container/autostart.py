@@ -6,7 +6,7 @@ keeps on the root disk.
 import pathlib
 from typing import Any
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import durable
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.containers.engine import Engine
@@ -80,25 +80,25 @@ class ContainerAutostart(autostart.Autostart):
         name, container = 'guest_autostart', self._engine.inspect(DATABASE)
         policy = container.restart_policy if container is not None else None
         if policy not in DURABLE_POLICIES:
-            return CheckResult(
+            return CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
-                f'The database would not come back after a reboot: the restart policy of container '
-                f'{DATABASE} is {policy}. Retry the upgrade.',
+                (
+                    f'The database would not come back after a reboot: the restart policy of container '
+                    f'{DATABASE} is {policy}. Retry the upgrade.'
+                ),
                 'AUTOSTART_NOT_DURABLE',
             )
         if self._service.exists(_ENGINE_SERVICE) and not self._service.is_enabled(_ENGINE_SERVICE):
-            return CheckResult(
+            return CheckResult.refused(
                 name,
-                CheckOutcome.REFUSED,
-                f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
-                'not enabled. Build the image with it enabled, or enable it, and retry the '
-                'upgrade.',
+                (
+                    f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
+                    'not enabled. Build the image with it enabled, or enable it, and retry the '
+                    'upgrade.'
+                ),
                 'AUTOSTART_NOT_DURABLE',
             )
-        return CheckResult(
-            name, CheckOutcome.OK, f'Container {DATABASE} is started at boot ({policy}).'
-        )
+        return CheckResult.ok(name, f'Container {DATABASE} is started at boot ({policy}).')
 
     def _memories(self) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions, image_reference, versions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.containers.engine import Engine
 
 CHECK = 'backup_image'
@@ -62,9 +62,8 @@ class BackupImages:
         """
         number = str(target.get('version_number') or target.get('server_version') or '')
         if not self._repository:
-            return CheckResult(
+            return CheckResult.ok(
                 CHECK,
-                CheckOutcome.OK,
                 'Trove makes no backups of the instance, before and after: backup_docker_image is '
                 'not set.',
             )
@@ -80,9 +79,8 @@ class BackupImages:
         except exceptions.StepFailed as error:
             return self._unknown(error.message.rstrip('.'))
         if found is None:
-            return CheckResult(
+            return CheckResult.warning(
                 CHECK,
-                CheckOutcome.WARNING,
                 (
                     'Trove can make no backups after the upgrade: the registry does not know '
                     f'backup image {" or ".join(names)}. Push it there, or '
@@ -90,13 +88,12 @@ class BackupImages:
                 ),
                 NOT_FOUND,
             )
-        return CheckResult(CHECK, CheckOutcome.OK, f'Trove will make backups with image {found}.')
+        return CheckResult.ok(CHECK, f'Trove will make backups with image {found}.')
 
     @staticmethod
     def _unknown(found: str) -> CheckResult:
-        return CheckResult(
+        return CheckResult.warning(
             CHECK,
-            CheckOutcome.WARNING,
             (
                 f'It is not known whether Trove can make backups after the upgrade: {found}. Make '
                 'a full backup when the upgrade has ended, and see that it completes.'

@@ -19,7 +19,7 @@ from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Re
 _ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Creation:
     """Means to make it."""
 

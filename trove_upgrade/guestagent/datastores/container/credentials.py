@@ -9,7 +9,7 @@ in them is tried as a password and nothing else.
 import configparser
 import pathlib
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
 #: Trove's administrator comes second: root@localhost can read and stop whatever is there.
@@ -24,10 +24,10 @@ def password(volume: pathlib.Path, user: str) -> str | None:
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     for owner in _owners(volume):
         try:
-            with foreign.directory(
+            with untrusted_files.directory(
                 volume / 'conf.d'
             ) as directory:  # he can put a link to another one there, too
-                content = foreign.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
+                content = untrusted_files.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
             parser.read_string(content.decode('utf-8', 'replace'))
         except (
             OSError,
@@ -43,7 +43,7 @@ def _owners(volume: pathlib.Path) -> list[int]:
     start.
     """
     try:
-        return list(dict.fromkeys((0, foreign.owner_of(volume / 'data'))))
+        return list(dict.fromkeys((0, untrusted_files.owner_of(volume / 'data'))))
     except OSError:
         return [0]
 

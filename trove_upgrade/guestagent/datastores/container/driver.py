@@ -103,29 +103,27 @@ class ContainerDriver(FamilyDriver):
         )
         state = self.context.etc.parent / 'var/lib/trove-upgrade'
         self.records = Records(state / 'database-container.json')
-        self.restart_policy = ContainerAutostart(
-            self.engine, service, state / 'database-restart-policy.json'
-        )
+        policy = state / 'database-restart-policy.json'
+        self.restart_policy = ContainerAutostart(self.engine, service, policy)
         self.autostart = self.restart_policy
         self._health = health_account.HealthAccount(
             state / 'database-health-accounts.json', self.context.data_directory
         )
-        self._kept_files = KeptFiles(
-            self.context.etc / 'mysql', (self.records.path, self._health.path)
-        )
+        mysql = self.context.etc / 'mysql'
+        self._kept_files = KeptFiles(mysql, (self.records.path, self._health.path))
         self._privileges = privileges.Privileges(
-            self.context.volume,
-            self.context.etc / 'mysql',
-            self.containers.socket_directory,
-            self.privileged,
+            volume=self.context.volume,
+            mysql=mysql,
+            sockets=self.containers.socket_directory,
+            privileged=self.privileged,
         )
         self._creation = Creation(
-            self.engine,
-            self.images,
-            self.records,
-            self._privileges,
-            self._health,
-            self.context.volume,
+            engine=self.engine,
+            images=self.images,
+            records=self.records,
+            privileges=self._privileges,
+            health=self._health,
+            volume=self.context.volume,
         )
         self._selection = ImageSelection(self.images, self.records, self._try)
 
@@ -164,21 +162,27 @@ class ContainerDriver(FamilyDriver):
         now.
         """
         TargetPreparation(
-            self.engine,
-            self.images,
-            self.records,
-            self.containers,
-            self.context,
-            lambda: self._session()[0],
-            self._record,
-            self._try,
+            engine=self.engine,
+            images=self.images,
+            records=self.records,
+            containers=self.containers,
+            context=self.context,
+            session=lambda: self._session()[0],
+            record=self._record,
+            trial=self._try,
         ).prepare(target, progress)
 
     def _record(self, wanted: ImageChoice) -> Record:
         container, image = self.images.of_database()
         kept, secrets = definition.portable(container.definition, image.config)
         former = images.choice(container.image, image)
-        return Record(kept, secrets, self.restart_policy.policy(), former, wanted)
+        return Record(
+            definition=kept,
+            secrets=secrets,
+            restart_policy=self.restart_policy.policy(),
+            former=former,
+            target=wanted,
+        )
 
     def _try(self, image: ImageChoice, record: Record) -> CheckResult:
         return trial.try_configuration(

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 
 LOG = logs.get_logger(__name__)
@@ -80,9 +80,9 @@ class HealthAccount:
         """
         parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
         try:
-            with foreign.directory(self._file.parent) as directory:
-                owner = foreign.owner_of(self._file.parent)
-                content = foreign.read(self._file.name, owner, _FILE_BYTES, below=directory)
+            with untrusted_files.directory(self._file.parent) as directory:
+                owner = untrusted_files.owner_of(self._file.parent)
+                content = untrusted_files.read(self._file.name, owner, _FILE_BYTES, below=directory)
             parser.read_string(content.decode('utf-8', 'replace'))
         except (OSError, configparser.Error):
             return True

@@ -87,9 +87,8 @@ class ImageSelection:
         tried = (
             self._trial(image, record)
             if image.image_id != accepted.image_id
-            else CheckResult(
+            else CheckResult.ok(
                 scratch.NAME,
-                CheckOutcome.OK,
                 f'Container image {image.reference} has accepted the configuration before.',
             )
         )

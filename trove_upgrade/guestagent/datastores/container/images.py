@@ -10,7 +10,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, image_reference, logs
 from trove_upgrade.domain.image_reference import ImageReference
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.containers.answers import Container, Image
@@ -129,29 +129,26 @@ class Images:
         try:
             reference = self.reference(target)
             if self._engine.image(reference) is not None:
-                return CheckResult(
-                    CHECK, CheckOutcome.OK, f'Container image {reference} is in the guest.'
-                )
+                return CheckResult.ok(CHECK, f'Container image {reference} is in the guest.')
             self._require_room(reference)
             published = self._engine.is_published(reference)
         except (
             errors.EngineRefused
         ) as error:  # by way of a mirror a pull may work all the same: it has the last word
-            return CheckResult(CHECK, CheckOutcome.WARNING, error.message, error.code)
+            return CheckResult.warning(CHECK, error.message, error.code)
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
-            return CheckResult(CHECK, CheckOutcome.REFUSED, error.message, error.code)
+            return CheckResult.refused(CHECK, error.message, error.code)
         if not published:
-            return CheckResult(
+            return CheckResult.refused(
                 CHECK,
-                CheckOutcome.REFUSED,
-                f'The database cannot be upgraded: the registry does not know container image '
-                f'{reference}. Push it there, or correct the datastore version.',
+                (
+                    f'The database cannot be upgraded: the registry does not know container image '
+                    f'{reference}. Push it there, or correct the datastore version.'
+                ),
                 errors.ImageNotFound.code,
             )
-        return CheckResult(
-            CHECK,
-            CheckOutcome.OK,
-            f'Container image {reference} is brought here before anything is stopped.',
+        return CheckResult.ok(
+            CHECK, f'Container image {reference} is brought here before anything is stopped.'
         )
 
     def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import pathlib
 
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, untrusted_files
 
 
 def make(directory: pathlib.Path, uid: int, gid: int) -> None:
@@ -18,7 +18,7 @@ def give(top: pathlib.Path, uid: int, gid: int) -> None:
     """Give `top` and all below to the container's user, links themselves and not what they lead
     to.  Safe to repeat.
     """
-    for _, directories, files, descriptor in foreign.walk(top):
+    for _, directories, files, descriptor in untrusted_files.walk(top):
         for name in ('.', *directories, *files):
             with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)

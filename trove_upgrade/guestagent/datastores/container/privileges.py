@@ -24,7 +24,7 @@ _KEPT = ('PortBindings', 'RestartPolicy', 'Ulimits', 'ShmSize', 'CapDrop', 'Memo
 _VARIABLE = re.compile(r'(?:MYSQL|MARIADB)_[A-Z0-9_]+|TZ|LANG|LC_[A-Z]+')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Privileges:
     """Those of one guest's datastore."""
 

@@ -27,7 +27,7 @@ class ImageChoice:
     ] = ()  #: name@sha256:…, by which a registry still has it when the tag has moved
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """The container, and its images."""
 

@@ -28,7 +28,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetPreparation:
     """Means to prepare the target of one guest."""
 

@@ -48,7 +48,7 @@ _COLUMNS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Account:
     """A user or a role, and how it logs in."""
 
@@ -93,7 +93,15 @@ def of_json(session: connection.Session) -> Sequence[Account]:
     ):
         entry = json.loads(text)
         first = digest(_first_of_json(entry), *roles.get(user + host, ()))
-        found.append(Account(user, host, bool(entry.get('is_role')), first, _of_entry(entry)))
+        found.append(
+            Account(
+                user=user,
+                host=host,
+                is_role=bool(entry.get('is_role')),
+                digest=first,
+                aspects=_of_entry(entry),
+            )
+        )
     return found
 
 
@@ -111,11 +119,11 @@ def of_columns(session: connection.Session) -> Sequence[Account]:
         row.setdefault('default_role', ','.join(roles.get((user, host), ())))
         found.append(
             Account(
-                str(user),
-                str(host),
-                _is_yes(row.get('is_role')),
-                digest(*(row[name] for name in first)),
-                _of_row(row),
+                user=str(user),
+                host=str(host),
+                is_role=_is_yes(row.get('is_role')),
+                digest=digest(*(row[name] for name in first)),
+                aspects=_of_row(row),
             )
         )
     return found

@@ -17,8 +17,8 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     client_options,
@@ -90,7 +90,9 @@ class Admission:
             return
         named = self._named(configuration)
         above = {parent for name in coming for parent in pathlib.Path(name).parents}
-        for names, _, others, descriptor in foreign.walk(copies, levels=foreign.LEVELS):
+        for names, _, others, descriptor in untrusted_files.walk(
+            copies, levels=untrusted_files.LEVELS
+        ):
             directory = pathlib.Path('/').joinpath(*names)
             wanted = directory in above or named.passes(directory)
             if names and wanted and not self._is_trusted(directory, is_directory=True):
@@ -122,10 +124,8 @@ class Admission:
         ]
         if refused:
             return preserved.refusal(refused, self._context.etc / 'mysql')
-        return CheckResult(
-            preserved.NAME,
-            CheckOutcome.OK,
-            'No restored option file leads to what is not of the image.',
+        return CheckResult.ok(
+            preserved.NAME, 'No restored option file leads to what is not of the image.'
         )
 
     def _is_trusted(self, path: pathlib.Path, *, is_directory: bool) -> bool:
@@ -291,7 +291,11 @@ class Admission:
                     group = title
                 case option_lines.Setting(key, value):
                     yield option_files.Option(
-                        group, option_files.canonical(key), value, pathlib.Path(name), number
+                        group=group,
+                        name=option_files.canonical(key),
+                        value=value,
+                        path=pathlib.Path(name),
+                        line=number,
                     )
 
 

@@ -14,9 +14,7 @@ NAME = 'authentication'
 _PLUGIN = 'mysql_native_password'
 _OFF_SINCE, _GONE_SINCE = (8, 4), (9, 0)
 _NAMED = 5
-_ALL_LET_IN = CheckResult(
-    NAME, CheckOutcome.OK, 'The target lets every account in by the plugin that it has.'
-)
+_ALL_LET_IN = CheckResult.ok(NAME, 'The target lets every account in by the plugin that it has.')
 
 
 def authentication(probe: checks.Probe) -> CheckResult:
@@ -60,7 +58,7 @@ def authentication(probe: checks.Probe) -> CheckResult:
 
 
 def _shut_out(outcome: CheckOutcome, message: str) -> CheckResult:
-    return CheckResult(NAME, outcome, message, 'ACCOUNT_SHUT_OUT')
+    return CheckResult(name=NAME, outcome=outcome, message=message, code='ACCOUNT_SHUT_OUT')
 
 
 def _some(accounts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import pathlib
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
 
 NAME, CODE = 'bind_address', 'BIND_ADDRESS'
@@ -30,31 +30,33 @@ def addresses(probe: checks.Probe) -> CheckResult:
     gives come again, others may not.
     """
     if probe.process is None:  # of a container
-        return CheckResult(NAME, CheckOutcome.OK, 'The addresses are those of the container.')
+        return CheckResult.ok(NAME, 'The addresses are those of the container.')
     quoted = ', '.join(repr(name) for name in _VARIABLES)
     rows = probe.session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({quoted})')
     single = sorted({address for _, value in rows for address in _single(str(value or ''))})
     hosts = _hosts(probe.context.etc / 'hosts')
     names = [name for name in single if not _is_loopback(hosts.get(name.lower(), '127.0.0.1'))]
     if names:
-        return CheckResult(
+        return CheckResult.refused(
             NAME,
-            CheckOutcome.REFUSED,
-            f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, '
-            'which the root disk alone knows (/etc/hosts). Put the address itself, or *, into '
-            'the configuration, restart the server, and upgrade again.',
+            (
+                f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, '
+                'which the root disk alone knows (/etc/hosts). Put the address itself, or *, into '
+                'the configuration, restart the server, and upgrade again.'
+            ),
             CODE,
         )
     if single:
-        return CheckResult(
+        return CheckResult.warning(
             NAME,
-            CheckOutcome.WARNING,
-            'The upgrade may fail before the data is touched: the server listens on '
-            f'{", ".join(single)} alone, and the new root disk must have that address. Where it '
-            'was set up by hand, put another one, or *, into the configuration first.',
+            (
+                'The upgrade may fail before the data is touched: the server listens on '
+                f'{", ".join(single)} alone, and the new root disk must have that address. Where it '
+                'was set up by hand, put another one, or *, into the configuration first.'
+            ),
             CODE,
         )
-    return CheckResult(NAME, CheckOutcome.OK, 'The server listens on no single address.')
+    return CheckResult.ok(NAME, 'The server listens on no single address.')
 
 
 def refusal(
@@ -72,13 +74,14 @@ def refusal(
     deadline = monotonic() + _PATIENCE_SECONDS
     while wanted := [address for address in wanted if not bind(address)]:
         if monotonic() > deadline:
-            return CheckResult(
+            return CheckResult.refused(
                 NAME,
-                CheckOutcome.REFUSED,
-                'The configuration cannot be used on this root disk: it has no address '
-                f'{", ".join(wanted)}, which the server is to listen on. The server was not '
-                'started on the data. Add the address, or change the configuration, and try '
-                'again.',
+                (
+                    'The configuration cannot be used on this root disk: it has no address '
+                    f'{", ".join(wanted)}, which the server is to listen on. The server was not '
+                    'started on the data. Add the address, or change the configuration, and try '
+                    'again.'
+                ),
                 CODE,
             )
         sleep(_POLL_SECONDS)

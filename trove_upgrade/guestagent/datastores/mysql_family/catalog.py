@@ -24,7 +24,7 @@ _WITHOUT_OWN_ROWS = frozenset({'MEMORY', *_FAR, 'EXAMPLE', 'BLACKHOLE'})
 NOT_SYSTEM = f'NOT IN ({", ".join(repr(name) for name in SYSTEM_SCHEMAS)})'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """One table, sequence or view."""
 
@@ -100,15 +100,15 @@ def _table(row: tuple[Any, ...], columns: dict[tuple[str, str], list['_Column']]
     every = columns.get((schema, name), [])
     own = [(column.name, column.kind) for column in every if column.is_visible]
     return Table(
-        schema,
-        name,
-        _KINDS[kind],
-        int(size),
-        tuple(column for column, _ in own),
-        digest(*own),
-        str(engine).upper() not in _WITHOUT_OWN_ROWS,
-        tuple(column.name for column in every if not column.is_generated),
-        any(column.is_stored_result for column in every),
+        schema=schema,
+        name=name,
+        kind=_KINDS[kind],
+        size_bytes=int(size),
+        columns=tuple(column for column, _ in own),
+        shape=digest(*own),
+        has_own_rows=str(engine).upper() not in _WITHOUT_OWN_ROWS,
+        given=tuple(column.name for column in every if not column.is_generated),
+        has_stored_results=any(column.is_stored_result for column in every),
     )
 
 

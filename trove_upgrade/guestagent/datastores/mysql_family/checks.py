@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     catalog,
@@ -43,7 +43,7 @@ _ALWAYS_FREE_BYTES = 256 << 20
 _TABLES_REBUILT_SINCE = (11, 5)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
     """Subject of the checks."""
 
@@ -74,16 +74,15 @@ def prepared_transactions(probe: Probe) -> CheckResult:
     name = 'prepared_transactions'
     prepared = probe.session.rows('XA RECOVER')
     if prepared:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are '
                 'prepared. Commit or roll them back (XA RECOVER lists them) and upgrade again.'
             ),
             'PREPARED_TRANSACTIONS',
         )
-    return CheckResult(name, CheckOutcome.OK, 'No XA transaction is prepared.')
+    return CheckResult.ok(name, 'No XA transaction is prepared.')
 
 
 def backup(probe: Probe) -> CheckResult:
@@ -100,16 +99,15 @@ def backup(probe: Probe) -> CheckResult:
     )
     running += [f'connection {number} of {user}' for number, user in statements]
     if running:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 'The server cannot be stopped for an upgrade: a backup seems to run: '
                 f'{", ".join(running)}. Wait for its end and upgrade again.'
             ),
             'BACKUP_RUNNING',
         )
-    return CheckResult(name, CheckOutcome.OK, 'No backup runs.')
+    return CheckResult.ok(name, 'No backup runs.')
 
 
 def replication(probe: Probe) -> CheckResult:
@@ -129,21 +127,19 @@ def replication(probe: Probe) -> CheckResult:
     if str(galera.get('wsrep_on', 'OFF')).upper() in {'ON', '1'}:
         found.append('it is a member of a Galera cluster')
     if not found:
-        return CheckResult(name, CheckOutcome.OK, 'The server takes no part in replication.')
+        return CheckResult.ok(name, 'The server takes no part in replication.')
     facts = ', '.join(found)
     if probe.options.allow_replication:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
             (
                 f'Replication may break: {facts}. The upgrade goes on because it was asked to; '
                 'look at the other servers afterwards.'
             ),
             'REPLICATION',
         )
-    return CheckResult(
+    return CheckResult.refused(
         name,
-        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded without risk to replication: {facts}. Upgrade replicas '
             'first and take this server out of replication, or have the operator allow it.'
@@ -169,9 +165,8 @@ def disk_space(probe: Probe) -> CheckResult:
     volume = os.statvfs(probe.context.volume)
     free = volume.f_bavail * volume.f_frsize
     if free < needed:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'The volume is too full for an upgrade: {free >> 20} MiB are free and '
                 f'{needed >> 20} MiB are needed. Delete data or resize the volume and upgrade '
@@ -179,10 +174,8 @@ def disk_space(probe: Probe) -> CheckResult:
             ),
             'DISK_SPACE',
         )
-    return CheckResult(
-        name,
-        CheckOutcome.OK,
-        f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.',
+    return CheckResult.ok(
+        name, f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.'
     )
 
 
@@ -199,9 +192,8 @@ def clean_stop(probe: Probe) -> CheckResult:
         'ON',
         '1',
     }:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 'The server cannot be shut down cleanly: innodb_force_recovery is '
                 f'{found.get("innodb_force_recovery")}, innodb_read_only is '
@@ -209,7 +201,7 @@ def clean_stop(probe: Probe) -> CheckResult:
             ),
             'UNCLEAN_SHUTDOWN',
         )
-    return CheckResult(name, CheckOutcome.OK, 'The server can be shut down cleanly.')
+    return CheckResult.ok(name, 'The server can be shut down cleanly.')
 
 
 def statements(probe: Probe) -> CheckResult:
@@ -224,16 +216,15 @@ def statements(probe: Probe) -> CheckResult:
         found = ', '.join(
             f'connection {number} of {user} for {seconds} s' for number, user, seconds in rows
         )
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
             (
                 f'The upgrade may be refused: statements have been running for more than {limit} s '
                 f'({found}). Wait for their end or stop them.'
             ),
             'DATABASE_BUSY',
         )
-    return CheckResult(name, CheckOutcome.OK, 'No statement has been running for long.')
+    return CheckResult.ok(name, 'No statement has been running for long.')
 
 
 def tables_in_memory(probe: Probe) -> CheckResult:
@@ -245,12 +236,11 @@ def tables_in_memory(probe: Probe) -> CheckResult:
         'ORDER BY 1, 2'
     )
     if not rows:
-        return CheckResult(name, CheckOutcome.OK, 'No table is kept in memory alone.')
+        return CheckResult.ok(name, 'No table is kept in memory alone.')
     named = ', '.join(f'{schema}.{table}' for schema, table in rows[:_NAMED])
     more = f' and {len(rows) - _NAMED} more' if len(rows) > _NAMED else ''
-    return CheckResult(
+    return CheckResult.warning(
         name,
-        CheckOutcome.WARNING,
         (
             f'The rows of {named}{more} will be gone after the upgrade, as after every restart: '
             'ENGINE=MEMORY keeps them in memory alone. The tables themselves stay; copy their '

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
 from trove_upgrade.guestagent.sight import Sight
@@ -53,9 +53,8 @@ def check_read(configuration: option_files.Configuration) -> CheckResult:
     """Return whether all of it was read: nothing can be said of the rest, and so of none of it."""
     name = 'configuration_files'
     if configuration.unread:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 f'The configuration cannot be looked at: {"; ".join(configuration.unread)}. Put '
                 'plain files of a usual size in their place, write what is named so that all '
@@ -64,9 +63,7 @@ def check_read(configuration: option_files.Configuration) -> CheckResult:
             ),
             'CONFIGURATION_NOT_READ',
         )
-    return CheckResult(
-        name, CheckOutcome.OK, f'All {len(configuration.files)} option files were read.'
-    )
+    return CheckResult.ok(name, f'All {len(configuration.files)} option files were read.')
 
 
 def check_options(options: Sequence[option_files.Option], target: TargetOptions) -> CheckResult:
@@ -75,9 +72,8 @@ def check_options(options: Sequence[option_files.Option], target: TargetOptions)
     verdicts = [(option, target.judge(option)) for option in options]
     refused = _places(option for option, verdict in verdicts if verdict is Verdict.REFUSED)
     if refused:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be used with the target version: its server does not '
                 f'know {refused}. Take these options out of the configuration and upgrade again.'
@@ -86,9 +82,8 @@ def check_options(options: Sequence[option_files.Option], target: TargetOptions)
         )
     ignored = _places(option for option, verdict in verdicts if verdict is Verdict.IGNORED)
     if ignored:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
             (
                 f'Some options will have no effect: the target version ignores {ignored}. Take '
                 'them out when convenient.'
@@ -97,13 +92,9 @@ def check_options(options: Sequence[option_files.Option], target: TargetOptions)
         )
     unsure = _places(option for option, verdict in verdicts if verdict is Verdict.OF_A_PLUGIN)
     if unsure or not target.has_facts:
-        return CheckResult(
-            name, CheckOutcome.WARNING, _missing_facts(unsure), 'TARGET_FACTS_MISSING'
-        )
-    return CheckResult(
-        name,
-        CheckOutcome.OK,
-        f'The target version knows all {len(options)} options of the configuration.',
+        return CheckResult.warning(name, _missing_facts(unsure), 'TARGET_FACTS_MISSING')
+    return CheckResult.ok(
+        name, f'The target version knows all {len(options)} options of the configuration.'
     )
 
 
@@ -145,9 +136,8 @@ def check_groups(
     ]
     if lost:
         groups = ', '.join(sorted({f'[{option.group}]' for option in lost}))
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be used with the target version: its server does not '
                 f'read {groups}, and {_places(lost)} would be lost without a message. Move these '
@@ -155,10 +145,8 @@ def check_groups(
             ),
             'OPTION_GROUP_DROPPED',
         )
-    return CheckResult(
-        name,
-        CheckOutcome.OK,
-        'The target version reads every group of the configuration that this server reads.',
+    return CheckResult.ok(
+        name, 'The target version reads every group of the configuration that this server reads.'
     )
 
 
@@ -170,9 +158,8 @@ def check_command_line(arguments: Sequence[str], read: Sequence[pathlib.Path]) -
     options = option_files.from_command_line(arguments)
     others = _unread_sources(options, read)
     if others:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
             (
                 'The configuration cannot be looked at: the server was started with '
                 f'{", ".join(others)}, which no server of a new image reads. Move these options to '
@@ -183,9 +170,8 @@ def check_command_line(arguments: Sequence[str], read: Sequence[pathlib.Path]) -
         )
     extra = [f'--{option.name}' for option in options if not _is_usual(option)]
     if extra:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
             (
                 'The server was started with options that stand in no option file: '
                 f'{", ".join(extra)}. They will not be there after the upgrade. Write them into '
@@ -193,9 +179,7 @@ def check_command_line(arguments: Sequence[str], read: Sequence[pathlib.Path]) -
             ),
             'COMMAND_LINE_OPTIONS',
         )
-    return CheckResult(
-        name, CheckOutcome.OK, 'The server was started with no options but those of its files.'
-    )
+    return CheckResult.ok(name, 'The server was started with no options but those of its files.')
 
 
 def _unread_sources(
@@ -252,9 +236,8 @@ def check_key_files(
         )
     ]
     if missing:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
             (
                 'TLS may not work after the upgrade: no such file is there now, or none that the '
                 f'user of the server can see, for {_places(missing)}. Put the files in their '
@@ -262,9 +245,7 @@ def check_key_files(
             ),
             'TLS_FILE_MISSING',
         )
-    return CheckResult(
-        name, CheckOutcome.OK, 'Every TLS file that the configuration names is there.'
-    )
+    return CheckResult.ok(name, 'Every TLS file that the configuration names is there.')
 
 
 def _places(options: 'Sequence[option_files.Option] | Any') -> str:

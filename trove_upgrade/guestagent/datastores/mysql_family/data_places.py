@@ -11,7 +11,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
@@ -68,9 +68,8 @@ def layout(probe: checks.Probe) -> CheckResult:
     values = _variables(probe.session)
     data, volume = probe.context.data_directory, probe.context.volume
     if os.path.realpath(values.get('datadir', '')) != os.path.realpath(data):
-        return CheckResult(
+        return CheckResult.refused(
             NAME,
-            CheckOutcome.REFUSED,
             (
                 f'The server cannot be upgraded: its data directory is {values.get("datadir")}, '
                 f'and {data} is expected. Move the data there and upgrade again.'
@@ -80,9 +79,8 @@ def layout(probe: checks.Probe) -> CheckResult:
     outside = _outside(probe.session, values, data, volume)
     if outside:
         more = f' and {len(outside) - _NAMED} more' if len(outside) > _NAMED else ''
-        return CheckResult(
+        return CheckResult.refused(
             NAME,
-            CheckOutcome.REFUSED,
             (
                 'The server cannot be upgraded: some of its data is not on the volume and would '
                 f'be lost: {", ".join(outside[:_NAMED])}{more}. Move it below {data} and upgrade '
@@ -90,13 +88,10 @@ def layout(probe: checks.Probe) -> CheckResult:
             ),
             'VOLUME_LAYOUT',
         )
-    return CheckResult(
+    return CheckResult.ok(
         NAME,
-        CheckOutcome.OK,
-        (
-            'Every place of data that the server names is on the volume; the data directory is '
-            f'{data}.'
-        ),
+        'Every place of data that the server names is on the volume; the data directory is '
+        f'{data}.',
     )
 
 

@@ -20,7 +20,7 @@ _Row = tuple[Any, ...]
 _NO_SUCH_TABLE = 1146
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Kind:
     statement: str  #: schema, name, and what defines it
     aspects: Callable[[_Row], Mapping[str, str]]
@@ -130,42 +130,42 @@ def _present_names(text: object) -> str:
 
 KINDS: Mapping[str, _Kind] = {
     'view': _Kind(
-        'SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE '
+        statement='SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE '
         f'FROM information_schema.VIEWS WHERE TABLE_SCHEMA {NOT_SYSTEM}',
-        _of_view,
+        aspects=_of_view,
     ),
     'routine': _Kind(
-        "SELECT ROUTINE_SCHEMA, CONCAT(ROUTINE_NAME, ' (', LOWER(ROUTINE_TYPE), ')'), "
+        statement="SELECT ROUTINE_SCHEMA, CONCAT(ROUTINE_NAME, ' (', LOWER(ROUTINE_TYPE), ')'), "
         'ROUTINE_DEFINITION, IS_DETERMINISTIC, SQL_DATA_ACCESS, SECURITY_TYPE, DEFINER, SQL_MODE '
         f'FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA {NOT_SYSTEM}',
-        _with_mode,
+        aspects=_with_mode,
     ),
     'parameter': _Kind(
-        'SELECT SPECIFIC_SCHEMA, '
+        statement='SELECT SPECIFIC_SCHEMA, '
         "CONCAT(SPECIFIC_NAME, ' ', LOWER(ROUTINE_TYPE), ' ', ORDINAL_POSITION), "
         'PARAMETER_NAME, PARAMETER_MODE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, '
         'NUMERIC_SCALE, DTD_IDENTIFIER '
         f'FROM information_schema.PARAMETERS WHERE SPECIFIC_SCHEMA {NOT_SYSTEM}',
-        _of_parameter,
+        aspects=_of_parameter,
         first=-1,
     ),
     'trigger': _Kind(
-        'SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, '
+        statement='SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, '
         'ACTION_TIMING, ACTION_STATEMENT, DEFINER, SQL_MODE FROM information_schema.TRIGGERS '
         f'WHERE TRIGGER_SCHEMA {NOT_SYSTEM}',
-        _with_mode,
+        aspects=_with_mode,
     ),
     'event': _Kind(
-        'SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, EVENT_TYPE, EXECUTE_AT, '
+        statement='SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, EVENT_TYPE, EXECUTE_AT, '
         'INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER, SQL_MODE FROM '
         f'information_schema.EVENTS WHERE EVENT_SCHEMA {NOT_SYSTEM}',
-        _of_event,
+        aspects=_of_event,
     ),
     'foreign key': _Kind(
-        "SELECT CONSTRAINT_SCHEMA, CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), "
+        statement="SELECT CONSTRAINT_SCHEMA, CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), "
         'REFERENCED_TABLE_NAME, UPDATE_RULE, DELETE_RULE '
         f'FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA {NOT_SYSTEM}',
-        _of_foreign_key,
+        aspects=_of_foreign_key,
         opens='CONSTRAINT_SCHEMA',
     ),
 }  #: all but loadable functions

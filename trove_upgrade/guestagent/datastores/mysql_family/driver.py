@@ -11,7 +11,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -104,26 +104,24 @@ class FamilyDriver(base.DatastoreDriver):
             session = self.server.session()
         except connection.NoAnswer as error:
             return [
-                CheckResult('database_answers', CheckOutcome.REFUSED, error.message, error.code),
+                CheckResult.refused('database_answers', error.message, error.code),
                 precheck.clean_end(self.context.data_directory, clean=self.shutdown_was_clean()),
             ]
         try:
             return self._precheck().run(session, target, options)
         except connection.SessionError as error:
-            return [
-                CheckResult('database_answers', CheckOutcome.REFUSED, error.message, error.code)
-            ]
+            return [CheckResult.refused('database_answers', error.message, error.code)]
         finally:
             session.close()
 
     def _precheck(self) -> precheck.Precheck:
         return precheck.Precheck(
-            self.context,
-            self.server,
-            self.dialect,
-            self.manager,
-            self._proc,
-            None if self.shares_volume else self._preserved,
+            context=self.context,
+            server=self.server,
+            dialect=self.dialect,
+            manager=self.manager,
+            proc=self._proc,
+            preserve=None if self.shares_volume else self._preserved,
         )
 
     def fingerprint_and_stop(
@@ -138,11 +136,11 @@ class FamilyDriver(base.DatastoreDriver):
         self.autostart.remember_running()
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS)
         stop = Stop(
-            self.server,
-            lambda session: self._photographer(session, budget, progress).take(),
-            progress,
-            self._sleep,
-            self.dialect.read_only,
+            server=self.server,
+            photograph=lambda session: self._photographer(session, budget, progress).take(),
+            progress=progress,
+            sleep=self._sleep,
+            read_only=self.dialect.read_only,
             lock_seconds=_or_default(options.lock_seconds, _LOCK_SECONDS),
             shutdown_seconds=_or_default(options.shutdown_seconds, _SHUTDOWN_SECONDS),
         )

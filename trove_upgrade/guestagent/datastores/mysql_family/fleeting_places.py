@@ -4,7 +4,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks
 
 _DIRECTORIES = (
@@ -29,23 +29,24 @@ def fleeting_places(probe: checks.Probe) -> CheckResult:
     """
     name = 'fleeting_directories'
     if probe.process is None:  # of a container: it has its own
-        return CheckResult(name, CheckOutcome.OK, 'The directories are those of the container.')
+        return CheckResult.ok(name, 'The directories are those of the container.')
     quoted = ', '.join(repr(variable) for variable in (*_DIRECTORIES, *_FILES))
     rows = probe.session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({quoted})')
     found = sorted(
         {place for variable, value in rows for place in _places(str(variable), str(value or ''))}
     )
     if found:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
-            'The server may not start after a later reboot: a boot or a timer removes '
-            f'{", ".join(found)}, and the upgrade makes it once. Name a directory elsewhere in '
-            'the configuration, as on the volume, or build the image with what makes it at each '
-            'boot (tmpfiles.d).',
+            (
+                'The server may not start after a later reboot: a boot or a timer removes '
+                f'{", ".join(found)}, and the upgrade makes it once. Name a directory elsewhere in '
+                'the configuration, as on the volume, or build the image with what makes it at each '
+                'boot (tmpfiles.d).'
+            ),
             'FLEETING_DIRECTORY',
         )
-    return CheckResult(name, CheckOutcome.OK, 'The server needs no directory that a boot empties.')
+    return CheckResult.ok(name, 'The server needs no directory that a boot empties.')
 
 
 def _places(variable: str, value: str) -> Iterator[str]:

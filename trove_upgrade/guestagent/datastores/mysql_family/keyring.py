@@ -7,7 +7,7 @@ program, or in the data directory where that one allows it, and the component's 
 plugin directory, or in the data directory likewise.
 """
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection
 
 NAME = 'keyring'
@@ -22,11 +22,10 @@ def keyring(probe: checks.Probe) -> CheckResult:
     found = _status(probe.session)
     component = found.get('Implementation_name') or found.get('Component_name')
     if found.get('Component_status', '').upper() != 'ACTIVE':
-        return CheckResult(NAME, CheckOutcome.OK, 'No component keeps keys for the server.')
+        return CheckResult.ok(NAME, 'No component keeps keys for the server.')
     place = found.get('Data_file')
-    return CheckResult(
+    return CheckResult.refused(
         NAME,
-        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: component {component} keeps its '
             f'keys{f" in {place}" if place else ""}, and its manifest and its settings lie among '

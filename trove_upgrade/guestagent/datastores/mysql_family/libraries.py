@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files
 
 NAME = 'plugins'
@@ -97,15 +97,12 @@ def plugins(probe: checks.Probe) -> CheckResult:
     """Libraries that the server loads must be in the target's image, too."""
     wanted = of_server(probe.session, probe.configuration)
     if not wanted:
-        return CheckResult(
-            NAME,
-            CheckOutcome.OK,
-            "The server loads no plugins, functions or components of its users' choice.",
+        return CheckResult.ok(
+            NAME, "The server loads no plugins, functions or components of its users' choice."
         )
     if 'plugins' not in probe.target:
-        return CheckResult(
+        return CheckResult.warning(
             NAME,
-            CheckOutcome.WARNING,
             (
                 'It cannot be told whether the target has what the server loads, '
                 f'{_named(wanted)}: it was registered without facts. See that its image has them.'
@@ -116,16 +113,13 @@ def plugins(probe: checks.Probe) -> CheckResult:
     missing = [library for library in wanted if library.stem not in there]
     if missing:
         return refusal(missing)
-    return CheckResult(
-        NAME, CheckOutcome.OK, f'The target has all that the server loads: {_named(wanted)}.'
-    )
+    return CheckResult.ok(NAME, f'The target has all that the server loads: {_named(wanted)}.')
 
 
 def refusal(missing: Sequence[Library]) -> CheckResult:
     """The target lacks these."""
-    return CheckResult(
+    return CheckResult.refused(
         NAME,
-        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: the target lacks the libraries of {_named(missing)}. '
             f'Uninstall or drop what uses them, or have the operator add them to the image.'

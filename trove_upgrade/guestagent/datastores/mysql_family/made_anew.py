@@ -7,7 +7,7 @@ import pathlib
 import stat
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.stash import attributes
 
 LOG = logs.get_logger(__name__)
@@ -22,10 +22,10 @@ def make(path: pathlib.Path, copy: os.stat_result) -> None:
     """
     try:
         with contextlib.ExitStack() as opened:
-            above = opened.enter_context(foreign.directory('/'))
+            above = opened.enter_context(untrusted_files.directory('/'))
             for name in path.parts[1:-1]:
-                above = opened.enter_context(foreign.directory(name, below=above))
-            if not foreign.exists(path.name, above):
+                above = opened.enter_context(untrusted_files.directory(name, below=above))
+            if not untrusted_files.exists(path.name, above):
                 _remove_unfinished(above)
                 _make(copy, above)
                 os.rename(_UNFINISHED, path.name, src_dir_fd=above, dst_dir_fd=above)
@@ -41,7 +41,7 @@ def _make(copy: os.stat_result, above: int) -> None:
     with contextlib.ExitStack() as opened:
         if is_directory:
             os.mkdir(_UNFINISHED, 0o700, dir_fd=above)
-            made = opened.enter_context(foreign.directory(_UNFINISHED, below=above))
+            made = opened.enter_context(untrusted_files.directory(_UNFINISHED, below=above))
         else:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             made = os.open(_UNFINISHED, flags, 0o600, dir_fd=above)

@@ -73,7 +73,7 @@ _ENTRIES = 1024
 _BYTES = 16 << 20
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Found:
     """Of one root disk, each path once."""
 

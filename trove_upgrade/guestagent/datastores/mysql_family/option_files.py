@@ -20,7 +20,7 @@ _PREFIXES = ('loose-', 'skip-', 'disable-', 'enable-', 'maximum-')
 _MAX_DEPTH = 10
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Option:
     """One option of one group, where it was found."""
 
@@ -46,7 +46,7 @@ class Option:
         return bare(self.name)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Configuration:
     """All options in the order in which the server meets them: the last one of a name counts."""
 
@@ -130,12 +130,12 @@ def _all(
         for option in _read(path, path.parent, source, None, 0, follow=follow)
     )
     return Configuration(
-        options,
-        tuple(source.files),
-        tuple(source.unread),
-        tuple(source.directories),
-        tuple(source.absent),
-        groups,
+        options=options,
+        files=tuple(source.files),
+        unread=tuple(source.unread),
+        directories=tuple(source.directories),
+        absent=tuple(source.absent),
+        groups=groups,
     )
 
 
@@ -147,11 +147,11 @@ def from_command_line(arguments: Sequence[str]) -> tuple[Option, ...]:
             name, equals, value = argument.partition('=')
             found.append(
                 Option(
-                    'mysqld',
-                    canonical(name),
-                    value if equals else None,
-                    pathlib.Path('command line'),
-                    position,
+                    group='mysqld',
+                    name=canonical(name),
+                    value=value if equals else None,
+                    path=pathlib.Path('command line'),
+                    line=position,
                 )
             )
     return tuple(found)
@@ -182,6 +182,6 @@ def _read(
             case option_lines.Group(name):
                 group = name
             case option_lines.Setting(name, value) if group is not None:
-                yield Option(group, canonical(name), value, path, number)
+                yield Option(group=group, name=canonical(name), value=value, path=path, line=number)
             case option_lines.Unclear(reason):
                 source.refuse(path, reason)

@@ -14,7 +14,7 @@ _SERIES = re.compile(r'(\d+)\.\d+')
 _SHORT_SINCE = 11
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerGroups:
     """Groups that servers of one dialect read."""
 
@@ -41,16 +41,16 @@ class ServerGroups:
 
 
 MARIADB = ServerGroups(
-    ('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera'),
-    ('mysqld', 'mariadb', 'mariadbd'),
-    ('client-server',),
+    names=('mysqld', 'server', 'mariadb', 'mariadbd', 'client-server', 'galera'),
+    versioned=('mysqld', 'mariadb', 'mariadbd'),
+    shared=('client-server',),
     has_short_versions=True,
 )
-MYSQL = ServerGroups(('mysql_cluster', 'mysqld', 'server'), ('mysqld',))
+MYSQL = ServerGroups(names=('mysql_cluster', 'mysqld', 'server'), versioned=('mysqld',))
 #: Where it is not known whose files they are.
 ANY = ServerGroups(
-    tuple(dict.fromkeys(MARIADB.names + MYSQL.names)),
-    MARIADB.versioned,
-    MARIADB.shared,
+    names=tuple(dict.fromkeys(MARIADB.names + MYSQL.names)),
+    versioned=MARIADB.versioned,
+    shared=MARIADB.shared,
     has_short_versions=True,
 )

@@ -7,7 +7,7 @@ import pathlib
 import pwd
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 
 def give(data_directory: pathlib.Path, user: str) -> None:
@@ -27,7 +27,7 @@ def give(data_directory: pathlib.Path, user: str) -> None:
         )
         raise exceptions.StepFailed(reason, 'DATABASE_USER_MISSING') from error
     give_beside(data_directory, account.pw_uid, account.pw_gid)
-    for _, directories, files, descriptor in foreign.walk(data_directory):
+    for _, directories, files, descriptor in untrusted_files.walk(data_directory):
         for name in ('.', *directories, *files):
             _give(name, descriptor, None, account.pw_uid, account.pw_gid)
 
@@ -39,15 +39,15 @@ def give_beside(data_directory: pathlib.Path, uid: int, gid: int) -> None:
     It comes before the data directory changes hands, as that tells the former owner.  Root's stays
     root's.
     """
-    former = foreign.owner_of(data_directory)
+    former = untrusted_files.owner_of(data_directory)
     if former in {0, uid}:
         return
-    with foreign.directory(data_directory.parent) as volume:
+    with untrusted_files.directory(data_directory.parent) as volume:
         for name in os.listdir(volume):  # noqa: PTH208 - below the descriptor
             if name == data_directory.name:
                 continue
             with contextlib.suppress(FileNotFoundError):  # it has gone since it was listed
-                for _, directories, files, descriptor in foreign.walk(name, below=volume):
+                for _, directories, files, descriptor in untrusted_files.walk(name, below=volume):
                     for inner in (*directories, *files):
                         _give(inner, descriptor, former, uid, gid)
                 _give(name, volume, former, uid, gid)

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, option_files
 
 FILE_NAME = 'mysqld-auto.cnf'
@@ -54,7 +54,7 @@ def _options(data_directory: pathlib.Path) -> tuple[tuple[option_files.Option, b
     """Return each as an option, and whether it is static."""
     path = data_directory / FILE_NAME
     try:
-        raw = foreign.read(path, foreign.owner_of(data_directory), _BYTES)
+        raw = untrusted_files.read(path, untrusted_files.owner_of(data_directory), _BYTES)
         found = {
             name: (value, is_static)
             for name, value, is_static in _variables(json.loads(raw), _LEVELS)
@@ -63,7 +63,13 @@ def _options(data_directory: pathlib.Path) -> tuple[tuple[option_files.Option, b
         return ()
     return tuple(
         (
-            option_files.Option('mysqld', _LOOSE + option_files.canonical(name), value, path, 1),
+            option_files.Option(
+                group='mysqld',
+                name=_LOOSE + option_files.canonical(name),
+                value=value,
+                path=path,
+                line=1,
+            ),
             is_static,
         )
         for name, (value, is_static) in found.items()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     authentication,
@@ -57,7 +57,7 @@ _OF_SERVER: Sequence[checks.Check] = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Precheck:
     """Means to look at one server."""
 
@@ -80,19 +80,17 @@ class Precheck:
         version = str(session.rows('SELECT VERSION()')[0][0])
         configuration = self.server.configuration()
         looked_at = checks.Probe(
-            self.context,
-            session,
-            configuration,
-            version,
-            target,
-            options,
-            self.proc,
-            server_process.read(self.proc, self.server.process_id(session)),
+            context=self.context,
+            session=session,
+            configuration=configuration,
+            version=version,
+            target=target,
+            options=options,
+            proc=self.proc,
+            process=server_process.read(self.proc, self.server.process_id(session)),
         )
         results = [
-            CheckResult(
-                'database_answers', CheckOutcome.OK, f'The server answers; it is {version}.'
-            ),
+            CheckResult.ok('database_answers', f'The server answers; it is {version}.'),
             configuration_checks.check_read(configuration),
         ]
         if configuration.unread:
@@ -151,7 +149,7 @@ class Precheck:
         try:
             session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)
         except connection.NoAnswer as error:  # to one more: it may let no other in
-            return CheckResult(rehearsal.NAME, CheckOutcome.UNKNOWN, error.message, error.code)
+            return CheckResult.unknown(rehearsal.NAME, error.message, error.code)
         try:
             return rehearsal.rehearse(session, self.dialect, self.context.monotonic)
         finally:
@@ -181,16 +179,15 @@ def _one_check(check: checks.Check, looked_at: checks.Probe) -> CheckResult:
     except connection.SessionError as error:
         if error.number in connection.CONNECTION_LOST:
             raise
-        return CheckResult(check.__name__, CheckOutcome.UNKNOWN, error.message, error.code)
+        return CheckResult.unknown(check.__name__, error.message, error.code)
 
 
 def clean_end(data_directory: pathlib.Path, *, clean: bool) -> CheckResult:
     """The check of a server that does not answer: `clean` is whether it ended so."""
     if clean:
-        return CheckResult('clean_shutdown', CheckOutcome.OK, 'The server was shut down cleanly.')
-    return CheckResult(
+        return CheckResult.ok('clean_shutdown', 'The server was shut down cleanly.')
+    return CheckResult.refused(
         'clean_shutdown',
-        CheckOutcome.REFUSED,
         (
             f'The data in {data_directory} cannot be upgraded: its server did not end cleanly. '
             'Start and stop it with its own version first.'

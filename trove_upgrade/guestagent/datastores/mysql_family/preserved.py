@@ -20,8 +20,8 @@ import shutil
 import stat
 from collections.abc import Iterable, Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent import foreign, listing
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent import listing, untrusted_files
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     client_options,
@@ -81,14 +81,11 @@ class Preserved:
         if refused:
             return refusal(refused, self._context.etc / 'mysql')
         found = self._named
-        return CheckResult(
+        return CheckResult.ok(
             NAME,
-            CheckOutcome.OK,
-            (
-                'All that the configuration names outside of the volume comes along: '
-                f'{len(found.files)} files, {len(found.directories)} directories, '
-                f'{len(found.logs)} empty logs.'
-            ),
+            'All that the configuration names outside of the volume comes along: '
+            f'{len(found.files)} files, {len(found.directories)} directories, '
+            f'{len(found.logs)} empty logs.',
         )
 
     def roots(self) -> Sequence[pathlib.Path]:
@@ -248,9 +245,8 @@ def unjudged(
 def refusal(refused: Sequence[str], place: pathlib.Path) -> CheckResult:
     """Tell what is named and does not come."""
     more = f'; and {len(refused) - _NAMED} more' if len(refused) > _NAMED else ''
-    return CheckResult(
+    return CheckResult.refused(
         NAME,
-        CheckOutcome.REFUSED,
         (
             'The server cannot be upgraded: not all that its configuration names comes to the new '
             f'root disk: {"; ".join(refused[:_NAMED])}{more}. '
@@ -268,7 +264,7 @@ def _as_shipped(path: pathlib.Path, shipped: dict[pathlib.Path, str]) -> bool:
     if expected is None:
         return False
     try:
-        with os.fdopen(foreign.open_regular(path, follow=True), 'rb') as stream:
+        with os.fdopen(untrusted_files.open_regular(path, follow=True), 'rb') as stream:
             content = stream.read(_SHIPPED_BYTES + 1)
         return (
             len(content) <= _SHIPPED_BYTES

@@ -25,7 +25,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 _NOT_LOADED = 1141
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
     """Findings in one server."""
 
@@ -54,12 +54,12 @@ def read(session: connection.Session, dialect: Dialect) -> Reading:
     objects.update(foreign_servers.read(session))
     tables = catalog.tables(session, far)
     return Reading(
-        accounts,
-        _permissions(session, accounts),
-        objects,
-        {str(name): str(value) for name, value in session.rows('SHOW GLOBAL VARIABLES')},
-        tables,
-        structure.read(session, tables, far),
+        accounts=accounts,
+        permissions=_permissions(session, accounts),
+        objects=objects,
+        settings={str(name): str(value) for name, value in session.rows('SHOW GLOBAL VARIABLES')},
+        tables=tables,
+        structures=structure.read(session, tables, far),
     )
 
 

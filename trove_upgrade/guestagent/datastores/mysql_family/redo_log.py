@@ -12,7 +12,7 @@ import pathlib
 import struct
 from typing import BinaryIO
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 _FORMAT_10_8 = 0x50687973  #: 'Phys': one file, records of any length; 10.8 and later
 _START = 12288  #: where the records begin, and what the header takes
@@ -42,8 +42,9 @@ def is_clean(data_directory: pathlib.Path, log_directory: pathlib.Path | None = 
     if any((data_directory / name).exists() for name in _LEFT_BY_A_CRASH):
         return False
     try:
-        log = foreign.open_plain(
-            (log_directory or data_directory) / 'ib_logfile0', foreign.owner_of(data_directory)
+        log = untrusted_files.open_plain(
+            (log_directory or data_directory) / 'ib_logfile0',
+            untrusted_files.owner_of(data_directory),
         )
     except FileNotFoundError:
         return data_directory.is_dir()

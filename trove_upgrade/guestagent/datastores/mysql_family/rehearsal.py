@@ -7,7 +7,7 @@ Of each table one row is read, so damage that opening the table does not show is
 
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import connection, grants, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
@@ -57,9 +57,8 @@ def rehearse(
     tried, broken = _try_all(session, tables, monotonic)
     if broken:
         return _unreadable(broken)
-    return CheckResult(
+    return CheckResult.ok(
         NAME,
-        CheckOutcome.OK,
         f'What the fingerprint reads can be read: {len(found.accounts)} accounts, {tried} of '
         f'{len(tables)} tables.',
     )
@@ -111,11 +110,12 @@ def _lacking(session: connection.Session) -> list[str]:
 
 
 def _busy(found: str) -> CheckResult:
-    return CheckResult(
+    return CheckResult.warning(
         NAME,
-        CheckOutcome.WARNING,
-        'The upgrade may be refused: the catalog of the database cannot be read at this time '
-        f'({found}). Look for statements that change tables, and wait for their end.',
+        (
+            'The upgrade may be refused: the catalog of the database cannot be read at this time '
+            f'({found}). Look for statements that change tables, and wait for their end.'
+        ),
         'DATABASE_BUSY',
     )
 
@@ -130,4 +130,4 @@ def _unreadable(broken: Sequence[str]) -> CheckResult:
 
 
 def _refused(message: str, code: str) -> CheckResult:
-    return CheckResult(NAME, CheckOutcome.REFUSED, message, code)
+    return CheckResult.refused(NAME, message, code)

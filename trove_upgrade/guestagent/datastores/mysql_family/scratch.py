@@ -13,8 +13,8 @@ import re
 import tempfile
 from collections.abc import Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished, Programs
 
@@ -71,7 +71,7 @@ def try_configuration(
             f'Make room in one of {", ".join(str(place) for place in places)}, and see that the '
             'image is whole.'
         )
-        return CheckResult(NAME, CheckOutcome.REFUSED, message, 'CONFIGURATION_NOT_TRIED')
+        return CheckResult.refused(NAME, message, 'CONFIGURATION_NOT_TRIED')
     return judge(finished)
 
 
@@ -85,7 +85,7 @@ def judge(finished: Finished) -> CheckResult:
             f'TLS ({"; ".join(encryption)}). The server was not started on the data. Mend the '
             'files or take the options out of the configuration, and try again.'
         )
-        return CheckResult(NAME, CheckOutcome.REFUSED, message, REFUSED)
+        return CheckResult.refused(NAME, message, REFUSED)
     if finished.return_code != 0:
         found = (
             '; '.join(line for line in errors if line != 'Aborting')
@@ -98,18 +98,16 @@ def judge(finished: Finished) -> CheckResult:
             f'The configuration cannot be used with this server: {meaning} ({found}). The server '
             'was not started on the data. Take the option out of the configuration and try again.'
         )
-        return CheckResult(NAME, CheckOutcome.REFUSED, message, REFUSED)
+        return CheckResult.refused(NAME, message, REFUSED)
     doubts = [*errors, *_options_without_effect(finished.output)]
     if doubts:
         message = (
             f'The configuration can be used, but not all of it has an effect: {"; ".join(doubts)}. '
             f'Take out what the server no longer knows when convenient.'
         )
-        return CheckResult(NAME, CheckOutcome.WARNING, message, 'CONFIGURATION_PARTLY_IGNORED')
-    return CheckResult(
-        NAME,
-        CheckOutcome.OK,
-        'The server accepts the configuration: it was tried on an empty data directory.',
+        return CheckResult.warning(NAME, message, 'CONFIGURATION_PARTLY_IGNORED')
+    return CheckResult.ok(
+        NAME, 'The server accepts the configuration: it was tried on an empty data directory.'
     )
 
 
@@ -154,8 +152,8 @@ def _run(
         missing = f'the image has no user {user}'
         raise NoScratch(missing) from error
     finally:
-        with foreign.directory(place) as opened:
-            foreign.remove_tree(scratch.name, opened)  # the server's user owned it
+        with untrusted_files.directory(place) as opened:
+            untrusted_files.remove_tree(scratch.name, opened)  # the server's user owned it
 
 
 def _server_and_install(programs: Programs) -> tuple[str, str]:
@@ -203,7 +201,7 @@ def _logged(log: pathlib.Path, owner: int) -> str:
     whatever that user likes.
     """
     try:
-        return foreign.read(log, owner, _LOG_BYTES).decode('utf-8', 'replace')
+        return untrusted_files.read(log, owner, _LOG_BYTES).decode('utf-8', 'replace')
     except OSError:
         return ''
 

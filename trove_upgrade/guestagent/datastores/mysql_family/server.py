@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, foreign, listing
+from trove_upgrade.guestagent import durable, listing, untrusted_files
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -206,7 +206,9 @@ class Server:
             path = pathlib.Path(str(session.rows('SELECT @@global.datadir')[0][0])) / path
         try:  # its directory is the server's, and the locks are held: nothing may make us wait
             return int(
-                foreign.read(path, foreign.owner_of(self._context.data_directory), _NUMBER_BYTES)
+                untrusted_files.read(
+                    path, untrusted_files.owner_of(self._context.data_directory), _NUMBER_BYTES
+                )
             )
         except (OSError, ValueError):
             return None
@@ -264,8 +266,10 @@ class Server:
                 OSError
             ):  # none there, or none of the server's: what it says would be somebody else's
                 ends.append(
-                    foreign.read_end(
-                        path, foreign.owner_of(self._context.data_directory), _LOG_TAIL_BYTES
+                    untrusted_files.read_end(
+                        path,
+                        untrusted_files.owner_of(self._context.data_directory),
+                        _LOG_TAIL_BYTES,
                     )
                 )
         newest = max(ends, default=(0, b''))[1]

@@ -10,7 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
@@ -63,36 +63,37 @@ def environment(probe: checks.Probe) -> CheckResult:
     lost = sorted(key for key, value in variables.items() if value and _OPTIONS.fullmatch(key))
     lost += [f'{key} ({path})' for key, path in _files_of_its_own(probe)]
     if lost:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
-            'The configuration cannot be looked at: the server has options from its environment, '
-            f'{_some(lost)}, which no server of a new image has. Move these options to groups and '
-            'files that every server reads, restart the server without them, and upgrade again.',
+            (
+                'The configuration cannot be looked at: the server has options from its environment, '
+                f'{_some(lost)}, which no server of a new image has. Move these options to groups and '
+                'files that every server reads, restart the server without them, and upgrade again.'
+            ),
             'SERVER_ENVIRONMENT',
         )
     others = _unusual(variables)
     keys = [key for key in others if _KEYS.fullmatch(key)]
     if keys:
-        return CheckResult(
+        return CheckResult.refused(
             name,
-            CheckOutcome.REFUSED,
-            'The server cannot be upgraded: it has keys, or what opens them, from its environment '
-            f'({_some(keys)}), and they do not come to the new root disk. Give them by option '
-            'files, restart the server without these variables, and upgrade again.',
+            (
+                'The server cannot be upgraded: it has keys, or what opens them, from its environment '
+                f'({_some(keys)}), and they do not come to the new root disk. Give them by option '
+                'files, restart the server without these variables, and upgrade again.'
+            ),
             'SERVER_ENVIRONMENT',
         )
     if others:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
-            'The server has variables in its environment that it will not have after the upgrade: '
-            f'{_some(others)}. Use options in their place, or build the image with them.',
+            (
+                'The server has variables in its environment that it will not have after the upgrade: '
+                f'{_some(others)}. Use options in their place, or build the image with them.'
+            ),
             'SERVER_ENVIRONMENT',
         )
-    return CheckResult(
-        name, CheckOutcome.OK, 'The server has nothing from its environment that it needs.'
-    )
+    return CheckResult.ok(name, 'The server has nothing from its environment that it needs.')
 
 
 def _unusual(variables: Iterable[str]) -> list[str]:
@@ -112,14 +113,15 @@ def limits(probe: checks.Probe) -> CheckResult:
         if value == 'unlimited' or (value.isdecimal() and int(value) > ours):
             higher.append(f'{directive} is {value}, and will be {ours}')
     if higher:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
-            f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where it '
-            f'needs more, build the image with a drop-in of {service_module.DATABASE}.service.',
+            (
+                f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where it '
+                f'needs more, build the image with a drop-in of {service_module.DATABASE}.service.'
+            ),
             'SERVER_LIMITS',
         )
-    return CheckResult(name, CheckOutcome.OK, 'The server has no higher limits than it will have.')
+    return CheckResult.ok(name, 'The server has no higher limits than it will have.')
 
 
 def unit(probe: checks.Probe) -> CheckResult:
@@ -129,15 +131,16 @@ def unit(probe: checks.Probe) -> CheckResult:
         f'{path} ({", ".join(directives)})' for path, directives in _units(probe.context.etc.parent)
     ]
     if probe.process is not None and found:
-        return CheckResult(
+        return CheckResult.warning(
             name,
-            CheckOutcome.WARNING,
-            'The unit of the server was changed by hand, and the new root disk does not have '
-            f'that: {_some(found)}. Build the image with what the server needs of it, for '
-            f'{service_module.DATABASE}.service.',
+            (
+                'The unit of the server was changed by hand, and the new root disk does not have '
+                f'that: {_some(found)}. Build the image with what the server needs of it, for '
+                f'{service_module.DATABASE}.service.'
+            ),
             'SERVER_UNIT',
         )
-    return CheckResult(name, CheckOutcome.OK, 'The unit of the server was not changed by hand.')
+    return CheckResult.ok(name, 'The unit of the server was not changed by hand.')
 
 
 def _files_of_its_own(probe: checks.Probe) -> Iterator[tuple[str, pathlib.Path]]:

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, foreign
+from trove_upgrade.guestagent import durable, untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import aspects, connection
 
 LOG = logs.get_logger(__name__)
@@ -87,13 +87,13 @@ def place(mysql: pathlib.Path) -> Iterator[int | None]:
     with contextlib.ExitStack() as opened:
         found = None
         try:
-            top = opened.enter_context(foreign.directory(mysql))
+            top = opened.enter_context(untrusted_files.directory(mysql))
             found = _first_of(_DIRECTORIES, top, opened)
             if found is None:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(_USUAL, 0o755, dir_fd=top)
                     os.fsync(top)
-                found = opened.enter_context(foreign.directory(_USUAL, below=top))
+                found = opened.enter_context(untrusted_files.directory(_USUAL, below=top))
         except OSError as error:
             LOG.warning(
                 'Settings whose default has changed are not kept: %s or %s in it is no directory, '
@@ -108,7 +108,7 @@ def place(mysql: pathlib.Path) -> Iterator[int | None]:
 def _first_of(names: Sequence[str], top: int, opened: contextlib.ExitStack) -> int | None:
     for name in names:
         with contextlib.suppress(OSError):  # it is not there, or it is a link: the next one will do
-            return opened.enter_context(foreign.directory(name, below=top))
+            return opened.enter_context(untrusted_files.directory(name, below=top))
     return None
 
 

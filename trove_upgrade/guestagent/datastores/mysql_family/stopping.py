@@ -15,7 +15,7 @@ _ROUNDS = 50
 _ROUND_SECONDS = 0.02
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stop:
     """Means to stop one server."""
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 #: A path cannot be longer.  Source: PATH_MAX of the kernel's limits.h.
 _PATH_BYTES = 4096
@@ -32,12 +32,12 @@ def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
 
     :raises OSError: the data directory cannot be read.
     """
-    owner = foreign.owner_of(data)
-    with foreign.directory(data) as opened:
+    owner = untrusted_files.owner_of(data)
+    with untrusted_files.directory(data) as opened:
         found = list(_strays(opened, data, volume, owner))
         for name in sorted(os.listdir(opened)):  # noqa: PTH208 - below the descriptor
             try:
-                with foreign.directory(name, below=opened) as database:
+                with untrusted_files.directory(name, below=opened) as database:
                     found += _strays(database, data / name, volume, owner)
             except (
                 OSError
@@ -50,7 +50,7 @@ def _strays(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -
     with os.scandir(opened) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_symlink():
-                if not is_below(path / entry.name, volume) and foreign.exists(
+                if not is_below(path / entry.name, volume) and untrusted_files.exists(
                     entry.name, opened
                 ):  # a dropped table's has gone
                     yield f'{path / entry.name} is a link to elsewhere'
@@ -64,7 +64,7 @@ def _of_isl(
     opened: int, name: str, path: pathlib.Path, volume: pathlib.Path, owner: int
 ) -> str | None:
     try:
-        text = os.fsdecode(foreign.read(name, owner, _PATH_BYTES, below=opened)).strip()
+        text = os.fsdecode(untrusted_files.read(name, owner, _PATH_BYTES, below=opened)).strip()
     except FileNotFoundError:
         return None
     except OSError:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import accounts, checks
 
 NAME = 'system_accounts'
@@ -39,22 +39,21 @@ def system_accounts(probe: checks.Probe) -> CheckResult:
         if need:
             found.setdefault(need, []).append(account)
     if not found:
-        return CheckResult(
-            NAME,
-            CheckOutcome.OK,
-            'No account needs anything of the operating system that an image does not have.',
+        return CheckResult.ok(
+            NAME, 'No account needs anything of the operating system that an image does not have.'
         )
     needs = '; '.join(
         f'{need} ({", ".join(names[:_NAMED])}'
         f'{f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""})'
         for need, names in sorted(found.items())[:_NAMED]
     )
-    return CheckResult(
+    return CheckResult.warning(
         NAME,
-        CheckOutcome.WARNING,
-        'Accounts may not log in after the upgrade: they need of the operating system what does '
-        f'not come to the new root disk: {needs}. Build the image with it, or give the accounts '
-        'another way to log in.',
+        (
+            'Accounts may not log in after the upgrade: they need of the operating system what does '
+            f'not come to the new root disk: {needs}. Build the image with it, or give the accounts '
+            'another way to log in.'
+        ),
         'ACCOUNTS_OF_SYSTEM',
     )
 

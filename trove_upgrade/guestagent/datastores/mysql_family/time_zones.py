@@ -11,7 +11,7 @@ import re
 import stat
 import zoneinfo
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks
 
 _NAMES = frozenset({'UTC', 'GMT', 'UCT', 'ZULU', 'UNIVERSAL', '+00:00'})
@@ -37,21 +37,14 @@ def time_zone(probe: checks.Probe) -> CheckResult:
     zone, of_system = str(found.get('time_zone', '')), str(found.get('system_time_zone', ''))
     configured = _configured(probe)
     if configured:
-        return CheckResult(
-            name, CheckOutcome.OK, f'The time zone comes from the configuration: {configured}.'
-        )
+        return CheckResult.ok(name, f'The time zone comes from the configuration: {configured}.')
     if probe.process is None and zone.upper() != 'SYSTEM':
-        return CheckResult(
-            name, CheckOutcome.OK, f'The time zone does not come from the root disk: {zone}.'
-        )
+        return CheckResult.ok(name, f'The time zone does not come from the root disk: {zone}.')
     local = _of_root_disk(probe)
     if local is None and of_system.upper() in _NAMES:
-        return CheckResult(
-            name, CheckOutcome.OK, f'The time zone of the root disk is universal: {of_system}.'
-        )
-    return CheckResult(
+        return CheckResult.ok(name, f'The time zone of the root disk is universal: {of_system}.')
+    return CheckResult.warning(
         name,
-        CheckOutcome.WARNING,
         (
             'Local times may be others after the upgrade: the server takes its time zone, '
             f'{local or of_system}, from the root disk, and the new one has its own. Stored values '

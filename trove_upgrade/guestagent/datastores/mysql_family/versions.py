@@ -3,7 +3,7 @@
 
 import re
 
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_checks import CheckResult
 
 NAME = 'target_version'
 #: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation
@@ -31,9 +31,8 @@ def check_target(running: str, wanted: str) -> CheckResult:
     """
     now, then = release(running), release(wanted)
     if not then:
-        return CheckResult(
+        return CheckResult.warning(
             NAME,
-            CheckOutcome.WARNING,
             (
                 f'The versions cannot be compared: the server is {running} and the target names '
                 'none. Register the target version with its facts.'
@@ -41,9 +40,8 @@ def check_target(running: str, wanted: str) -> CheckResult:
             'TARGET_FACTS_MISSING',
         )
     if then[:2] < now[:2]:
-        return CheckResult(
+        return CheckResult.refused(
             NAME,
-            CheckOutcome.REFUSED,
             (
                 f'The server cannot be upgraded: it is {running}, which is newer than the target '
                 f'{wanted}. Choose a target of the same or a newer series.'
@@ -51,7 +49,7 @@ def check_target(running: str, wanted: str) -> CheckResult:
             'DOWNGRADE',
         )
     if len(then) < len(now) or then >= now[: len(then)]:
-        return CheckResult(NAME, CheckOutcome.OK, f'The server is {running}, the target {wanted}.')
+        return CheckResult.ok(NAME, f'The server is {running}, the target {wanted}.')
     return _older_release(running, wanted)
 
 
@@ -59,9 +57,8 @@ def _older_release(running: str, wanted: str) -> CheckResult:
     """Judge a target of the same series."""
     now = series(running)
     if 'mariadb' in running.lower() or now in _MYSQL_BOTH_WAYS:
-        return CheckResult(
+        return CheckResult.warning(
             NAME,
-            CheckOutcome.WARNING,
             (
                 f'The target is an older release of the same series: the server is {running}, the '
                 f'target {wanted}. Its data can be read, and errors that were mended since are '
@@ -69,9 +66,8 @@ def _older_release(running: str, wanted: str) -> CheckResult:
             ),
             'OLDER_RELEASE',
         )
-    return CheckResult(
+    return CheckResult.refused(
         NAME,
-        CheckOutcome.REFUSED,
         (
             f'The server cannot be upgraded: it is {running}, which is newer than the target '
             f'{wanted}, and releases of MySQL {now[0]}.{now[1]} do not read the data of newer '

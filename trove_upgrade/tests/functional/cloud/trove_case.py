@@ -19,7 +19,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, repositories, trove_tables
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base, trove_api
@@ -133,8 +133,14 @@ class TroveTestCase(base.CloudTestCase):
         cls.repos.instances.set_service_status(instance_id, 'healthy')
         if has_agent:
             cls.repos.guests.record(
-                guest.Heartbeat(
-                    instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING
+                guests.Heartbeat(
+                    instance_id=instance_id,
+                    boot_id='boot-1',
+                    marker=None,
+                    restored=False,
+                    agent_version='1.0',
+                    server_version=None,
+                    server_state=guests.ServerState.RUNNING,
                 )
             )
         return instance_id

@@ -18,14 +18,22 @@ from oslo_config import cfg
 import trove_upgrade
 from trove_upgrade import conf as our_conf
 from trove_upgrade.cmd import manage
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.rpc import queues, serializer, taskmanager, transport
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_broker
 from trove_upgrade.tests.functional.waiting import Waiting
 
 _PAGES = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
-BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED)
+BEAT = guests.Heartbeat(
+    instance_id='i1',
+    boot_id='b1',
+    marker='u1:1',
+    restored=False,
+    agent_version='1.0',
+    server_version=None,
+    server_state=guests.ServerState.STOPPED,
+)
 
 
 def page_blocks(page, words):

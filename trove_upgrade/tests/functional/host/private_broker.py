@@ -39,10 +39,12 @@ class Broker(fixtures.Fixture):
         layout.prepare()
         ports = dict(zip(('epmd', 'broker', 'broker_distribution'), _free_ports(3), strict=True))
         self.settings = Settings(
-            layout,
-            CloudVenv(layout.venvs_dir, layout.logs_dir / 'venv.log', {}),
-            Secrets.generate(),
-            Ports(**ports),
+            layout=layout,
+            venv=CloudVenv(
+                venvs_dir=layout.venvs_dir, log=layout.logs_dir / 'venv.log', environ={}
+            ),
+            secrets=Secrets.generate(),
+            ports=Ports(**ports),
         )
         self.url = self.settings.trove_transport_url
         rabbitmq.configure(self.settings)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import ciphers, hashes, padding, serializati
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 
-from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain import guests as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision
 from trove_upgrade.tests.functional.host.test_guest_agent import AgentTestCase

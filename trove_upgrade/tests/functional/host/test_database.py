@@ -12,8 +12,8 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import columns, engine, models, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.guest import Heartbeat, ServerState
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.guests import Heartbeat, ServerState
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases, real_database
@@ -169,7 +169,13 @@ class OnARealServer(real_database.RealDatabase):
             16,
             lambda number: self.repos.guests.record(
                 Heartbeat(
-                    database.INSTANCE, f'boot-{number}', None, False, '1', None, ServerState.RUNNING
+                    instance_id=database.INSTANCE,
+                    boot_id=f'boot-{number}',
+                    marker=None,
+                    restored=False,
+                    agent_version='1',
+                    server_version=None,
+                    server_state=ServerState.RUNNING,
                 )
             ),
         )

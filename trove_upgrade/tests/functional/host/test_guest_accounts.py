@@ -17,7 +17,7 @@ import oslo_messaging
 from kombu import connection as kombu_connection
 
 from trove_upgrade.cmd import manage
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.rpc import guestagent, place, queues, serializer, taskmanager, transport
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.listener import Listener
@@ -42,11 +42,11 @@ class Agent:
         self._name = name
 
     def check_upgrade(self, _context, **_call):
-        return guest.GuestAnswer(
-            state=guest.JobState.DONE,
+        return guests.GuestAnswer(
+            state=guests.JobState.DONE,
             message=self._name,
             boot_id='b1',
-            server_state=guest.ServerState.RUNNING,
+            server_state=guests.ServerState.RUNNING,
             agent_version='1.0',
         ).to_wire()
 
@@ -142,11 +142,26 @@ class GuestAccountsTest(broker_case.BrokerCase):
         self.addCleanup(rpc_transport.cleanup)
         taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport).heartbeat(
             serializer.service_context(),
-            guest.Heartbeat(instance, 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED),
+            guests.Heartbeat(
+                instance_id=instance,
+                boot_id='b1',
+                marker='u1:1',
+                restored=False,
+                agent_version='1.0',
+                server_version=None,
+                server_state=guests.ServerState.STOPPED,
+            ),
         )
 
     def call(self, instance):
-        return guest.GuestCall(instance, 'u1', 1, 1, datetime.datetime.now(datetime.UTC), {})
+        return guests.GuestCall(
+            instance_id=instance,
+            upgrade_id='u1',
+            attempt=1,
+            generation=1,
+            deadline=datetime.datetime.now(datetime.UTC),
+            target={},
+        )
 
     def asked(self, conf, instance):
         return guestagent.GuestAgentAPI.from_conf(conf).check_upgrade(self.call(instance)).message

@@ -8,7 +8,7 @@ import datetime
 import json
 import uuid
 
-from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain import guests as wire
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
@@ -73,7 +73,11 @@ class AgentTestCase(GuestTestCase):
         return (
             former
             if marker is None
-            else user_data.render(former, marker, user_data.Wanted('11.8.6', self.manager))
+            else user_data.render(
+                former,
+                marker,
+                user_data.Wanted(datastore_version='11.8.6', datastore_manager=self.manager),
+            )
         )
 
     def read_by_the_tenant(self, guest):
@@ -103,11 +107,11 @@ class AgentTestCase(GuestTestCase):
     def call(self, upgrade_info=None, attempt=1):
         deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
         return wire.GuestCall(
-            'one',
-            self.upgrade_id,
-            attempt,
-            1,
-            deadline,
+            instance_id='one',
+            upgrade_id=self.upgrade_id,
+            attempt=attempt,
+            generation=1,
+            deadline=deadline,
             target=self.target.facts,
             options=self.options,
             upgrade_info=upgrade_info or {},
@@ -229,7 +233,11 @@ class SealedTest(AgentTestCase):
     def seal(self, method, arguments=None):
         self.number += 1
         request = messages.Request(
-            method, self.session, self.number, messages.LARGEST_NUMBER, arguments or {}
+            method=method,
+            session=self.session,
+            number=self.number,
+            latest=messages.LARGEST_NUMBER,
+            arguments=arguments or {},
         )
         return envelope.seal(self.key, keys.Direction.TO_GUEST, request.to_bytes())
 

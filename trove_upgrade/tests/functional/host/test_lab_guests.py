@@ -68,10 +68,22 @@ class GuestTestCase(base.TestCase):
     ):
         self.host.fabric.ensure(Network(network_id, '10.0.0.1', 24))
         self.host.volumes.ensure(name, GIB)
-        port = Port(network_id, 'fa:16:3e:00:00:07', ADDRESS, 24, '10.0.0.1')
+        port = Port(
+            network_id=network_id,
+            mac='fa:16:3e:00:00:07',
+            address=ADDRESS,
+            prefix_length=24,
+            gateway='10.0.0.1',
+        )
         guest = self.host.guests.create(
             GuestSpec(
-                name, f'db-{name}', (image or self.former).path, (port,), name, user_data, init=init
+                guest_id=name,
+                hostname=f'db-{name}',
+                image_path=(image or self.former).path,
+                ports=(port,),
+                volume_id=name,
+                user_data=user_data,
+                init=init,
             )
         )
         if boot:

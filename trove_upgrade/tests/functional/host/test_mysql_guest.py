@@ -9,7 +9,7 @@ here.
 import dataclasses
 import uuid
 
-from trove_upgrade.domain import guest as wire
+from trove_upgrade.domain import guests as wire
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON, AgentTestCase

@@ -349,7 +349,9 @@ class TestBesideTheClients(base.TestCase):
                     short = name[:length]
                     if short in others:  # a name of its own
                         continue
-                    option = option_files.Option('client', short, '/srv/x', pathlib.Path('x'), 1)
+                    option = option_files.Option(
+                        group='client', name=short, value='/srv/x', path=pathlib.Path('x'), line=1
+                    )
                     refused = client_options.refused([option], option_groups.MARIADB)
                     self.assertEqual(1, len(refused), (program, short))
 

@@ -21,7 +21,7 @@ import time
 
 import fixtures
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.guestagent import clock
 from trove_upgrade.guestagent.containers import docker_engine as engines
 from trove_upgrade.guestagent.containers import http
@@ -278,12 +278,12 @@ class TroveGuest(fixtures.Fixture):
         )
 
     def work(self, progress=lambda percent, message: None, **changes):
-        call = guest.GuestCall(
-            INSTANCE,
-            UPGRADE,
-            1,
-            1,
-            datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
+        call = guests.GuestCall(
+            instance_id=INSTANCE,
+            upgrade_id=UPGRADE,
+            attempt=1,
+            generation=1,
+            deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
             target=TARGET,
         )
         return work.Work(self.guest(), dataclasses.replace(call, **changes), progress)

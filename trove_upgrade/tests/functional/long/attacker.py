@@ -133,7 +133,13 @@ class Attacker:
         victim's key.
         """
         mine = key()
-        request = messages.Request(method, messages.NO_SESSION, 2**40, 2**40, arguments).to_bytes()
+        request = messages.Request(
+            method=method,
+            session=messages.NO_SESSION,
+            number=2**40,
+            latest=2**40,
+            arguments=arguments,
+        ).to_bytes()
         names = [
             mine,
             GuestKey(mine.id, instance_id, mine.secret),
@@ -237,7 +243,12 @@ class Attacker:
         """
         asked = envelopes.Envelope.from_wire(request['args']['envelope'])
         answer = messages.Answer(
-            asked.digest, messages.new_session(os.urandom), 1, 1, None, content
+            request=asked.digest,
+            session=messages.new_session(os.urandom),
+            highest=1,
+            moment=1,
+            refused=None,
+            content=content,
         ).to_bytes()
         name = GuestKey(asked.key_id, asked.instance_id, key().secret)
         return envelopes.seal(name, Direction.TO_TASKMANAGER, answer).to_wire()

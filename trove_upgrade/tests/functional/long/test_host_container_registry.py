@@ -55,8 +55,19 @@ class ClientTest(base.TestCase):
     def image(self, content=b'a layer', tags=('1.2.3', '1.2')):
         path = self.directory / 'layer'
         path.write_bytes(content)
-        layer = Layer(path, digest_of_bytes(content), digest_of_bytes(content), len(content))
-        return Image('mariadb', tags, tags[0], (layer,), configuration('amd64', (layer,), tags[0]))
+        layer = Layer(
+            path=path,
+            digest=digest_of_bytes(content),
+            diff_id=digest_of_bytes(content),
+            size=len(content),
+        )
+        return Image(
+            repository='mariadb',
+            tags=tags,
+            version=tags[0],
+            layers=(layer,),
+            config=configuration('amd64', (layer,), tags[0]),
+        )
 
     def test_a_pushed_image_is_there_under_each_of_its_tags(self):
         image = self.image()
@@ -129,7 +140,16 @@ class GatewayTest(base.TestCase):
 
     def engine(self):
         namespace = self.fabric.attach(
-            'guest-1', [Port('net-1', 'fa:16:3e:00:00:07', '10.0.0.7', 24, GATEWAY)]
+            'guest-1',
+            [
+                Port(
+                    network_id='net-1',
+                    mac='fa:16:3e:00:00:07',
+                    address='10.0.0.7',
+                    prefix_length=24,
+                    gateway=GATEWAY,
+                )
+            ],
         )
         return self.useFixture(
             Engine(insecure_registries=[f'{GATEWAY}:5000'], namespace=NETNS_DIR / namespace)
@@ -202,7 +222,13 @@ class GatewayTest(base.TestCase):
         broken = next(image for image in self.images if '11.8-broken' in image.tags)
 
         self.client.push(
-            Image('mariadb', ('11.8.6', '11.8.77'), '11.8.6', broken.layers, broken.config)
+            Image(
+                repository='mariadb',
+                tags=('11.8.6', '11.8.77'),
+                version='11.8.6',
+                layers=broken.layers,
+                config=broken.config,
+            )
         )
 
         self.assertIn('11.8.77', self.client.tags('mariadb'))

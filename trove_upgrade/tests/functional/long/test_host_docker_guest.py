@@ -79,15 +79,21 @@ class DockerGuestTest(GuestTestCase):
     def docker_guest(self, image=None, user_data=b'#cloud-config\n'):
         self.host.fabric.ensure(Network('net-1', GATEWAY, 24))
         self.host.volumes.ensure('one', GIB, raw=True)
-        port = Port('net-1', 'fa:16:3e:00:00:07', ADDRESS, 24, GATEWAY)
+        port = Port(
+            network_id='net-1',
+            mac='fa:16:3e:00:00:07',
+            address=ADDRESS,
+            prefix_length=24,
+            gateway=GATEWAY,
+        )
         guest = self.host.guests.create(
             GuestSpec(
-                'one',
-                'db-one',
-                (image or self.former).path,
-                (port,),
-                'one',
-                user_data,
+                guest_id='one',
+                hostname='db-one',
+                image_path=(image or self.former).path,
+                ports=(port,),
+                volume_id='one',
+                user_data=user_data,
                 runs_containers=True,
             )
         )

@@ -34,15 +34,21 @@ class TwoAgentsTest(GuestTestCase):
     def boot_by_upgrade(self):
         self.host.fabric.ensure(Network('net-1', GATEWAY, 24))
         self.host.volumes.ensure('one', GIB, raw=True)
-        port = Port('net-1', 'fa:16:3e:00:00:07', ADDRESS, 24, GATEWAY)
+        port = Port(
+            network_id='net-1',
+            mac='fa:16:3e:00:00:07',
+            address=ADDRESS,
+            prefix_length=24,
+            gateway=GATEWAY,
+        )
         guest = self.host.guests.create(
             GuestSpec(
-                'one',
-                'db-one',
-                self.target.path,
-                (port,),
-                'one',
-                TROVE_CONFIGURATION + MARKER,
+                guest_id='one',
+                hostname='db-one',
+                image_path=self.target.path,
+                ports=(port,),
+                volume_id='one',
+                user_data=TROVE_CONFIGURATION + MARKER,
                 runs_containers=True,
             )
         )

@@ -6,7 +6,7 @@ doc/source/admin/exclusion.rst is what must come of it.
 import dataclasses
 import pathlib
 
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.lab.services import trove, trove_deployment
 from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.tests.exclusion_table import ACTIONS, Group

@@ -69,7 +69,12 @@ class Nova:
         return '6'
 
     def picture(self, server_id):
-        return self._compute.ComputePicture(self.server(server_id), True, (2, 93), 128)
+        return self._compute.ComputePicture(
+            server=self.server(server_id),
+            compute_up=True,
+            max_microversion=(2, 93),
+            metadata_quota=128,
+        )
 
     def rebuild(self, server, image_id, marker, user_data):
         with self._state(server.id) as state:
@@ -93,7 +98,14 @@ class Images:
         self._compute = compute
 
     def image(self, image_id):
-        return self._compute.Image(image_id, 'an image', 'active', 1, 256, 1 << 20)
+        return self._compute.Image(
+            id=image_id,
+            name='an image',
+            status='active',
+            min_disk_gb=1,
+            min_ram_mb=256,
+            size_bytes=1 << 20,
+        )
 
     def newest(self, tags):
         return self.image(tags[0])

@@ -19,7 +19,7 @@ from testtools import content
 
 from trove_upgrade.db import engine, repositories, trove_tables
 from trove_upgrade.db.migrations.runner import Runner
-from trove_upgrade.domain import guest, instance
+from trove_upgrade.domain import guests, instances
 from trove_upgrade.rpc import serializer, taskmanager, transport
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import broker_case, databases, private_broker
@@ -283,8 +283,14 @@ class WorldCase(Waiting, base.TestCase):
         conf = broker_case.configured(self.broker.url, self.name)
         rpc_transport = transport.get_transport(conf)
         self.addCleanup(rpc_transport.cleanup)
-        forged = guest.Heartbeat(
-            server.instance_id, 'boot-forged', marker, False, '1.0', None, guest.ServerState.STOPPED
+        forged = guests.Heartbeat(
+            instance_id=server.instance_id,
+            boot_id='boot-forged',
+            marker=marker,
+            restored=False,
+            agent_version='1.0',
+            server_version=None,
+            server_state=guests.ServerState.STOPPED,
         )
         taskmanager.TaskManagerAPI.from_conf(conf, rpc_transport).heartbeat(
             serializer.service_context(), forged
@@ -340,7 +346,7 @@ class WorldCase(Waiting, base.TestCase):
 
     def assert_free(self, server):
         """Nothing holds the instance."""
-        self.assertEqual(instance.Task.NONE, self.repositories.instances.task(server.instance_id))
+        self.assertEqual(instances.Task.NONE, self.repositories.instances.task(server.instance_id))
 
     def dropped(self, server):
         """Messages that were dropped for this instance."""

@@ -49,7 +49,9 @@ class RealTrove:
 
     def __init__(self, folder):
         self._folder = pathlib.Path(folder)
-        self._venv = CloudVenv(_LAYOUT.venvs_dir, self._folder / 'venv.log', os.environ)
+        self._venv = CloudVenv(
+            venvs_dir=_LAYOUT.venvs_dir, log=self._folder / 'venv.log', environ=os.environ
+        )
         self._venv.ensure(lambda _: None)
 
     def configuration(self, url):

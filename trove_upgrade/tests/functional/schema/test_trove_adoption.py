@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from trove_upgrade.db import repositories, trove_tables
 from trove_upgrade.db.migrations import adoption, removal
 from trove_upgrade.db.migrations.chain import MAIN
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import real_trove

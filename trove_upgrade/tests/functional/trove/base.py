@@ -60,11 +60,13 @@ class TroveGuestTestCase(base.TestCase):
             f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at '
             'DATETIME(6) DEFAULT NOW(6))',
         )
+        database, table = TICKS.split('.')
         return application.Database(
-            instance.id,
-            self.stage.host.fabric.network_namespace(instance.network_id),
-            instance.address,
-            instance.user,
-            instance.password,
-            *TICKS.split('.'),
+            instance_id=instance.id,
+            namespace=self.stage.host.fabric.network_namespace(instance.network_id),
+            address=instance.address,
+            user=instance.user,
+            password=instance.password,
+            database=database,
+            table=table,
         )

@@ -16,7 +16,7 @@ from trove_upgrade.api import services
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.db import engine, models, repositories
 from trove_upgrade.db import errors as db_errors
-from trove_upgrade.domain import guest, states
+from trove_upgrade.domain import guests, states
 from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage, test_filter
 
@@ -49,8 +49,14 @@ class BesideTroveTestCase(stage.ApiTestCase):
 
     def speak(self, instance_id=database.INSTANCE):
         self.db.repositories.guests.record(
-            guest.Heartbeat(
-                instance_id, 'boot-1', None, False, '1.0', None, guest.ServerState.RUNNING
+            guests.Heartbeat(
+                instance_id=instance_id,
+                boot_id='boot-1',
+                marker=None,
+                restored=False,
+                agent_version='1.0',
+                server_version=None,
+                server_state=guests.ServerState.RUNNING,
             )
         )
 
@@ -209,7 +215,11 @@ class TestPass(BesideTroveTestCase):
 
 class TestAlone(stage.ApiTestCase):
     def test_alone_the_precheck_finds_it(self):
-        self.assertIsNone(services.Settings(1000, 65536, None, 'RegionOne').guest_without_agent)
+        self.assertIsNone(
+            services.Settings(
+                page_size=1000, max_body_bytes=65536, public_endpoint=None, region='RegionOne'
+            ).guest_without_agent
+        )
         self.assertEqual(202, self.patch('11.8.6').status_int)
 
 

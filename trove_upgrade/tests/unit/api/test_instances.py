@@ -3,7 +3,7 @@ import datetime
 
 from trove_upgrade.api import services
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import compute, instance, states
+from trove_upgrade.domain import compute, instances, states
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
 
@@ -121,19 +121,19 @@ class TestStatus(stage.ApiTestCase):
 
     def test_the_task_comes_first(self):
         expected = {
-            instance.Task.UPGRADING: 'UPGRADE',
-            instance.Task.BUILDING: 'BUILD',
-            instance.Task.REBOOTING: 'REBOOT',
-            instance.Task.RESIZING: 'RESIZE',
-            instance.Task.PROMOTING: 'PROMOTE',
-            instance.Task.EJECTING: 'EJECT',
-            instance.Task.DETACHING: 'DETACH',
-            instance.Task.DELETING: 'SHUTDOWN',
-            instance.Task.UPGRADING_ERROR: 'ERROR',
-            instance.Task.BUILDING_ERROR_SERVER: 'ERROR',
-            instance.Task.BUILDING_ERROR_TIMEOUT_GA: 'ERROR',
-            instance.Task.SHRINKING_ERROR: 'ERROR',
-            instance.Task.LOGGING: 'ACTIVE',
+            instances.Task.UPGRADING: 'UPGRADE',
+            instances.Task.BUILDING: 'BUILD',
+            instances.Task.REBOOTING: 'REBOOT',
+            instances.Task.RESIZING: 'RESIZE',
+            instances.Task.PROMOTING: 'PROMOTE',
+            instances.Task.EJECTING: 'EJECT',
+            instances.Task.DETACHING: 'DETACH',
+            instances.Task.DELETING: 'SHUTDOWN',
+            instances.Task.UPGRADING_ERROR: 'ERROR',
+            instances.Task.BUILDING_ERROR_SERVER: 'ERROR',
+            instances.Task.BUILDING_ERROR_TIMEOUT_GA: 'ERROR',
+            instances.Task.SHRINKING_ERROR: 'ERROR',
+            instances.Task.LOGGING: 'ACTIVE',
         }
         self.servers.statuses[database.SERVER] = 'ACTIVE'
         for task, status in expected.items():
@@ -143,7 +143,7 @@ class TestStatus(stage.ApiTestCase):
         self.assertEqual(('UNKNOWN', ''), self.statuses())
 
     def test_a_rebuild_in_mid_upgrade_still_shows_upgrade(self):
-        self.db.update_instance(task_id=int(instance.Task.UPGRADING))
+        self.db.update_instance(task_id=int(instances.Task.UPGRADING))
         self.servers.statuses[database.SERVER] = 'REBUILD'
         self.assertEqual(('UPGRADE', ''), self.statuses())
 

@@ -145,7 +145,9 @@ class TestReports(stage.ApiTestCase):
         created = self.ask('POST', path, {'upgrade_check': {'datastore_version': '11.8.6'}})
         check_id = created.json['upgrade_check']['id']
         checks = self.db.repositories.checks
-        result = CheckResult('image_active', 'refused', FAULT, 'IMAGE_NOT_ACTIVE')
+        result = CheckResult(
+            name='image_active', outcome='refused', message=FAULT, code='IMAGE_NOT_ACTIVE'
+        )
         held = checks.claim(check_id, 'tm', 60)
         checks.finish(dataclasses.replace(held, state='FAILED', results=(result,), cause=FAULT))
         for roles in TENANTS:

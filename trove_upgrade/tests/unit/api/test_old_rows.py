@@ -87,7 +87,7 @@ class TestTexts(OldRowsTestCase):
         version = self.db.repositories.datastores.version_by_id(database.MARIADB_11_8)
         checks, instances = self.db.repositories.checks, self.db.repositories.instances
         begun = checks.begin(instances.get(database.INSTANCE), version)
-        results = (CheckResult('guest_x', 'refused', EVIL, 'X'),)
+        results = (CheckResult(name='guest_x', outcome='refused', message=EVIL, code='X'),)
         claimed = checks.claim(begun.id, 'tm', 60)
         checks.finish(
             dataclasses.replace(

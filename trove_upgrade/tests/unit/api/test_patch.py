@@ -5,7 +5,7 @@ import json
 import fixtures
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import instance, states
+from trove_upgrade.domain import instances, states
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
 
@@ -261,8 +261,8 @@ class TestRefusedInstances(stage.ApiTestCase):
         self.assertEqual(1, len(messages))
 
     def test_an_instance_that_is_busy(self):
-        for task in instance.Task:
-            if task in {instance.Task.NONE, instance.Task.BUSY_OTHER}:
+        for task in instances.Task:
+            if task in {instances.Task.NONE, instances.Task.BUSY_OTHER}:
                 continue
             self.db.update_instance(task_id=int(task))
             response = self.patch('11.8.6')

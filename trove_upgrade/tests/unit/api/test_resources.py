@@ -172,7 +172,12 @@ class TestUpgradeChecks(stage.ApiTestCase):
         check_id = self.create().json['upgrade_check']['id']
         checks = self.db.repositories.checks
         held = checks.claim(check_id, 'tm', 60)
-        result = CheckResult('guest_disk_space', 'refused', 'Its volume is full.', 'GUEST_NO_SPACE')
+        result = CheckResult(
+            name='guest_disk_space',
+            outcome='refused',
+            message='Its volume is full.',
+            code='GUEST_NO_SPACE',
+        )
         checks.finish(dataclasses.replace(held, state='COMPLETED', results=(result,)))
         shown = self.ask('GET', f'{self.path}/{check_id}').json['upgrade_check']
         self.assertEqual(('COMPLETED', False), (shown['state'], shown['allowed']))
@@ -360,7 +365,9 @@ class TestUpgrades(stage.ApiTestCase):
         )
         who = oslo_context.RequestContext(project_id=database.PROJECT, roles=['member'])
         asked = call.Call(
-            webob.Request.blank(f'/{database.PROJECT}/upgrades'), who, self.new_services()
+            http=webob.Request.blank(f'/{database.PROJECT}/upgrades'),
+            context=who,
+            services=self.new_services(),
         )
         for view in (upgrades.show, upgrades.item):
             self.assertEqual(row.id, view(asked, counted, {})['id'])

@@ -12,7 +12,9 @@ class TestGlance(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
         self.glance = Glance.from_conf(self.cloud.conf())
-        self.image = compute.Image('image-2', 'new', 'active', 1, 256, 5)
+        self.image = compute.Image(
+            id='image-2', name='new', status='active', min_disk_gb=1, min_ram_mb=256, size_bytes=5
+        )
 
     def test_an_image_is_read_by_id_or_by_tags(self):
         self.assertEqual(self.image, self.glance.image('image-2'))

@@ -200,7 +200,7 @@ class TestWrites(DatastoresTestCase):
     def test_configuration_parameters_are_added_and_updated(self):
         def parameter(name, kind='integer'):
             return ConfigurationParameter(
-                name, restart_required=False, data_type=kind, max_size='5', min_size=None
+                name=name, restart_required=False, data_type=kind, max_size='5', min_size=None
             )
 
         self.assertEqual(

@@ -21,7 +21,7 @@ from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.db.troves_keys import TrovesKeys
-from trove_upgrade.domain.guest import Heartbeat, ServerState
+from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.sealing.at_rest import KeyUnreadable, Wrapping, generate
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.sealing.messages import LARGEST_NUMBER

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import errors, trove_tables
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.tests.unit import base, database
 
 

@@ -2,7 +2,7 @@
 import dataclasses
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.guest import Heartbeat, ServerState
+from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.tests.unit import base, database
 
@@ -25,8 +25,8 @@ class TestUpgradeChecks(base.TestCase):
         self.assertEqual(([], 'RUNNING'), (self.checks.due(5), claimed.state))
         self.assertRaises(exceptions.LeaseLost, self.checks.claim, self.begun.id, 'you', 60)
         results = (
-            CheckResult('space', 'ok', 'fine'),
-            CheckResult('xa', 'refused', 'prepared', 'XA_PREPARED'),
+            CheckResult(name='space', outcome='ok', message='fine'),
+            CheckResult(name='xa', outcome='refused', message='prepared', code='XA_PREPARED'),
         )
         self.checks.finish(dataclasses.replace(claimed, state='COMPLETED', results=results))
         found = self.checks.get(self.begun.id, database.INSTANCE)
@@ -79,10 +79,22 @@ class TestGuests(base.TestCase):
         self.guests.set_image(database.INSTANCE, 'image')
         self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
         first = Heartbeat(
-            database.INSTANCE, 'boot-1', None, False, '1.0', None, ServerState.STOPPED
+            instance_id=database.INSTANCE,
+            boot_id='boot-1',
+            marker=None,
+            restored=False,
+            agent_version='1.0',
+            server_version=None,
+            server_state=ServerState.STOPPED,
         )
         last = Heartbeat(
-            database.INSTANCE, 'boot-2', 'id:1', True, '1.1', '11.8.6-MariaDB', ServerState.RUNNING
+            instance_id=database.INSTANCE,
+            boot_id='boot-2',
+            marker='id:1',
+            restored=True,
+            agent_version='1.1',
+            server_version='11.8.6-MariaDB',
+            server_state=ServerState.RUNNING,
         )
         self.guests.record(first)
         self.guests.record(last)
@@ -99,6 +111,14 @@ class TestGuests(base.TestCase):
     def test_of_an_instance_that_does_not_exist_nothing_is_kept(self):
         for name in ('guest', database.DELETED_INSTANCE):
             self.guests.record(
-                Heartbeat(name, 'boot-1', None, False, '1.0', None, ServerState.STOPPED)
+                Heartbeat(
+                    instance_id=name,
+                    boot_id='boot-1',
+                    marker=None,
+                    restored=False,
+                    agent_version='1.0',
+                    server_version=None,
+                    server_state=ServerState.STOPPED,
+                )
             )
             self.assertIsNone(self.guests.heartbeat(name))

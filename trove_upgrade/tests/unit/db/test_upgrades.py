@@ -4,7 +4,7 @@ import datetime
 
 from trove_upgrade.db import models, trove_tables
 from trove_upgrade.domain import exceptions, states
-from trove_upgrade.domain.instance import Task
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import Step, UpgradeState
 from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database, stored

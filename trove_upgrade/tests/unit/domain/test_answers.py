@@ -6,18 +6,26 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import answers, checks, guest, notes
+from trove_upgrade.domain import answers, checks, guests, notes
 from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE, texts
 from trove_upgrade.tests.unit.domain.test_wire import ANSWER, BEAT
 
-BEATS = guest.Heartbeat('i-1', 'boot', 'u-1:2', False, '1.0', '11.8', guest.ServerState.RUNNING)
+BEATS = guests.Heartbeat(
+    instance_id='i-1',
+    boot_id='boot',
+    marker='u-1:2',
+    restored=False,
+    agent_version='1.0',
+    server_version='11.8',
+    server_state=guests.ServerState.RUNNING,
+)
 _MANY = 100_000
 
 
 def read(**changes):
-    return guest.GuestAnswer.from_wire({**ANSWER.to_wire(), **changes})
+    return guests.GuestAnswer.from_wire({**ANSWER.to_wire(), **changes})
 
 
 class TestAnswers(base.TestCase):
@@ -79,10 +87,10 @@ class TestAnswers(base.TestCase):
         ):
             self.assertRaises(ValueError, read, result=value)
         self.assertRaises(
-            ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': 'x' * 5000}
+            ValueError, guests.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': 'x' * 5000}
         )
         self.assertRaises(
-            ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': nested}
+            ValueError, guests.Heartbeat.from_wire, {**BEATS.to_wire(), 'other': nested}
         )
 
     def test_no_check_is_left_out(self):
@@ -136,11 +144,11 @@ class TestAnswers(base.TestCase):
         self.assertEqual([], [one for one in texts(kept.result) if not one.isprintable()])
         notes.Notes.of(kept.result).to_answer()
         checks.from_guest(kept.result.get('checks') or ())
-        self.assertEqual(kept, guest.GuestAnswer.from_wire(kept.to_wire()))
+        self.assertEqual(kept, guests.GuestAnswer.from_wire(kept.to_wire()))
 
     def test_a_heartbeat_has_ids_and_a_marker_of_ours_or_is_refused(self):
         for sent in (BEAT, BEATS):
-            self.assertEqual(sent, guest.Heartbeat.from_wire(sent.to_wire()))
+            self.assertEqual(sent, guests.Heartbeat.from_wire(sent.to_wire()))
         for name in ('instance_id', 'boot_id', 'marker'):
             for value in (
                 'x' * 65,
@@ -148,5 +156,5 @@ class TestAnswers(base.TestCase):
                 *(f'{one}u:1' for one in HOSTILE),
             ):
                 self.assertRaises(
-                    ValueError, guest.Heartbeat.from_wire, {**BEATS.to_wire(), name: value}
+                    ValueError, guests.Heartbeat.from_wire, {**BEATS.to_wire(), name: value}
                 )

@@ -4,7 +4,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import guest, guest_call
+from trove_upgrade.domain import guest_call, guests
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE
@@ -20,14 +20,14 @@ class TestGuestCall(base.TestCase):
             'container_image': None,
             'novelty': [{'a': 1}],
         }
-        call = guest.GuestCall(
-            'i',
-            'u',
-            1,
-            0,
-            CALL.deadline,
-            target,
-            GuestOptions(lock_seconds=3.5, min_free_bytes=1 << 40, rollback=True),
+        call = guests.GuestCall(
+            instance_id='i',
+            upgrade_id='u',
+            attempt=1,
+            generation=0,
+            deadline=CALL.deadline,
+            target=target,
+            options=GuestOptions(lock_seconds=3.5, min_free_bytes=1 << 40, rollback=True),
         )
         self.assertEqual(call, guest_call.read(call.to_wire()))
 

@@ -117,7 +117,7 @@ class TestNotes(base.TestCase):
 
     def test_of_two_long_lists_the_message_names_what_differs(self):
         def message(before, after):
-            return notes.SettingChange('optimizer_switch', before, after).message
+            return notes.SettingChange(name='optimizer_switch', before=before, after=after).message
 
         self.assertEqual(
             'optimizer_switch differs: b=on, c=on before; b=off, d=on now.',

@@ -3,13 +3,13 @@
 
 import datetime
 
-from trove_upgrade.domain import exceptions, guest, silence
+from trove_upgrade.domain import exceptions, guests, silence
 from trove_upgrade.tests.unit import base
 
 SEEN_AT = datetime.datetime(
     2026, 11, 27, 21, 5, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=1))
 )
-LAST = guest.LastWord(SEEN_AT, 'boot-1')
+LAST = guests.LastWord(SEEN_AT, 'boot-1')
 
 
 class TestExplained(base.TestCase):

@@ -158,7 +158,9 @@ class TestReport(base.TestCase):
             state=state,
             created_at=NOW,
             updated_at=NOW,
-            results=tuple(CheckResult('c', outcome, 'm') for outcome in outcomes),
+            results=tuple(
+                CheckResult(name='c', outcome=outcome, message='m') for outcome in outcomes
+            ),
         ).allowed
 
     def test_an_upgrade_would_begin_where_no_check_is_against_it(self):

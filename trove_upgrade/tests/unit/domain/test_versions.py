@@ -6,7 +6,7 @@ import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import instance, versions
+from trove_upgrade.domain import instances, versions
 from trove_upgrade.tests.unit import base
 
 _RULES = versions.Rules.load()
@@ -247,8 +247,17 @@ class TestOperatorsFile(base.TestCase):
 
 
 class TestRows(base.TestCase):
-    former = instance.DatastoreVersion(
-        'v1', 'd1', 'mariadb', '10.11.14', '10.11.14', 'mariadb', 'i1', (), '', True
+    former = instances.DatastoreVersion(
+        id='v1',
+        datastore_id='d1',
+        datastore_name='mariadb',
+        name='10.11.14',
+        version='10.11.14',
+        manager='mariadb',
+        image_id='i1',
+        image_tags=(),
+        packages='',
+        active=True,
     )
 
     def verdict(self, **changes):

@@ -6,21 +6,34 @@ import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import guest, wire
+from trove_upgrade.domain import guests, wire
 from trove_upgrade.tests.unit import base
 
-ANSWER = guest.GuestAnswer(
-    guest.JobState.DONE,
-    'done',
-    'boot',
-    guest.ServerState.RUNNING,
-    '1.0',
+ANSWER = guests.GuestAnswer(
+    state=guests.JobState.DONE,
+    message='done',
+    boot_id='boot',
+    server_state=guests.ServerState.RUNNING,
+    agent_version='1.0',
     percent=7,
     result={'upgrade_info': {}},
 )
-BEAT = guest.Heartbeat('i', 'boot', None, False, '1.0', None, guest.ServerState.STOPPED)
-CALL = guest.GuestCall(
-    'i', 'u', 1, 2, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), {'server_version': '11.8'}
+BEAT = guests.Heartbeat(
+    instance_id='i',
+    boot_id='boot',
+    marker=None,
+    restored=False,
+    agent_version='1.0',
+    server_version=None,
+    server_state=guests.ServerState.STOPPED,
+)
+CALL = guests.GuestCall(
+    instance_id='i',
+    upgrade_id='u',
+    attempt=1,
+    generation=2,
+    deadline=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    target={'server_version': '11.8'},
 )
 SOMETHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -37,7 +50,7 @@ class TestWire(base.TestCase):
             self.assertEqual(sent, type(sent).from_wire(sent.to_wire()))
 
     def test_what_a_newer_one_adds_is_dropped(self):
-        self.assertEqual(ANSWER, guest.GuestAnswer.from_wire({**ANSWER.to_wire(), 'novelty': [1]}))
+        self.assertEqual(ANSWER, guests.GuestAnswer.from_wire({**ANSWER.to_wire(), 'novelty': [1]}))
 
     def test_a_value_of_another_type_is_refused_and_never_kept(self):
         for sent, name, value in (
@@ -61,19 +74,19 @@ class TestWire(base.TestCase):
 
     def test_what_is_no_mapping_is_refused(self):
         for value in ('x', [], None, 3):
-            self.assertRaises(TypeError, guest.GuestAnswer.from_wire, value)
+            self.assertRaises(TypeError, guests.GuestAnswer.from_wire, value)
 
     def test_what_is_missing_is_named(self):
         said = ANSWER.to_wire()
         del said['boot_id']
         self.assertEqual(
-            ('boot_id',), self.assertRaises(KeyError, guest.GuestAnswer.from_wire, said).args
+            ('boot_id',), self.assertRaises(KeyError, guests.GuestAnswer.from_wire, said).args
         )
 
     def test_what_is_too_large_for_a_row_is_refused(self):
         self.assertRaises(
             ValueError,
-            guest.GuestAnswer.from_wire,
+            guests.GuestAnswer.from_wire,
             {**ANSWER.to_wire(), 'result': {'x': 'x' * wire.LARGEST}},
         )
 
@@ -94,7 +107,7 @@ class TestWire(base.TestCase):
     )
     def test_whatever_comes_is_of_its_type_or_refused(self, name, value):
         try:
-            found = guest.GuestAnswer.from_wire({**ANSWER.to_wire(), name: value})
+            found = guests.GuestAnswer.from_wire({**ANSWER.to_wire(), name: value})
         except (KeyError, TypeError, ValueError):
             return
         self.assertIsInstance(found.message, str)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 
-from trove_upgrade.domain import drops, exceptions, guest
+from trove_upgrade.domain import drops, exceptions, guests
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent import held_key, seal, sequence
 from trove_upgrade.guestagent.datastores import base
@@ -237,8 +237,13 @@ class Machine:
         self.layout.guest_key.chmod(mode)
 
     def call(self, **changes):
-        call = guest.GuestCall(
-            INSTANCE, UPGRADE, 1, 1, self.clock.time + datetime.timedelta(hours=1), target={}
+        call = guests.GuestCall(
+            instance_id=INSTANCE,
+            upgrade_id=UPGRADE,
+            attempt=1,
+            generation=1,
+            deadline=self.clock.time + datetime.timedelta(hours=1),
+            target={},
         )
         return dataclasses.replace(call, **changes)
 
@@ -331,19 +336,21 @@ class Driver(base.DatastoreDriver):
             raise error
 
     def checks(self, target, options):
-        return self.machine.fail.get('checks', [CheckResult('fake', 'ok', 'All is well.')])
+        return self.machine.fail.get(
+            'checks', [CheckResult(name='fake', outcome='ok', message='All is well.')]
+        )
 
     def _fingerprint(self):
         rows = int((self.layout.data_directory / 'rows').read_text())
         return base.Fingerprint(
-            self.machine.running,
-            self.machine.clock.time.isoformat(),
-            {'a.t': {'rows': rows}},
-            [],
-            ['u@%'],
-            {},
-            {},
-            {},
+            server_version=self.machine.running,
+            taken_at=self.machine.clock.time.isoformat(),
+            tables={'a.t': {'rows': rows}},
+            counted_only_by_file=[],
+            users=['u@%'],
+            grants={},
+            objects={},
+            settings={},
         )
 
     def fingerprint_and_stop(self, options, progress):
@@ -371,9 +378,12 @@ class Driver(base.DatastoreDriver):
         bad = 'bad_option' in (self.layout.etc / 'mysql' / 'conf.d' / 'custom.cnf').read_text()
         if bad:
             return CheckResult(
-                'configuration', 'refused', 'unknown variable bad_option', 'CONFIGURATION_REFUSED'
+                name='configuration',
+                outcome='refused',
+                message='unknown variable bad_option',
+                code='CONFIGURATION_REFUSED',
             )
-        return CheckResult('configuration', 'ok', 'accepted')
+        return CheckResult(name='configuration', outcome='ok', message='accepted')
 
     def own_data(self):
         self._may_fail('own_data')
@@ -397,7 +407,10 @@ class Driver(base.DatastoreDriver):
     def compare(self, before, after):
         missing = [] if before.tables == after.tables else ['table a.t has other rows']
         return base.Comparison(
-            missing, [{'name': 'x', 'before': '1', 'after': '2'}], 1, after.tables['a.t']['rows']
+            missing=missing,
+            settings_changed=[{'name': 'x', 'before': '1', 'after': '2'}],
+            tables_compared=1,
+            rows_compared=after.tables['a.t']['rows'],
         )
 
     def open_for_clients(self):

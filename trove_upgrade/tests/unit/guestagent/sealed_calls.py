@@ -4,7 +4,7 @@
 import dataclasses
 import json
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.journal import JobRecord
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.sealing import envelope, messages
@@ -19,7 +19,13 @@ class Notes:
 
     def ask(self, method, call, _wait_seconds):
         self.carried_out.append((method, call.upgrade_id))
-        return JobRecord(method, call.to_wire(), guest.JobState.RUNNING, 'Noted.', 'now')
+        return JobRecord(
+            method=method,
+            call=call.to_wire(),
+            state=guests.JobState.RUNNING,
+            message='Noted.',
+            started_at='now',
+        )
 
     def resume(self):
         """Nothing was interrupted."""
@@ -41,7 +47,13 @@ class Sender:
     def seal(self, method, arguments=None, **changes):
         """The next request, in its envelope."""
         self.number += 1
-        request = messages.Request(method, self.session, self.number, self.latest, arguments or {})
+        request = messages.Request(
+            method=method,
+            session=self.session,
+            number=self.number,
+            latest=self.latest,
+            arguments=arguments or {},
+        )
         content = dataclasses.replace(request, **changes).to_bytes()
         return envelope.seal(self.key, Direction.TO_GUEST, content)
 

@@ -191,7 +191,9 @@ class QuiesceTest(FlowTestCase):
 
     def test_a_check_that_refuses_leaves_everything_alone(self):
         self.machine.fail['checks'] = [
-            CheckResult('fake', 'refused', 'A backup runs.', 'BACKUP_RUNNING')
+            CheckResult(
+                name='fake', outcome='refused', message='A backup runs.', code='BACKUP_RUNNING'
+            )
         ]
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, self.machine.work())
         self.assertEqual('BACKUP_RUNNING', error.code)
@@ -459,7 +461,9 @@ class RestoreTest(FlowTestCase):
 
             def check_release(self, former, installed):
                 asked.append((former, installed))
-                return CheckResult('release', 'refused', 'It is older.', self.code)
+                return CheckResult(
+                    name='release', outcome='refused', message='It is older.', code=self.code
+                )
 
         info = self.rebuilt()
         for named, code in ((None, 'DOWNGRADE'), ('SERIES', 'SERIES')):
@@ -541,7 +545,10 @@ class RestoreTest(FlowTestCase):
                 looked.append(self.machine.guest().marks.has(Mark.COMPARED))
                 return (
                     CheckResult(
-                        'configuration', 'refused', 'unknown variable', 'CONFIGURATION_REFUSED'
+                        name='configuration',
+                        outcome='refused',
+                        message='unknown variable',
+                        code='CONFIGURATION_REFUSED',
                     )
                     if len(looked) == 1
                     else None

@@ -4,10 +4,10 @@ import threading
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.heartbeat import Heartbeats
-from trove_upgrade.guestagent.keeper import StashKeeper
 from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.stash_expiry import StashExpiry
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
@@ -40,14 +40,14 @@ class HeartbeatsTest(base.TestCase):
     def test_a_heartbeat_says_what_the_guest_is(self):
         self.machine.agent_marker = f'{fakes.UPGRADE}:1'
         self.assertEqual(
-            guest.Heartbeat(
-                fakes.INSTANCE,
-                'boot-1',
-                f'{fakes.UPGRADE}:1',
-                False,
-                '1.2.3',
-                '10.11.14-MariaDB',
-                guest.ServerState.RUNNING,
+            guests.Heartbeat(
+                instance_id=fakes.INSTANCE,
+                boot_id='boot-1',
+                marker=f'{fakes.UPGRADE}:1',
+                restored=False,
+                agent_version='1.2.3',
+                server_version='10.11.14-MariaDB',
+                server_state=guests.ServerState.RUNNING,
             ),
             self.heartbeats.heartbeat(),
         )
@@ -135,7 +135,7 @@ class StashKeeperTest(base.TestCase):
         stash = machine.layout.on_volume / f'stash-{fakes.UPGRADE}-1'
         stash.parent.mkdir(mode=0o700)
         stash.mkdir()
-        keeper = StashKeeper(own)
+        keeper = StashExpiry(own)
         keeper.start()
         self.addCleanup(keeper.stop)
         own.marks.set(

@@ -21,8 +21,29 @@ from trove_upgrade.tests.unit.guestagent import fakes
 
 _TEXT = b'#!/bin/sh\nid\n'
 _PIECE = Piece(0, len(_TEXT), hashlib.sha256(_TEXT).hexdigest())
-_FILE = Entry('/etc/db/f', 'file', 0o644, 0, 0, 'root', 'root', 0, None, 1, _PIECE)
-_DIRECTORY = Entry('/etc/db', 'directory', 0o755, 0, 0, 'root', 'root', 0)
+_FILE = Entry(
+    path='/etc/db/f',
+    kind='file',
+    mode=0o644,
+    uid=0,
+    gid=0,
+    owner='root',
+    group='root',
+    mtime_ns=0,
+    target=None,
+    link=1,
+    piece=_PIECE,
+)
+_DIRECTORY = Entry(
+    path='/etc/db',
+    kind='directory',
+    mode=0o755,
+    uid=0,
+    gid=0,
+    owner='root',
+    group='root',
+    mtime_ns=0,
+)
 _MAGIC = struct.pack('<I', 2)
 
 
@@ -39,7 +60,9 @@ class HostileStashTest(base.TestCase):
 
     def publish(self, *entries, change=lambda document: None):
         """Write a stash; `change` alters its manifest as JSON."""
-        document = json.loads(Manifest('u', 1, entries, {}).to_bytes())
+        document = json.loads(
+            Manifest(upgrade_id='u', attempt=1, entries=entries, documents={}).to_bytes()
+        )
         change(document)
         raw = json.dumps(document).encode()
         directory = self.top / 'volume' / 'stash'
@@ -190,7 +213,17 @@ class TestForm(HostileStashTest):
                 )
 
     def test_a_link_that_leads_nowhere_is_refused(self):
-        link = Entry('/etc/db/l', 'symlink', 0o777, 0, 0, 'root', 'root', 0, 'x')
+        link = Entry(
+            path='/etc/db/l',
+            kind='symlink',
+            mode=0o777,
+            uid=0,
+            gid=0,
+            owner='root',
+            group='root',
+            mtime_ns=0,
+            target='x',
+        )
         for target in (None, 7, 'a\0b', '\ud800'):
             self.assert_broken(
                 lambda document, t=target: document['entries'][0].update(target=t), link

@@ -6,7 +6,7 @@ import threading
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.flows import work
 from trove_upgrade.guestagent.job import Jobs
 from trove_upgrade.guestagent.journal import Journal
@@ -49,16 +49,16 @@ class JobsTest(base.TestCase):
             'target': {},
             **changes,
         }
-        return guest.GuestCall(**arguments)
+        return guests.GuestCall(**arguments)
 
     def test_a_second_call_joins_the_first_and_a_later_one_gets_its_answer(self):
         first = self.jobs.ask('pre_upgrade', self.call(), 0)
         second = self.jobs.ask('pre_upgrade', self.call(generation=2), 0)
-        self.assertEqual([guest.JobState.RUNNING] * 2, [first.state, second.state])
+        self.assertEqual([guests.JobState.RUNNING] * 2, [first.state, second.state])
         self.gate.released.set()
         third = self.jobs.ask('pre_upgrade', self.call(), _LONG)
         self.assertEqual(
-            (guest.JobState.DONE, 'Done.', {'n': 1}), (third.state, third.message, third.result)
+            (guests.JobState.DONE, 'Done.', {'n': 1}), (third.state, third.message, third.result)
         )
         self.assertEqual(third, self.jobs.ask('pre_upgrade', self.call(), 0))
         self.assertEqual(
@@ -80,7 +80,7 @@ class JobsTest(base.TestCase):
     def test_another_attempt_is_another_job_and_waits_for_the_one_that_runs(self):
         self.jobs.ask('pre_upgrade', self.call(), 0)
         waiting = self.jobs.ask('pre_upgrade', self.call(attempt=2), 0)
-        self.assertEqual(guest.JobState.RUNNING, waiting.state)
+        self.assertEqual(guests.JobState.RUNNING, waiting.state)
         self.assertIn('Waiting for pre_upgrade', waiting.message)
         self.assertEqual(1, len(list(self.directory.iterdir())), 'it was begun')
         self.gate.released.set()
@@ -90,7 +90,7 @@ class JobsTest(base.TestCase):
         self.jobs.ask('pre_upgrade', self.call(), 0)
         self.gate.entered.wait(_LONG)
         aborted = self.jobs.ask('abort_upgrade', self.call(), _LONG)
-        self.assertEqual((guest.JobState.DONE, 'Aborted.'), (aborted.state, aborted.message))
+        self.assertEqual((guests.JobState.DONE, 'Aborted.'), (aborted.state, aborted.message))
         self.assertEqual('UPGRADE_ABORTED', self.jobs.ask('pre_upgrade', self.call(), 0).code)
 
     def state_in_journal(self, **changes):
@@ -108,7 +108,7 @@ class JobsTest(base.TestCase):
         self.bodies['pre_upgrade'] = body
         self.jobs.ask('pre_upgrade', self.call(), 0)
         self.jobs.ask('abort_upgrade', self.call(), 0)
-        self.assertEqual(guest.JobState.RUNNING, self.state_in_journal())
+        self.assertEqual(guests.JobState.RUNNING, self.state_in_journal())
         let_go.set()
         record = self.jobs.ask('pre_upgrade', self.call(), _LONG)
         self.assertEqual('Stopped all the same.', record.message)
@@ -117,7 +117,7 @@ class JobsTest(base.TestCase):
         self.jobs.ask('pre_upgrade', self.call(), 0)
         waiting = self.jobs.ask('abort_upgrade', self.call(upgrade_id='another'), 0)
         self.assertIn('Waiting for pre_upgrade', waiting.message)
-        self.assertEqual(guest.JobState.REFUSED, self.state_in_journal(upgrade_id='another'))
+        self.assertEqual(guests.JobState.REFUSED, self.state_in_journal(upgrade_id='another'))
         self.gate.released.set()
         self.assertEqual('Done.', self.jobs.ask('pre_upgrade', self.call(), _LONG).message)
 
@@ -164,7 +164,7 @@ class JobsTest(base.TestCase):
     def test_a_pre_upgrade_that_arrives_after_its_abort_stops_nothing(self):
         self.jobs.ask('abort_upgrade', self.call(), _LONG)
         late = self.jobs.ask('pre_upgrade', self.call(), _LONG)
-        self.assertEqual((guest.JobState.REFUSED, 'UPGRADE_ABORTED'), (late.state, late.code))
+        self.assertEqual((guests.JobState.REFUSED, 'UPGRADE_ABORTED'), (late.state, late.code))
         self.assertEqual(0, self.gate.calls)
 
     def test_a_job_that_was_interrupted_is_run_again(self):
@@ -178,7 +178,7 @@ class JobsTest(base.TestCase):
         )  # the first one's thread is as good as dead: it writes nothing before the gate opens
         restarted.resume()
         self.assertEqual(1, second.calls)
-        self.assertEqual(guest.JobState.DONE, restarted.ask('pre_upgrade', self.call(), 0).state)
+        self.assertEqual(guests.JobState.DONE, restarted.ask('pre_upgrade', self.call(), 0).state)
 
     def test_what_cannot_be_read_in_the_journal_is_set_aside(self):
         self.directory.mkdir()
@@ -208,18 +208,18 @@ class JobsTest(base.TestCase):
 
     def test_a_refusal_is_refused(self):
         self.assertEqual(
-            (guest.JobState.REFUSED, 'WHY'), self._ends_with(exceptions.StepRefused('no', 'WHY'))
+            (guests.JobState.REFUSED, 'WHY'), self._ends_with(exceptions.StepRefused('no', 'WHY'))
         )
 
     def test_a_failure_has_failed(self):
         self.assertEqual(
-            (guest.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY'))
+            (guests.JobState.FAILED, 'WHY'), self._ends_with(exceptions.StepFailed('no', 'WHY'))
         )
 
     def test_an_unexpected_error_has_failed_too_and_its_place_is_named(self):
         logged = self.useFixture(fixtures.FakeLogger())
         self.assertEqual(
-            (guest.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('S3CRET'))
+            (guests.JobState.FAILED, 'INTERNAL_ERROR'), self._ends_with(ZeroDivisionError('S3CRET'))
         )
         self.assertFalse(self.jobs.busy())
         message = self.jobs.ask('pre_upgrade', self.call(), 0).message
@@ -235,7 +235,8 @@ class JobsTest(base.TestCase):
         self.jobs.ask('pre_upgrade', self.call(seconds=7200), 0)
         self.clock.move(3601)
         self.assertEqual(
-            guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0.1).state
+            guests.JobState.RUNNING,
+            self.jobs.ask('pre_upgrade', self.call(seconds=3600), 0.1).state,
         )
         self.clock.move(3601)
         self.assert_given_up()
@@ -247,7 +248,7 @@ class JobsTest(base.TestCase):
                 self.clock.set(3600 * hours)
                 key = {'upgrade_id': f'off-by-{hours}', 'deadline': deadline, 'seconds': 600}
                 self.assertEqual(
-                    guest.JobState.RUNNING,
+                    guests.JobState.RUNNING,
                     self.jobs.ask('pre_upgrade', self.call(**key), 0.1).state,
                 )
                 self.clock.move(601)
@@ -257,7 +258,7 @@ class JobsTest(base.TestCase):
         self.jobs.ask('pre_upgrade', self.call(), 0)
         self.clock.move(3599)
         self.assertEqual(
-            guest.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state
+            guests.JobState.RUNNING, self.jobs.ask('pre_upgrade', self.call(), 0.1).state
         )
         self.clock.move(3601)
         self.assert_given_up()
@@ -295,13 +296,13 @@ class JobsTest(base.TestCase):
         again = self.new_jobs()
         again.resume()
         record = again.ask('post_upgrade', self.call(seconds=600), 0)
-        self.assertEqual(guest.JobState.DONE, record.state)
+        self.assertEqual(guests.JobState.DONE, record.state)
 
     def assert_given_up(self, **changes):
         self.assertTrue(self.ended.wait(_LONG), 'the job goes on')
         self.ended.clear()
         record = self.jobs.ask('pre_upgrade', self.call(**changes), _LONG)
-        self.assertEqual((guest.JobState.FAILED, 'DEADLINE_PASSED'), (record.state, record.code))
+        self.assertEqual((guests.JobState.FAILED, 'DEADLINE_PASSED'), (record.state, record.code))
 
     def test_a_journal_that_cannot_be_written_at_the_end_still_answers(self):
         self.jobs.ask('pre_upgrade', self.call(), 0)
@@ -313,4 +314,4 @@ class JobsTest(base.TestCase):
         running = self.jobs._running
         self.gate.released.set()
         self.assertTrue(running.ended.wait(_LONG))
-        self.assertEqual(guest.JobState.DONE, running.record.state)
+        self.assertEqual(guests.JobState.DONE, running.record.state)

@@ -9,7 +9,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.stash import publish, tree
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.stash.restore import Stash
@@ -167,5 +167,5 @@ class BoundsTest(DirectoriesOfTheTenant):
         self.assert_too_large(tree.Limits(seconds=3, monotonic=lambda: next(times)))
 
     def test_a_data_directory_with_more_entries_than_root_walks_is_seen_by_the_check(self):
-        self.assertFalse(foreign.too_many(self.root / 'mysql', 4))
-        self.assertTrue(foreign.too_many(self.root / 'mysql', 3))
+        self.assertFalse(untrusted_files.too_many(self.root / 'mysql', 4))
+        self.assertTrue(untrusted_files.too_many(self.root / 'mysql', 3))

@@ -5,7 +5,7 @@ import threading
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.job import Jobs
@@ -40,13 +40,13 @@ class ManagerTest(base.TestCase):
         wire = getattr(manager or self.manager(), method)(
             None, **self.machine.call(**changes).to_wire()
         )
-        return guest.GuestAnswer.from_wire(wire)
+        return guests.GuestAnswer.from_wire(wire)
 
     def test_a_whole_upgrade(self):
         self.assertEqual('ok', self.ask('check_upgrade').result['checks'][0]['outcome'])
         stopped = self.ask('pre_upgrade')
         self.assertEqual(
-            (guest.JobState.DONE, guest.ServerState.STOPPED, False, 'boot-1'),
+            (guests.JobState.DONE, guests.ServerState.STOPPED, False, 'boot-1'),
             (stopped.state, stopped.server_state, stopped.serving, stopped.boot_id),
         )
         info = stopped.result['upgrade_info']
@@ -54,8 +54,8 @@ class ManagerTest(base.TestCase):
         restored = self.ask('post_upgrade', upgrade_info=info)
         self.assertEqual(
             (
-                guest.JobState.DONE,
-                guest.ServerState.RUNNING,
+                guests.JobState.DONE,
+                guests.ServerState.RUNNING,
                 True,
                 'boot-2',
                 '11.8.6-MariaDB',
@@ -70,8 +70,8 @@ class ManagerTest(base.TestCase):
                 restored.server_started_on_data,
             ),
         )
-        self.assertEqual(guest.JobState.DONE, self.ask('verify_upgrade', upgrade_info=info).state)
-        self.assertEqual(guest.JobState.DONE, self.ask('finish_upgrade').state)
+        self.assertEqual(guests.JobState.DONE, self.ask('verify_upgrade', upgrade_info=info).state)
+        self.assertEqual(guests.JobState.DONE, self.ask('finish_upgrade').state)
         self.assertEqual(5, self.woken)
 
     def test_pre_upgrade_again_says_that_it_is_still_stopped(self):
@@ -81,10 +81,10 @@ class ManagerTest(base.TestCase):
     def test_pre_upgrade_again_after_an_abort_does_not_claim_to_be_stopped(self):
         self.ask('pre_upgrade')
         aborted = self.ask('abort_upgrade')
-        self.assertEqual((guest.JobState.DONE, True), (aborted.state, aborted.serving))
+        self.assertEqual((guests.JobState.DONE, True), (aborted.state, aborted.serving))
         again = self.ask('pre_upgrade')
         self.assertEqual(
-            (guest.JobState.REFUSED, 'UPGRADE_ABORTED', True),
+            (guests.JobState.REFUSED, 'UPGRADE_ABORTED', True),
             (again.state, again.code, again.serving),
         )
 
@@ -97,7 +97,7 @@ class ManagerTest(base.TestCase):
         self.machine.fail['unclean'] = True
         answer = self.ask('pre_upgrade')
         self.assertEqual(
-            (guest.JobState.REFUSED, 'SHUTDOWN_NOT_CLEAN', True),
+            (guests.JobState.REFUSED, 'SHUTDOWN_NOT_CLEAN', True),
             (answer.state, answer.code, answer.serving),
         )
 
@@ -112,7 +112,7 @@ class ManagerTest(base.TestCase):
         ):
             answer = self.ask('post_upgrade', **{'upgrade_info': info, **changes})
             self.assertEqual(
-                (guest.JobState.FAILED, 'SERVER_NOT_REBUILT', guest.ServerState.STOPPED),
+                (guests.JobState.FAILED, 'SERVER_NOT_REBUILT', guests.ServerState.STOPPED),
                 (answer.state, answer.code, answer.server_state),
             )
         self.assertEqual(
@@ -122,7 +122,7 @@ class ManagerTest(base.TestCase):
             ).code,
         )
         self.assertFalse(self.machine.mounted)
-        self.assertEqual(guest.JobState.DONE, self.ask('abort_upgrade').state)
+        self.assertEqual(guests.JobState.DONE, self.ask('abort_upgrade').state)
         self.assertEqual('10.11.14-MariaDB', self.machine.running)
 
     def test_a_reboot_of_that_root_disk_makes_no_other_of_it(self):
@@ -163,7 +163,7 @@ class ManagerTest(base.TestCase):
         self.assertEqual('DATA_NOT_UPGRADED', self.ask('post_upgrade', upgrade_info=info).code)
         self.machine.boot()
         self.assertEqual(
-            guest.JobState.DONE, self.ask('post_upgrade', upgrade_info=info, attempt=2).state
+            guests.JobState.DONE, self.ask('post_upgrade', upgrade_info=info, attempt=2).state
         )
 
     def test_an_isolated_server_is_running_and_not_serving(self):
@@ -172,16 +172,16 @@ class ManagerTest(base.TestCase):
         self.machine.fail['upgrade_data'] = exceptions.StepFailed('no', 'DATA_NOT_UPGRADED')
         answer = self.ask('post_upgrade', upgrade_info=info)
         self.assertEqual(
-            (guest.JobState.FAILED, guest.ServerState.RUNNING, False, True),
+            (guests.JobState.FAILED, guests.ServerState.RUNNING, False, True),
             (answer.state, answer.server_state, answer.serving, answer.server_started_on_data),
         )
         self.assertEqual(
-            guest.JobState.DONE, self.ask('post_upgrade', upgrade_info=info, attempt=2).state
+            guests.JobState.DONE, self.ask('post_upgrade', upgrade_info=info, attempt=2).state
         )
 
     def test_a_stopped_server_whose_volume_is_held_is_unknown(self):
         self.machine.running, self.machine.others = None, ['12 (mariadbd)']
-        self.assertEqual(guest.ServerState.UNKNOWN, self.ask('check_upgrade').server_state)
+        self.assertEqual(guests.ServerState.UNKNOWN, self.ask('check_upgrade').server_state)
 
     def test_while_a_job_runs_the_server_is_not_asked(self):
         """On its way up it takes a connection and says nothing: the caller would wait in vain."""
@@ -203,7 +203,7 @@ class ManagerTest(base.TestCase):
         )
         answer = self.ask('check_upgrade', manager)
         self.assertEqual(
-            (guest.JobState.RUNNING, guest.ServerState.UNKNOWN, None, False),
+            (guests.JobState.RUNNING, guests.ServerState.UNKNOWN, None, False),
             (answer.state, answer.server_state, answer.server_version, answer.serving),
         )
 
@@ -216,13 +216,14 @@ class ManagerTest(base.TestCase):
             'GENERATION_OLD', self.ask('post_upgrade', generation=1, upgrade_info=info).code
         )
         self.assertEqual(
-            guest.JobState.DONE, self.ask('post_upgrade', generation=3, upgrade_info=info).state
+            guests.JobState.DONE, self.ask('post_upgrade', generation=3, upgrade_info=info).state
         )
 
     def test_another_upgrade_counts_its_own_generations(self):
         self.ask('check_upgrade', generation=9)
         self.assertEqual(
-            guest.JobState.DONE, self.ask('check_upgrade', upgrade_id='another', generation=1).state
+            guests.JobState.DONE,
+            self.ask('check_upgrade', upgrade_id='another', generation=1).state,
         )
 
     def test_a_call_for_another_instance_is_refused(self):

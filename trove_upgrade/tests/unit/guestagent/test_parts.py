@@ -102,7 +102,16 @@ class MountsTest(base.TestCase):
             '37 35 0:5 / /proc rw - proc proc rw\n'
         )
         first, second = mounts.parse(lines)
-        self.assertEqual(mounts.Mount('98:0', '/mnt x', 'rw,noatime', 'ext3', '/dev/root'), first)
+        self.assertEqual(
+            mounts.Mount(
+                device='98:0',
+                mount_point='/mnt x',
+                options='rw,noatime',
+                filesystem='ext3',
+                source='/dev/root',
+            ),
+            first,
+        )
         self.assertEqual('/proc', second.mount_point)
 
     def test_what_is_no_device_is_not_free(self):

@@ -79,7 +79,9 @@ class ReportsTest(base.TestCase):
     def test_a_derived_key_speaks_in_both_forms_until_it_is_proven(self):
         seal, key = self.machine.seal(TROVES), GuestKey.of_trove(fakes.INSTANCE, TROVES)
         self.assertEqual((1, 1), self.send(seal))
-        request = messages.Request('greet', messages.NO_SESSION, 1, 0, {})
+        request = messages.Request(
+            method='greet', session=messages.NO_SESSION, number=1, latest=0, arguments={}
+        )
         sealed = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
         seal.take(seal.open({'envelope': sealed.to_wire()}))
         self.assertEqual((2, 1), self.send(seal))

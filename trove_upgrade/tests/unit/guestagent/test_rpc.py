@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.seal import NotSealed
@@ -36,7 +36,7 @@ class Taskmanager:
         self.sealed_ones, self.sealed_arrived = [], threading.Event()
 
     def heartbeat(self, _context, heartbeat):
-        self.heard.append(guest.Heartbeat.from_wire(heartbeat))
+        self.heard.append(guests.Heartbeat.from_wire(heartbeat))
         self.arrived.set()
 
     def sealed(self, _context, envelope):
@@ -89,17 +89,17 @@ class RpcCase(base.TestCase):
 
 class RpcTest(RpcCase):
     def test_the_taskmanagers_client_gets_an_answer(self):
-        call = guest.GuestCall(
-            fakes.INSTANCE,
-            fakes.UPGRADE,
-            1,
-            1,
-            datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
-            {},
+        call = guests.GuestCall(
+            instance_id=fakes.INSTANCE,
+            upgrade_id=fakes.UPGRADE,
+            attempt=1,
+            generation=1,
+            deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
+            target={},
         )
         answer = self.client.check_upgrade(call)
         self.assertEqual(
-            (guest.JobState.DONE, guest.ServerState.STOPPED), (answer.state, answer.server_state)
+            (guests.JobState.DONE, guests.ServerState.STOPPED), (answer.state, answer.server_state)
         )
         self.assertEqual(
             ['VOLUME_NOT_MOUNTED', 'DATABASE_NOT_SERVING'],
@@ -107,7 +107,7 @@ class RpcTest(RpcCase):
         )
         refused = self.client.pre_upgrade(call)
         self.assertEqual(
-            (guest.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code)
+            (guests.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code)
         )
 
     def test_a_guest_that_has_just_booted_is_heard(self):
@@ -132,7 +132,9 @@ class SealedRpcTest(RpcCase):
         sealed = envelope.seal(
             self.key,
             Direction.TO_GUEST,
-            messages.Request('greet', messages.NO_SESSION, 1, 0, {}).to_bytes(),
+            messages.Request(
+                method='greet', session=messages.NO_SESSION, number=1, latest=0, arguments={}
+            ).to_bytes(),
         )
         wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
         answer = messages.Answer.from_bytes(

@@ -12,7 +12,7 @@ import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.seal import GuestSealed, NotSealed, Reason
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
@@ -85,8 +85,8 @@ class SealedCallTest(SealedCase):
         endpoint, sender = self.keyed(), self.sender()
         for number, method in enumerate(METHODS, start=1):
             answer = sender.call(endpoint, method, sender.arguments())
-            content = guest.GuestAnswer.from_wire(answer.content)
-            self.assertEqual((guest.JobState.RUNNING, 'Noted.'), (content.state, content.message))
+            content = guests.GuestAnswer.from_wire(answer.content)
+            self.assertEqual((guests.JobState.RUNNING, 'Noted.'), (content.state, content.message))
             self.assertEqual((method, f'upgrade-{number}'), self.notes.carried_out[-1])
         self.assertEqual(len(METHODS), len(self.notes.carried_out))
 
@@ -259,7 +259,11 @@ class DroppedTest(SealedCase):
         other = GuestKey.new(fakes.INSTANCE)
         disguised = GuestKey(own.id, fakes.INSTANCE, other.secret)
         message = messages.Request(
-            'pre_upgrade', sender.session, 99, sender.latest, sender.arguments()
+            method='pre_upgrade',
+            session=sender.session,
+            number=99,
+            latest=sender.latest,
+            arguments=sender.arguments(),
         ).to_bytes()
         yield from (
             {},
@@ -425,11 +429,11 @@ class Wire(stateful.RuleBasedStateMachine):
     @stateful.rule(field=st.sampled_from(['instance_id', 'key_id', None]))
     def another_guests_request_comes(self, field):
         message = messages.Request(
-            'check_upgrade',
-            self.sender.session,
-            self.sender.number + 1,
-            self.sender.latest,
-            self.sender.arguments(),
+            method='check_upgrade',
+            session=self.sender.session,
+            number=self.sender.number + 1,
+            latest=self.sender.latest,
+            arguments=self.sender.arguments(),
         )
         wire = envelope.seal(self.other, Direction.TO_GUEST, message.to_bytes()).to_wire()
         names = {'instance_id': self.key.instance_id, 'key_id': self.key.id}

@@ -4,7 +4,7 @@
 import os
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import claim
+from trove_upgrade.guestagent import volume_ownership
 from trove_upgrade.guestagent.flows import quiesce, restore, undo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.tests.unit.guestagent import fakes
@@ -33,7 +33,7 @@ class SharedVolumeTest(FlowTestCase):
     def test_the_upgrade_takes_it_and_leaves_the_data_to_its_owner(self):
         info = self.rebuilt()
         self.restore(info)
-        self.assertTrue(claim.is_ours(self.machine.layout.on_volume))
+        self.assertTrue(volume_ownership.is_ours(self.machine.layout.on_volume))
         self.assert_upgraded(self.machine)
 
     def test_marks_that_were_forged_before_the_stop_are_gone_and_the_comparison_is_made(self):

@@ -9,7 +9,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, foreign, identity
+from trove_upgrade.guestagent import durable, identity, untrusted_files
 from trove_upgrade.guestagent.datastores.container.record import Records
 from trove_upgrade.guestagent.datastores.mysql_family import preserved
 from trove_upgrade.guestagent.journal import Journal
@@ -34,12 +34,14 @@ class TestSpecialFiles(base.TestCase):
     def test_a_descriptor_is_given_for_plain_files_alone(self):
         path = self.place / 'file'
         for kind in self.each(path):
-            self.assertRaises(OSError, foreign.open_regular, path)
+            self.assertRaises(OSError, untrusted_files.open_regular, path)
             if kind != 'socket':
-                self.assertRaises(OSError, foreign.open_regular, path, follow=True)
+                self.assertRaises(OSError, untrusted_files.open_regular, path, follow=True)
         path.write_text('text')
         (self.place / 'link').symlink_to(path)
-        with os.fdopen(foreign.open_regular(self.place / 'link', follow=True), 'rb') as stream:
+        with os.fdopen(
+            untrusted_files.open_regular(self.place / 'link', follow=True), 'rb'
+        ) as stream:
             self.assertEqual(b'text', stream.read())
 
     def test_a_document_is_read_of_a_plain_file_alone(self):

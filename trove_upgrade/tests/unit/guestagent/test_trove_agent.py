@@ -13,7 +13,7 @@ from oslo_messaging import conffixture
 
 import trove_upgrade
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import commands, stand_in, trove_agent
+from trove_upgrade.guestagent import commands, refusing_server, trove_agent
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
@@ -355,24 +355,24 @@ class StandInTest(base.TestCase):
         self.transport = transport.get_answering_transport(self.conf)
 
     def server(self):
-        return stand_in.server(self.conf, 'guestagent.', self.instance)
+        return refusing_server.server(self.conf, 'guestagent.', self.instance)
 
     def client(self):
         target = oslo_messaging.Target(topic=f'guestagent.{self.instance}', version='1.0')
         return oslo_messaging.get_rpc_client(self.transport, target, timeout=10)
 
     def test_calls_for_troves_agent_are_refused_at_once_whatever_they_are(self):
-        refusing = stand_in.StandIn(self.server)
+        refusing = refusing_server.RefusingServer(self.server)
         refusing.begin()
         self.addCleanup(refusing.end)
         for method in ('stop_db', 'rebuild', 'rpc_ping'):
             error = self.assertRaises(
-                stand_in.UpgradeRuns, self.client().call, {}, method, ds_version='11.8'
+                refusing_server.UpgradeRuns, self.client().call, {}, method, ds_version='11.8'
             )
             self.assertIn('an upgrade has the database of this guest in hand', str(error))
 
     def test_ended_it_takes_nothing_any_more_and_can_be_ended_again(self):
-        refusing = stand_in.StandIn(self.server)
+        refusing = refusing_server.RefusingServer(self.server)
         refusing.begin()
         refusing.begin()
         refusing.end()
@@ -385,7 +385,7 @@ class StandInTest(base.TestCase):
         connected = threading.Event()
         self.addCleanup(connected.set)
         server = FakeServer(connected)
-        refusing = stand_in.StandIn(lambda: server, end_seconds=0.05)
+        refusing = refusing_server.RefusingServer(lambda: server, end_seconds=0.05)
         refusing.begin()
         refusing.end()
         self.assertFalse(server.stopped.is_set())

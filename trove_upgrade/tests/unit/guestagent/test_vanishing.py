@@ -16,17 +16,17 @@ import fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import (
     agent,
-    claim,
     commands,
     datafiles,
     durable,
-    foreign,
     mounts,
     service,
+    untrusted_files,
+    volume_ownership,
 )
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
@@ -159,7 +159,7 @@ class TestConcurrentWriters(DirectoryTestCase):
         self.assertEqual(
             set(), {answer['code'] for answer in answers} - {None, 'GENERATION_OLD'}, answers
         )
-        self.assertIn(str(guest.JobState.DONE), {answer['state'] for answer in answers})
+        self.assertIn(str(guests.JobState.DONE), {answer['state'] for answer in answers})
 
     def test_the_journal_is_written_listed_and_pruned_at_once(self):
         journal = Journal(self.root / 'jobs')
@@ -180,11 +180,11 @@ class TestConcurrentWriters(DirectoryTestCase):
 
 def record(name, number):
     return JobRecord(
-        'pre_upgrade',
-        {'upgrade_id': name, 'attempt': number},
-        guest.JobState.DONE,
-        'Done.',
-        f'{number:04d}',
+        method='pre_upgrade',
+        call={'upgrade_id': name, 'attempt': number},
+        state=guests.JobState.DONE,
+        message='Done.',
+        started_at=f'{number:04d}',
     )
 
 
@@ -276,7 +276,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         programs = Gone()
         tried = scratch.try_configuration(
             programs,
-            option_files.Configuration((), ()),
+            option_files.Configuration(options=(), files=()),
             places=[self.root],
             defaults_file=None,
             user='root',
@@ -382,8 +382,8 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         self.file('volume/.trove-upgrade/a')
         self.file('volume/.trove-upgrade/b')
         with self.removed(self.root / 'volume/.trove-upgrade/a', 'os.chown'):
-            claim.back(self.root / 'volume/.trove-upgrade')
-        self.assertTrue(claim.is_ours(self.root / 'volume/.trove-upgrade'))
+            volume_ownership.back(self.root / 'volume/.trove-upgrade')
+        self.assertTrue(volume_ownership.is_ours(self.root / 'volume/.trove-upgrade'))
 
     def test_a_tree_that_goes_by_itself_is_removed(self):
         for name in ('tree/a/b/c', 'tree/x', 'tree/a/y'):
@@ -392,7 +392,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
             contextlib.closing(Opened(self.root)) as opened,
             self.removed(self.root / 'tree/a', 'os.scandir'),
         ):
-            foreign.remove_tree('tree', opened.descriptor)
+            untrusted_files.remove_tree('tree', opened.descriptor)
         self.assertEqual([], list(self.root.iterdir()))
 
     def test_a_shipped_file_goes_before_it_is_compared(self):
@@ -503,7 +503,7 @@ def look_at_preserved(root):
 
 
 LOOKS = {
-    'too deep': lambda root: foreign.too_deep(root / 'data'),
+    'too deep': lambda root: untrusted_files.too_deep(root / 'data'),
     'files': lambda root: datafiles.listing(root / 'data'),
     'strays': lambda root: stray.find(root / 'data', root),
     'owners': lambda root: container_ownership.give(root / 'data', 0, 0),
@@ -610,7 +610,7 @@ class TestBesideOthers(DirectoryTestCase):
                     for one in driver.checks({'server_version': '11.8.6'}, GuestOptions())
                     if one.outcome in {'refused', 'unknown'}
                 }
-                self.assertIsNone(foreign.too_deep(self.root / 'v/data'))
+                self.assertIsNone(untrusted_files.too_deep(self.root / 'v/data'))
                 publish.measure(driver.stash_roots())
                 datafiles.listing(self.root / 'v/data')
             mounts.holders(self.root.stat().st_dev)

@@ -15,9 +15,9 @@ class SettingsTest(base.TestCase):
         self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         where = layout.Layout(self.root / 'cache', self.root / 'run')
         self.site = settings.Settings(
-            where,
-            venv.CloudVenv(where.venvs_dir, self.root / 'log', {}),
-            settings.Secrets.generate(),
+            layout=where,
+            venv=venv.CloudVenv(venvs_dir=where.venvs_dir, log=self.root / 'log', environ={}),
+            secrets=settings.Secrets.generate(),
         )
 
     def test_no_two_services_share_a_port(self):

@@ -91,7 +91,12 @@ class AcceptanceTest(base.TestCase):
         self.assertIsNone(acceptance.counted('The test run did not actually run any tests'))
 
     def test_the_configuration_names_versions_network_and_the_administrator(self):
-        admin = handle.Credentials('admin', 'secret', 'admin', 'http://127.0.0.1:1/v3')
+        admin = handle.Credentials(
+            username='admin',
+            password='secret',
+            project_name='admin',
+            auth_url='http://127.0.0.1:1/v3',
+        )
         cloud = handle.CloudHandle(
             **dict.fromkeys(handle.CloudHandle.__dataclass_fields__, '')
             | {'users': {'admin': admin}, 'network_id': 'the-network', 'auth_url': admin.auth_url}

@@ -43,9 +43,12 @@ class UvSettingsTest(base.TestCase):
 
 class CloudVenvTest(base.TestCase):
     def test_other_pins_are_another_environment(self):
-        one = venv.CloudVenv(pathlib.Path('/v'), pathlib.Path('/log'), {})
+        one = venv.CloudVenv(venvs_dir=pathlib.Path('/v'), log=pathlib.Path('/log'), environ={})
         other = venv.CloudVenv(
-            pathlib.Path('/v'), pathlib.Path('/log'), {}, pins=pathlib.Path(__file__)
+            venvs_dir=pathlib.Path('/v'),
+            log=pathlib.Path('/log'),
+            environ={},
+            pins=pathlib.Path(__file__),
         )
         self.assertNotEqual(one.path, other.path)
         self.assertFalse(one.ready)

@@ -5,7 +5,7 @@ root disk: over real messages.
 
 import oslo_messaging
 
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.rpc import guestagent, transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.rpc.test_rpc import CALL, configuration
@@ -72,7 +72,7 @@ class TestFactsOfAnAgentOf10(base.TestCase):
             with self.subTest(name):
                 answer = self.quiesced(facts)
                 self.assertEqual(
-                    (guest.JobState.FAILED, 'UPGRADE_INFO_INVALID'), (answer.state, answer.code)
+                    (guests.JobState.FAILED, 'UPGRADE_INFO_INVALID'), (answer.state, answer.code)
                 )
                 self.assertEqual({}, dict(answer.result))
                 self.assertTrue(answer.message.isprintable())
@@ -87,7 +87,7 @@ class TestFactsOfAnAgentOf10(base.TestCase):
         ):
             answer = self.quiesced(facts)
             self.assertEqual(
-                (guest.JobState.DONE, facts), (answer.state, answer.result['upgrade_info'])
+                (guests.JobState.DONE, facts), (answer.state, answer.result['upgrade_info'])
             )
 
     def test_none_are_none(self):

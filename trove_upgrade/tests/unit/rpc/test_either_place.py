@@ -5,14 +5,18 @@ import datetime
 
 import oslo_messaging
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.rpc import guestagent
 from trove_upgrade.rpc.either_place import Caller, EitherPlace
 from trove_upgrade.tests.unit import base
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
-ANSWER = guest.GuestAnswer(
-    guest.JobState.DONE, 'done', 'boot', guest.ServerState.RUNNING, '1.0'
+ANSWER = guests.GuestAnswer(
+    state=guests.JobState.DONE,
+    message='done',
+    boot_id='boot',
+    server_state=guests.ServerState.RUNNING,
+    agent_version='1.0',
 ).to_wire()
 #: What the broker does with a call, by what it has of the guest there.
 LISTENS, LEFT_BEHIND, NO_QUEUE = 'listens', 'left behind', 'no queue'
@@ -67,9 +71,11 @@ class TestEitherPlace(base.TestCase):
     def ask(self, instance='i1'):
         """Places that were asked for one call, and whether it was answered."""
         del self.asked[:]
-        call = guest.GuestCall(instance, 'u1', 1, 2, NOW, {})
+        call = guests.GuestCall(
+            instance_id=instance, upgrade_id='u1', attempt=1, generation=2, deadline=NOW, target={}
+        )
         try:
-            answered = self.api.check_upgrade(call).state is guest.JobState.DONE
+            answered = self.api.check_upgrade(call).state is guests.JobState.DONE
         except exceptions.GuestUnavailable:
             answered = False
         return list(self.asked), answered
@@ -148,6 +154,8 @@ class TestEitherPlace(base.TestCase):
     def test_a_broker_that_is_away_is_no_silent_guest(self):
         self.guests.error = oslo_messaging.MessageDeliveryFailure('away')
         self.services.has = LISTENS
-        call = guest.GuestCall('i1', 'u1', 1, 2, NOW, {})
+        call = guests.GuestCall(
+            instance_id='i1', upgrade_id='u1', attempt=1, generation=2, deadline=NOW, target={}
+        )
         self.assertRaises(exceptions.GuestNotAsked, self.api.check_upgrade, call)
         self.assertEqual(['guests'], self.asked)

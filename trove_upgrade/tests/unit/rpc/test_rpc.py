@@ -16,7 +16,7 @@ from oslo_context import context as oslo_context
 from oslo_messaging._drivers import common as oslo_common
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.events import OutboxEvent
 from trove_upgrade.rpc import guestagent, notifier, serializer, taskmanager, transport
 from trove_upgrade.sealing import envelope
@@ -24,9 +24,30 @@ from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.unit import base, database
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
-CALL = guest.GuestCall('i1', 'u1', 1, 2, NOW, {'server_version': '11.8.6'})
-ANSWER = guest.GuestAnswer(guest.JobState.DONE, 'done', 'boot', guest.ServerState.RUNNING, '1.0')
-BEAT = guest.Heartbeat('i1', 'b1', 'u1:1', False, '1.0', None, guest.ServerState.STOPPED)
+CALL = guests.GuestCall(
+    instance_id='i1',
+    upgrade_id='u1',
+    attempt=1,
+    generation=2,
+    deadline=NOW,
+    target={'server_version': '11.8.6'},
+)
+ANSWER = guests.GuestAnswer(
+    state=guests.JobState.DONE,
+    message='done',
+    boot_id='boot',
+    server_state=guests.ServerState.RUNNING,
+    agent_version='1.0',
+)
+BEAT = guests.Heartbeat(
+    instance_id='i1',
+    boot_id='b1',
+    marker='u1:1',
+    restored=False,
+    agent_version='1.0',
+    server_version=None,
+    server_state=guests.ServerState.STOPPED,
+)
 
 
 def configuration(url, **options):
@@ -112,7 +133,7 @@ class TestGuestAgentAPI(base.TestCase):
         endpoint = _Endpoint(ANSWER.to_wire())
         self.assertEqual(ANSWER, self.serve(endpoint).pre_upgrade(CALL))
         context, arguments = endpoint.calls[0]
-        self.assertEqual(CALL, guest.GuestCall.from_wire(arguments))
+        self.assertEqual(CALL, guests.GuestCall.from_wire(arguments))
         self.assertIsInstance(context, oslo_context.RequestContext)
 
     def test_beside_troves_agent_the_topic_is_another(self):
@@ -128,12 +149,12 @@ class TestGuestAgentAPI(base.TestCase):
         self.assertTrue(api.post_upgrade(CALL).server_started_on_data)
         self.assertEqual(['pre_upgrade', {}], endpoint.calls)
         self.assertEqual(
-            (guest.JobState.REFUSED, 'GUEST_AGENT_TOO_OLD'),
+            (guests.JobState.REFUSED, 'GUEST_AGENT_TOO_OLD'),
             (api.check_upgrade(CALL).state, api.check_upgrade(CALL).code),
         )
-        self.assertEqual(guest.JobState.FAILED, api.abort_upgrade(CALL).state)
-        self.assertEqual(guest.JobState.DONE, api.finish_upgrade(CALL).state)
-        self.assertEqual(guest.JobState.FAILED, api.verify_upgrade(CALL).state)
+        self.assertEqual(guests.JobState.FAILED, api.abort_upgrade(CALL).state)
+        self.assertEqual(guests.JobState.DONE, api.finish_upgrade(CALL).state)
+        self.assertEqual(guests.JobState.FAILED, api.verify_upgrade(CALL).state)
 
     def over_a_broker(self, *answers):
         """On a real broker an error comes as RemoteError, whatever it was there."""
@@ -145,7 +166,7 @@ class TestGuestAgentAPI(base.TestCase):
         answer = self.over_a_broker(oslo_messaging.RemoteError('RuntimeError', 'boom')).pre_upgrade(
             CALL
         )
-        self.assertEqual((guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
+        self.assertEqual((guests.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code))
         self.assertIn('boom', answer.message)
 
     def test_the_place_where_an_agent_breaks_is_named(self):
@@ -203,7 +224,7 @@ class TestGuestAgentAPI(base.TestCase):
             for before in ((), (oslo_messaging.RemoteError('UnsupportedVersion', 'x'),)):
                 answer = self.over_a_broker(*before, _Failure(failure)).pre_upgrade(CALL)
                 self.assertEqual(
-                    (guest.JobState.FAILED, 'GUEST_AGENT_ERROR'),
+                    (guests.JobState.FAILED, 'GUEST_AGENT_ERROR'),
                     (answer.state, answer.code),
                     failure,
                 )
@@ -217,7 +238,7 @@ class TestGuestAgentAPI(base.TestCase):
         ):
             answer = self.over_a_broker(error, error).post_upgrade(CALL)
             self.assertEqual(
-                (guest.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code)
+                (guests.JobState.FAILED, 'GUEST_AGENT_ERROR'), (answer.state, answer.code)
             )
 
     def test_an_answer_of_another_form_has_failed(self):
@@ -316,7 +337,7 @@ class TestTaskManagerAPI(base.TestCase):
     def test_a_heartbeat_arrives_as_it_was(self):
         client = _Client()
         taskmanager.TaskManagerAPI(client, taskmanager.Nudger(1)).heartbeat(self.context, BEAT)
-        self.assertEqual(BEAT, guest.Heartbeat.from_wire(client.casts[0][2]['heartbeat']))
+        self.assertEqual(BEAT, guests.Heartbeat.from_wire(client.casts[0][2]['heartbeat']))
 
     def test_a_cap_of_the_apis_holds_no_sealed_heartbeat_back(self):
         conf = configuration('fake://capped', taskmanager_rpc_version_cap='1.1')

@@ -8,7 +8,7 @@ import itertools
 
 import oslo_messaging
 
-from trove_upgrade.domain import exceptions, guest
+from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.rpc import sealed_calls
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
@@ -21,7 +21,13 @@ from trove_upgrade.tests.unit.rpc.test_rpc import CALL
 
 INSTANCE = CALL.instance_id
 SESSION, LATER = 'a' * 32, 'b' * 32
-DONE = guest.GuestAnswer(guest.JobState.DONE, 'done', 'boot-1', guest.ServerState.STOPPED, '1.0')
+DONE = guests.GuestAnswer(
+    state=guests.JobState.DONE,
+    message='done',
+    boot_id='boot-1',
+    server_state=guests.ServerState.STOPPED,
+    agent_version='1.0',
+)
 
 
 class Keys:
@@ -80,19 +86,35 @@ class Guest:
     def answer(self, digest, request):
         if request.session != self.session:
             return messages.Answer(
-                digest, self.session, self.highest, self.moment, messages.Refusal.SESSION
+                request=digest,
+                session=self.session,
+                highest=self.highest,
+                moment=self.moment,
+                refused=messages.Refusal.SESSION,
             )
         if request.number <= self.highest:
             return messages.Answer(
-                digest, self.session, self.highest, self.moment, messages.Refusal.NUMBER
+                request=digest,
+                session=self.session,
+                highest=self.highest,
+                moment=self.moment,
+                refused=messages.Refusal.NUMBER,
             )
         if request.latest < self.moment:
             return messages.Answer(
-                digest, self.session, self.highest, self.moment, messages.Refusal.LATE
+                request=digest,
+                session=self.session,
+                highest=self.highest,
+                moment=self.moment,
+                refused=messages.Refusal.LATE,
             )
         self.highest = request.number
         return messages.Answer(
-            digest, self.session, self.highest, self.moment, content=DONE.to_wire()
+            request=digest,
+            session=self.session,
+            highest=self.highest,
+            moment=self.moment,
+            content=DONE.to_wire(),
         )
 
     def seal(self, answer, key=None, direction=Direction.TO_TASKMANAGER):
@@ -159,7 +181,7 @@ class TestSealedCalls(SealedCase):
             self.assertEqual(DONE, getattr(api, method)(CALL))
         self.assertEqual({'1.2'}, {version for version, _ in self.guest.requests})
         self.assertEqual(methods, [request.method for _, request in self.guest.requests])
-        self.assertEqual(CALL, guest.GuestCall.from_wire(self.guest.requests[0][1].arguments))
+        self.assertEqual(CALL, guests.GuestCall.from_wire(self.guest.requests[0][1].arguments))
 
     def test_a_guest_without_a_key_is_asked_as_before(self):
         self.keys.known = None
@@ -189,7 +211,13 @@ class TestSealedCalls(SealedCase):
         """It would lock out its own instance, past a rebuild and a new key."""
 
         def lie(_answer, digest):
-            refused = messages.Answer(digest, SESSION, 2**63 - 2, 1, messages.Refusal.NUMBER)
+            refused = messages.Answer(
+                request=digest,
+                session=SESSION,
+                highest=2**63 - 2,
+                moment=1,
+                refused=messages.Refusal.NUMBER,
+            )
             return self.guest.seal(refused)
 
         self.guest.in_place = [lie, lie]
@@ -199,7 +227,15 @@ class TestSealedCalls(SealedCase):
 
     def test_a_guest_that_refuses_twice_is_asked_later(self):
         def refused(_answer, digest):
-            return self.guest.seal(messages.Answer(digest, SESSION, 5, 1, messages.Refusal.NUMBER))
+            return self.guest.seal(
+                messages.Answer(
+                    request=digest,
+                    session=SESSION,
+                    highest=5,
+                    moment=1,
+                    refused=messages.Refusal.NUMBER,
+                )
+            )
 
         self.guest.in_place = [refused, refused]
         self.assertRaises(exceptions.GuestUnavailable, self.api().check_upgrade, CALL)
@@ -281,7 +317,9 @@ class TestMoments(SealedCase):
         self.guest.moment = 70_000
         calls = self.sealed_calls()
         self.latest(calls)
-        forged = messages.Answer('f' * 64, SESSION, 9, 10**9, content=DONE.to_wire())
+        forged = messages.Answer(
+            request='f' * 64, session=SESSION, highest=9, moment=10**9, content=DONE.to_wire()
+        )
         self.guest.in_place = [lambda _answer, _digest: self.guest.seal(forged)]
         self.assertRaises(
             exceptions.GuestUnavailable, calls.ask, self.keys.known, 'check_upgrade', {}
@@ -313,16 +351,25 @@ class TestForgeries(SealedCase):
             return {**answer, 'box': ('B' if box[0] == 'A' else 'A') + box[1:]}
 
         def of_another_request(_answer, _digest):
-            return self.guest.seal(messages.Answer('f' * 64, SESSION, 9, 1, content=content))
+            return self.guest.seal(
+                messages.Answer(
+                    request='f' * 64, session=SESSION, highest=9, moment=1, content=content
+                )
+            )
 
         def under(key):
             return lambda _answer, digest: self.guest.seal(
-                messages.Answer(digest, SESSION, 9, 1, content=content), key
+                messages.Answer(
+                    request=digest, session=SESSION, highest=9, moment=1, content=content
+                ),
+                key,
             )
 
         def sent_back(_answer, digest):
             return self.guest.seal(
-                messages.Answer(digest, SESSION, 9, 1, content=content),
+                messages.Answer(
+                    request=digest, session=SESSION, highest=9, moment=1, content=content
+                ),
                 direction=Direction.TO_GUEST,
             )
 

@@ -49,7 +49,9 @@ class TestEnvelope(base.TestCase):
         sealed = envelope.seal(KEY, Direction.TO_GUEST, b'message')
         other = keys.GuestKey.new(OTHER)
         self.assert_closed(other, Direction.TO_GUEST, sealed)
-        renamed = envelope.Envelope(OTHER, other.id, sealed.nonce, sealed.box)
+        renamed = envelope.Envelope(
+            instance_id=OTHER, key_id=other.id, nonce=sealed.nonce, box=sealed.box
+        )
         self.assert_closed(other, Direction.TO_GUEST, renamed)
 
     def test_the_same_secret_under_another_name_does_not_open_it(self):
@@ -58,7 +60,9 @@ class TestEnvelope(base.TestCase):
             keys.GuestKey('0' * 32, INSTANCE, KEY.secret),
             keys.GuestKey(KEY.id, OTHER, KEY.secret),
         ):
-            renamed = envelope.Envelope(twin.instance_id, twin.id, sealed.nonce, sealed.box)
+            renamed = envelope.Envelope(
+                instance_id=twin.instance_id, key_id=twin.id, nonce=sealed.nonce, box=sealed.box
+            )
             self.assert_closed(twin, Direction.TO_GUEST, renamed)
 
     def test_two_envelopes_of_one_message_have_nothing_in_common(self):

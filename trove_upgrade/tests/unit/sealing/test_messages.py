@@ -9,10 +9,18 @@ from trove_upgrade.tests.unit import base
 
 SESSION, DIGEST = 'a' * 32, 'b' * 64
 REQUEST = messages.Request(
-    'pre_upgrade', SESSION, 7, 20_000, {'upgrade_id': 'u1', 'target': {'options': ['x']}}
+    method='pre_upgrade',
+    session=SESSION,
+    number=7,
+    latest=20_000,
+    arguments={'upgrade_id': 'u1', 'target': {'options': ['x']}},
 )
-DONE = messages.Answer(DIGEST, SESSION, 7, 5_000, content={'state': 'DONE'})
-REFUSED = messages.Answer(DIGEST, SESSION, 9, 5_000, refused=messages.Refusal.NUMBER)
+DONE = messages.Answer(
+    request=DIGEST, session=SESSION, highest=7, moment=5_000, content={'state': 'DONE'}
+)
+REFUSED = messages.Answer(
+    request=DIGEST, session=SESSION, highest=9, moment=5_000, refused=messages.Refusal.NUMBER
+)
 REPORT = messages.Report(SESSION, 1, {'instance_id': 'i1'})
 
 

@@ -8,7 +8,7 @@ import dataclasses
 
 import fixtures
 
-from trove_upgrade.domain import compute, exceptions, guest, states, versions
+from trove_upgrade.domain import compute, exceptions, guests, states, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.sealing import at_rest
@@ -87,7 +87,10 @@ class FakeNova:
 
     def picture(self, server_id):
         return compute.ComputePicture(
-            self.server_with_user_data(server_id), self.up, self.microversion, self.quota
+            server=self.server_with_user_data(server_id),
+            compute_up=self.up,
+            max_microversion=self.microversion,
+            metadata_quota=self.quota,
         )
 
     def rebuild(self, server, image_id, marker, user_data):
@@ -114,7 +117,14 @@ class FakeImages:
 
     def __init__(self):
         self.known = {
-            image_id: compute.Image(image_id, 'an image', 'active', 1, 256, 1 << 20)
+            image_id: compute.Image(
+                id=image_id,
+                name='an image',
+                status='active',
+                min_disk_gb=1,
+                min_ram_mb=256,
+                size_bytes=1 << 20,
+            )
             for image_id in (database.IMAGE_10_11, database.IMAGE_11_8)
         }
 
@@ -128,14 +138,14 @@ class FakeImages:
 
 
 def answer(
-    state=guest.JobState.DONE,
+    state=guests.JobState.DONE,
     *,
     boot_id=FORMER_BOOT,
-    server_state=guest.ServerState.STOPPED,
+    server_state=guests.ServerState.STOPPED,
     message='said the guest',
     **more,
 ):
-    return guest.GuestAnswer(
+    return guests.GuestAnswer(
         state=state,
         message=message,
         boot_id=boot_id,
@@ -155,7 +165,7 @@ class FakeGuest:
         self.script = {
             'check_upgrade': [
                 answer(
-                    server_state=guest.ServerState.RUNNING,
+                    server_state=guests.ServerState.RUNNING,
                     server_version='10.11.14-MariaDB',
                     result={
                         'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]
@@ -172,7 +182,7 @@ class FakeGuest:
                     }
                 )
             ],
-            'abort_upgrade': [answer(server_state=guest.ServerState.RUNNING, serving=True)],
+            'abort_upgrade': [answer(server_state=guests.ServerState.RUNNING, serving=True)],
             'post_upgrade': [
                 answer(
                     boot_id=NEW_BOOT,
@@ -283,57 +293,93 @@ class Stage(fixtures.Fixture):
             FakeNotifier(),
         )
         self.calls = calls.Calls(
-            self.repos.datastores,
-            self.clock,
-            GuestOptions(),
+            datastores=self.repos.datastores,
+            clock=self.clock,
+            options=GuestOptions(),
             poll_seconds=0.5,
             poll_max_seconds=5,
             call_timeout_seconds=15,
         )
-        self.files = GuestFiles(self.repos.instances, self.repos.datastores, None, None)
+        self.files = GuestFiles(
+            instances=self.repos.instances,
+            datastores=self.repos.datastores,
+            guest_config_file=None,
+            guest_topic_prefix=None,
+        )
         self.older = None  #: names a taskmanager of an earlier release
         self.key_delivery = KeyDelivery(
-            self.repos.guest_keys, self.repos.datastores, lambda: self.older
+            keys=self.repos.guest_keys,
+            datastores=self.repos.datastores,
+            older_taskmanager=lambda: self.older,
         )
         self.preflight = Preflight(
-            self.repos.instances,
-            self.repos.datastores,
-            self.nova,
-            self.images,
-            self.guest,
-            versions.Rules.load(),
-            self.files,
-            self.key_delivery,
+            instances=self.repos.instances,
+            datastores=self.repos.datastores,
+            nova=self.nova,
+            images=self.images,
+            agent=self.guest,
+            rules=versions.Rules.load(),
+            files=self.files,
+            key_delivery=self.key_delivery,
         )
-        self.quiesce = quiesce.Quiesce(self.guest, self.repos.instances, self.calls, 100, 30)
+        self.quiesce = quiesce.Quiesce(
+            agent=self.guest,
+            instances=self.repos.instances,
+            calls=self.calls,
+            timeout_seconds=100,
+            hold_seconds=30,
+        )
         self.rebuild = rebuild.Rebuild(
-            self.nova,
-            self.guest,
-            self.repos.instances,
-            self.repos.datastores,
-            self.files,
-            self.key_delivery,
-            self.calls,
+            nova=self.nova,
+            agent=self.guest,
+            instances=self.repos.instances,
+            datastores=self.repos.datastores,
+            files=self.files,
+            key_delivery=self.key_delivery,
+            calls=self.calls,
             poll_seconds=1,
             post_seconds=45,
             limit=3,
             timeout_seconds=100,
             hold_seconds=75,
         )
-        self.boot = boot.Boot(self.repos.guests, self.repos.guest_keys, 2, 100, 15)
+        self.boot = boot.Boot(
+            guests=self.repos.guests,
+            keys=self.repos.guest_keys,
+            poll_seconds=2,
+            timeout_seconds=100,
+            hold_seconds=15,
+        )
         self.restore = restore.Restore(
-            self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30
+            agent=self.guest,
+            guests=self.repos.guests,
+            instances=self.repos.instances,
+            calls=self.calls,
+            timeout_seconds=100,
+            hold_seconds=30,
         )
         self.verify = verify.Verify(
-            self.guest, self.repos.guests, self.repos.instances, self.calls, 100, 30
+            agent=self.guest,
+            guests=self.repos.guests,
+            instances=self.repos.instances,
+            calls=self.calls,
+            timeout_seconds=100,
+            hold_seconds=30,
         )
-        self.undo = undo.Undo(self.guest, self.calls, 100, 30)
-        self.precheck = precheck.Precheck(self.preflight, self.calls, 100, 60)
+        self.undo = undo.Undo(
+            agent=self.guest, calls=self.calls, timeout_seconds=100, hold_seconds=30
+        )
+        self.precheck = precheck.Precheck(
+            preflight=self.preflight, calls=self.calls, timeout_seconds=100, hold_seconds=60
+        )
         self.events = 0
         self.drops = Drops(self.clock.monotonic)
         self.greeted = []
         self.reports = SealedReports(
-            self.repos.guest_keys, self.drops, self.greeted.append, lambda: self.older
+            keys=self.repos.guest_keys,
+            drops=self.drops,
+            greet=self.greeted.append,
+            older_taskmanager=lambda: self.older,
         )
 
     def runner(self, owner='tm-1'):
@@ -375,14 +421,14 @@ class Stage(fixtures.Fixture):
         return begun.evolve(progress=stored.progress(**dict(data)), **changes)
 
     def beat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
-        return guest.Heartbeat(
-            row.instance_id,
-            boot_id,
-            marker or row.marker,
-            restored,
-            '1.0',
-            None,
-            guest.ServerState.STOPPED,
+        return guests.Heartbeat(
+            instance_id=row.instance_id,
+            boot_id=boot_id,
+            marker=marker or row.marker,
+            restored=restored,
+            agent_version='1.0',
+            server_version=None,
+            server_state=guests.ServerState.STOPPED,
         )
 
     def heartbeat(self, row, *, key_id=None, **changes):

@@ -10,7 +10,7 @@ import heapq
 import itertools
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.guest import JobState
+from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.taskmanager.agenda import Agenda
 from trove_upgrade.taskmanager.fair_queue import Shares
@@ -126,7 +126,7 @@ class AskingStep:
 
     def run(self, row):
         self._guests.pre_upgrade(self._calls.plain(row))
-        return Wait(row, 1.0)
+        return Wait(upgrade=row, seconds=1.0)
 
     def expired(self, row, found):
         raise AssertionError(f'{row.id}: {found}')

@@ -8,8 +8,9 @@ import dataclasses
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import exceptions, instance, states
-from trove_upgrade.domain.guest import JobState
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.guests import JobState
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.tests import exclusion_table as table
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -75,7 +76,7 @@ class TestTheTable(ExclusionCase):
         found = table.End(
             str(row.state),
             row.error_code,
-            None if after.deleted else instance.Task(after.task_id),
+            None if after.deleted else Task(after.task_id),
             version[after.datastore_version_id],
             len(stage.nova.rebuilds),
             bool(stage.guest.asked('abort_upgrade')),
@@ -106,7 +107,7 @@ class TestBesideTheTable(ExclusionCase):
     def test_a_reset_before_the_checks_begin_is_a_change_as_one_during_them_is(self):
         stage = self.stage_of()
         row = stage.db.begin()
-        stage.db.update_instance(task_id=int(instance.Task.NONE))
+        stage.db.update_instance(task_id=int(Task.NONE))
         row = stage.run_on(row.id)
         self.assertEqual(
             (S.ABORTED, 'INSTANCE_CHANGED', []),
@@ -118,7 +119,7 @@ class TestBesideTheTable(ExclusionCase):
         row = self.meet(
             stage,
             Group.RESTORING,
-            lambda: stage.db.update_instance(task_id=int(instance.Task.NONE)),
+            lambda: stage.db.update_instance(task_id=int(Task.NONE)),
         )
         self.assertEqual('INSTANCE_RESET', row.notes.remarks[-1].code)
         self.assertIn('back to NONE', row.notes.remarks[-1].message)
@@ -131,12 +132,10 @@ class TestBesideTheTable(ExclusionCase):
         row = self.meet(
             stage,
             Group.REBUILDING,
-            lambda: stage.db.update_instance(task_id=int(instance.Task.NONE)),
+            lambda: stage.db.update_instance(task_id=int(Task.NONE)),
         )
         self.assertEqual((S.FAILED, 'X'), (row.state, row.error_code))
-        self.assertEqual(
-            instance.Task.UPGRADING_ERROR, stage.repos.instances.task(database.INSTANCE)
-        )
+        self.assertEqual(Task.UPGRADING_ERROR, stage.repos.instances.task(database.INSTANCE))
         self.assertEqual('no space', stage.repos.instances.get(database.INSTANCE).fault.message)
         stage.repos.upgrades.retry(row.id)
 
@@ -177,7 +176,7 @@ class TestBesideTheTable(ExclusionCase):
         self,
     ):
         stage, row = self.after_a_death(
-            lambda stage: stage.db.update_instance(task_id=int(instance.Task.NONE))
+            lambda stage: stage.db.update_instance(task_id=int(Task.NONE))
         )
         self.assertEqual((S.ABORTED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
         self.assertEqual(
@@ -199,7 +198,7 @@ class TestBesideTheTable(ExclusionCase):
         self,
     ):
         for values in (
-            {'task_id': int(instance.Task.DELETING)},
+            {'task_id': int(Task.DELETING)},
             {'deleted': True, 'task_id': 1, 'datastore_version_id': None},
         ):
             stage = self.stage_of()
@@ -236,6 +235,6 @@ class TestBesideTheTable(ExclusionCase):
 
     def test_an_instance_that_is_being_created_is_refused(self):
         stage = self.stage_of()
-        stage.db.update_instance(task_id=int(instance.Task.BUILDING))
+        stage.db.update_instance(task_id=int(Task.BUILDING))
         error = self.assertRaises(exceptions.InstanceBusy, stage.db.begin)
         self.assertIn('BUILD', error.message)

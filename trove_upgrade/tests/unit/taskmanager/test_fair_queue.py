@@ -41,7 +41,9 @@ class TestShares(base.TestCase):
         conf = cfg.ConfigOpts()
         our_conf.register_opts(conf)
         conf(args=[])
-        self.assertEqual(Shares(8, slow=4, project=6, kinds={'check': 2}), composition.shares(conf))
+        self.assertEqual(
+            Shares(workers=8, slow=4, project=6, kinds={'check': 2}), composition.shares(conf)
+        )
         for name, value in (
             ('taskmanager_workers', 20),
             ('slow_workers_percent', 10),
@@ -49,7 +51,7 @@ class TestShares(base.TestCase):
         ):
             conf.set_override(name, value, 'trove_upgrade')
         self.assertEqual(
-            Shares(20, slow=2, project=19, kinds={'check': 5}), composition.shares(conf)
+            Shares(workers=20, slow=2, project=19, kinds={'check': 5}), composition.shares(conf)
         )
 
     def test_of_eight_workers_half_and_three_quarters(self):

@@ -22,7 +22,13 @@ class TestOutages(base.TestCase):
         database = engine.Database.from_url(url, max_retries=0)
         self.addCleanup(database.dispose)
         repos = repositories.Repositories.of(database)
-        return Recovery(repos.upgrades, repos.checks, print, print, outages=Outages(faults.explain))
+        return Recovery(
+            upgrades=repos.upgrades,
+            checks=repos.checks,
+            put_upgrade=print,
+            put_check=print,
+            outages=Outages(faults.explain),
+        )
 
     def look_thrice(self, url):
         recovery = self.recovery(url)

@@ -16,9 +16,9 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import columns, models, outbox
-from trove_upgrade.domain import guest, states, versions
+from trove_upgrade.domain import guests, states, versions
 from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
-from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.domain.guests import JobState, ServerState
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.rpc.taskmanager import TaskManagerAPI
@@ -63,13 +63,13 @@ class _PartCase(base.TestCase):
 class TestRelay(_PartCase):
     def relay(self, kinds=NOTIFICATIONS):
         return Relay(
-            self.repos.outbox,
-            self.repos.upgrades,
-            self.stage.notifier,
-            self.stage.guest,
-            self.stage.calls,
-            kinds,
-            15,
+            outbox=self.repos.outbox,
+            upgrades=self.repos.upgrades,
+            notifier=self.stage.notifier,
+            agent=self.stage.guest,
+            calls=self.stage.calls,
+            kinds=kinds,
+            retry_seconds=15,
         )
 
     def test_notifications_are_sent_in_order_and_once(self):
@@ -219,13 +219,13 @@ class TestCheckRunner(_PartCase):
         super().setUp()
         self.pauses = []
         self.runner = CheckRunner(
-            self.repos.checks,
-            self.stage.preflight,
-            self.stage.calls,
-            self.pause,
-            'tm',
-            60,
-            self.repos.guests,
+            checks=self.repos.checks,
+            preflight=self.stage.preflight,
+            calls=self.stage.calls,
+            pause=self.pause,
+            owner='tm',
+            timeout_seconds=60,
+            guests=self.repos.guests,
         )
         row = self.repos.instances.get(database.INSTANCE)
         target = self.repos.datastores.version_by_id(database.MARIADB_11_8)
@@ -304,8 +304,14 @@ class TestCheckRunner(_PartCase):
 
     def test_of_a_guest_that_was_heard_before_it_says_when(self):
         self.repos.guests.record(
-            guest.Heartbeat(
-                database.INSTANCE, 'boot-9', None, True, '1.0', None, ServerState.RUNNING
+            guests.Heartbeat(
+                instance_id=database.INSTANCE,
+                boot_id='boot-9',
+                marker=None,
+                restored=True,
+                agent_version='1.0',
+                server_version=None,
+                server_state=ServerState.RUNNING,
             )
         )
         seen_at = self.repos.guests.last_word(database.INSTANCE).seen_at
@@ -343,8 +349,14 @@ class TestCheckRunner(_PartCase):
         )
 
     def test_an_answer_does_not_overwrite_what_a_heartbeat_said(self):
-        said = guest.Heartbeat(
-            database.INSTANCE, 'boot-9', 'upgrade:1', True, '1.0', None, ServerState.STOPPED
+        said = guests.Heartbeat(
+            instance_id=database.INSTANCE,
+            boot_id='boot-9',
+            marker='upgrade:1',
+            restored=True,
+            agent_version='1.0',
+            server_version=None,
+            server_state=ServerState.STOPPED,
         )
         self.repos.guests.record(said)
         self.stage.db.pass_time(10800)
@@ -369,8 +381,14 @@ class TestHeartbeats(_PartCase):
         )
 
     def beat(self, row, **changes):
-        beat = guest.Heartbeat(
-            row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED
+        beat = guests.Heartbeat(
+            instance_id=row.instance_id,
+            boot_id=fakes.NEW_BOOT,
+            marker=row.marker,
+            restored=False,
+            agent_version='1.0',
+            server_version=None,
+            server_state=ServerState.STOPPED,
         )
         self.endpoint.heartbeat(
             serializer.service_context(), heartbeat=dataclasses.replace(beat, **changes).to_wire()
@@ -403,8 +421,14 @@ class TestHeartbeats(_PartCase):
 
     def test_a_cast_with_other_arguments_nudges_nothing_and_keeps_nothing(self):
         row, context = self.stage.until_boot(), serializer.service_context()
-        beat = guest.Heartbeat(
-            row.instance_id, fakes.NEW_BOOT, row.marker, False, '1.0', None, ServerState.STOPPED
+        beat = guests.Heartbeat(
+            instance_id=row.instance_id,
+            boot_id=fakes.NEW_BOOT,
+            marker=row.marker,
+            restored=False,
+            agent_version='1.0',
+            server_version=None,
+            server_state=ServerState.STOPPED,
         ).to_wire()
         for method, arguments in (
             ('upgrade', {}),
@@ -441,7 +465,11 @@ class TestHeartbeats(_PartCase):
         self.beat(row, boot_id='boot-again')
         self.assertEqual([('heal', row.id)], self.nudges)
         healer = Healer(
-            self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100
+            upgrades=self.repos.upgrades,
+            guests=self.repos.guests,
+            agent=self.stage.guest,
+            calls=self.stage.calls,
+            timeout_seconds=100,
         )
         self.stage.guest.says('post_upgrade', fakes.answer(JobState.RUNNING), fakes.answer())
         self.assertEqual(Again(0.5, is_slow=True), healer.run(row.id))
@@ -460,7 +488,11 @@ class TestHeartbeats(_PartCase):
         row = self.completed()
         self.beat(row, boot_id='boot-again')
         healer = Healer(
-            self.repos.upgrades, self.repos.guests, self.stage.guest, self.stage.calls, 100
+            upgrades=self.repos.upgrades,
+            guests=self.repos.guests,
+            agent=self.stage.guest,
+            calls=self.stage.calls,
+            timeout_seconds=100,
         )
         self.stage.guest.says(
             'post_upgrade',
@@ -500,7 +532,7 @@ class TestHeartbeats(_PartCase):
 
 
 def shares(workers, **kinds):
-    return Shares(workers, slow=workers, project=workers, kinds=kinds)
+    return Shares(workers=workers, slow=workers, project=workers, kinds=kinds)
 
 
 class TestScheduler(base.TestCase):
@@ -574,7 +606,9 @@ class TestScheduler(base.TestCase):
         def put(turn):
             scheduler.nudge('upgrade', turn)
 
-        recovery = Recovery(stage.repos.upgrades, stage.repos.checks, put, put)
+        recovery = Recovery(
+            upgrades=stage.repos.upgrades, checks=stage.repos.checks, put_upgrade=put, put_check=put
+        )
         scheduler = Scheduler(
             {'upgrade': runs.append},
             recovery.look,
@@ -629,13 +663,13 @@ class TestService(base.TestCase):
         self.conf.set_override('transport_url', f'fake://{path}')
         self.conf.set_override('taskmanager_poll_interval', 600, 'trove_upgrade')
         outside = Ports(
-            self.db.repositories,
-            self.stage.nova,
-            self.stage.images,
-            self.stage.guest,
-            self.stage.notifier,
-            SystemClock(),
-            versions.Rules.load(),
+            repos=self.db.repositories,
+            nova=self.stage.nova,
+            images=self.stage.images,
+            agent=self.stage.guest,
+            notifier=self.stage.notifier,
+            clock=SystemClock(),
+            rules=versions.Rules.load(),
         )
         self.service = service.Service(self.conf, outside)
         self.service.start()
@@ -647,8 +681,14 @@ class TestService(base.TestCase):
         row = self.db.begin()
         self.api.upgrade(serializer.service_context(), row)
         wait_for(lambda: upgrades.get(row.id).step is states.Step.BOOT)
-        heartbeat = guest.Heartbeat(
-            row.instance_id, fakes.NEW_BOOT, f'{row.id}:1', False, '1.0', None, ServerState.STOPPED
+        heartbeat = guests.Heartbeat(
+            instance_id=row.instance_id,
+            boot_id=fakes.NEW_BOOT,
+            marker=f'{row.id}:1',
+            restored=False,
+            agent_version='1.0',
+            server_version=None,
+            server_state=ServerState.STOPPED,
         )
 
         def heard():
@@ -672,13 +712,13 @@ class TestService(base.TestCase):
             'guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade'
         )
         outside = Ports(
-            self.db.repositories,
-            self.stage.nova,
-            self.stage.images,
-            self.stage.guest,
-            self.stage.notifier,
-            SystemClock(),
-            versions.Rules.load(),
+            repos=self.db.repositories,
+            nova=self.stage.nova,
+            images=self.stage.images,
+            agent=self.stage.guest,
+            notifier=self.stage.notifier,
+            clock=SystemClock(),
+            rules=versions.Rules.load(),
         )
         other = service.Service(self.conf, outside)
         with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
@@ -695,13 +735,13 @@ class TestService(base.TestCase):
         self.addCleanup(registry.end.set)
         repositories = dataclasses.replace(self.db.repositories, services=registry)
         outside = Ports(
-            repositories,
-            self.stage.nova,
-            self.stage.images,
-            self.stage.guest,
-            self.stage.notifier,
-            SystemClock(),
-            versions.Rules.load(),
+            repos=repositories,
+            nova=self.stage.nova,
+            images=self.stage.images,
+            agent=self.stage.guest,
+            notifier=self.stage.notifier,
+            clock=SystemClock(),
+            rules=versions.Rules.load(),
         )
         other = service.Service(self.conf, outside, leave_seconds=0.5)
         other.start()

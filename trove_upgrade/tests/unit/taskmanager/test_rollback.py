@@ -6,8 +6,8 @@ asks for it.
 import dataclasses
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import compute, exceptions, guest, instance, states
-from trove_upgrade.domain.guest import JobState
+from trove_upgrade.domain import compute, exceptions, guests, instances, states
+from trove_upgrade.domain.guests import JobState
 from trove_upgrade.taskmanager.healing import Healer, needs_healing
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.guestagent.fakes import Killed, Tripwire
@@ -122,7 +122,7 @@ class RollbackCase(base.TestCase):
 
     def assert_rolled_back(self, row, code):
         self.assertEqual((S.ROLLED_BACK, code), (row.state, row.error_code), row)
-        self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(instances.Task.NONE, self.repos.instances.task(database.INSTANCE))
         found = self.repos.instances.get(database.INSTANCE)
         self.assertEqual(
             (database.MARIADB_10_11, 'healthy'), (found.version.id, found.service_status)
@@ -234,9 +234,13 @@ class TestRollsBack(RollbackCase):
         row = self.begin()
         self.stage.heartbeat(row, boot_id='boot-again')
         self.assertTrue(needs_healing(row, self.repos.guests.heartbeat(row.instance_id)))
-        Healer(self.repos.upgrades, self.repos.guests, self.guest, self.stage.calls, 100).run(
-            row.id
-        )
+        Healer(
+            upgrades=self.repos.upgrades,
+            guests=self.repos.guests,
+            agent=self.guest,
+            calls=self.stage.calls,
+            timeout_seconds=100,
+        ).run(row.id)
         self.assertTrue(self.guest.asked('post_upgrade')[-1].options.rollback)
 
 
@@ -327,7 +331,7 @@ class TestRollbackFails(RollbackCase):
         self.assertIn('no host', row.cause)
         self.assertIn('no space left', row.cause)
         self.assertEqual(
-            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+            instances.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
         )
 
     def test_a_former_image_that_nova_refuses_fails_and_leaves_the_way_forward_open(self):
@@ -436,7 +440,7 @@ class TestRollbackFails(RollbackCase):
     def test_an_instance_that_somebody_has_taken_is_not_rebuilt_again(self):
         self.nova.silent.add(database.IMAGE_11_8)
         row = self.stage.until_boot()
-        self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
+        self.stage.db.update_instance(task_id=int(instances.Task.RESIZING))
         self.stage.clock.pass_time(101)
         row = self.go(row.id)
         self.assertEqual(
@@ -455,7 +459,7 @@ class TestOptionIsOff(RollbackCase):
         )
         self.assertFalse(row.is_rolling_back)
         self.assertEqual(
-            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+            instances.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
         )
 
         self.repos.upgrades.rollback(row.id)
@@ -507,4 +511,4 @@ class TestOptionIsOff(RollbackCase):
     def test_a_guest_of_an_older_release_that_says_nothing_counts_as_past_it(self):
         wire = fakes.answer(JobState.FAILED).to_wire()
         del wire['server_started_on_data']
-        self.assertIsNone(guest.GuestAnswer.from_wire(wire).server_started_on_data)
+        self.assertIsNone(guests.GuestAnswer.from_wire(wire).server_started_on_data)

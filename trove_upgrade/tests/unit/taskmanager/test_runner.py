@@ -7,8 +7,8 @@ import re
 
 import fixtures
 
-from trove_upgrade.domain import compute, exceptions, instance, states
-from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.domain import compute, exceptions, instances, states
+from trove_upgrade.domain.guests import JobState, ServerState
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -42,7 +42,7 @@ class TestRunner(base.TestCase):
             [(database.SERVER, database.IMAGE_11_8, f'{row.id}:1')],
             [call[:3] for call in self.stage.nova.rebuilds],
         )
-        self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(instances.Task.NONE, self.repos.instances.task(database.INSTANCE))
         self.assertEqual(
             database.MARIADB_11_8, self.repos.instances.get(database.INSTANCE).version.id
         )
@@ -62,7 +62,7 @@ class TestRunner(base.TestCase):
         row = self.stage.run_on(self.stage.db.begin().id)
         self.assertEqual((S.ABORTED, 'SERVER_LOCKED'), (row.state, row.error_code))
         self.assertEqual([], self.stage.guest.calls)
-        self.assertEqual(instance.Task.NONE, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(instances.Task.NONE, self.repos.instances.task(database.INSTANCE))
         self.assertEqual('healthy', self.status())
 
     def test_a_database_that_was_down_before_is_not_called_healthy(self):
@@ -156,7 +156,7 @@ class TestRunner(base.TestCase):
         self.assertIn('will not start', row.cause)
         self.assertIn('no space', row.cause)
         self.assertEqual(
-            instance.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
+            instances.Task.UPGRADING_ERROR, self.repos.instances.task(database.INSTANCE)
         )
 
     def test_a_takeover_goes_on_undoing(self):
@@ -274,11 +274,11 @@ class TestRunner(base.TestCase):
 
     def test_an_instance_that_somebody_else_has_taken_is_not_overwritten(self):
         row = self.stage.until_boot()
-        self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
+        self.stage.db.update_instance(task_id=int(instances.Task.RESIZING))
         self.stage.heartbeat(row)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
-        self.assertEqual(instance.Task.RESIZING, self.repos.instances.task(database.INSTANCE))
+        self.assertEqual(instances.Task.RESIZING, self.repos.instances.task(database.INSTANCE))
 
     def test_an_instance_taken_before_quiesce_is_left_alone(self):
         self.stage.guest.says(
@@ -542,5 +542,5 @@ class _TakenDuring:
 
     def report(self, row, make_call):
         report = self._preflight.report(row, make_call)
-        self._db.update_instance(task_id=int(instance.Task.RESIZING))
+        self._db.update_instance(task_id=int(instances.Task.RESIZING))
         return report

@@ -54,7 +54,7 @@ class TestThreads(base.TestCase):
             {'upgrade': gate},
             look,
             clock or SystemClock(),
-            shares=Shares(2, slow=2, project=2, kinds={}),
+            shares=Shares(workers=2, slow=2, project=2, kinds={}),
             poll_seconds=60,
         )
         self.addCleanup(made.stop, _LONG)

@@ -6,8 +6,8 @@ simulated time, with the real runner and rows.
 import dataclasses
 import itertools
 
-from trove_upgrade.domain import exceptions, guest, states
-from trove_upgrade.domain.guest import ServerState
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.fair_queue import Job
 from trove_upgrade.taskmanager.healing import Healer
@@ -43,7 +43,12 @@ class SilentGuestsCase(base.TestCase):
             step_runner=dataclasses.replace(known.step_runner, clock=run_clock, uniform=highest),
         )
         self.healer = Healer(
-            self.stage.repos.upgrades, self.stage.repos.guests, guests, calls, 100, uniform=highest
+            upgrades=self.stage.repos.upgrades,
+            guests=self.stage.repos.guests,
+            agent=guests,
+            calls=calls,
+            timeout_seconds=100,
+            uniform=highest,
         )
         return {'upgrade': runner.run, 'heal': self.healer.run}
 
@@ -66,8 +71,14 @@ class SilentGuestsCase(base.TestCase):
             upgrades.claim(row.id, 'tm', 60), states.UpgradeState.COMPLETED
         ).upgrade
         self.stage.repos.guests.record(
-            guest.Heartbeat(
-                instance_id, fakes.NEW_BOOT, ended.marker, False, '1.0', None, ServerState.STOPPED
+            Heartbeat(
+                instance_id=instance_id,
+                boot_id=fakes.NEW_BOOT,
+                marker=ended.marker,
+                restored=False,
+                agent_version='1.0',
+                server_version=None,
+                server_state=ServerState.STOPPED,
             )
         )
         return ended

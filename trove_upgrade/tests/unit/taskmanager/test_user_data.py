@@ -346,7 +346,11 @@ class TestContainerRepositories(base.TestCase):
 class TestRefusals(base.TestCase):
     def code(self, raw):
         return self.assertRaises(
-            exceptions.StepRefused, user_data.render, raw, 'u:1', user_data.Wanted('1', 'm')
+            exceptions.StepRefused,
+            user_data.render,
+            raw,
+            'u:1',
+            user_data.Wanted(datastore_version='1', datastore_manager='m'),
         ).code
 
     def test_each_has_its_code(self):

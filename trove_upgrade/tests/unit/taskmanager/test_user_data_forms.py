@@ -14,7 +14,7 @@ from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests import user_data_forms as forms
 from trove_upgrade.tests.unit import base
 
-WANTED = user_data.Wanted('11.8.6', 'mariadb')
+WANTED = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
 
 
 def render(raw, marker='u:1', wanted=WANTED):
@@ -125,7 +125,9 @@ class TestFurtherUpgrades(base.TestCase):
         first = render(
             raw,
             wanted=user_data.Wanted(
-                '11.4.1', 'mariadb', guest_config='[mariadb]\ndocker_image = r\n'
+                datastore_version='11.4.1',
+                datastore_manager='mariadb',
+                guest_config='[mariadb]\ndocker_image = r\n',
             ),
         )
         self.assertEqual(
@@ -140,7 +142,12 @@ class TestFurtherUpgrades(base.TestCase):
             {'path': path, 'content': 'old', 'source': {'uri': forms.ADDRESS}},
             {'path': path, 'content': 'more', 'append': True},
         ).encode()
-        rendered = render(raw, wanted=user_data.Wanted('1', 'mariadb', guest_config='new\n'))
+        rendered = render(
+            raw,
+            wanted=user_data.Wanted(
+                datastore_version='1', datastore_manager='mariadb', guest_config='new\n'
+            ),
+        )
         self.assertEqual('new\n', files(rendered)[path])
         self.assertNotIn(forms.ADDRESS.encode(), rendered)
 
@@ -212,7 +219,9 @@ class TestServiceUser(base.TestCase):
         return forms.config(forms.entry(), {'path': self.CONFIG, 'content': text}).encode()
 
     def marker(self, raw, new):
-        wanted = user_data.Wanted('11.8.6', 'mariadb', guest_config=new)
+        wanted = user_data.Wanted(
+            datastore_version='11.8.6', datastore_manager='mariadb', guest_config=new
+        )
         return files(render(raw, wanted=wanted))[user_data.MARKER_PATH]
 
     def test_numbers_that_the_operator_has_changed_since_are_kept_for_this_server(self):
@@ -255,7 +264,10 @@ class TestServiceUser(base.TestCase):
     def test_a_further_upgrade_keeps_them_with_and_without_a_template(self):
         changed = '[DEFAULT]\ndatabase_service_uid = 1100\n'
         first = render(
-            self.raw(''), wanted=user_data.Wanted('11.4', 'mariadb', guest_config=changed)
+            self.raw(''),
+            wanted=user_data.Wanted(
+                datastore_version='11.4', datastore_manager='mariadb', guest_config=changed
+            ),
         )
         for new in (changed, None):
             self.assertIn('database_service_uid = 1001\n', self.marker(first, new))

@@ -13,7 +13,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import models, trove_tables
 from trove_upgrade.db.guest_keys import GuestKeys
-from trove_upgrade.domain import guest
+from trove_upgrade.domain import guests
 from trove_upgrade.sealing.at_rest import Wrapping, generate
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.sealing.ports import Heard
@@ -143,14 +143,14 @@ class TestList(GuestKeyTestCase):
         self.keys().mint(INSTANCE, None)
         self.keys().dropped(OTHER, 3)
         self.db.repositories.guests.record(
-            guest.Heartbeat(
+            guests.Heartbeat(
                 instance_id=INSTANCE,
                 boot_id='b',
                 marker='m',
                 restored=True,
                 agent_version='1.2.3',
                 server_version='11.8.6',
-                server_state=guest.ServerState.RUNNING,
+                server_state=guests.ServerState.RUNNING,
             ),
             key.id,
         )

@@ -9,7 +9,7 @@ from trove_upgrade.db import errors, models
 from trove_upgrade.db.guest_keys import GuestKeys
 from trove_upgrade.db.migrations import lease, removal
 from trove_upgrade.db.migrations.runner import Options
-from trove_upgrade.domain import exceptions, instance, states
+from trove_upgrade.domain import exceptions, instances, states
 from trove_upgrade.sealing.at_rest import Wrapping, generate
 from trove_upgrade.tests.unit import base, database
 
@@ -74,7 +74,7 @@ class TestRemoval(base.TestCase):
         self.fail()
         refused = self.assertRaises(errors.RemovalRefused, self.remove)
         self.assertIn('have failed and hold them: ' + database.INSTANCE, refused.message)
-        self.db.update_instance(task_id=int(instance.Task.NONE))
+        self.db.update_instance(task_id=int(instances.Task.NONE))
         refused = self.assertRaises(errors.RemovalRefused, self.remove)
         self.assertIn('only their status was reset: ' + database.INSTANCE, refused.message)
         self.assertNotIn('hold them', refused.message)
@@ -82,7 +82,7 @@ class TestRemoval(base.TestCase):
 
     def test_who_has_let_the_guests_go_by_hand_says_so(self):
         self.fail()
-        self.db.update_instance(task_id=int(instance.Task.NONE))
+        self.db.update_instance(task_id=int(instances.Task.NONE))
         removal.remove(self.engine, Options(holder='me'), self.said.append, guests_released=True)
         self.assertNotIn('instance_upgrades', self.tables())
 
@@ -92,7 +92,7 @@ class TestRemoval(base.TestCase):
 
     def test_one_that_failed_and_was_upgraded_after_a_reset_keeps_nothing(self):
         self.fail()
-        self.db.update_instance(task_id=int(instance.Task.NONE))
+        self.db.update_instance(task_id=int(instances.Task.NONE))
         held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
         self.db.repositories.upgrades.end(held, states.UpgradeState.COMPLETED)
         self.assertEqual((), removal.plan(self.engine).obstacles)

@@ -579,7 +579,9 @@ class TestCode(RootDiskTest):
         )  # fmt: skip
         beginnings = {name[:length] for name in dangerous for length in range(1, len(name) + 1)}
         options = [
-            option_files.Option('client', f'{prefix}{name}', '/srv/x', self.root, 1)
+            option_files.Option(
+                group='client', name=f'{prefix}{name}', value='/srv/x', path=self.root, line=1
+            )
             for name in beginnings
             for prefix in ('', 'loose-', 'enable-', 'loose-maximum-')
         ]

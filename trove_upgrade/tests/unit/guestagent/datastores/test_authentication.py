@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import authentication, checks, option_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
@@ -12,21 +13,23 @@ class TestAuthentication(DriverTestCase):
     ):
         rows = [(*account.split('@'), agent) for account in accounts]
         configuration = option_files.Configuration(
-            tuple(
-                option_files.Option('mysqld', name, value, pathlib.Path('x'), 1)
+            options=tuple(
+                option_files.Option(
+                    group='mysqld', name=name, value=value, path=pathlib.Path('x'), line=1
+                )
                 for name, value in options
             ),
-            (),
+            files=(),
         )
         found = authentication.authentication(
             checks.Probe(
-                self.context,
-                fakes.Session(('mysql.user', rows)),
-                configuration,
-                running,
-                {'server_version': target},
-                {},
-                self.root,
+                context=self.context,
+                session=fakes.Session(('mysql.user', rows)),
+                configuration=configuration,
+                version=running,
+                target={'server_version': target},
+                options=GuestOptions(),
+                proc=self.root,
             )
         )
         return found.outcome, found.code, found.message

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import checks, data_places, option_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
@@ -18,13 +19,13 @@ class TestLayout(DriverTestCase):
         )
         return data_places.layout(
             checks.Probe(
-                self.context,
-                session,
-                option_files.Configuration((), ()),
-                '10.11.14-MariaDB',
-                {},
-                {},
-                self.root,
+                context=self.context,
+                session=session,
+                configuration=option_files.Configuration(options=(), files=()),
+                version='10.11.14-MariaDB',
+                target={},
+                options=GuestOptions(),
+                proc=self.root,
             )
         )
 

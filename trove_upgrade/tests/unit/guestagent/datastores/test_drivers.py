@@ -96,15 +96,15 @@ class TestFactory(DriverTestCase):
 class TestChecks(DriverTestCase):
     def probe(self, *rules, target=None, options=None, configuration=()):
         return checks.Probe(
-            self.context,
-            fakes.Session(*rules),
-            option_files.Configuration(tuple(configuration), ()),
-            '10.11.14-MariaDB',
-            {'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']}
+            context=self.context,
+            session=fakes.Session(*rules),
+            configuration=option_files.Configuration(options=tuple(configuration), files=()),
+            version='10.11.14-MariaDB',
+            target={'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']}
             if target is None
             else target,
-            options or GuestOptions(),
-            self.root,
+            options=options or GuestOptions(),
+            proc=self.root,
         )
 
     def assert_refused(self, code, result):

@@ -235,7 +235,7 @@ class TestAccounts(base.TestCase):
 
     def test_quotes_in_names_are_quoted(self):
         self.assertEqual(
-            "'o''x'@'%'", dialect.Account("o'x", '%', is_role=False, digest='').grantee
+            "'o''x'@'%'", dialect.Account(user="o'x", host='%', is_role=False, digest='').grantee
         )
 
     def test_mysql_answers_from_its_user_table(self):

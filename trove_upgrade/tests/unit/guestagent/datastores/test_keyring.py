@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import checks, keyring, option_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
@@ -9,13 +10,13 @@ class TestKeyring(DriverTestCase):
         session = fakes.Session(('keyring_component_status', answer))
         return keyring.keyring(
             checks.Probe(
-                self.context,
-                session,
-                option_files.Configuration((), ()),
-                '9.7.4',
-                {},
-                {},
-                self.root,
+                context=self.context,
+                session=session,
+                configuration=option_files.Configuration(options=(), files=()),
+                version='9.7.4',
+                target={},
+                options=GuestOptions(),
+                proc=self.root,
             )
         )
 

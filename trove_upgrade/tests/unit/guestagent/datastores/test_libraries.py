@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
@@ -17,11 +18,13 @@ NO_COMPONENTS = ('mysql.component', fakes.refusal(1146, "Table 'mysql.component'
 class TestLibraries(DriverTestCase):
     def check(self, *rules, options=(), target=None):
         configuration = option_files.Configuration(
-            tuple(
-                option_files.Option('mysqld', name, value, pathlib.Path('x'), 1)
+            options=tuple(
+                option_files.Option(
+                    group='mysqld', name=name, value=value, path=pathlib.Path('x'), line=1
+                )
                 for name, value in options
             ),
-            (),
+            files=(),
         )
         facts = (
             {'plugins': ['auth_ed25519.so', 'udf_example.so', 'component_log_sink_json.so']}
@@ -30,13 +33,13 @@ class TestLibraries(DriverTestCase):
         )
         return libraries.plugins(
             checks.Probe(
-                self.context,
-                fakes.Session(*rules, NO_COMPONENTS),
-                configuration,
-                '10.11.14-MariaDB',
-                facts,
-                {},
-                self.root,
+                context=self.context,
+                session=fakes.Session(*rules, NO_COMPONENTS),
+                configuration=configuration,
+                version='10.11.14-MariaDB',
+                target=facts,
+                options=GuestOptions(),
+                proc=self.root,
             )
         )
 
@@ -90,7 +93,7 @@ class TestLibraries(DriverTestCase):
             connection.SessionError,
             libraries.of_server,
             session,
-            option_files.Configuration((), ()),
+            option_files.Configuration(options=(), files=()),
         )
 
     def test_loadable_functions_are_in_the_picture(self):

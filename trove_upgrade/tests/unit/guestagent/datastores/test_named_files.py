@@ -97,7 +97,12 @@ class RootDiskTest(base.TestCase):
         copies = [str(path) for path in (self.context.run / 'to-make').rglob('*')]
         return admitted.Admission(
             self.context,
-            datastore.Stashed([*stashed, *copies], stashed, dict(links), lambda _name: content),
+            datastore.Stashed(
+                paths=[*stashed, *copies],
+                files=stashed,
+                links=dict(links),
+                content=lambda _name: content,
+            ),
             self.root / 'root/.my.cnf',
             'mysql',
         )
@@ -355,7 +360,13 @@ class TestWhatDoesNotCome(RootDiskTest):
             ('loose-file-key-management-filename', option_paths.Purpose.A_FILE),
             ('innodb-log-file-size', option_paths.Purpose.A_FILE),
         ):
-            option = option_files.Option('mysqld', option_files.canonical(name), '/x', self.root, 1)
+            option = option_files.Option(
+                group='mysqld',
+                name=option_files.canonical(name),
+                value='/x',
+                path=self.root,
+                line=1,
+            )
             self.assertIs(meant, option_paths.purpose(option), name)
 
     def test_of_a_directory_that_is_named_comes_what_a_server_reads_there(self):

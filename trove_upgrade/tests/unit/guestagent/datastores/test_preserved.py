@@ -65,7 +65,7 @@ class TestPreserved(base.TestCase):
     def admission(self, stashed):
         return admitted.Admission(
             self.context,
-            datastore.Stashed(stashed, stashed, {}, lambda _name: b''),
+            datastore.Stashed(paths=stashed, files=stashed, links={}, content=lambda _name: b''),
             self.root / 'root/.my.cnf',
             'mysql',
         )

@@ -23,18 +23,34 @@ OF_A_SERVICE = server_process.ServerProcess({}, {})
 NOWHERE = '192.0.2.77'
 
 
+def option(name, value):
+    return option_files.Option(
+        group='mysqld', name=name, value=value, path=pathlib.Path('x'), line=1
+    )
+
+
 def options(**values):
     given = ((name.replace('_', '-'), value) for name, value in values.items())
-    found = (option_files.Option('mysqld', *option, pathlib.Path('x'), 1) for option in given)
-    return option_files.Configuration(tuple(found), ())
+    found = (option(name, value) for name, value in given)
+    return option_files.Configuration(options=tuple(found), files=())
 
 
 class RootDiskTestCase(DriverTestCase):
     def look(self, check, *rules, process=OF_A_SERVICE, configuration=None):
         session = fakes.Session(*rules)
         configuration = configuration or options()
-        probe = (self.context, session, configuration, '10.11.14-MariaDB', {}, {}, self.root)
-        found = check(checks.Probe(*probe, process))
+        found = check(
+            checks.Probe(
+                context=self.context,
+                session=session,
+                configuration=configuration,
+                version='10.11.14-MariaDB',
+                target={},
+                options=GuestOptions(),
+                proc=self.root,
+                process=process,
+            )
+        )
         return found.outcome, found.code, found.message
 
 

@@ -2,6 +2,7 @@
 import pathlib
 import zoneinfo
 
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     option_files,
@@ -9,7 +10,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     server_process,
     time_zones,
 )
-from trove_upgrade.tests.unit.guestagent.datastores import fakes
+from trove_upgrade.tests.unit.guestagent.datastores import fakes, test_root_disk
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
 
 LIMITS = (
@@ -28,17 +29,17 @@ class EnvironmentTestCase(DriverTestCase):
         (place / 'limits').write_text(LIMITS.format(files, files, locked))
         return server_process.read(self.root / 'proc', 7)
 
-    def look(self, check, process, rules=(), configuration=((), ())):
+    def look(self, check, process, rules=(), configuration=None):
         found = check(
             checks.Probe(
-                self.context,
-                fakes.Session(*rules),
-                option_files.Configuration(*configuration),
-                '10.11.14-MariaDB',
-                {},
-                {},
-                self.root,
-                process,
+                context=self.context,
+                session=fakes.Session(*rules),
+                configuration=configuration or option_files.Configuration(options=(), files=()),
+                version='10.11.14-MariaDB',
+                target={},
+                options=GuestOptions(),
+                proc=self.root,
+                process=process,
             )
         )
         return found.outcome, found.code, found.message
@@ -87,7 +88,9 @@ class TestEnvironment(EnvironmentTestCase):
             self.assertEqual(('refused', 'SERVER_ENVIRONMENT'), (outcome, code))
             self.assertIn(str(path), message)
             found = self.look(
-                server_environment.environment, self.process(**home), configuration=((), (path,))
+                server_environment.environment,
+                self.process(**home),
+                configuration=option_files.Configuration(options=(), files=(path,)),
             )
             self.assertEqual('ok', found[0], 'it is one of the files that are read')
 
@@ -155,10 +158,10 @@ class TestLimitsAndUnits(EnvironmentTestCase):
 class TestTimeZone(EnvironmentTestCase):
     def zone(self, process=None, zone='SYSTEM', of_system='UTC', options=()):
         values = [('time_zone', zone), ('system_time_zone', of_system)]
-        kept = tuple(
-            option_files.Option('mysqld', *option, pathlib.Path('x'), 1) for option in options
+        kept = option_files.Configuration(
+            options=tuple(test_root_disk.option(*each) for each in options), files=()
         )
-        return self.look(time_zones.time_zone, process, [('time_zone', values)], (kept, ()))
+        return self.look(time_zones.time_zone, process, [('time_zone', values)], kept)
 
     def localtime(self, name):
         place = self.context.etc / 'localtime'

@@ -115,7 +115,7 @@ class TestJudgingAConfiguration(base.TestCase):
                 directory.chmod(0o755)
         return scratch.try_configuration(
             run,
-            option_files.Configuration((), ()),
+            option_files.Configuration(options=(), files=()),
             places=[place or room],
             defaults_file=None,
             user='daemon',
@@ -433,11 +433,11 @@ class TestServer(base.TestCase):
 
     def stop(self):
         return stopping.Stop(
-            self.server,
-            lambda session: 'fingerprint',
-            lambda percent, text: None,
-            self.sleep,
-            'read_only',
+            server=self.server,
+            photograph=lambda session: 'fingerprint',
+            progress=lambda percent, text: None,
+            sleep=self.sleep,
+            read_only='read_only',
             lock_seconds=7,
             shutdown_seconds=3,
         )
@@ -478,11 +478,11 @@ class TestServer(base.TestCase):
             ('PROCESSLIST', others),
         ).rules
         stop = stopping.Stop(
-            self.server,
-            photograph,
-            lambda percent, text: None,
-            self.sleep,
-            'read_only',
+            server=self.server,
+            photograph=photograph,
+            progress=lambda percent, text: None,
+            sleep=self.sleep,
+            read_only='read_only',
             lock_seconds=7,
             shutdown_seconds=3,
         )

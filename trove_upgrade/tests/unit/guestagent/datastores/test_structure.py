@@ -33,7 +33,7 @@ class TestStructure(base.TestCase):
             ("TABLE_SCHEMA = 'information_schema'", shown),
             (KIND_OF_VIEW[kind], rows),
         )
-        table = Table('a', 't', 'table', 0)
+        table = Table(schema='a', name='t', kind='table', size_bytes=0)
         return structure.read(self.session, [table, *far], far)['a.t']
 
     def alike(self, first, second, former='10.11.14-MariaDB', later='11.8.6-MariaDB'):
@@ -172,12 +172,15 @@ class TestStructure(base.TestCase):
 
     def test_of_very_many_tables_only_what_is_cheap_is_read(self):
         self.read(structure.COLUMN, [PLAIN])
-        many = [Table('a', f't{number}', 'table', 0) for number in range(structure.MOST_TABLES + 1)]
+        many = [
+            Table(schema='a', name=f't{number}', kind='table', size_bytes=0)
+            for number in range(structure.MOST_TABLES + 1)
+        ]
         for tables, kinds in ((many[1:], set(KIND_OF_VIEW)), (many, {structure.COLUMN, ''})):
             self.assertEqual(kinds, structure.read(self.session, tables, [])['a.t1'].keys())
 
     def test_a_table_of_another_server_is_not_opened(self):
-        far = Table('a', 'far', 'table', 0)
+        far = Table(schema='a', name='far', kind='table', size_bytes=0)
         self.read(structure.COLUMN, [PLAIN], far=[far])
         found = structure.read(self.session, [far], [far])['a.far']
         self.assertEqual({structure.COLUMN}, found.keys())

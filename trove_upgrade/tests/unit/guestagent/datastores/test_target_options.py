@@ -16,7 +16,11 @@ FACTS = {
 
 def option(name, group='mysqld', value='1'):
     return option_files.Option(
-        group, option_files.canonical(name), value, pathlib.Path('/etc/mysql/conf.d/x.cnf'), 3
+        group=group,
+        name=option_files.canonical(name),
+        value=value,
+        path=pathlib.Path('/etc/mysql/conf.d/x.cnf'),
+        line=3,
     )
 
 
@@ -122,7 +126,9 @@ class TestConfigurationChecks(base.TestCase):
         )
 
     def groups(self, group, comes_back=True):
-        configuration = option_files.Configuration((option('wait_timeout', group),), ())
+        configuration = option_files.Configuration(
+            options=(option('wait_timeout', group),), files=()
+        )
         return configuration_checks.check_groups(
             configuration, lambda _: comes_back, '10.11.14-MariaDB', FACTS
         )
@@ -185,7 +191,7 @@ class TestConfigurationChecks(base.TestCase):
 
     def test_a_tls_file_that_is_not_there_is_told(self):
         configuration = option_files.Configuration(
-            (option('ssl_ca', value='/nonexistent/ca.pem'),), ()
+            options=(option('ssl_ca', value='/nonexistent/ca.pem'),), files=()
         )
         self.assertEqual(
             'TLS_FILE_MISSING',
@@ -196,7 +202,9 @@ class TestConfigurationChecks(base.TestCase):
 
     def test_a_relative_tls_file_counts_from_the_data_directory(self):
         data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        configuration = option_files.Configuration((option('ssl_ca', value='ca.pem'),), ())
+        configuration = option_files.Configuration(
+            options=(option('ssl_ca', value='ca.pem'),), files=()
+        )
         self.assertEqual(
             'TLS_FILE_MISSING',
             configuration_checks.check_key_files(configuration, lambda _: True, data).code,

@@ -9,14 +9,22 @@ from trove_upgrade.tests.unit import base
 
 class EndingTest(base.TestCase):
     def test_a_target_is_told_with_its_own_last_line_and_time(self):
-        ending = machine.Ending('test', 0, 754, '12 passed, 0 failed, 0 skipped')
+        ending = machine.Ending(
+            target='test', exit_code=0, seconds=754, last_line='12 passed, 0 failed, 0 skipped'
+        )
         self.assertEqual(
             'make test ended well in 12 min 34 s ("12 passed, 0 failed, 0 skipped")', str(ending)
         )
 
     def test_a_failure_and_a_target_that_never_ended_are_told_apart(self):
-        self.assertIn('FAILED with exit code 2', str(machine.Ending('demo', 2, 5, 'why')))
-        self.assertEqual('make test did not end', str(machine.Ending('test', None, 0, '')))
+        self.assertIn(
+            'FAILED with exit code 2',
+            str(machine.Ending(target='demo', exit_code=2, seconds=5, last_line='why')),
+        )
+        self.assertEqual(
+            'make test did not end',
+            str(machine.Ending(target='test', exit_code=None, seconds=0, last_line='')),
+        )
 
     def test_each_part_of_the_output_has_a_last_line(self):
         log = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'log'

@@ -20,13 +20,20 @@ class GuestStoreTest(base.TestCase):
         self.commands = fakes.Commands()
         self.host = LabHost.open(directory, commands=self.commands)
         self.spec = GuestSpec(
-            'guest-1',
-            'db-one',
-            pathlib.Path('/images/a'),
-            (Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24),),
-            'guest-1',
-            b'\x00binary \xff',
-            {'answer': 42},
+            guest_id='guest-1',
+            hostname='db-one',
+            image_path=pathlib.Path('/images/a'),
+            ports=(
+                Port(
+                    network_id='net-1',
+                    mac='fa:16:3e:00:00:01',
+                    address='10.0.0.7',
+                    prefix_length=24,
+                ),
+            ),
+            volume_id='guest-1',
+            user_data=b'\x00binary \xff',
+            meta_data={'answer': 42},
         )
 
     def test_a_spec_comes_back_from_its_record_as_it_was(self):

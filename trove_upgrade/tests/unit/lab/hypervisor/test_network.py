@@ -8,7 +8,13 @@ from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 
 NETWORK = Network('net-1', '10.0.0.1', 24)
-PORT = Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24, '10.0.0.1')
+PORT = Port(
+    network_id='net-1',
+    mac='fa:16:3e:00:00:01',
+    address='10.0.0.7',
+    prefix_length=24,
+    gateway='10.0.0.1',
+)
 
 
 class NetworkFabricTest(base.TestCase):

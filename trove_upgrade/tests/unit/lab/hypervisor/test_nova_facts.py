@@ -31,7 +31,13 @@ class NovaFactsTest(base.TestCase):
             [
                 (
                     Network('net-1', '10.0.0.1', 24),
-                    Port('net-1', 'fa:16:3e:00:00:01', '10.0.0.7', 24, '10.0.0.1'),
+                    Port(
+                        network_id='net-1',
+                        mac='fa:16:3e:00:00:01',
+                        address='10.0.0.7',
+                        prefix_length=24,
+                        gateway='10.0.0.1',
+                    ),
                 )
             ],
             found,

@@ -199,7 +199,9 @@ class RecipeTest(base.TestCase):
         self.assertEqual((), recipes.TROVE_TRIXIE.preloaded)
 
     def test_an_image_with_a_container_engine_tells_the_hypervisor_so(self):
-        plain = BuiltImage('a', pathlib.Path('/a'), {}, 'digest', 'tini')
+        plain = BuiltImage(
+            name='a', path=pathlib.Path('/a'), facts={}, digest='digest', init='tini'
+        )
         engine = dataclasses.replace(plain, runs_containers=True)
 
         self.assertEqual({'lab_rootfs': 'squashfs', 'lab_init': 'tini'}, plain.properties)

@@ -31,7 +31,9 @@ class TroveTest(base.TestCase):
         where = layout.Layout(root / 'cache', root / 'run')
         where.prepare()
         self.site = settings.Settings(
-            where, venv.CloudVenv(where.venvs_dir, root / 'log', {}), settings.Secrets.generate()
+            layout=where,
+            venv=venv.CloudVenv(venvs_dir=where.venvs_dir, log=root / 'log', environ={}),
+            secrets=settings.Secrets.generate(),
         )
         shipped = self.site.venv.path / 'etc' / 'trove' / 'api-paste.ini'
         shipped.parent.mkdir(parents=True)

@@ -4,8 +4,8 @@
 import dataclasses
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import compute, exceptions, instance, states
-from trove_upgrade.domain.guest import JobState, ServerState
+from trove_upgrade.domain import compute, exceptions, instances, states
+from trove_upgrade.domain.guests import JobState, ServerState
 from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -164,14 +164,14 @@ class TestRebuild(base.TestCase):
         self.assertEqual('REBUILD_FELL_BACK', error.code)
 
     def test_an_instance_that_somebody_has_taken_is_not_rebuilt(self):
-        self.stage.db.update_instance(task_id=int(instance.Task.DELETING))
+        self.stage.db.update_instance(task_id=int(instances.Task.DELETING))
         error = self.assertRaises(exceptions.StepRefused, self.step.run, self.row)
         self.assertEqual('INSTANCE_CHANGED', error.code)
         self.assertEqual([], self.nova.rebuilds)
 
     def test_an_instance_that_somebody_takes_while_the_guest_answers_is_not_rebuilt(self):
-        for task in (instance.Task.NONE, instance.Task.BUILDING, instance.Task.DELETING):
-            self.stage.db.update_instance(task_id=int(instance.Task.UPGRADING))
+        for task in (instances.Task.NONE, instances.Task.BUILDING, instances.Task.DELETING):
+            self.stage.db.update_instance(task_id=int(instances.Task.UPGRADING))
             self.guest.before(
                 'pre_upgrade', lambda task=task: self.stage.db.update_instance(task_id=int(task))
             )
@@ -182,7 +182,7 @@ class TestRebuild(base.TestCase):
     def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(
         self,
     ):
-        self.stage.db.update_instance(task_id=int(instance.Task.BUILDING))
+        self.stage.db.update_instance(task_id=int(instances.Task.BUILDING))
         row = self.row.evolve(
             attempt=2,
             rebuild_attempt=2,

@@ -6,8 +6,8 @@ import datetime
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
-from trove_upgrade.domain import compute, exceptions, guest, instance, states
-from trove_upgrade.domain.guest import JobState
+from trove_upgrade.domain import compute, exceptions, guests, instances, states
+from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.taskmanager.steps.verify import same_version
 from trove_upgrade.tests import user_data_forms as forms
@@ -108,7 +108,12 @@ class TestPrecheck(_StepCase):
 
     def test_an_image_that_is_too_large_refuses(self):
         self.stage.images.known[database.IMAGE_11_8] = compute.Image(
-            database.IMAGE_11_8, 'i', 'active', 5, 0, 0
+            id=database.IMAGE_11_8,
+            name='i',
+            status='active',
+            min_disk_gb=5,
+            min_ram_mb=0,
+            size_bytes=0,
         )
         self.assertEqual('IMAGE_NEEDS_DISK', self.refusal())
 
@@ -118,7 +123,7 @@ class TestPrecheck(_StepCase):
 
     def test_a_task_of_somebody_else_refuses(self):
         row = self.stage.row()
-        self.stage.db.update_instance(task_id=int(instance.Task.RESIZING))
+        self.stage.db.update_instance(task_id=int(instances.Task.RESIZING))
         self.assertEqual(
             'INSTANCE_CHANGED',
             self.assertRaises(exceptions.StepRefused, self.stage.precheck.run, row).code,
@@ -148,7 +153,11 @@ class TestPrecheck(_StepCase):
             database.MARIADB_11_8,
             [
                 ConfigurationParameter(
-                    name, restart_required=False, data_type='integer', max_size=None, min_size=None
+                    name=name,
+                    restart_required=False,
+                    data_type='integer',
+                    max_size=None,
+                    min_size=None,
                 )
                 for name in known
             ],
@@ -261,7 +270,7 @@ class TestQuiesce(_StepCase):
 
     def test_somebody_elses_task_stops_it_before_the_guest_is_touched(self):
         row = self.stage.row(Step.QUIESCE)
-        self.stage.db.update_instance(task_id=int(instance.Task.DELETING))
+        self.stage.db.update_instance(task_id=int(instances.Task.DELETING))
         self.assertRaises(exceptions.StepRefused, self.stage.quiesce.run, row)
         self.assertEqual([], self.guest.calls)
 
@@ -406,7 +415,7 @@ class TestUndo(_StepCase):
         self.assertEqual(
             call.deadline - self.stage.clock.now(), datetime.timedelta(seconds=call.seconds)
         )
-        self.assertEqual(call, guest.GuestCall.from_wire(call.to_wire()))
+        self.assertEqual(call, guests.GuestCall.from_wire(call.to_wire()))
 
     def test_seconds_of_a_call_are_whole_and_such_as_every_agent_reads(self):
         for seconds, whole in (
@@ -416,4 +425,4 @@ class TestUndo(_StepCase):
             (1e18, 2**31 - 1),
             (float('inf'), 2**31 - 1),
         ):
-            self.assertEqual(whole, guest.whole_seconds(seconds))
+            self.assertEqual(whole, guests.whole_seconds(seconds))

@@ -15,7 +15,16 @@ class Terminal(io.StringIO):
 
 def at(done, left, *, rate=50.0, finished=False, name='tango_numbers'):
     return Progress(
-        name, done, done, 'c', left, rate, left / rate if rate else None, finished, done, done
+        name=name,
+        found=done,
+        done=done,
+        cursor='c',
+        rows_left=left,
+        rate=rate,
+        eta_seconds=left / rate if rate else None,
+        finished=finished,
+        found_now=done,
+        done_now=done,
     )
 
 

@@ -94,9 +94,9 @@ class TestSql(base.TestCase):
         self.assertEqual(
             [
                 Change(
-                    Kind.CREATE_INDEX,
-                    't',
-                    'i',
+                    kind=Kind.CREATE_INDEX,
+                    table='t',
+                    name='i',
                     columns=('a', 'b'),
                     unique=True,
                     concurrently=True,
@@ -109,10 +109,12 @@ class TestSql(base.TestCase):
             ),
         )
         self.assertEqual(
-            [Change(Kind.DROP_INDEX, '', 'i', guarded=True, concurrently=True)],
+            [Change(kind=Kind.DROP_INDEX, table='', name='i', guarded=True, concurrently=True)],
             changes_of('DROP INDEX CONCURRENTLY IF EXISTS i'),
         )
-        self.assertEqual([Change(Kind.DROP_INDEX, 't', 'i')], changes_of('DROP INDEX i ON t'))
+        self.assertEqual(
+            [Change(kind=Kind.DROP_INDEX, table='t', name='i')], changes_of('DROP INDEX i ON t')
+        )
 
     def test_tables_are_read_with_where_their_keys_lead(self):
         (change,) = changes_of(

@@ -20,7 +20,7 @@ _SMALL = sizes.Size(100, 65536)
 
 
 def _answer(blocks, work):
-    return Answer(blocks, work, '', Source.ASKED)
+    return Answer(blocks=blocks, work=work, lock='', source=Source.ASKED)
 
 
 class TestWays(base.TestCase):

@@ -23,12 +23,12 @@ PASSWORD = 'of-the-root'
 
 def image(name, digests=()):
     return Image(
-        f'sha256:{name}',
-        tuple(digests),
-        {},
-        {'PATH': f'/{name}'},
-        '',
-        {'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']},
+        id=f'sha256:{name}',
+        digests=tuple(digests),
+        labels={},
+        env={'PATH': f'/{name}'},
+        created='',
+        config={'Env': [f'PATH=/{name}', f'VERSION={name}'], 'Cmd': ['mariadbd']},
     )
 
 
@@ -98,15 +98,15 @@ class FakeEngine:
         }  # as the engine tells it
         body['Env'] = [f'{variable}={value}' for variable, value in merged.items()]
         self.containers[name] = Container(
-            raw['Id'],
-            body['Image'],
-            self.images[body['Image']].id,
-            False,
-            'created',
-            None,
-            host['RestartPolicy']['Name'],
-            None,
-            raw,
+            id=raw['Id'],
+            image=body['Image'],
+            image_id=self.images[body['Image']].id,
+            running=False,
+            status='created',
+            exit_code=None,
+            restart_policy=host['RestartPolicy']['Name'],
+            health=None,
+            definition=raw,
         )
 
     def _change(self, name, **changes):

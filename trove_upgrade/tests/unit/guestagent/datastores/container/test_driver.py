@@ -390,17 +390,23 @@ class TestBefore(ContainerTestCase):
         ]
         self.assertEqual(
             [*names, below],
-            list(driver.restore_paths(Stashed([], [*names, below, *never], {}, lambda _name: b''))),
+            list(
+                driver.restore_paths(
+                    Stashed(
+                        paths=[], files=[*names, below, *never], links={}, content=lambda _name: b''
+                    )
+                )
+            ),
         )
         self.assertEqual(
             [*names, below],
             list(
                 driver.restore_paths(
                     Stashed(
-                        [],
-                        [*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'],
-                        {},
-                        lambda _name: b'',
+                        paths=[],
+                        files=[*names, below, '/etc/mysql-other/x.cnf', '/opt/trove-guestagent/x'],
+                        links={},
+                        content=lambda _name: b'',
                     )
                 )
             ),
@@ -939,14 +945,18 @@ class TestAfter(ContainerTestCase):
     def test_what_is_named_after_the_container_has_not_changed(self):
         before, after = (
             Fingerprint(
-                '',
-                '',
-                {},
-                [],
-                [],
-                {},
-                {},
-                {'hostname': name, 'slow_query_log_file': f'{name}-slow.log', 'sql_mode': mode},
+                server_version='',
+                taken_at='',
+                tables={},
+                counted_only_by_file=[],
+                users=[],
+                grants={},
+                objects={},
+                settings={
+                    'hostname': name,
+                    'slow_query_log_file': f'{name}-slow.log',
+                    'sql_mode': mode,
+                },
             )
             for name, mode in (('07bcd01cce69', 'ANSI'), ('c272d6171624', ''))
         )
@@ -971,7 +981,9 @@ class TestAfter(ContainerTestCase):
 
 class TestChoosing(ContainerTestCase):
     def containers(self):
-        return factory.Containers(self.engine, 'registry/mysql', fakes.Watchers(self.engine))
+        return factory.Containers(
+            engine=self.engine, repository='registry/mysql', watchers=fakes.Watchers(self.engine)
+        )
 
     def test_mysql_s_image_validates_by_itself(self):
         context = self.guest.driver().context

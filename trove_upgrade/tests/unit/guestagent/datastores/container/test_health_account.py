@@ -168,5 +168,10 @@ class TestTheFinalContainer(test_driver.ContainerTestCase):
     def test_what_was_remembered_comes_back_on_the_new_root_disk(self):
         driver = self.stopped()
         kept = [str(path) for path in driver.stash_roots()]
-        self.assertEqual(kept, driver.restore_paths(Stashed(kept, kept, {}, lambda _name: b'')))
+        self.assertEqual(
+            kept,
+            driver.restore_paths(
+                Stashed(paths=kept, files=kept, links={}, content=lambda _name: b'')
+            ),
+        )
         self.assertIn('database-health-accounts.json', kept[-1])

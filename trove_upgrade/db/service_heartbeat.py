@@ -37,7 +37,7 @@ class Registry(Protocol):
         """The process has stopped."""
 
 
-class Presence:
+class ServiceHeartbeat:
     """For one process, and for those that it forks: they give signs of life for its row, and leave
     its end to it.
 

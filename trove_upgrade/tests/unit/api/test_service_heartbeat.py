@@ -7,10 +7,10 @@ import threading
 import fixtures
 import webtest
 
-from trove_upgrade.api import presence
+from trove_upgrade.api import service_heartbeat
 from trove_upgrade.db import engine, errors, services
-from trove_upgrade.db.presence import Presence
 from trove_upgrade.db.process_table import TABLE
+from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.tests.unit import base
 
 
@@ -63,8 +63,8 @@ class SignsTestCase(base.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
 
     def new_signs(self, **options):
-        return presence.SignsOfLife(
-            lambda: Presence(self.registry, 'api', host='host', version='1.0'),
+        return service_heartbeat.ProcessHeartbeats(
+            lambda: ServiceHeartbeat(self.registry, 'api', host='host', version='1.0'),
             10.0,
             monotonic=lambda: self.now,
             **options,
@@ -90,7 +90,7 @@ class TestSignsOfLife(SignsTestCase):
     def test_answers_bring_a_sign_of_life_at_most_once_in_an_interval(self):
         signs = self.new_signs()
         signs.start()
-        app = webtest.TestApp(presence.Alive(self.answer, signs), lint=False)
+        app = webtest.TestApp(service_heartbeat.WithHeartbeats(self.answer, signs), lint=False)
         for _ in range(3):
             self.assertEqual('hello', app.get('/').text)
         self.assertEqual([1], self.beats)
@@ -143,8 +143,9 @@ class TestSignsOfLife(SignsTestCase):
     def test_tables_that_are_not_there_are_one_line_with_the_advice(self):
         empty = engine.Database.from_url('sqlite://')
         self.addCleanup(empty.dispose)
-        presence.SignsOfLife(
-            lambda: Presence(services.Services(empty), 'api', host='host', version='1.0'), 10.0
+        service_heartbeat.ProcessHeartbeats(
+            lambda: ServiceHeartbeat(services.Services(empty), 'api', host='host', version='1.0'),
+            10.0,
         ).start()
         [line] = self.log.output.splitlines()
         self.assertIn(errors.MAKE_TABLES, line)
@@ -162,7 +163,7 @@ class TestSignsOfLife(SignsTestCase):
         def refuse():
             raise OSError('no database')
 
-        signs = presence.SignsOfLife(refuse, 10.0)
+        signs = service_heartbeat.ProcessHeartbeats(refuse, 10.0)
         signs.start()
         signs.stop()
         self.assertIn('no database', self.log.output)
@@ -170,10 +171,12 @@ class TestSignsOfLife(SignsTestCase):
     def test_a_process_that_outlives_the_one_that_has_loaded_gets_a_row_of_its_own(self):
         loader = subprocess.Popen(['sleep', '1000'])
         made = [
-            self.presence_of(loader),
-            Presence(self.registry, 'api', host='host', version='1.0'),
+            self.heartbeat_of(loader),
+            ServiceHeartbeat(self.registry, 'api', host='host', version='1.0'),
         ]
-        signs = presence.SignsOfLife(iter(made).__next__, 10.0, monotonic=lambda: self.now)
+        signs = service_heartbeat.ProcessHeartbeats(
+            iter(made).__next__, 10.0, monotonic=lambda: self.now
+        )
         signs.start()
         self.beat_later(signs)
         self.assertEqual({made[0].registration.id: 2}, self.registry.beats)
@@ -184,9 +187,9 @@ class TestSignsOfLife(SignsTestCase):
         signs.stop()
         self.assertNotIn(made[1].registration.id, self.registry.beats)
 
-    def presence_of(self, process):
+    def heartbeat_of(self, process):
         """As a process has it that was forked from `process`."""
-        found = Presence(self.registry, 'api', host='host', version='1.0')
+        found = ServiceHeartbeat(self.registry, 'api', host='host', version='1.0')
         found.registration = dataclasses.replace(
             found.registration, pid=process.pid, birth=TABLE.birth_of(process.pid)
         )
@@ -233,4 +236,4 @@ class TestUnderUwsgi(SignsTestCase):
         self.assertEqual('', self.log.output)
 
     def test_no_other_process_has_a_module_of_uwsgi(self):
-        self.assertIsNone(presence.find_uwsgi())
+        self.assertIsNone(service_heartbeat.find_uwsgi())

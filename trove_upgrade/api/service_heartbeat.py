@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from trove_upgrade.db import faults
-from trove_upgrade.db.presence import Presence
+from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.domain import logs
 
 LOG = logs.get_logger(__name__)
@@ -59,26 +59,26 @@ def find_uwsgi() -> Uwsgi | None:
         return None
 
 
-class SignsOfLife:
-    """Of the process that made it, and of those forked from it.  `new_presence` is called with the
+class ProcessHeartbeats:
+    """Of the process that made it, and of those forked from it.  `new_heartbeat` is called with the
     first sign of each that has its own.
     """
 
     def __init__(
         self,
-        new_presence: Callable[[], Presence],
+        new_heartbeat: Callable[[], ServiceHeartbeat],
         interval_seconds: float,
         *,
         uwsgi: Uwsgi | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._new_presence = new_presence
+        self._new_heartbeat = new_heartbeat
         self._interval = interval_seconds
         self._uwsgi = uwsgi
         self._monotonic = monotonic
         self._due = monotonic()
         self._lock = threading.Lock()
-        self._presence: Presence | None = None
+        self._heartbeat: ServiceHeartbeat | None = None
         self._is_known = False  #: it has been written at least once
         self._has_failed = False
         self._has_left = False
@@ -110,28 +110,28 @@ class SignsOfLife:
         thread that calls it: where eventlet has patched sockets, as Trove does under every server,
         that thread can reach no database.  Another one can.
         """
-        if self._presence is None or not self._is_known or self._has_left:
+        if self._heartbeat is None or not self._is_known or self._has_left:
             return
         self._has_left = True
         if self._uwsgi is None:
-            self._leave(self._presence)
+            self._leave(self._heartbeat)
             return
         leaving = threading.Thread(
-            target=self._leave, args=(self._presence,), name='trove-upgrade-leaves', daemon=True
+            target=self._leave, args=(self._heartbeat,), name='trove-upgrade-leaves', daemon=True
         )
         leaving.start()
         leaving.join(_END_SECONDS)
 
-    def _leave(self, presence: Presence) -> None:
+    def _leave(self, heartbeat: ServiceHeartbeat) -> None:
         try:
-            presence.leave(_LEAVE_SECONDS)
+            heartbeat.leave(_LEAVE_SECONDS)
         except Exception as error:  # noqa: BLE001 - the edge of a process that ends
             LOG.warning(
                 '%s could not be removed from upgrade_services: %s. It is listed there until '
                 '"trove-upgrade-manage service forget %s"',
-                presence.registration.binary,
+                heartbeat.registration.binary,
                 _said(error),
-                presence.registration.id,
+                heartbeat.registration.id,
             )
 
     def _beat_if_due(self) -> None:
@@ -144,7 +144,7 @@ class SignsOfLife:
             return
         try:
             self._due = self._monotonic() + self._interval
-            self._presence_here().beat()
+            self._heartbeat_here().beat()
             self._is_known, self._has_failed = True, False
         except Exception as error:  # noqa: BLE001 - see above
             if not self._has_failed:
@@ -158,18 +158,18 @@ class SignsOfLife:
         finally:
             self._lock.release()
 
-    def _presence_here(self) -> Presence:
-        presence = self._presence
-        is_anothers = presence is not None and presence.registration.pid != os.getpid()
-        if presence is None or (is_anothers and (self._uwsgi is not None or presence.has_ended)):
-            presence = self._presence = self._new_presence()
-        return presence
+    def _heartbeat_here(self) -> ServiceHeartbeat:
+        heartbeat = self._heartbeat
+        is_anothers = heartbeat is not None and heartbeat.registration.pid != os.getpid()
+        if heartbeat is None or (is_anothers and (self._uwsgi is not None or heartbeat.has_ended)):
+            heartbeat = self._heartbeat = self._new_heartbeat()
+        return heartbeat
 
 
-class Alive:
+class WithHeartbeats:
     """WSGI: an application that gives its signs of life after its answers."""
 
-    def __init__(self, inner: Inner, signs: SignsOfLife) -> None:
+    def __init__(self, inner: Inner, signs: ProcessHeartbeats) -> None:
         self._inner = inner
         self._signs = signs
 

@@ -43,7 +43,7 @@ class ServerState(enum.StrEnum):
     UNKNOWN = 'unknown'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestCall:
     """The arguments of every guest method of RPC 1.1."""
 
@@ -84,7 +84,7 @@ class GuestCall:
         return cls(**known)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestAnswer:
     """Answer of every guest method of RPC 1.1."""
 
@@ -138,7 +138,7 @@ class LastWord:
     boot_id: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Heartbeat:
     """Cast to the taskmanagers by a guest that is in an upgrade or has just booted."""
 

@@ -56,7 +56,7 @@ class Refuser:
         return refuse
 
 
-class StandIn:
+class RefusingServer:
     """`trove_agent.Substitute` on the topic of Trove's agent."""
 
     def __init__(self, make_server: Callable[[], Any], end_seconds: float = _END_SECONDS) -> None:

@@ -42,7 +42,7 @@ class Task(enum.IntEnum):
     UPDATING_ERROR_ACCESS = 0x5D
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DatastoreVersion:
     """A version of a datastore: what a guest of it is booted from."""
 
@@ -75,8 +75,8 @@ class GuestClasses:
     repl_strategy: str | None  #: replication_strategy
 
 
-@dataclasses.dataclass(frozen=True)
-class Hold:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Holder:
     """Holder of an instance, re-read before anything that cannot be taken back: Trove
     saves whole stale objects.
     """
@@ -118,7 +118,7 @@ class Fault:
     created_at: datetime.datetime
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Instance:
     """A row of Trove's `instances`, as it was when read, with what stands beside it."""
 

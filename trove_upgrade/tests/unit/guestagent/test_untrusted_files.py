@@ -12,7 +12,7 @@ import threading
 
 import fixtures
 
-from trove_upgrade.guestagent import claim, datafiles, foreign
+from trove_upgrade.guestagent import datafiles, untrusted_files, volume_ownership
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
@@ -91,8 +91,8 @@ class TenantTestCase(base.TestCase):
 class ForeignTest(TenantTestCase):
     def test_a_plain_file_of_the_owner_is_read_within_bounds(self):
         path = self.tenants(self.data / 'x', '0123456789')
-        self.assertEqual(b'0123', foreign.read(path, TENANT, 4))
-        self.assertEqual(b'789', foreign.read_end(path, TENANT, 3)[1])
+        self.assertEqual(b'0123', untrusted_files.read(path, TENANT, 4))
+        self.assertEqual(b'789', untrusted_files.read_end(path, TENANT, 3)[1])
 
     def test_links_pipes_directories_and_what_is_another_s_are_refused_at_once(self):
         link, hard = self.data / 'link', self.data / 'hard'
@@ -106,13 +106,13 @@ class ForeignTest(TenantTestCase):
             self.data / 'none',
         ):
             self.in_time(
-                lambda path=path: self.assertRaises(OSError, foreign.read, path, TENANT, 10)
+                lambda path=path: self.assertRaises(OSError, untrusted_files.read, path, TENANT, 10)
             )
 
     def test_a_directory_that_is_a_link_is_refused(self):
         (self.data / 'link').symlink_to(self.secret.parent)
-        with foreign.directory(self.data) as opened:
-            self.assertRaises(OSError, foreign.directory('link', below=opened).__enter__)
+        with untrusted_files.directory(self.data) as opened:
+            self.assertRaises(OSError, untrusted_files.directory('link', below=opened).__enter__)
 
 
 class StrayTest(TenantTestCase):
@@ -271,21 +271,21 @@ class DeepTest(TenantTestCase):
         self.addCleanup(self.clear)
 
     def clear(self):
-        with foreign.directory(self.root) as opened:
+        with untrusted_files.directory(self.root) as opened:
             for name in os.listdir(opened):  # noqa: PTH208 - below the descriptor
-                foreign.remove_tree(name, opened)
+                untrusted_files.remove_tree(name, opened)
 
     def test_all_of_them_are_given_to_the_server_s_user_with_a_few_descriptors(self):
         self.nest(self.data / 'db', 1200)
         used = len(list(pathlib.Path('/proc/self/fd').iterdir()))
         most = 0
-        for _ in foreign.walk(self.data):
+        for _ in untrusted_files.walk(self.data):
             most = max(most, len(list(pathlib.Path('/proc/self/fd').iterdir())) - used)
         self.assertLess(most, 30)
         container_ownership.give(self.data, 7, 8)
         owners = {
             os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid
-            for _, directories, files, descriptor in foreign.walk(self.data)
+            for _, directories, files, descriptor in untrusted_files.walk(self.data)
             for name in ('.', *directories, *files)
         }
         self.assertEqual({7}, owners)
@@ -294,7 +294,7 @@ class DeepTest(TenantTestCase):
         for name in ('a', 'b', 'c'):
             self.nest(self.data, 40, name)
         (self.data / 'c/c/other').mkdir()
-        found = ['/'.join(names) for names, *_ in foreign.walk(self.data)]
+        found = ['/'.join(names) for names, *_ in untrusted_files.walk(self.data)]
         self.assertEqual(len(set(found)), len(found))
         self.assertEqual(3 * 40 + 3, len(found))  # the top, db and other
         self.assertIn('c/c/other', found)
@@ -306,14 +306,14 @@ class DeepTest(TenantTestCase):
         self.assertEqual([], datafiles.differences(datafiles.listing(self.data), self.data))
 
     def test_depth_is_seen_without_going_there(self):
-        self.nest(self.data, foreign.LEVELS)
-        self.assertIsNone(foreign.too_deep(self.data))
-        self.nest(self.data, foreign.LEVELS + 1, 'e')
-        self.assertEqual(self.data / 'e/e/e', foreign.too_deep(self.data))
+        self.nest(self.data, untrusted_files.LEVELS)
+        self.assertIsNone(untrusted_files.too_deep(self.data))
+        self.nest(self.data, untrusted_files.LEVELS + 1, 'e')
+        self.assertEqual(self.data / 'e/e/e', untrusted_files.too_deep(self.data))
 
     def test_paths_that_are_too_long_are_seen(self):
         self.nest(self.data, 20, 'n' * 200)
-        self.assertIsNotNone(foreign.too_deep(self.data))
+        self.assertIsNotNone(untrusted_files.too_deep(self.data))
 
     def test_what_is_nested_or_named_too_long_does_not_keep_a_stash_from_being_published(self):
         self.nest(self.data, 20, 'n' * 250)
@@ -331,7 +331,7 @@ class DeepTest(TenantTestCase):
         (kept / 'link').symlink_to(self.secret.parent)
         self.nest(kept, 1200)
         os.chown(kept, TENANT, TENANT)
-        claim.anew(kept)
+        volume_ownership.anew(kept)
         self.assertFalse(kept.exists())
         self.assertTrue(self.secret.exists())
 
@@ -339,9 +339,9 @@ class DeepTest(TenantTestCase):
         kept = self.root / 'v/.trove-upgrade'
         kept.mkdir()
         self.nest(kept, 1200)
-        claim.back(kept)
+        volume_ownership.back(kept)
         self.assertEqual(
-            {0}, {os.fstat(descriptor).st_uid for *_, descriptor in foreign.walk(kept)}
+            {0}, {os.fstat(descriptor).st_uid for *_, descriptor in untrusted_files.walk(kept)}
         )
 
 

@@ -21,7 +21,7 @@ _S = states.UpgradeState
 SNAPSHOTS = 'cinder'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Backup:
     """A row of Trove's `backups`."""
 

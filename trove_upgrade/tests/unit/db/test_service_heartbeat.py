@@ -4,7 +4,7 @@ import threading
 from oslo_config import cfg
 
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import errors, presence
+from trove_upgrade.db import errors, service_heartbeat
 from trove_upgrade.db.address import parse as parse_url
 from trove_upgrade.tests.unit import base, database
 
@@ -33,20 +33,22 @@ class TestPresence(base.TestCase):
     def setUp(self):
         super().setUp()
         self.registry = SlowRegistry()
-        self.presence = presence.Presence(self.registry, 'api', host='host', version='1.0')
+        self.heartbeat = service_heartbeat.ServiceHeartbeat(
+            self.registry, 'api', host='host', version='1.0'
+        )
 
     def test_it_begins_with_the_first_beat_and_ends_with_the_stop(self):
         self.registry.may_end.set()
         self.assertEqual(set(), self.registry.ids)
-        self.presence.beat()
-        self.assertEqual({self.presence.registration.id}, self.registry.ids)
-        self.presence.leave(10)
+        self.heartbeat.beat()
+        self.assertEqual({self.heartbeat.registration.id}, self.registry.ids)
+        self.heartbeat.leave(10)
         self.assertEqual(set(), self.registry.ids)
 
     def test_a_beat_after_the_stop_writes_nothing(self):
         self.registry.may_end.set()
-        self.presence.leave(10)
-        self.presence.beat()
+        self.heartbeat.leave(10)
+        self.heartbeat.beat()
         self.assertEqual(set(), self.registry.ids)
 
     def begin_to_beat(self):
@@ -58,13 +60,13 @@ class TestPresence(base.TestCase):
 
     def beat_whatever_happens(self):
         try:
-            self.presence.beat()
+            self.heartbeat.beat()
         except OSError:
             self.assertIsNotNone(self.registry.error)
 
     def test_a_stop_waits_for_a_beat_that_is_on_its_way(self):
         beating = self.begin_to_beat()
-        stopping = threading.Thread(target=self.presence.leave, args=(30,))
+        stopping = threading.Thread(target=self.heartbeat.leave, args=(30,))
         stopping.start()
         self.registry.may_end.set()
         stopping.join(30)
@@ -73,7 +75,7 @@ class TestPresence(base.TestCase):
 
     def test_a_beat_that_outlasts_the_stop_takes_its_row_back(self):
         beating = self.begin_to_beat()
-        self.presence.leave(0)
+        self.heartbeat.leave(0)
         self.registry.may_end.set()
         beating.join(30)
         self.assertEqual(set(), self.registry.ids)
@@ -81,7 +83,7 @@ class TestPresence(base.TestCase):
     def test_so_does_one_whose_answer_was_lost(self):
         self.registry.error = OSError('lost')
         beating = self.begin_to_beat()
-        self.presence.leave(0)
+        self.heartbeat.leave(0)
         self.registry.may_end.set()
         beating.join(30)
         self.assertEqual(set(), self.registry.ids)
@@ -96,21 +98,21 @@ class TestImpatientRegistry(base.TestCase):
 
     def test_a_database_that_services_do_not_take_is_refused(self):
         self.assertRaises(
-            errors.DatabaseRefused, presence.ImpatientRegistry, self.conf('sqlite://')
+            errors.DatabaseRefused, service_heartbeat.ImpatientRegistry, self.conf('sqlite://')
         )
 
     def test_an_option_that_the_driver_does_not_know_is_told_as_one_of_the_configuration(self):
-        registry = presence.ImpatientRegistry(
+        registry = service_heartbeat.ImpatientRegistry(
             self.conf('mysql+pymysql://user:Secret@127.0.0.1:1/d?frob=1')
         )
-        registered = presence.Presence(registry, 'api')
+        registered = service_heartbeat.ServiceHeartbeat(registry, 'api')
         refused = self.assertRaises(errors.DatabaseRefused, registered.beat)
         self.assertIn("'frob'", refused.message)
         self.assertIn('[database] connection', refused.message)
         self.assertNotIn('Secret', refused.message)
 
     def test_every_wait_of_mysql_is_bounded(self):
-        query = presence._impatient(
+        query = service_heartbeat._impatient(
             parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')
         ).query
         self.assertEqual(
@@ -124,7 +126,7 @@ class TestImpatientRegistry(base.TestCase):
         )
 
     def test_every_statement_of_postgresql_is_bounded_and_given_options_stay(self):
-        query = presence._impatient(
+        query = service_heartbeat._impatient(
             parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x')
         ).query
         self.assertEqual('-c geqo=off -c statement_timeout=3s', query['options'])
@@ -132,7 +134,9 @@ class TestImpatientRegistry(base.TestCase):
 
     def test_the_rows_are_those_of_the_services(self):
         db = self.useFixture(database.SampleDatabase(sample=False))
-        registered = presence.Presence(db.repositories.services, 'api', host='host', version='1.0')
+        registered = service_heartbeat.ServiceHeartbeat(
+            db.repositories.services, 'api', host='host', version='1.0'
+        )
         registered.beat()
         self.assertEqual(
             [registered.registration.id], [one.id for one in db.repositories.services.list()]

@@ -7,7 +7,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import claim
+from trove_upgrade.guestagent import volume_ownership
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.tests.unit import base
@@ -36,7 +36,7 @@ class VolumeOfTheTenant(base.TestCase):
 class ClaimTest(VolumeOfTheTenant):
     def test_the_top_becomes_roots_and_the_data_stays_the_tenants(self):
         self.layout.volume.chmod(0o777)
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         top, data = self.layout.volume.stat(), self.layout.data_directory.stat()
         self.assertEqual(
             (0, 0, 0o755, TENANT), (top.st_uid, top.st_gid, top.st_mode & 0o7777, data.st_uid)
@@ -48,7 +48,7 @@ class ClaimTest(VolumeOfTheTenant):
         (self.kept / 'stash-u-1').mkdir(parents=True)
         (self.kept / 'mark-compared.json').write_text('{"upgrade_id": "u"}')
         self.give_away()
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.assertFalse(self.kept.exists())
 
     def test_a_link_in_its_place_is_removed_and_what_it_leads_to_stays(self):
@@ -56,26 +56,26 @@ class ClaimTest(VolumeOfTheTenant):
         elsewhere.mkdir()
         (elsewhere / 'file').write_text("root's")
         self.kept.symlink_to(elsewhere)
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.assertFalse(os.path.lexists(self.kept))
         self.assertTrue((elsewhere / 'file').exists())
 
     def test_what_is_roots_alone_stays(self):
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.marks.set(Mark.STASHED, 'u')
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.assertTrue(self.marks.has(Mark.STASHED, 'u'))
 
     def test_what_a_boot_has_given_away_is_taken_back_with_all_that_is_in_it(self):
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.marks.set(Mark.SERVER_STARTED, 'u')
         stash = self.kept / 'stash-u-1'
         stash.mkdir(mode=0o700)
         (stash / 'content').write_bytes(b'kept')
         self.give_away()
-        self.assertFalse(claim.is_ours(self.kept))
-        claim.back(self.kept)
-        self.assertTrue(claim.is_ours(self.kept))
+        self.assertFalse(volume_ownership.is_ours(self.kept))
+        volume_ownership.back(self.kept)
+        self.assertTrue(volume_ownership.is_ours(self.kept))
         self.assertEqual([0, 0], [path.stat().st_uid for path in (stash, stash / 'content')])
         self.assertEqual(b'kept', (stash / 'content').read_bytes())
 
@@ -83,16 +83,16 @@ class ClaimTest(VolumeOfTheTenant):
         (self.kept / 'stash-u-1').mkdir(parents=True)
         (self.kept / 'stash-u-1' / 'content').symlink_to('/etc/passwd')
         self.give_away()
-        claim.back(self.kept)
+        volume_ownership.back(self.kept)
         self.assertFalse(os.path.lexists(self.kept / 'stash-u-1' / 'content'))
         self.assertEqual(0, pathlib.Path('/etc/passwd').stat().st_uid)
 
     def test_taking_back_what_is_not_there_or_no_directory_makes_the_top_roots_alone(self):
-        claim.back(self.kept)
+        volume_ownership.back(self.kept)
         self.kept.symlink_to('/etc')
-        claim.back(self.kept)
+        volume_ownership.back(self.kept)
         self.assertEqual(0, self.layout.volume.stat().st_uid)
-        self.assertFalse(claim.is_ours(self.kept))
+        self.assertFalse(volume_ownership.is_ours(self.kept))
 
 
 class MarksOfOthersTest(VolumeOfTheTenant):
@@ -107,7 +107,7 @@ class MarksOfOthersTest(VolumeOfTheTenant):
         self.assertFalse(self.marks.has(Mark.COMPARED, 'u'))
 
     def test_in_a_directory_of_roots_below_a_top_of_his_a_mark_says_nothing_either(self):
-        claim.anew(self.kept)
+        volume_ownership.anew(self.kept)
         self.marks.set(Mark.COMPARED, 'u')
         os.chown(self.layout.volume, TENANT, TENANT)
         self.assertFalse(self.marks.has(Mark.COMPARED, 'u'))

@@ -14,7 +14,7 @@ import pathlib
 import stat
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import foreign
+from trove_upgrade.guestagent import untrusted_files
 
 LOG = logs.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def anew(kept: pathlib.Path) -> None:
                 kept,
             )
             if stat.S_ISDIR(status.st_mode):
-                foreign.remove_tree(kept.name, top)
+                untrusted_files.remove_tree(kept.name, top)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(kept.name, dir_fd=top)
@@ -105,7 +105,7 @@ def back(kept: pathlib.Path) -> None:
         status = _look(top, kept.name)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return
-        for _, directories, files, descriptor in foreign.walk(kept.name, below=top):
+        for _, directories, files, descriptor in untrusted_files.walk(kept.name, below=top):
             os.fchown(descriptor, 0, 0)
             os.fchmod(descriptor, 0o700)
             for name in (*directories, *files):

@@ -12,7 +12,7 @@ LOG = logs.get_logger(__name__)
 _RETRY_SECONDS = 600.0
 
 
-class StashKeeper:
+class StashExpiry:
     """A thread that sleeps until there is something to remove."""
 
     def __init__(self, own: Guest) -> None:
