@@ -28,7 +28,7 @@ _DROPPED = frozenset(
 
 
 class ErrorForm:
-    """`inner`, whose answers of 400 and more are in our form.  To stand behind what gives requests
+    """`inner`, with its answers of 400 and more in our form.  To stand behind what gives requests
     their id, and before all else.
     """
 

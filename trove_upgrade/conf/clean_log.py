@@ -45,7 +45,7 @@ class CleanRecords(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace the texts in `record`. One whose arguments do not fit its format stays as it is:
+        """Replace the texts in `record`. One with arguments that do not fit its format stays as it is:
         `logging` reports that.
         """
         try:

@@ -64,8 +64,8 @@ class Backups:
 
     @repeat_on_new_columns
     def chain(self, parent: backups.Backup) -> Sequence[backups.Backup]:
-        """`parent` and what it builds on, down to a full backup; deleted ones too, whose files
-        others still need.
+        """`parent` and what it builds on, down to a full backup; deleted ones too, as others
+        need their files.
         """
         found = {parent.id: parent}
         last = parent

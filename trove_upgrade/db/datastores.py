@@ -200,7 +200,7 @@ class Datastores:
             return {row.datastore_version_id: row.instances for row in connection.execute(query)}
 
     def on_older_images(self, version: instances.DatastoreVersion) -> Sequence[OlderImage]:
-        """The version's instances whose server runs another image, as far as we know; by name."""
+        """The version's instances with a server of another image, as far as we know; by name."""
         if version.image_id is None:
             return []
         query = (

@@ -167,9 +167,7 @@ def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping
 
 
 def keep_former_image(connection: sa.Connection, version_id: str, image_id: str) -> None:
-    """Remember the image that a version had, for those of its instances of whose image nothing is
-    known.
-    """
+    """Remember the image that a version had, for its instances of an unknown image."""
     query = sa.select(_instances.c.id).where(
         _instances.c.datastore_version_id == version_id, _instances.c.deleted.is_not(True)
     )

@@ -29,7 +29,7 @@ def require_tables(tables: set[str]) -> None:
 
 
 def require_options_beside_trove(conf: cfg.ConfigOpts, tables: set[str], service: str) -> None:
-    """Refuse a taskmanager whose options are those of an installation alone, where a real Trove is.
+    """Refuse a taskmanager with options of an installation alone, where a real Trove is.
 
     It would call guests on the topic of Trove's agents, and write the status of services that
     Trove's conductor writes.

@@ -35,7 +35,7 @@ def guard(engine: sa.Engine) -> sa.Engine:
 
 
 def guarded(url: sa.URL) -> sa.URL:
-    """Return a URL whose engine is guarded."""
+    """Return a URL of a guarded engine."""
     return url.update_query_dict({'plugin': PLUGIN}, append=True)
 
 

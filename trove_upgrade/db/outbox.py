@@ -46,11 +46,11 @@ class Outbox:
     def pending(
         self, limit: int, kinds: Collection[EventKind] = frozenset(EventKind)
     ) -> Sequence[OutboxEvent]:
-        """Unsent events of these kinds whose next try has come; per upgrade and receiver only the
+        """Unsent events of these kinds that are due; per upgrade and receiver only the
         oldest one, so that order holds: one of a kind that only a later release knows is left to
         that release, and what follows it waits.
 
-        Those that were tried least often come first: one whose receiver is silent waits behind all
+        Those that were tried least often come first: one with a silent receiver waits behind all
         the others.
         """
         query = (

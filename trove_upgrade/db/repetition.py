@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Repetition of whole transactions that the database gave up, or whose columns have changed."""
+"""Repetition of whole transactions that the database gave up, or that met changed columns."""
 
 import functools
 import time

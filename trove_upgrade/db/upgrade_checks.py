@@ -80,7 +80,7 @@ class UpgradeChecks:
         return _check_from(row)
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING ones, and RUNNING ones whose lease has run out: the oldest first, and of each
+        """PENDING ones, and RUNNING ones without a lease: the oldest first, and of each
         project one before any other's second.
         """
         place = (

@@ -192,8 +192,7 @@ class Upgrades:
 
     @repeat_on_new_columns
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING or RUNNING rows whose next_run_at has come and whose lease is free or has run
-        out.
+        """PENDING or RUNNING rows that are due, with a lease that is free or has run out.
 
         The oldest first, and of each project the first before any other's second, so that a limit
         leaves out none.
@@ -339,7 +338,7 @@ class Upgrades:
         transaction.
 
         Step, data and rebuild_attempt stay: the taskmanager that runs the row looks at the world
-        and decides what is asked anew.  One whose rollback has failed goes to the target again,
+        and decides what is asked anew.  One with a failed rollback goes to the target again,
         unless the former server may have written meanwhile.
 
         :raises UpgradeNotFound, RetryRefused, InstanceChanged: and nothing was written.

@@ -72,7 +72,7 @@ def refusal(
 
 
 def retried(found: Upgrade) -> Upgrade:
-    """Return the upgrade as its next attempt begins; one whose rollback has failed goes to the
+    """Return the upgrade as its next attempt begins; one with a failed rollback goes to the
     target again.
 
     :raises RetryRefused: it has not FAILED, or is at a step of a later release.
@@ -124,7 +124,7 @@ def why_no_rollback(found: Upgrade) -> str | None:
 
 
 def may_continue_untasked(failed: Upgrade, latest: LatestUpgrade | None) -> bool:
-    """Return whether a retry may take an instance whose task is NONE.
+    """Return whether a retry may take an instance without a task.
 
     Where the new server may have been started on the data nothing but a retry leads out, and an
     action of Trove's that takes the task in between (its admin rebuild) sets it to NONE at its own

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loggers whose lines are whole.
+"""Loggers of whole lines.
 
 oslo.log appends the exception that is being handled to every line from WARNING on, in the library's
 own words. Our lines name the cause already, in words that hold no password. A guest or a tenant

@@ -156,8 +156,8 @@ class UpgradeRepository(Protocol):
     """
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING or RUNNING rows whose next_run_at has come and whose
-        lease is free or has run out.
+        """PENDING or RUNNING rows that are due, with a lease that is
+        free or has run out.
 
         The oldest first, and of each project the first before any other's second, so that a limit
         leaves out none.
@@ -256,7 +256,7 @@ class UpgradeCheckRepository(Protocol):
     """`upgrade_checks`."""
 
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING ones, and RUNNING ones whose lease has run out;
+        """PENDING ones, and RUNNING ones without a lease;
         project by project as those of upgrades.
         """
 
@@ -274,7 +274,7 @@ class OutboxRepository(Protocol):
     """`upgrade_outbox`."""
 
     def pending(self, limit: int, kinds: Collection[EventKind]) -> Sequence[OutboxEvent]:
-        """Unsent events of these kinds whose next try has come,
+        """Unsent events of these kinds that are due,
         those that were tried least often first.
 
         Per upgrade only the oldest one of each of the two kinds of receivers (notifications;

@@ -95,7 +95,7 @@ class Upgrade:
 
     @property
     def wanted_version_id(self) -> str:
-        """The datastore version whose guest is to serve in the end."""
+        """The datastore version that is to serve in the end."""
         return self.former_version_id if self.is_rolling_back else self.target_version_id
 
     @property

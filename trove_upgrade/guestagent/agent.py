@@ -61,7 +61,7 @@ _FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
 
 
 class NotAGuest(exceptions.TroveUpgradeError):
-    """The agent has not been told whose guest it is."""
+    """The agent has not been told the id of its instance."""
 
     code = 'NOT_A_GUEST'
     template = (

@@ -177,7 +177,7 @@ class Jobs:
     def _as_late(self, record: JobRecord) -> guests.GuestCall:
         """Return the call of an interrupted job, with what is left of its seconds.
 
-        A pre_upgrade whose time is over must not stop the database once more; the guest's time of
+        A pre_upgrade past its time must not stop the database once more; the guest's time of
         day is all that tells, and one that was set back tells nothing.  What serves no client yet
         goes on in any case.
         """

@@ -21,7 +21,7 @@ class MetadataAddress(Protocol):
 
 
 class Closed:
-    """Stands for a guest whose address is closed."""
+    """Stands for a guest with a closed address."""
 
     def opening(self) -> str | None:
         """See the port."""

@@ -35,7 +35,7 @@ def mounts(run_dir: pathlib.Path) -> list[str]:
 
 
 def loop_devices(run_dir: pathlib.Path, root: pathlib.Path = pathlib.Path('/')) -> list[str]:
-    """Return the loop devices whose file is below the run directory.
+    """Return the loop devices of files below the run directory.
 
     The kernel lists those of every mount namespace by the path that each has there: another
     machine's of the same path is told from ours by its inode.  `root` is the root directory of the

@@ -65,7 +65,7 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
 
 
 def _no_reply(reply: Any = None, failure: Any = None) -> None:
-    """Stand in for the reply of a message whose sender is to hear nothing."""
+    """Stand in for the reply of a message without an answer."""
 
 
 def _require_form(message: Any) -> None:

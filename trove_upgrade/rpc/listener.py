@@ -16,8 +16,8 @@ _BROKER_SECONDS = 5.0
 
 
 class Listener:
-    """Starts in a thread of its own, as it waits for the broker; one whose broker is away holds up
-    no other.
+    """Starts in a thread of its own, as it waits for the broker; one without its broker holds up no
+    other.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, at: place.Place, host: str, endpoint: Any) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client side of the taskmanager's RPC API: nudges, whose loss costs only delay."""
+"""Client side of the taskmanager's RPC API: nudges: the loss of one costs only delay."""
 
 import queue
 import threading

@@ -47,7 +47,7 @@ _UNREGISTERED = {
 
 
 class ExpiringTransport(oslo_transport.RPCTransport):
-    """RPC transport whose casts have a time to live, as calls have: oslo.messaging's cast hands
+    """RPC transport for casts with a time to live, as calls have: oslo.messaging's cast hands
     none to the driver (18.3.1).
 
     All casts of ours go to the taskmanagers, whose queue has neither an expiry nor a limit: without

@@ -59,8 +59,8 @@ class FairQueue:
     """Jobs that wait and jobs that run; none is there twice.
 
     Next is a job of the project that has the fewest running; of several, of the one that had its
-    turn longest ago.  Within a project they go in the order in which they came, but for those whose
-    share is used up.
+    turn longest ago.  Within a project they go in the order in which they came, but for those with a
+    used-up share.
     """
 
     def __init__(self, shares: Shares) -> None:
@@ -84,7 +84,7 @@ class FairQueue:
             self._waiting.setdefault(lane, collections.deque()).append((next(self._numbers), job))
 
     def take(self) -> Job | None:
-        """The job whose turn it is; None: none waits that may run beside those that run."""
+        """The next job; None: none waits that may run beside those that run."""
         counts = collections.Counter(
             key
             for job in self._running.values()

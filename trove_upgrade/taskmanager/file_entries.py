@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One entry of `write_files` in a guest's user data: whose file it is, and how it is changed."""
+"""One entry of `write_files` in a guest's user data: its owner, and how it is changed."""
 
 import json
 import posixpath

@@ -35,7 +35,7 @@ class _Rest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Healer:
-    """Runs post_upgrade again for an upgrade whose guest served at its end."""
+    """Runs post_upgrade again for an upgrade that ended with a serving guest."""
 
     upgrades: ports.UpgradeRepository
     guests: ports.GuestRepository

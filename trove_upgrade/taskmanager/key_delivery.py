@@ -2,8 +2,8 @@
 """The key that a rebuilt guest gets with its user data, and what forbids a rebuild for its key's
 sake.
 
-A guest that has spoken under a key is spoken to under one for ever: a root disk whose agent knows
-no keys would be mute.  So the images that a rebuild and a rollback boot have to have an agent that
+A guest that has spoken under a key is spoken to under one for ever: a root disk with an agent
+without keys would be mute.  So the images that a rebuild and a rollback boot have to have an agent that
 is recorded to know them.
 """
 

@@ -44,7 +44,7 @@ def short_lock_waits(connection: sa.Connection, seconds: float = LOCK_SECONDS) -
 
     `connection` has no transaction open, before and after: PostgreSQL takes a setting back with the
     transaction that made it.  The block commits for itself; what it leaves open is rolled back.  A
-    connection whose settings cannot be restored is thrown away.
+    connection that cannot get its settings back is thrown away.
 
     :raises ValueError: a transaction is open.
     """

@@ -222,7 +222,7 @@ def _notes(now: Position, found: dict[str, sizes.Size]) -> list[str]:
 def _data_steps(
     connection: sa.Connection, chain: Chain, now: Position, found: dict[str, sizes.Size]
 ) -> list[DataStep]:
-    """Those with rows left, and those whose expand is pending."""
+    """Those with rows left, and those with a pending expand."""
     has_table = states.table.name in found
     steps = []
     for migration in chain.data:

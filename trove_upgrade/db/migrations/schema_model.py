@@ -237,7 +237,7 @@ def _indexed(
 
 
 def _constrained(table: sa.Table, constraint: sa.Constraint, names: dict[str, str]) -> None:
-    """The same constraint over another table whose columns may have other names; what a type brings
+    """The same constraint over another table, with other names of columns where needed; what a type brings
     along comes by itself.
     """
     if getattr(constraint, '_type_bound', False):

@@ -63,7 +63,7 @@ class Message:
 
     @classmethod
     def around(cls, kind: kinds.Kind, content: bytes) -> Self:
-        """Return a message whose one part is `content`."""
+        """Return a message of one part, `content`."""
         made = cls(email.mime.multipart.MIMEMultipart(boundary=_BOUNDARY))
         made._attach(kind, content)
         return made

@@ -28,7 +28,7 @@ class Calls:
         allowed: Sequence[int] = (),
         seconds: float | None = None,
     ) -> http.Answer:
-        """One exchange about `what`, whose status is below 300 or one of those `allowed`.
+        """One exchange about `what`, with a status below 300 or one of those `allowed`.
 
         :raises EngineError: ENGINE_NOT_ANSWERING, ENGINE_REFUSED, CONTAINER_NOT_FOUND.
         """

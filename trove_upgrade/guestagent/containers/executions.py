@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
 
 
 class Executions:
-    """Those of one engine, whose processes are seen in `processes`."""
+    """Those of one engine, with its processes in `processes`."""
 
     def __init__(self, calls: Calls, processes: pathlib.Path) -> None:
         self._calls = calls

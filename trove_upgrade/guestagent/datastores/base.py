@@ -223,7 +223,7 @@ class DatastoreDriver:
     def keep_settings(
         self, before: Fingerprint, after: Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
-        """Give settings whose default changed their old value, where
+        """Give settings with a changed default their old value, where
         `options.keep_changed_defaults` asks for it.
 
         Called while the server runs isolated, after `compare`; takes effect with

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generations: a taskmanager whose claim another one has taken over is not listened to any more."""
+"""Generations: an overtaken taskmanager is not listened to any more."""
 
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.flows.work import Guest

@@ -76,7 +76,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """The reverse.  Only for bytes whose digest has matched.
+        """The reverse.  Only for bytes of a digest that has matched.
 
         :raises KeyError, TypeError, ValueError: not a manifest of this schema.
         """

@@ -39,7 +39,7 @@ def _open_below(directory: int, name: str, flags: int) -> int:
 
 
 class Stash:
-    """A published stash whose manifest is the one that upgrade_info speaks of.  A context
+    """A published stash with the manifest that upgrade_info names.  A context
     manager.
     """
 

@@ -85,7 +85,7 @@ def taken(
     options: Iterable[str] = (),
     machine: pathlib.Path = pathlib.Path('/'),
 ) -> Taken:
-    """Return what leads the machine whose root is `machine` to its registries, with this
+    """Return what leads the machine below `machine` to its registries, with this
     environment and these options of apt.
 
     :raises errors.LabError: a name server, proxy or registry has an address that only the machine

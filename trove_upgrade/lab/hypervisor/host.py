@@ -38,7 +38,7 @@ class HypervisorSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> HypervisorSettings:
-        """The settings of the lab whose run directory the environment names."""
+        """The settings of the lab that the environment names."""
         fields = json.loads((Path(environ[RUN_VARIABLE]) / 'hypervisor.json').read_text('utf-8'))
         return cls(
             run_dir=Path(fields['run_dir']),
@@ -76,7 +76,7 @@ class LabHost:
         commands: Commands | None = None,
         registry: tuple[str, int] | None = None,
     ) -> LabHost:
-        """The lab whose guests live below `directory`.  Nothing is made; without a broker, networks
+        """The lab with its guests below `directory`.  Nothing is made; without a broker, networks
         have no forwarder.
         """
         commands = commands or HostCommands()

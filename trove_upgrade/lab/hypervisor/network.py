@@ -255,7 +255,7 @@ class NetworkFabric:
         database.
 
         A thread of its own enters the namespace and ends there: the caller's threads stay where
-        they are.  Not for a process whose threads are green ones.
+        they are.  Not for a process with green threads.
 
         :raises OSError: as `socket.create_connection`.
         """

@@ -69,8 +69,8 @@ def install(settings: Settings) -> None:
 
 
 def create_databases(settings: Settings) -> None:
-    """The services' databases and users; `trove` may also make databases whose names begin with
-    trove.
+    """The services' databases and users; `trove` may also make databases with names that begin
+    with trove.
     """
     password = settings.secrets.database
     lines = [f'CREATE DATABASE {name} CHARACTER SET utf8mb3;' for name in DATABASES]

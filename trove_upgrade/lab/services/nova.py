@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova: API, conductor, scheduler, and one compute service whose virt driver is ours."""
+"""Nova: API, conductor, scheduler, and one compute service with our virt driver."""
 
 import json
 import pathlib

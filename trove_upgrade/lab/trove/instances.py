@@ -163,7 +163,7 @@ class TroveInstances:
             self._sleep(POLL_SECONDS)
 
     def instance(self, instance_id: str) -> TroveInstance:
-        """Return what tests need of an instance whose server exists."""
+        """Return what tests need of an instance with a server."""
         server_id = self.row(instance_id)['compute_instance_id']
         guest = self._host.guests.get(server_id)
         port = guest.spec.ports[0]

@@ -238,7 +238,7 @@ class TroveSide:
         return mariadb.execute(self.settings, f'USE {self.deployment.database}; {statement}')
 
     def flavors(self) -> dict[str, str]:
-        """Flavors whose disk beside the root one Trove takes as volume; name -> id."""
+        """Flavors with a second disk, which Trove takes as volume; name -> id."""
         return provision.flavors(self.settings)
 
     @property

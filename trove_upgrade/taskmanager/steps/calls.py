@@ -70,7 +70,7 @@ class Calls:
         *,
         seconds: float | None = None,
     ) -> guests.GuestCall:
-        """A call whose deadline is the step's own, or `seconds` from now."""
+        """A call with the step's own deadline, or `seconds` from now."""
         now, deadline = self.clock.now(), upgrade.step_deadline
         if deadline is None or seconds is not None:
             deadline = now + datetime.timedelta(seconds=3600 if seconds is None else seconds)

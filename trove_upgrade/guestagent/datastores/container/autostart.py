@@ -51,7 +51,7 @@ class ContainerAutostart(autostart.Autostart):
         return str(self._memories().get('policy') or OFF)
 
     def remember_running(self) -> None:
-        """There is one container, whose name is known."""
+        """There is one container, of a known name."""
 
     def switch_on_ours(self) -> None:
         """The engine starts it at boot.  Nothing to do before it is made: it is made so."""

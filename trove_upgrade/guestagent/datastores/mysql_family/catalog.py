@@ -51,7 +51,7 @@ class Table:
 
 
 def far_tables(session: connection.Session) -> list[Table]:
-    """Tables of the users' schemas whose rows are elsewhere.
+    """Tables of the users' schemas with rows elsewhere.
 
     The server need not open a table to report its engine.  For a size or a foreign key it opens it,
     and asks for the rows where they are: where nothing answers there, each statement takes half a

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of a MariaDB whose scheduler is DISABLED: it shows none, and keeps them in its table all
+"""Events of a MariaDB with a DISABLED scheduler: it shows none, and keeps them in its table all
 the same.
 """
 

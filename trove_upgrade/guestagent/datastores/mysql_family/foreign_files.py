@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables whose rows are in files of their own, at a place that the table's definition or its engine
+"""Tables with rows in files of their own, at a place that the table's definition or its engine
 chooses.
 
 Source: MariaDB Knowledge Base, "CONNECT Create Table Options" (a relative name counts from the

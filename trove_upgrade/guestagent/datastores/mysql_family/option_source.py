@@ -62,7 +62,7 @@ class Source:
     def content(
         self, path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None
     ) -> tuple[bytes, os.stat_result] | None:
-        """The content of `path` and whose it is; None if it is not there, has been read, or is not
+        """The content of `path` and its owner; None if it is not there, has been read, or is not
         to be read.
 
         `includer` is the file that names it, and `base` the directory below which a file of another

@@ -10,7 +10,7 @@ SCHEMA = 'trove_upgrade_probe'
 
 
 def write(session: connection.Session) -> None:
-    """Leaves nothing behind.  A database whose configuration keeps all writers out, as it did
+    """Leaves nothing behind.  A database with a configuration that keeps all writers out, as it did
     before, is asked for none.
 
     :raises StepFailed: WRITE_PROBE_FAILED.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings whose default is another one in the new server, kept at their old value where the
+"""Settings with another default in the new server, kept at their old value where the
 operator wants that.
 """
 

@@ -8,8 +8,8 @@ from trove_upgrade.guestagent import volume_ownership
 from trove_upgrade.guestagent.flows import quiesce, restore, undo
 from trove_upgrade.guestagent.marks import Mark
 from trove_upgrade.tests.unit.guestagent import fakes
-from trove_upgrade.tests.unit.guestagent.test_volume_ownership import TENANT
 from trove_upgrade.tests.unit.guestagent.test_flows import FlowTestCase
+from trove_upgrade.tests.unit.guestagent.test_volume_ownership import TENANT
 
 
 class SharedVolumeTest(FlowTestCase):
