@@ -138,8 +138,7 @@ class Runner:
             case Done():
                 return self._done(result.upgrade, result.message)
             case GoTo():
-                upgrade = result.upgrade.ran(result.message, None)
-                upgrade = self._ended(upgrade, states.Outcome.REPEATED, result.message)
+                upgrade = self._ended(result.upgrade, states.Outcome.REPEATED, result.message)
                 return self._waits(self._at(upgrade, result.step), result.seconds)
             case Wait():
                 upgrade = result.upgrade.ran(result.message, result.percent)

@@ -90,7 +90,8 @@ class StepRunner:
         if upgrade.step is states.Step.BOOT and self._is_going(upgrade):
             return _deleted(upgrade)  # boot waits for a heartbeat and asks no guest
         if upgrade.step_deadline is not None and self.clock.now() >= upgrade.step_deadline:
-            error = step.expired(upgrade, result.message or 'no reason was given')
+            # with what this run has found: Nova may just have accepted a rebuild
+            error = step.expired(result.upgrade, result.message or 'no reason was given')
             return Broken(result.upgrade, error)
         return result
 

@@ -344,6 +344,33 @@ class TestRunner(base.TestCase):
         self.assertEqual(row.step_deadline, self.stage.clock.now())
         self.assertEqual('BOOT_TIMEOUT', self.stage.run_on(row.id).error_code)
 
+    def test_a_rebuild_that_is_accepted_at_the_end_of_its_time_is_not_undone(self):
+        asks = self.stage.nova.rebuild
+
+        def late(*arguments):
+            asks(*arguments)
+            self.stage.nova.result = compute.RebuildResult.RUNNING
+            self.stage.clock.pass_time(101)
+
+        self.stage.nova.rebuild = late
+        row = self.stage.run_on(self.stage.db.begin().id)
+        self.assertEqual((S.FAILED, 'REBUILD_TIMEOUT'), (row.state, row.error_code))
+        self.assertEqual(1, row.progress.rebuild.accepted_in_attempt)
+        self.assertEqual([], self.stage.guest.asked('abort_upgrade'))
+
+    def test_a_step_that_does_not_hold_any_more_is_repeated_and_the_history_tells_it(self):
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        self.stage.guest.says('verify_upgrade', fakes.answer(JobState.RUNNING))
+        row = self.stage.run_on(row.id)
+        self.assertIs(Step.VERIFY, row.step)
+        self.stage.heartbeat(row, boot_id='boot-again')
+        row = self.stage.run_on(row.id)
+        self.assertEqual(
+            [(Step.VERIFY, 'repeated', 2), (Step.RESTORE, None, 0)],
+            [(run.step, run.outcome, run.runs) for run in row.steps[-2:]],
+        )
+
     def test_a_guest_that_gives_no_answer_stands_in_the_log_once_for_each_reason(self):
         logged = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
         self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
