@@ -724,7 +724,8 @@ class TestService(base.TestCase):
         with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
             other.start()
             self.addCleanup(other.stop)
-            wait_for(lambda: len(logged.output) == 2)
+            wait_for(lambda: any('guest_transport_url' in line for line in logged.output))
+            wait_for(lambda: any('[DEFAULT]' in line for line in logged.output))
         told = '\n'.join(sorted(logged.output))
         self.assertRegex(
             told, r'of \[DEFAULT\] transport_url\n.*of \[trove_upgrade\] guest_transport_url'
