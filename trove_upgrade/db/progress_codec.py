@@ -84,11 +84,36 @@ def decode(stored: Json) -> progress.Progress:
         ),
         notes=notes.Notes.of(data),
         others={name: value for name, value in data.items() if name not in KEYS},
+        stored=data,
     )
 
 
 def encode(found: progress.Progress) -> dict[str, Any]:
-    """Return the data of a row.  What is not there yet has no key."""
+    """Return the data of a row.  What is not there yet has no key.
+
+    An entry that has not changed since it was read stays as it was, with all that a later release
+    has put into it; so do the notes before a new one.
+    """
+    entries = _entries(found)
+    if found.stored:
+        before = _entries(decode(found.stored))
+        known = {name: found.stored[name] for name in KEYS if name in found.stored}
+        for name, value in known.items():
+            if entries.get(name) == before.get(name):
+                entries[name] = value
+            elif _continues(entries.get(name), before.get(name), value):
+                entries[name] = [*value, *entries[name][len(value) :]]
+    return {**found.others, **entries}
+
+
+def _continues(now: Any, before: Any, stored: Any) -> bool:
+    """Return whether the list `now` is `before`, which `stored` was read as, and more."""
+    if not (isinstance(now, list) and isinstance(before, list) and isinstance(stored, list)):
+        return False
+    return len(stored) == len(before) and now[: len(before)] == before
+
+
+def _entries(found: progress.Progress) -> dict[str, Any]:
     former, quiesce, rebuild = found.former, found.quiesce, found.rebuild
     restore, verify = found.restore, found.verify
     asked = rebuild.asked_in_attempt is not None
@@ -118,10 +143,7 @@ def encode(found: progress.Progress) -> dict[str, Any]:
         'verified_at': verify.passed_at.isoformat() if verify.passed_at else None,
         **{name: entries or None for name, entries in found.notes.to_row().items()},
     }
-    return {
-        **found.others,
-        **{name: value for name, value in entries.items() if value is not None},
-    }
+    return {name: value for name, value in entries.items() if value is not None}
 
 
 def _direction(data: Json) -> progress.Direction:

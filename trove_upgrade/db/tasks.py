@@ -100,7 +100,7 @@ def latest(connection: sa.Connection, instance_id: str) -> admission.LatestUpgra
         return None
     return admission.LatestUpgrade(
         id=row.id,
-        state=states.UpgradeState(row.state),
+        has_failed=row.state == str(states.UpgradeState.FAILED),
         former_version_id=row.former_version_id,
         error_code=row.error_code,
         is_past_no_return=progress_codec.decode(row.data).restore.is_past_no_return,

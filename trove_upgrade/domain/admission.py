@@ -20,7 +20,7 @@ class LatestUpgrade:
     """
 
     id: str
-    state: states.UpgradeState
+    has_failed: bool
     former_version_id: str
     error_code: str | None
     is_past_no_return: bool
@@ -47,7 +47,7 @@ def half_upgraded(
     """
     if (
         latest is None
-        or latest.state is not _S.FAILED
+        or not latest.has_failed
         or not latest.is_past_no_return
         or latest.former_version_id != target.version.id
     ):
@@ -100,7 +100,15 @@ def rolled_back(found: Upgrade) -> Upgrade:
     if obstacle is not None:
         advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {found.id}'
         raise exceptions.RollbackRefused(upgrade_id=found.id, found=obstacle, advice=advice)
-    return found if found.is_rolling_back else found.turned_back(found.cause, found.error_code)
+    if not found.is_rolling_back:
+        return found.turned_back(found.cause, found.error_code)
+    if not found.step.is_known:
+        raise exceptions.RollbackRefused(
+            upgrade_id=found.id,
+            found=f'it failed at {found.step}, a step of a later release',
+            advice='Roll it back with the tools of that release, while its taskmanagers run.',
+        )
+    return found
 
 
 def why_no_rollback(found: Upgrade) -> str | None:

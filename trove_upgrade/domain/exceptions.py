@@ -221,7 +221,7 @@ class InstanceChanged(TroveUpgradeError):
 
     code = 'INSTANCE_CHANGED'
     template = (
-        'Upgrade {upgrade_id} found instance {instance_id} changed by somebody else: its task is '
+        'Upgrade {upgrade_id} found instance {instance_id} changed by another action: its task is '
         '{task}, expected UPGRADING. Nothing was overwritten. '
         'Look who changed it before anything else.'
     )

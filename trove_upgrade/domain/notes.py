@@ -172,6 +172,16 @@ class Notes:
             SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed],
         }
 
+    def of_known_steps(self) -> Self:
+        """The same of what a guest tells: a step that there is none of becomes RESTORE."""
+        return dataclasses.replace(
+            self,
+            remarks=tuple(
+                note if note.step.is_known else dataclasses.replace(note, step=states.Step.RESTORE)
+                for note in self.remarks
+            ),
+        )
+
     def with_remark(self, remark: Note) -> Self:
         """The same and one more remark."""
         return dataclasses.replace(self, remarks=(*self.remarks, remark))

@@ -128,6 +128,8 @@ class Progress:
     notes: Notes = NO_NOTES
     #: What only a newer release knows, by its name in the row: kept as it is.
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: The row's own JSON, so that an entry that no step has changed is written as it was read.
+    stored: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def evolve(self, **changes: Any) -> Self:
         """A copy with `changes`."""

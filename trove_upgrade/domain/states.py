@@ -11,8 +11,8 @@ from typing import Self
 
 from trove_upgrade.domain import exceptions
 
-#: Names of steps and outcomes, of later releases too.
-_NAME = re.compile(r'[a-z][a-z0-9_]{0,63}')
+#: Names of steps, outcomes and states, of later releases too.
+_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,63}')
 
 
 class UpgradeState(enum.StrEnum):
@@ -26,7 +26,7 @@ class UpgradeState(enum.StrEnum):
     FAILED = 'FAILED'  #: needs an operator; cause and error_code say why
 
 
-class _Extensible(enum.StrEnum):
+class Extensible(enum.StrEnum):
     """Names that a later release may add to: `Step('warm_up')` is a value that no member is, and
     that is stored and shown as it was read.
     """
@@ -51,7 +51,7 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-class Step(_Extensible):
+class Step(Extensible):
     """Steps of a taskmanager, in this order."""
 
     PRECHECK = 'precheck'
@@ -65,7 +65,7 @@ class Step(_Extensible):
 STEPS: tuple[Step, ...] = tuple(Step)
 
 
-class Outcome(_Extensible):
+class Outcome(Extensible):
     """The end of one run of a step, as the history of an upgrade has it."""
 
     DONE = 'done'

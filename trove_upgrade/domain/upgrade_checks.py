@@ -6,6 +6,8 @@ import datetime
 import enum
 from typing import Self
 
+from trove_upgrade.domain.states import Extensible
+
 
 class CheckOutcome(enum.StrEnum):
     """Result of one check."""
@@ -20,7 +22,7 @@ class CheckOutcome(enum.StrEnum):
 PASSING: frozenset[str] = frozenset({CheckOutcome.OK, CheckOutcome.WARNING})
 
 
-class CheckState(enum.StrEnum):
+class CheckState(Extensible):
     """Where a report stands."""
 
     PENDING = 'PENDING'

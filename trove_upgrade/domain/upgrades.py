@@ -172,12 +172,11 @@ class Upgrade:
     ) -> Self:
         """After the last run of the step."""
         percent = self.steps[-1].percent if self.steps else None
-        return self._with_run(
-            ended_at=now,
-            outcome=outcome,
-            message=message,
-            percent=100 if outcome is states.Outcome.DONE else percent,
-        )
+        if outcome is states.Outcome.DONE:
+            percent = 100
+        elif outcome is states.Outcome.REPEATED:
+            percent = None
+        return self._with_run(ended_at=now, outcome=outcome, message=message, percent=percent)
 
     def _with_run(self, **changes: Any) -> Self:
         """An entry that has ended stays as it is: undo goes on after a step's own end."""

@@ -201,7 +201,7 @@ class Rebuild:
         except exceptions.RebuildRefused as error:
             self._refused(upgrade, error)
             return Wait(
-                upgrade=upgrade,
+                upgrade=_accepted(upgrade),
                 seconds=self.poll_seconds,
                 message='Nova has accepted the rebuild before.',
             )

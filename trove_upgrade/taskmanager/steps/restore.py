@@ -73,7 +73,7 @@ class Restore:
                 boot_id=answer.boot_id or (heartbeat.boot_id if heartbeat else ''),
                 fingerprint=dict(answer.result.get(ResultKey.FINGERPRINT) or {}),
                 downtime_seconds=_seconds(stopped_at, answer.result.get(ResultKey.OPENED_AT)),
-                found=notes.Notes.of(answer.result),
+                found=notes.Notes.of(answer.result).of_known_steps(),
             )
         )
 

@@ -8,7 +8,7 @@ import datetime
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain import exceptions, notes, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database, stored
@@ -71,6 +71,43 @@ class TestSteps(LaterReleaseTestCase):
         back = self.upgrades.rollback(begun.id)
         self.assertEqual((True, states.Step.REBUILD), (back.is_rolling_back, back.step))
 
+    def test_a_rollback_that_goes_on_at_one_is_left_to_that_release(self):
+        begun = self.db.begin()
+        held = self.upgrades.claim(begun.id, 'tm', 60).evolve(former_image_id='i')
+        held = stored.adding(
+            held,
+            rebuild_accepted_in_attempt=1,
+            upgrade_info={'stash': 's'},
+            rolling_back={'cause': 'c', 'error_code': 'E'},
+        )
+        self.upgrades.end(held, states.UpgradeState.FAILED, cause='c', error_code='E')
+        self.write(begun.id, step=STEP)
+        error = self.assertRaises(exceptions.RollbackRefused, self.upgrades.rollback, begun.id)
+        self.assertIn(STEP, error.message)
+        self.assertIs(states.UpgradeState.FAILED, self.upgrades.get(begun.id).state)
+
+
+class TestEntries(LaterReleaseTestCase):
+    def test_what_it_has_put_into_an_entry_stays_there(self):
+        remark = {'step': 'restore', 'code': 'A', 'message': 'm', 'link': 'https://x'}
+        data = {
+            'remarks': [remark],
+            'settings_changed': [{'name': 'n', 'before': None, 'after': 1, 'unit': 's'}],
+            'undoing': {'attempt': 9, 'cause': 'c', 'error_code': 'E', 'by': 'x'},
+            'fingerprint': [1],
+        }
+        begun = self.db.begin()
+        self.write(begun.id, data=data)
+        held = self.upgrades.claim(begun.id, 'tm', 60)
+        more = notes.Note(states.Step.VERIFY, 'B', 'more')
+        told = held.progress.told_to_stop(1).remarked(more)
+        self.upgrades.save(held.evolve(progress=told))
+        with self.db.database.read() as connection:
+            written = connection.execute(sa.select(models.instance_upgrades.c.data)).scalar_one()
+        self.assertEqual(
+            {**data, 'guest_touched_in_attempt': 1, 'remarks': [remark, more.to_row()]}, written
+        )
+
 
 class TestHistory(LaterReleaseTestCase):
     def test_what_it_has_done_stays_when_this_release_goes_on(self):
@@ -89,7 +126,7 @@ class TestHistory(LaterReleaseTestCase):
         self.assertEqual(again.steps, self.upgrades.get(held.id).steps)
 
     def test_what_is_no_name_at_all_is_refused(self):
-        for odd in ('', 'a b', 'A', 'x' * 65, 'a\n', None, 7):
+        for odd in ('', 'a b', '1a', 'x' * 65, 'a\n', None, 7):
             self.assertRaises(ValueError, states.Step, odd)
 
 
