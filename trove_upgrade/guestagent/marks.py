@@ -26,12 +26,10 @@ class Mark(enum.StrEnum):
     QUIESCING = 'quiescing'
     QUIESCED = 'quiesced'  #: root: stopped, stashed, unmounted; holds the upgrade_info
     STASHED = 'stashed'  #: volume: the stash is published
-    CONFIGURED = (
-        'configured'  #: root: files are restored and the configuration was accepted on scratch
-    )
-    SERVER_STARTED = (
-        'server_started_on_data'  #: both, before the first start: the point of no return
-    )
+    #: root: files are restored and the configuration was accepted on scratch
+    CONFIGURED = 'configured'
+    #: both, before the first start: the point of no return
+    SERVER_STARTED = 'server_started_on_data'
     UPGRADED = 'upgraded'  #: volume: the engine's own upgrade is through
     #: volume: the fingerprint has been compared, nothing was missing: clients may come
     COMPARED = 'compared'
@@ -59,9 +57,8 @@ class Marks:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._generations_lock = (
-            threading.Lock()
-        )  #: RPC threads and the job's read, compare and write
+        #: RPC threads and the job's read, compare and write
+        self._generations_lock = threading.Lock()
 
     def _files(self, mark: Mark) -> list[pathlib.Path]:
         files = []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers on the topic of Trove's agent while that is held back: nobody would, and then all of
-it would run at its next start.
+"""The server that answers on the topic of Trove's agent while that agent is held back: otherwise
+none would, and then all of it would run at the agent's next start.
 
 A cast to stop the database, to swap its container or to start a server on the volume, sent before
 or during an upgrade, must not be obeyed after it.  RPC has no way to empty a queue; what is taken
@@ -41,9 +41,8 @@ class Refuser:
     target = oslo_messaging.Target(version=_VERSION)
 
     def __getattr__(self, method: str) -> Callable[..., None]:
-        if method.startswith(
-            ('_', 'oslo_')
-        ):  # the dispatcher looks for one of its own and warns where it is
+        # the dispatcher looks for one of its own and warns where it is
+        if method.startswith(('_', 'oslo_')):
             raise AttributeError(method)
 
         @oslo_messaging.expected_exceptions(UpgradeRuns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sight of the database's user: the tenant, who can have his server look at any path that it names.
+"""Sight of the database's user, the tenant: he can have his server look at any path that it names.
 
 A report goes to him.  So root's look at a path must tell no more than his own: of what is in a
 directory that he cannot search, reports have one sentence, whether there is anything or not.
@@ -40,8 +40,8 @@ class Sight:
 
     @classmethod
     def of_owner(cls, data_directory: pathlib.Path, top: pathlib.Path) -> 'Sight':
-        """Sight of the user whose server has its data there; of one that sees what all see, where
-        there is none.
+        """Sight of the server's user, the owner of the data directory; of one that sees what all
+        see, where there is none.
         """
         try:
             status = data_directory.lstat()

@@ -143,9 +143,8 @@ class _Descent:
     def __init__(self, top: int) -> None:
         self.here = top
         self._open = [top]
-        self._closed: list[
-            tuple[int, int]
-        ] = []  # device and inode of those between the uppermost and `here`
+        # device and inode of those between the uppermost and `here`
+        self._closed: list[tuple[int, int]] = []
 
     def down(self, name: str) -> bool:
         """False if it is no directory any more."""

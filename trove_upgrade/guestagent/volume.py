@@ -19,7 +19,7 @@ from trove_upgrade.guestagent.layout import Layout
 
 @dataclasses.dataclass(frozen=True)
 class Mounted:
-    """What is mounted at the volume's mount point now."""
+    """The file system that is mounted at the volume's mount point now."""
 
     uuid: str
     filesystem: str
@@ -48,7 +48,7 @@ class VolumePort(Protocol):
         """Unmount, and prove that nothing holds the volume any more, in whichever mount namespace.
         Safe to repeat.
 
-        :raises StepFailed: VOLUME_BUSY; the message names who holds it.
+        :raises StepFailed: VOLUME_BUSY; the message names the holders.
         """
 
     def free_bytes(self) -> int:
@@ -108,7 +108,7 @@ class Volume:
         return uuid
 
     def _devices(self, uuid: str) -> list[str]:
-        """Devices whose file system has this UUID; -c /dev/null: what a cache remembers is not
+        """Devices with a file system of this UUID; -c /dev/null: what a cache remembers is not
         asked.
         """
         done = self._commands.run(

@@ -110,8 +110,8 @@ def image(answer: http.Answer) -> Image:
 
 
 def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:
-    """Where the engine writes its images, of the JSON of /info: its own directory, or that of
-    containerd, whose store it may use.
+    """Where the engine writes its images, of the JSON of /info: its own directory, or containerd's,
+    as the engine may use containerd's store.
 
     The containerd is a service, or one that the engine has started; an engine before API 1.46 does
     not tell which, and then a state of its own that `exists` counts. Source: moby, daemon/info.go

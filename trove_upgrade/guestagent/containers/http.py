@@ -196,10 +196,8 @@ class UnixTransport:
     def __init__(self, path: pathlib.Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._monotonic = monotonic
-        self._version: str | None = (
-            # of the API; None until the engine has been asked, and again when it refuses something
-            None
-        )
+        # of the API; None until the engine has been asked, and again when it refuses something
+        self._version: str | None = None
 
     def ask(
         self,
@@ -251,9 +249,8 @@ class UnixTransport:
                     body,
                     headers or {},
                 )
-            if (
-                response.status == _BAD_REQUEST
-            ):  # an engine that was exchanged meanwhile may not speak this version any more
+            # an engine that was exchanged meanwhile may not speak this version any more
+            if response.status == _BAD_REQUEST:
                 self._version = None
             yield Stream(response, self._path)
 
@@ -301,7 +298,7 @@ class UnixTransport:
 
 
 def spoken(offered: Any) -> str:
-    """The version of the API to speak with an engine whose answer to `/version` is `offered`: the
+    """The version of the API to speak with an engine that answers `/version` with `offered`: the
     usual one, or the oldest that it takes.
 
     Source: Docker Engine API, "Versioning"; engines 29.0 to 29.2 take nothing below 1.44.

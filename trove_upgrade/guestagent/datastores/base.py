@@ -34,15 +34,13 @@ class Fingerprint:
 
     server_version: str
     taken_at: str  #: ISO 8601 UTC
-    tables: Mapping[
-        str, Mapping[str, Any]
-    ]  #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
+    #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
+    tables: Mapping[str, Mapping[str, Any]]
     counted_only_by_file: Sequence[str]  #: tables that did not fit the budget of time
     users: Sequence[str]
     grants: Mapping[str, Sequence[str]]
-    objects: Mapping[
-        str, str
-    ]  #: 'routine:schema.name', 'event:…', 'trigger:…', 'view:…' -> digest of the definition
+    #: 'routine:schema.name', 'event:…', 'trigger:…', 'view:…' -> digest of the definition
+    objects: Mapping[str, str]
     settings: Mapping[str, str]  #: global variables
 
 
@@ -77,9 +75,8 @@ class DriverContext:
     data_directory: pathlib.Path  #: /var/lib/mysql/data
     etc: pathlib.Path  #: /etc
     run: pathlib.Path  #: /run/trove-upgrade: for what must not outlive a boot
-    image_facts: Mapping[
-        str, Any
-    ]  #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
+    #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
+    image_facts: Mapping[str, Any]
     now: Callable[[], datetime.datetime]
     monotonic: Callable[[], float]
 
@@ -272,8 +269,8 @@ class DatastoreDriver:
         return None
 
     def check_release(self, former: str, installed: str) -> CheckResult | None:
-        """Compare the release of the server that is installed with the one whose data it gets; None
-        where any may follow.
+        """Compare the release of the installed server with that of the server that the data comes
+        from; None where any may follow.
         """
         return None
 
@@ -305,8 +302,8 @@ class DatastoreDriver:
         return None
 
     def publish(self) -> None:
-        """The database serves, and others who watch it may say so: the last thing of an upgrade,
-        and of an undo.  Safe to repeat.
+        """The database serves, and its watchers may say so: the last thing of an upgrade, and of an
+        undo.  Safe to repeat.
 
         :raises StepFailed: they cannot be told.
         """

@@ -37,9 +37,8 @@ class Containers:
     watchers: Watchers
     backup_repository: str | None = None  #: backup_docker_image of Trove's configuration
     repositories: Sequence[str] = ()  #: whose images are taken besides
-    number: str | None = (
-        None  #: of the datastore version that this root disk is for, as user data says
-    )
+    #: of the datastore version that this root disk is for, as user data says
+    number: str | None = None
 
 
 def driver(

@@ -14,9 +14,8 @@ def restore(driver: base.DatastoreDriver, accounts: Accounts, stash: Stash) -> l
 
     :raises StepFailed: the stash is broken, or something in it must not come here.
     """
-    of = (
-        None if driver.shares_volume else accounts
-    )  # a container's files belong to numbers: its names are those of its image
+    # a container's files belong to numbers: its names are those of its image
+    of = None if driver.shares_volume else accounts
     remarks = stash.restore(driver.restore_first(stash.paths()), of)
     stashed = base.Stashed(
         paths=stash.paths(), files=stash.files(), links=stash.links(), content=stash.file

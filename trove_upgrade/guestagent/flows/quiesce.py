@@ -77,11 +77,10 @@ def _undo(guest: Guest, error: Exception) -> NoReturn:
         undo.undo(guest)
     except Exception as failure:  # noqa: BLE001 - whatever it was, both reasons are told; nothing is swallowed
         found, failed_code = _told('The database may not serve', failure)
+        # the log has the traceback of what was not expected
         raise exceptions.StepFailed(
             f'{reason} And this could not be undone: {found}', failed_code
-        ) from (
-            error if isinstance(failure, exceptions.TroveUpgradeError) else failure
-        )  # the log has the traceback of what was not expected
+        ) from (error if isinstance(failure, exceptions.TroveUpgradeError) else failure)
     raise exceptions.StepRefused(
         f'{reason} All was undone, the database serves as before.', code
     ) from error

@@ -136,8 +136,8 @@ def _require_direction(work: Work, info: UpgradeInfo) -> None:
 
 
 def _require_image(work: Work) -> None:
-    """What the image says of itself is looked at before its server could touch anything; an image
-    that says nothing passes.
+    """Facts that the image states of itself are looked at before its server could touch anything;
+    an image that states none passes.
     """
     installed = work.guest.driver.installed_version()
     if installed is None:
@@ -246,15 +246,13 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
             **former,
         )
     if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
-        guest.service.stop(
-            service.DATABASE
-        )  # of a run that was cut short; whether it is isolated cannot be told
+        # a server of a run that was cut short; whether it is isolated cannot be told
+        guest.service.stop(service.DATABASE)
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
     upgraded = guest.marks.get(Mark.UPGRADED, info.upgrade_id)
-    if (
-        upgraded is None or upgraded.get('server_version') != guest.driver.server_version()
-    ):  # a mended image can be of another release
+    # a mended image can be of another release
+    if upgraded is None or upgraded.get('server_version') != guest.driver.server_version():
         work.progress(40, 'Upgrading the data.')
         guest.driver.upgrade_data(work.progress)
         guest.marks.set(
@@ -339,9 +337,8 @@ def _open(work: Work, info: UpgradeInfo) -> None:
             'Look who has unmounted the volume, then retry the upgrade.',
             'VOLUME_NOT_MOUNTED',
         )
-    guest.volume.write_fstab(
-        mounted.uuid, mounted.filesystem
-    )  # as the kernel says, nothing of what was sent
+    # as the kernel says, nothing of what was sent
+    guest.volume.write_fstab(mounted.uuid, mounted.filesystem)
     guest.driver.set_autostart(enabled=True)
     guest.driver.open_for_clients()
     if not guest.marks.has(Mark.OPENED, info.upgrade_id):

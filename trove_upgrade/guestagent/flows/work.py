@@ -36,9 +36,8 @@ class Guest:
     instance_id: str
     agent_version: str
     boot_id: Callable[[], str]
-    marker: Callable[
-        [], str | None
-    ]  #: read anew each time: user data may be written while the agent runs
+    #: read anew each time: user data may be written while the agent runs
+    marker: Callable[[], str | None]
     layout: Layout
     clock: ports.Clock
     volume: volume_module.VolumePort
@@ -65,7 +64,7 @@ class Guest:
         """As `server_started`, with None where it cannot be told: the volume, which remembers, is
         not seen.
 
-        A mark that is there and cannot be read counts as set: who asks wants to start another
+        A mark that is there and cannot be read counts as set: the caller wants to start another
         server.
         """
         if self.server_started(upgrade_id) or self.marks.is_unreadable(Mark.SERVER_STARTED):

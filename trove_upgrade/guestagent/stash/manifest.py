@@ -33,9 +33,8 @@ class Entry:
     mode: int  #: permission bits with setuid, setgid and sticky
     uid: int
     gid: int
-    owner: (
-        str | None
-    )  #: the name counts, uids differ between images; None where the number had no name
+    #: the name counts, uids differ between images; None where the number had no name
+    owner: str | None
     group: str | None
     mtime_ns: int
     target: str | None = None  #: of a symbolic link

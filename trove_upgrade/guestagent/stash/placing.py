@@ -44,9 +44,8 @@ class Placing:
         self._stash = stash
         self._entries = entries
         self._owners = owners
-        self._numbers = {
-            entry.path: owners.of(entry) for _, entry in entries
-        }  # before anything is written
+        # looked up before anything is written
+        self._numbers = {entry.path: owners.of(entry) for _, entry in entries}
         self._root = str(destination).rstrip('/')
         self._links: dict[str, str] = {}
         self._devices: dict[int, str] = {}

@@ -123,9 +123,7 @@ class Stash:
         }
 
     def differing(self, paths: Sequence[str]) -> list[str]:
-        """Return those files of `paths` at whose place there is another content now, or no plain
-        file.
-        """
+        """Return those files of `paths` where another content stands now, or no plain file."""
         wanted = set(paths)
         return [
             entry.path

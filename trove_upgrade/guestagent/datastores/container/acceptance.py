@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which containers are made again on another root disk: such as Trove makes.
+"""Containers that are made again on another root disk: such as Trove makes.
 
 The definition comes from the former root disk, which may have been taken over.  One that reaches
-more of the host than Trove's does would hand over the new root disk as well; one whose data is
+more of the host than Trove's does would hand over the new root disk as well; one with its data
 elsewhere than on the volume would be empty.
 """
 

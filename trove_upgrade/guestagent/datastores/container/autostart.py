@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the engine starts the database's container at boot: its restart policy, which the engine
+"""The start of the database's container by the engine at boot: its restart policy, which the engine
 keeps on the root disk.
 """
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom Trove's agent has let in: passwords that it keeps on the volume, read by us and never handed
-to a client as a file.
+"""Users that Trove's agent has let in: passwords that it keeps on the volume, read by us and never
+handed to a client as a file.
 
 The database's user can write there: only plain files in a real directory are read, and what stands
 in them is tried as a password and nothing else.
@@ -29,10 +29,8 @@ def password(volume: pathlib.Path, user: str) -> str | None:
             ) as directory:  # he can put a link to another one there, too
                 content = untrusted_files.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
             parser.read_string(content.decode('utf-8', 'replace'))
-        except (
-            OSError,
-            configparser.Error,
-        ):  # another's, a link, or nothing that Trove has written
+        except (OSError, configparser.Error):
+            # another's, a link, or nothing that Trove has written
             continue
         return parser.get('client', 'password', fallback=None)
     return None
@@ -49,9 +47,7 @@ def _owners(volume: pathlib.Path) -> list[int]:
 
 
 def candidates(volume: pathlib.Path, socket: str) -> tuple[connection.Credentials, ...]:
-    """Whom to try in which order: with the passwords that are kept, then root by the socket
-    alone.
-    """
+    """Logins to try, in order: with the passwords that are kept, then root by the socket alone."""
     known = [(user, password(volume, user)) for user in _USERS]
     return (
         *(connection.Credentials(socket, user, word) for user, word in known if word),

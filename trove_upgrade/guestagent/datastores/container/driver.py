@@ -74,8 +74,8 @@ class ContainerDriver(FamilyDriver):
         reach: Reach = socket.create_connection,
     ) -> None:
         """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's
-        configuration; `repositories`: whose images are taken besides; `number`: of the datastore
-        version that this root disk is for.
+        configuration; `repositories`: further ones that images are taken from; `number`: of the
+        datastore version that this root disk is for.
         """
         runs = ContainerPrograms(engine, self._running_container)
         super().__init__(context, service, connect=connect, runs=runs, sleep=sleep, proc=proc)

@@ -4,7 +4,7 @@ MARIADB_AUTO_UPGRADE, where the data has no file for them.
 
 They have the name below at three hosts, and one password.  An account of the customer's with that
 name is given this password, too. Trove waits for the health check, which reads the file, and lists
-every account whose host is not localhost.
+every account with another host than localhost.
 
 Sources: the entrypoint and healthcheck.sh of MariaDB's container images (docker_mariadb_upgrade,
 create_healthcheck_users); Trove 26, guestagent/datastore/mariadb/service.py (HEALTHCHECK,
@@ -105,8 +105,8 @@ def _resolves_no_names(session: connection.Session) -> bool:
 
 
 def _made(session: connection.Session) -> list[str]:
-    """Return the hosts, of those that Trove lists, whose account has the password of the one at
-    localhost.
+    """Return the hosts, of those that Trove lists, with an account that has the password of the one
+    at localhost.
     """
     found = session.rows(
         f"SELECT Host, authentication_string FROM mysql.user WHERE User = '{_USER}'"

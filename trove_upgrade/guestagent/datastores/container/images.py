@@ -46,8 +46,8 @@ class Images:
         monotonic: Callable[[], float],
         others: Sequence[str] = (),
     ) -> None:
-        """`repository`: docker_image of Trove's configuration; `others`: whose images are taken
-        besides; `store`: where images are written; None: the engine knows.
+        """`repository`: docker_image of Trove's configuration; `others`: further repositories that
+        images are taken from; `store`: where images are written; None: the engine knows.
         """
         self._engine = engine
         self._repository = repository
@@ -132,9 +132,8 @@ class Images:
                 return CheckResult.ok(CHECK, f'Container image {reference} is in the guest.')
             self._require_room(reference)
             published = self._engine.is_published(reference)
-        except (
-            errors.EngineRefused
-        ) as error:  # by way of a mirror a pull may work all the same: it has the last word
+        except errors.EngineRefused as error:
+            # by way of a mirror a pull may work all the same: it has the last word
             return CheckResult.warning(CHECK, error.message, error.code)
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
             return CheckResult.refused(CHECK, error.message, error.code)

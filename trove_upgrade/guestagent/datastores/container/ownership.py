@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose the files are that a container sees: by number, which is the same inside and outside."""
+"""Owners of the files that a container sees: by number, which is the same inside and outside."""
 
 import contextlib
 import os

@@ -45,7 +45,7 @@ class Privileges:
     def given(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Return a definition that was kept, with these in the place of its own.
 
-        A container of root has no privileges, nor one whose image decides on the user: that could
+        A container of root has no privileges, nor one that leaves the user to its image: that could
         be root.
         """
         config, host = dict(kept.get('Config') or {}), kept.get('HostConfig') or {}

@@ -22,9 +22,8 @@ class ImageChoice:
 
     reference: str  #: as a registry and the engine know it: name:tag
     image_id: str  #: what that was when it was looked at
-    digests: Sequence[
-        str
-    ] = ()  #: name@sha256:…, by which a registry still has it when the tag has moved
+    #: name@sha256:…, by which a registry still has it when the tag has moved
+    digests: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repositories that this guest takes container images from.
 
-A call comes from the message broker, whose account every guest has. Its image runs on the data, and
-for MariaDB with privileges: so the configuration of the guest decides on the repository, and the
-call only on what an operator could have pushed there.
+A call comes from the message broker, and every guest has the broker's account. Its image runs on
+the data, and for MariaDB with privileges: so the configuration of the guest decides on the
+repository, and the call only on what an operator could have pushed there.
 """
 
 from collections.abc import Sequence

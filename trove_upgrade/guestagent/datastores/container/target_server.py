@@ -17,11 +17,12 @@ from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.libraries import Library
 
 _SECONDS = 60
+#: what lines of the answer begin with
 VERSION, LACKS, LACKS_FILE = (
     'trove-upgrade-version ',
     'trove-upgrade-lacks ',
     'trove-upgrade-lacks-file ',
-)  #: what lines of the answer begin with
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,9 +56,8 @@ class Account:
     host: str
     is_role: bool
     digest: str  #: as agents of the first releases took it, of the table as it is
-    aspects: Mapping[str, str] = dataclasses.field(
-        default_factory=dict
-    )  #: what must stay as it is -> digest, the same in each table
+    #: what must stay as it is -> digest, the same in each table
+    aspects: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -230,9 +229,8 @@ def _first_of_json(entry: Mapping[str, Any]) -> str:
         )
     }
     kept['ssl'] = [entry.get(key) for key in ('ssl_type', *_PARTIES)]
-    kept['limits'] = [
-        entry.get(key) for key in ('max_queries', *_LIMITS[1:])
-    ]  # no server has the first
+    # no server has the first
+    kept['limits'] = [entry.get(key) for key in ('max_queries', *_LIMITS[1:])]
     return json.dumps(kept, sort_keys=True)
 
 

@@ -54,9 +54,8 @@ class Probe:
     target: Mapping[str, Any]
     options: GuestOptions
     proc: pathlib.Path
-    process: server_process.ServerProcess | None = (
-        None  #: of the server; None in a container, which is made again with its own
-    )
+    #: of the server; None in a container, which is made again with its own
+    process: server_process.ServerProcess | None = None
 
 
 Check = Callable[[Probe], CheckResult]

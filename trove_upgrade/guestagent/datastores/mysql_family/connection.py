@@ -186,9 +186,8 @@ class PyMySQLSession:
                 cursor.execute(statement, tuple(arguments) or None)
                 return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         except _FAILURES as error:
-            if not isinstance(
-                error, pymysql.err.Error
-            ):  # what comes next on the connection is not known
+            # after any other error, what comes next on the connection is not known
+            if not isinstance(error, pymysql.err.Error):
                 self.close()
             number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
             raise SessionError(statement[:120], number, _text(error)) from error
@@ -214,9 +213,7 @@ def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
 def candidates(
     configuration: option_files.Configuration, client_file: pathlib.Path
 ) -> tuple[Credentials, ...]:
-    """Whom to try in which order: the client file's user if it names one, then root by its unix
-    socket.
-    """
+    """Users to try, in order: the client file's user if it names one, then root by unix socket."""
     socket = configuration.server_value('socket') or DEFAULT_SOCKET
     found = []
     if client_file.is_file():

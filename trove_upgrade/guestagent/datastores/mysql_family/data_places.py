@@ -46,13 +46,14 @@ _SPACES = ('innodb_data_file_path', 'innodb_temp_data_file_path')
 _HOME = 'innodb_data_home_dir'
 #: A list of directories, joined by semicolons.
 _DIRECTORIES = 'innodb_directories'
+#: every one that is asked for
 VARIABLES: tuple[str, ...] = (
     'datadir',
     _HOME,
     _DIRECTORIES,
     *_SPACES,
     *_PLACES,
-)  #: every one that is asked for
+)
 _NAMED = 100
 #: Tablespaces, undo logs and temporary ones; MySQL keeps no file beside the data that would name
 #: them.  MariaDB leaves the table empty. Those of the data directory begin with a dot, and links

@@ -128,6 +128,7 @@ def _present_names(text: object) -> str:
     return _FORMER_NAME.sub(r'\1utf8mb3', str(text or ''))
 
 
+#: all but loadable functions
 KINDS: Mapping[str, _Kind] = {
     'view': _Kind(
         statement='SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE '
@@ -168,4 +169,4 @@ KINDS: Mapping[str, _Kind] = {
         aspects=_of_foreign_key,
         opens='CONSTRAINT_SCHEMA',
     ),
-}  #: all but loadable functions
+}

@@ -152,9 +152,8 @@ class FamilyDriver(base.DatastoreDriver):
 
     def shutdown_was_clean(self) -> bool:
         """See `base`."""
-        configuration = (
-            self._stopped_with or self.server.configuration()
-        )  # after the stop none of it is read again
+        # after the stop none of it is read again
+        configuration = self._stopped_with or self.server.configuration()
         named = configuration.server_value('innodb-log-group-home-dir')
         return redo_log.is_clean(
             self.context.data_directory, self.context.data_directory / named if named else None

@@ -159,12 +159,10 @@ def _items(statement: str) -> Iterable[tuple[str, str]]:
         return (
             list(_of_roles(role.group('role'), statement)) if role else [('statement', statement)]
         )
-    target = granted.group('object').replace(
-        '`', "'"
-    )  # PROXY: 10.11 quotes with backticks, 11.8 with apostrophes
-    if granted.group('what') == 'PROXY' and target.endswith(
-        "@''"
-    ):  # of MySQL; a host that is empty is any
+    # PROXY: 10.11 quotes with backticks, 11.8 with apostrophes
+    target = granted.group('object').replace('`', "'")
+    # MySQL's form; a host that is empty is any
+    if granted.group('what') == 'PROXY' and target.endswith("@''"):
         target = f"{target[:-2]}'%'"
     found = [
         (name, target)

@@ -30,9 +30,8 @@ def make(path: pathlib.Path, copy: os.stat_result) -> None:
                 _make(copy, above)
                 os.rename(_UNFINISHED, path.name, src_dir_fd=above, dst_dir_fd=above)
                 os.fsync(above)
-    except (
-        OSError
-    ) as error:  # a link or a file is on the way: the server, or its trial, tells what it lacks
+    except OSError as error:
+        # a link or a file is on the way: the server, or its trial, tells what it lacks
         LOG.warning('What the configuration names at %s is not made anew: %s', path, error.strerror)
 
 

@@ -77,15 +77,12 @@ _BYTES = 16 << 20
 class Found:
     """Of one root disk, each path once."""
 
-    files: dict[pathlib.Path, None] = dataclasses.field(
-        default_factory=dict
-    )  #: plain files and links
-    directories: dict[pathlib.Path, None] = dataclasses.field(
-        default_factory=dict
-    )  #: to be made anew
-    logs: dict[pathlib.Path, None] = dataclasses.field(
-        default_factory=dict
-    )  #: files to be made anew, empty, where the server itself cannot
+    #: plain files and links
+    files: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)
+    #: to be made anew
+    directories: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)
+    #: files to be made anew, empty, where the server itself cannot
+    logs: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)
     refused: dict[str, None] = dataclasses.field(default_factory=dict)  #: for a person
 
 
@@ -296,9 +293,8 @@ class NamedFiles:
         """
         for name in sorted(entry.name for entry in os.scandir(place)):
             with listing.vanishing():
-                path = self._real(
-                    place / name
-                )  # a hash link leads to an entry, or to a file of a package
+                # a hash link leads to an entry, or to a file of a package
+                path = self._real(place / name)
                 if path.is_file() and not self._inside(path).is_relative_to('/usr/share'):
                     self._one(path, why, links + 1)
 

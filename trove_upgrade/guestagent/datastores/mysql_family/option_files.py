@@ -54,12 +54,10 @@ class Configuration:
     files: tuple[pathlib.Path, ...]
     unread: tuple[str, ...] = ()  #: what was not read and why, for a person
     directories: tuple[pathlib.Path, ...] = ()  #: that `!includedir` names and that are there
-    absent: tuple[
-        pathlib.Path, ...
-    ] = ()  #: named by a line that includes, and not there: servers pass over files
-    groups: option_groups.ServerGroups = (
-        option_groups.ANY
-    )  #: those that the servers of this configuration read
+    #: named by a line that includes, and not there: servers pass over files
+    absent: tuple[pathlib.Path, ...] = ()
+    #: those that the servers of this configuration read
+    groups: option_groups.ServerGroups = option_groups.ANY
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""

@@ -24,9 +24,8 @@ class Purpose(enum.Enum):
     CODE = enum.auto()  #: it is run, or holds what is: the image's own, see `code_options`
     DATA = enum.auto()  #: see `data_places`
     NO_PATH = enum.auto()  #: slashes in its value begin no path
-    A_FILE = (
-        enum.auto()
-    )  #: any other: a file that must be there, a directory of such, or no path at all
+    #: any other: a file that must be there, a directory of such, or no path at all
+    A_FILE = enum.auto()
 
 
 _OF_A_MOMENT = frozenset(

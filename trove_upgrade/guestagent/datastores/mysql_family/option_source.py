@@ -44,9 +44,8 @@ class Source:
     def __init__(self) -> None:
         self.files: list[pathlib.Path] = []
         self.directories: list[pathlib.Path] = []
-        self.absent: list[
-            pathlib.Path
-        ] = []  # at most one for each line that includes, and for each first file
+        # at most one for each line that includes, and for each first file
+        self.absent: list[pathlib.Path] = []
         self.unread: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._bytes = 0
@@ -146,9 +145,8 @@ class Source:
         found = []
         self.directories.append(directory)
         try:
-            with os.scandir(
-                descriptor
-            ) as entries:  # empty where it was removed since it was opened
+            # empty where the directory was removed since it was opened
+            with os.scandir(descriptor) as entries:
                 for number, entry in enumerate(entries):
                     if number >= _NAMES:
                         self.refuse(directory, f'has more than {_NAMES} entries')

@@ -109,9 +109,8 @@ def _output(process: 'subprocess.Popen[str]', on_line: Callable[[str], None] | N
 
 def _end(process: 'subprocess.Popen[str]') -> None:
     if process.poll() is None:
-        with contextlib.suppress(
-            ProcessLookupError
-        ):  # it has ended since, and another thread has waited for it
+        # it has ended since, and another thread has waited for it
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 

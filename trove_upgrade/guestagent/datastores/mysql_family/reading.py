@@ -30,9 +30,8 @@ class Reading:
     """Findings in one server."""
 
     accounts: Sequence[Account]
-    permissions: Mapping[
-        str, Sequence[str]
-    ]  #: account's name -> GRANT statements; without accounts that the server has not loaded
+    #: account's name -> GRANT statements; without accounts that the server has not loaded
+    permissions: Mapping[str, Sequence[str]]
     objects: Mapping[str, str]  #: as a fingerprint has them
     settings: Mapping[str, str]
     tables: Sequence[catalog.Table]

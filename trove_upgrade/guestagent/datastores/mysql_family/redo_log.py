@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a data directory was left by a clean shutdown, read from its files alone.
+"""The shutdown that left a data directory, clean or not, read from its files alone.
 
 Measured on MariaDB 10.11: after a clean shutdown nothing but one FILE_CHECKPOINT record (0xfa, 16
 bytes) stands at the newest checkpoint of ib_logfile0; after a kill more follows there.  ibtmp1 and

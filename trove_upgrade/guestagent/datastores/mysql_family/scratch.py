@@ -62,10 +62,8 @@ def try_configuration(
     """
     try:
         finished = _run(programs, configuration, places, defaults_file, user)
-    except (
-        NoScratch,
-        OSError,
-    ) as error:  # it took too long, or there is no room, or no program any more
+    except (NoScratch, OSError) as error:
+        # it took too long, or there is no room, or no program any more
         message = (
             f'The configuration cannot be tried: {error}. The server was not started on the data. '
             f'Make room in one of {", ".join(str(place) for place in places)}, and see that the '

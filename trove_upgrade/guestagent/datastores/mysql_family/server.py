@@ -262,9 +262,8 @@ class Server:
             places.append(path if path.is_absolute() else self._context.data_directory / path)
         ends = []
         for path in places:
-            with contextlib.suppress(
-                OSError
-            ):  # none there, or none of the server's: what it says would be somebody else's
+            # no log there, or none of the server's: its text would be another user's
+            with contextlib.suppress(OSError):
                 ends.append(
                     untrusted_files.read_end(
                         path,

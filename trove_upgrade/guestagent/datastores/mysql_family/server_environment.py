@@ -2,7 +2,7 @@
 """Things that the running server has from its unit beside option files: variables, limits, and a
 unit that was changed by hand.
 
-None of it comes to the new root disk, whose service has its own.
+None of it comes to the new root disk: the service there has its own.
 """
 
 import os

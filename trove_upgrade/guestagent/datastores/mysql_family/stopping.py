@@ -128,7 +128,7 @@ class Stop:
 
 
 def _busy(session: connection.Session) -> str:
-    """Return who holds it up, without the text of statements: it may hold secrets."""
+    """Return the connections that hold it up, without statements' text: it may hold secrets."""
     rows = session.rows(
         'SELECT ID, USER, TIME, COALESCE(STATE, COMMAND) FROM information_schema.PROCESSLIST '
         "WHERE ID <> CONNECTION_ID() AND USER <> 'system user' ORDER BY TIME DESC LIMIT 3"

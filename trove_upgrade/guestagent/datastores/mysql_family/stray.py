@@ -2,8 +2,8 @@
 """Data that is not on the volume: links of databases and tables, and the files in which
 InnoDB keeps such a path.
 
-All of it is the tenant's, who sees what is said of it: places are named, and never what a link or a
-file there leads to.
+All of it is the tenant's, and the tenant sees what is said of it: places are named, and never what
+a link or a file there leads to.
 """
 
 import os
@@ -39,9 +39,8 @@ def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
             try:
                 with untrusted_files.directory(name, below=opened) as database:
                     found += _strays(database, data / name, volume, owner)
-            except (
-                OSError
-            ):  # no directory, one that has gone, or a link to one, which has been looked at
+            except OSError:
+                # no directory, one that has gone, or a link to one, which has been looked at
                 continue
     return found
 

@@ -187,11 +187,8 @@ def _kept_options(text: str) -> list[tuple[str, str]]:
     found = []
     for name, *values in _OPTION.findall(text):
         value = next((value for value in values if value), '').upper()
-        if name.upper() == 'ENCRYPTED' and value in {
-            'NO',
-            'OFF',
-            'N',
-        }:  # kept as it is by a server that encrypts
+        # an ENCRYPTED that is off is kept as it is by a server that encrypts
+        if name.upper() == 'ENCRYPTED' and value in {'NO', 'OFF', 'N'}:
             found.append(('ENCRYPTED', 'NO'))
         elif name.upper() in _OPTIONS and value not in _OFF:
             found.append((name.upper(), 'ON' if value in _ON else value))
@@ -227,7 +224,7 @@ def _indexes(
 def _constraints(
     session: connection.Session, shown: Mapping[str, frozenset[str]], far: Sequence[Table]
 ) -> Iterator[_Row]:
-    """MariaDB's constraints of columns stand in CHECK_CONSTRAINTS alone, whose namesake at MySQL
+    """MariaDB's constraints of columns stand in CHECK_CONSTRAINTS alone; MySQL's table of that name
     names no table.
     """
     if 'TABLE_NAME' in shown['CHECK_CONSTRAINTS']:
