@@ -101,9 +101,7 @@ class Cloud:
             self._down(progress)
 
     def prepare(self, progress: Progress) -> None:
-        """What can be made ready without starting a cloud that stays: packages and the virtual
-        environment.
-        """
+        """Make ready all that needs no cloud that stays: packages and the virtual environment."""
         preflight.require(self._layout, preflight.Machine())
         self._install(progress)
 
@@ -211,7 +209,7 @@ class Cloud:
         )
 
     def settings(self) -> Settings:
-        """Return what its services agree on, for those who run more services beside them.
+        """Return what its services agree on, for callers that run more services beside them.
 
         :raises LabError: none is up.
         """

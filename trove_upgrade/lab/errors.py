@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab says when it cannot go on: what could not be done, what was found, what to do
-next.
-"""
+"""Errors of a lab that cannot go on: what could not be done, what was found, what to do next."""
 
 
 class LabError(Exception):

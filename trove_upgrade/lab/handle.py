@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a running cloud tells those who use it: addresses and credentials."""
+"""Facts of a running cloud for its users: addresses and credentials."""
 
 import dataclasses
 import json
@@ -47,9 +47,8 @@ class CloudHandle:
     proxy_control_url: str  #: append /__faults or /__requests
     glance_url: str
     neutron_url: str
-    database_api_url: (
-        str  #: where the catalog says that our own API is; `database_api_port` is free to be bound
-    )
+    #: where the catalog says that our own API is; `database_api_port` is free to be bound
+    database_api_url: str
     database_api_port: int
     #: the broker, for our services; guests use the same user and virtual host by their gateway's
     #: address

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is who in the cloud, and where its services are: projects, users, roles, the catalog."""
+"""Identities in the cloud, and the places of its services: projects, users, roles, the catalog."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class Person:
 
 
 def people(settings: Settings) -> tuple[Person, ...]:
-    """Everyone but the administrator, who comes with Keystone's bootstrap."""
+    """All users but the administrator: Keystone's bootstrap makes that one."""
     secrets = settings.secrets
     services = tuple(
         Person(name=name, project='service', password=secrets.service, roles=('admin', 'service'))

@@ -52,12 +52,11 @@ ACTIONS = ('refuse', 'accept_then_status', 'hold', 'drop_answer', 'delay')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong, for which requests, how often."""
+    """One fault: what goes wrong, for which requests, how often."""
 
     action: str
-    method: str = (
-        '.*'  #: regular expressions, all must match: the method wholly, the others anywhere
-    )
+    #: regular expressions, all must match: the method wholly, the others anywhere
+    method: str = '.*'
     path: str = ''
     body: str = ''
     count: int = 1  #: how many requests it meets; below 0: all
@@ -123,7 +122,7 @@ class FaultTable:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What Nova, or a fault, said."""
+    """The answer of Nova, or of a fault."""
 
     status: int
     headers: tuple[tuple[str, str], ...]

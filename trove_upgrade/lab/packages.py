@@ -42,12 +42,13 @@ def wanted(bindep: str, profile: str = PROFILE) -> list[str]:
 def missing(profile: str = PROFILE) -> list[str]:
     """Those of a profile that are not installed here."""
     names = wanted(bindep_file().read_text(), profile)
+    # exit code 1 where a package is unknown: that one is missing
     answer = subprocess.run(
         ('dpkg-query', '--show', '--showformat', '${Package} ${db:Status-Status}\\n', *names),
         capture_output=True,
         text=True,
         check=False,
-    )  # 1 where one is unknown: that one is missing
+    )
     installed = {
         line.split()[0] for line in answer.stdout.splitlines() if line.endswith(' installed')
     }
@@ -104,7 +105,7 @@ def no_service_starts(policy: pathlib.Path = _POLICY) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """What packages would have started at the next boot."""
+    """Services that packages would have started at the next boot."""
 
     scripts: tuple[str, ...]  #: of sysv
     units: tuple[str, ...]  #: of systemd

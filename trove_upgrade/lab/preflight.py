@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine lacks for a cloud, each in one line that also says what to do; asked before
-anything is changed.
+"""Things that this machine lacks for a cloud, each in one line that also tells what to do; asked
+before anything is changed.
 """
 
 import os
@@ -29,7 +29,7 @@ class Facts(Protocol):
     """The machine, as far as the checks ask."""
 
     def is_root(self) -> bool:
-        """True for the user who may do everything."""
+        """True for the user with all rights."""
 
     def has_program(self, name: str) -> bool:
         """True when it is on the PATH."""

@@ -61,7 +61,7 @@ def everyone() -> Iterator[Process]:
 def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
     """True for a process of the cloud in `run_dir`.
 
-    One with another root directory belongs to another machine, whose run directory has the same
+    One with another root directory belongs to another machine, with its run directory at the same
     path: see lab/bare.
     """
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cloud has from the start: sizes of servers, and a network that the guests share."""
+"""Things that a cloud has from the start: sizes of servers, and a network that the guests share."""
 
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.settings import Settings
@@ -12,7 +12,7 @@ FLAVORS = {'db.small': (1, 512, 4), 'db.medium': (2, 1024, 8)}
 
 
 def network(site: Settings) -> str:
-    """Create the guests' network in the service project, whose servers guests are; its id."""
+    """Create the guests' network in the service project, the owner of their servers; its id."""
     session = rest.Session(site.auth_url, 'trove', site.secrets.service, 'service')
     base = site.url(site.ports.network, '/v2.0')
     made = session.request('POST', f'{base}/networks', {'network': {'name': NETWORK_NAME}})

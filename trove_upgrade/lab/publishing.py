@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does to offer a version: put the image into Glance, register the version, load
-its target facts.
+"""An operator's steps to offer a version: put the image into Glance, register the version, load its
+target facts.
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services of one cloud agree on: ports, secrets, paths."""
+"""Settings that the services of one cloud agree on: ports, secrets, paths."""
 
 import dataclasses
 import json

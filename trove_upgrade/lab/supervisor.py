@@ -40,7 +40,7 @@ class Command:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is kept of a started process."""
+    """The record of a started process."""
 
     name: str
     pid: int
@@ -167,7 +167,7 @@ class Supervisor:
             self._sleep(READY_POLL_SECONDS)
 
     def stop(self, names: Iterable[str]) -> None:
-        """End these processes and all in their sessions; who does not run is no error."""
+        """End these processes and all in their sessions; one that does not run is no error."""
         wanted = set(names)
         self._end([record for record in self.records() if record.name in wanted])
 

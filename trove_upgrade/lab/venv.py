@@ -67,9 +67,8 @@ def uv_settings(
         settings['UV_HTTP_TIMEOUT'] = str(
             int(float(found.get('timeout') or found['default-timeout']))
         )
-    return settings | {
-        'UV_INDEX_STRATEGY': 'unsafe-best-match'
-    }  # pip asks all indexes for the best version
+    # pip asks all indexes for the best version
+    return settings | {'UV_INDEX_STRATEGY': 'unsafe-best-match'}
 
 
 def _pip_settings(pip_config: Iterable[str]) -> dict[str, str]:
@@ -88,9 +87,8 @@ class CloudVenv:
     venvs_dir: pathlib.Path
     log: pathlib.Path
     environ: Mapping[str, str]
-    pins: pathlib.Path = dataclasses.field(
-        default_factory=pins_file
-    )  #: its name is the environment's
+    #: its name is the environment's
+    pins: pathlib.Path = dataclasses.field(default_factory=pins_file)
     python: str = getattr(sys, '_base_executable', sys.executable)
 
     @property

@@ -35,7 +35,7 @@ _END_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How one target ended in the bare machine."""
+    """The end of one target in the bare machine."""
 
     target: str
     exit_code: int | None  #: None: it did not run to its end
@@ -234,8 +234,8 @@ def environ_lines(environ: Mapping[str, str]) -> str:
 
 
 def lines_before(log: pathlib.Path, mark: str) -> list[str]:
-    """Return the last line of each part of a log whose parts begin with `mark`, without those in
-    which make names its own line.
+    """Return the last line of each part of a log, without those in which make names its own line; a
+    part begins with `mark`.
     """
     parts: list[str] = []
     for line in log.read_text(errors='replace').splitlines():

@@ -30,9 +30,8 @@ class Network:
     """
 
     commands: Commands
-    kept: (
-        pathlib.Path
-    )  #: file that keeps the machine's own setting of forwarding until it is restored
+    #: file that keeps the machine's own setting of forwarding until it is restored
+    kept: pathlib.Path
 
     @property
     def namespace(self) -> pathlib.Path:

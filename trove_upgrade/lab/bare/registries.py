@@ -61,12 +61,10 @@ class Taken:
     """Everything that is taken over."""
 
     environ: Mapping[str, str]
-    files: Mapping[
-        pathlib.Path, pathlib.PurePosixPath
-    ]  #: path on this machine -> path in the bare machine
-    directories: tuple[
-        pathlib.Path, ...
-    ]  #: local indexes and the like, which may be large: shown and not copied
+    #: path on this machine -> path in the bare machine
+    files: Mapping[pathlib.Path, pathlib.PurePosixPath]
+    #: local indexes and the like, which may be large: shown and not copied
+    directories: tuple[pathlib.Path, ...]
 
     def write(self, root: pathlib.Path) -> None:
         """Copy the files below `root`; a later call writes the same again."""
@@ -148,9 +146,8 @@ def _resolver(machine: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_local(resolver: str) -> bool:
     servers = _NAME_SERVER.findall(resolver)
-    return all(
-        server.startswith('127.') or server == '::1' for server in servers
-    )  # no server means the machine's own: resolv.conf(5)
+    # no server means the machine's own: resolv.conf(5)
+    return all(server.startswith('127.') or server == '::1' for server in servers)
 
 
 def _refuse_own_addresses(
@@ -165,9 +162,8 @@ def _refuse_own_addresses(
         and path.stat().st_size <= _SEARCHED_BYTES
     ]
     found = [name for name, value in variables.items() if _OWN_ADDRESS.search(value)]
-    found += [
-        re.split(r'[\s=]', option)[0] for option in options if _OWN_ADDRESS.search(option)
-    ]  # the rest may hold a password
+    # the rest of an option may hold a password
+    found += [re.split(r'[\s=]', option)[0] for option in options if _OWN_ADDRESS.search(option)]
     found += [
         str(path)
         for path in settings

@@ -115,10 +115,8 @@ def main(argv: list[str]) -> None:
     place = (wanted.address, wanted.port)
     with DatagramServer(place) as datagrams, StreamServer(place) as streams:
         _become_daemon(wanted.pid_file)
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-        ):  # ignored where a background job of a shell has started the lab
+        # both are ignored where a background job of a shell has started the lab
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         threading.Thread(target=streams.serve_forever, daemon=True).start()
         datagrams.serve_forever()

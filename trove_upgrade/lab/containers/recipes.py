@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab's container images are made of."""
+"""Recipes of the lab's container images."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ class Recipe:
     #: also what Debian's security team has published for the suite, where the host's apt knows its
     #: mirror
     security: bool = False
-    fixed_version: str | None = (
-        None  #: what a spoilt image calls itself, where no real version has it
-    )
+    #: what a spoilt image calls itself, where no real version has it
+    fixed_version: str | None = None
 
     @property
     def name(self) -> str:

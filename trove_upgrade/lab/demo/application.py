@@ -22,7 +22,9 @@ SERVES_SECONDS = 120.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Database:
-    """Where the application writes, and as whom.  `table` has a column `number`."""
+    """The place where the application writes, and the user that it writes as.  `table` has a column
+    `number`.
+    """
 
     instance_id: str
     namespace: str  #: of the network that the client is in

@@ -35,7 +35,7 @@ _WATCH_SECONDS = 0.5
 
 
 class Views:
-    """What Trove's own `show` says while something goes on; a thread, because the upgrade is
+    """Answers of Trove's own `show` while something goes on; a thread, because the upgrade is
     followed meanwhile.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was true before and what is true after, and whether that is what a customer was promised.
+"""Facts before and facts after, compared with the promises to a customer.
 
 Nothing here asks the product: the database is asked by its own client in the guest, Nova by its
 API.
@@ -22,13 +22,11 @@ class Picture:
     operating_system: str
     name: str
     address: str
-    grants: frozenset[
-        str
-    ]  #: one line per granted privilege of each user, 'user@host: PRIVILEGE ON …'
+    #: one line per granted privilege of each user, 'user@host: PRIVILEGE ON …'
+    grants: frozenset[str]
     users: frozenset[str]
-    tables: Mapping[
-        str, tuple[int, str]
-    ]  #: 'schema.table' -> rows, checksum; without the table being written to
+    #: 'schema.table' -> rows, checksum; without the table being written to
+    tables: Mapping[str, tuple[int, str]]
     settings: Mapping[str, str]  #: the custom settings of my.cnf, as the server has them in force
 
 
@@ -44,7 +42,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Writes:
-    """What the application saw."""
+    """The application's own findings."""
 
     downtime_seconds: float
     acknowledged: int

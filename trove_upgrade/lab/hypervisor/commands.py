@@ -18,7 +18,7 @@ from trove_upgrade.lab.hypervisor import errors
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a program ended.  `output` is what it wrote to its standard output, `errors` to its
+    """The end of a program.  `output` is what it wrote to its standard output, `errors` to its
     standard error.
     """
 

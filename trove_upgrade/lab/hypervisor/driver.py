@@ -102,7 +102,7 @@ class LabDriver(driver.ComputeDriver):
     def update_provider_tree(
         self, provider_tree: Any, nodename: str, allocations: Any = None
     ) -> None:
-        """What Placement is told of the node."""
+        """Tell Placement of the node."""
         ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
         totals = {'VCPU': _VCPUS, 'MEMORY_MB': _MEMORY_MB, 'DISK_GB': _DISK_GB}
         provider_tree.update_inventory(
@@ -144,7 +144,7 @@ class LabDriver(driver.ComputeDriver):
         return self._find(instance) is not None
 
     def get_info(self, instance: Any, use_cache: bool = True) -> Any:
-        """Running or not; a server whose guest is gone counts as shut down.
+        """Running or not; a server without its guest counts as shut down.
 
         InstanceNotFound here would make Nova leave a rebuild in REBUILD for ever.
         """
@@ -358,10 +358,9 @@ def _as_deploy_failure() -> Iterator[None]:
     try:
         yield
     except LabGuestError as error:
-        # Nova cuts the fault at 255 characters; the log has all of it.
-        LOG.warning(
-            'Guest could not be deployed', exc_info=error
-        )  # oslo.log writes the error into the line
+        # Nova cuts the fault at 255 characters; the log has all of it:
+        # oslo.log writes the error into the line.
+        LOG.warning('Guest could not be deployed', exc_info=error)
         raise exception.InstanceDeployFailure(reason=str(error)) from error
 
 

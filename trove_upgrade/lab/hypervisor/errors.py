@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with the lab's guests; every error says what failed, what was found and what to
-do next.
-"""
+"""Errors of the lab's guests; every error tells what failed, what was found and what to do next."""
 
 from __future__ import annotations
 

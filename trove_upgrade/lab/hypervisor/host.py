@@ -28,7 +28,7 @@ RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HypervisorSettings:
-    """What the lab writes to `<run dir>/hypervisor.json` before nova-compute starts."""
+    """Settings that the lab writes to `<run dir>/hypervisor.json` before nova-compute starts."""
 
     run_dir: Path
     cache_dir: Path

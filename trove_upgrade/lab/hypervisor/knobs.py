@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the virt driver is told to do wrong, so that failures of a real cloud can be had at will.
+"""Faults that the virt driver is told to make, so that failures of a real cloud can be had at will.
 
 For callers::
 
@@ -25,7 +25,7 @@ METADATA_KEY = 'lab_knobs'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Knobs:
-    """How one server's next operations go wrong.  As made, they do not."""
+    """Faults of one server's next operations.  As made, there are none."""
 
     on: str = 'rebuild'  #: which operation: `rebuild`, `boot` (the first) or `any`
     times: int | None = None  #: how many operations; None means all
@@ -35,12 +35,10 @@ class Knobs:
     #: for ever, with the action's result Success, as when Nova swallows InstanceNotFound
     stuck: str = ''
     no_agent: bool = False  #: boot the image with its guest agent taken away
-    wrong_image: str = (
-        ''  #: boot this Glance image instead, or `former` for what the server ran before
-    )
-    image_unloadable: bool = (
-        False  #: fail before anything is touched: Nova falls back to ACTIVE, the old guest runs on
-    )
+    #: boot this Glance image instead, or `former` for what the server ran before
+    wrong_image: str = ''
+    #: fail before anything is touched: Nova falls back to ACTIVE, the old guest runs on
+    image_unloadable: bool = False
 
     def applies_to(self, operation: str) -> bool:
         """Return whether these knobs say anything about a `rebuild` or a `boot`."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova hands to a virt driver, turned into what the lab's guests are made of.  Imports nothing
-of Nova.
+"""Facts that Nova hands to a virt driver, turned into the specification of the lab's guests.
+Imports nothing of Nova.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def ports_of(network_info: Iterable[Mapping[str, Any]]) -> list[tuple[Network, P
 
 
 def volume_bytes(ephemeral_gb: int, metadata: Mapping[str, str]) -> int:
-    """How large the volume of a new server is: its metadata, else the flavor's ephemeral disk, else
-    2 GB.
-    """
+    """Size of a new server's volume: its metadata, else the flavor's ephemeral disk, else 2 GB."""
     return int(metadata.get(VOLUME_SIZE_KEY) or ephemeral_gb or DEFAULT_VOLUME_GB) * GIB
 
 

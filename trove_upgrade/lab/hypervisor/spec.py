@@ -15,7 +15,7 @@ from trove_upgrade.lab.hypervisor.network import Port
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestSpec:
-    """What a guest is made of.
+    """The parts of a guest.
 
     `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a
     container engine: control groups of its own, a plain directory for the engine's store, and the

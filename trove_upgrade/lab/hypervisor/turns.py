@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One operation on a server at a time, and no guest for a server that Nova has deleted meanwhile.
 
-Nova lets a delete come in the middle of a rebuild: a guest whose root disk is made just then would
-be missed by the delete, and would stay.  Source: nova/compute/manager.py: terminate_instance takes
-the lock of the server, rebuild_instance does not.
+Nova lets a delete come in the middle of a rebuild: the delete would miss a guest with a root disk
+that is made just then, and the guest would stay.  Source: nova/compute/manager.py:
+terminate_instance takes the lock of the server, rebuild_instance does not.
 """
 
 from __future__ import annotations

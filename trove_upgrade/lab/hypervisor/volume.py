@@ -30,9 +30,8 @@ from trove_upgrade.lab.hypervisor.commands import Commands, wait_until
 
 GIB = 1024**3
 _EXT4_IOC_SHUTDOWN = 0x8004587D
-_NO_LOG_FLUSH = (
-    2  #: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, as when the power fails
-)
+#: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, as when the power fails
+_NO_LOG_FLUSH = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class Volume:
     """A volume as it is on disk.
 
     `filesystem_uuid` is how everyone finds it: never by device name.  It is empty where the volume
-    was made raw: who uses it formats it, and `VolumeStore.probe_uuid` tells what is on it now.
+    was made raw: its user formats it, and `VolumeStore.probe_uuid` tells what is on it now.
     """
 
     volume_id: str

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host's apt knows and mmdebstrap does not take over by itself: the mirror, and how to
-reach and believe it.
+"""Settings that the host's apt knows and mmdebstrap does not take over by itself: the mirror, and
+how to reach and believe it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far an installation of Debian packages is, from what mmdebstrap prints."""
+"""Progress of an installation of Debian packages, from what mmdebstrap prints."""
 
 from __future__ import annotations
 

@@ -91,8 +91,8 @@ def of_engine(info: Mapping[str, Any], exists: Callable[[Path], bool]) -> ImageS
 def _state_of_containerd(
     info: Mapping[str, Any], root: Path, exists: Callable[[Path], bool]
 ) -> Path:
-    """An engine before API 1.46 does not name the socket: then its own containerd is the one whose
-    directory is there.
+    """An engine before API 1.46 does not name the socket: then it uses its own containerd if the
+    directory of that is there.
     """
     address = str((info.get('Containerd') or {}).get('Address') or '')
     if address in _SERVICE_SOCKETS:

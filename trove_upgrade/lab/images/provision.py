@@ -84,7 +84,7 @@ _INSTALL_MYSQL = f"""
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """What differs between the two servers."""
+    """Differences between the two servers."""
 
     settings_file: str
     group: str  #: of the settings; every version of the server reads it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab's guest images are made of."""
+"""Recipes of the lab's guest images."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ def configure(settings: Settings) -> None:
 
 
 def write_hypervisor_config(settings: Settings) -> None:
-    """What the virt driver needs to know of this cloud; a file, because the driver reads no option
-    of ours from nova.conf.
+    """Write what the virt driver needs to know of this cloud; a file, because the driver reads no
+    option of ours from nova.conf.
     """
     path = settings.layout.hypervisor_config
     path.touch(mode=0o600)

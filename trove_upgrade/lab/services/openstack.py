@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the OpenStack services have in common: INI files, uWSGI, credentials, the broker."""
+"""Common parts of the OpenStack services: INI files, uWSGI, credentials, the broker."""
 
 import dataclasses
 import pathlib
@@ -138,8 +138,7 @@ def answers(url: str, timeout_seconds: float = 5.0) -> bool:
         with opener.open(url, timeout=timeout_seconds):
             return True
     except urllib.error.HTTPError as error:
-        return (
-            error.code < 500
-        )  # 300 lists versions, 401 wants a token: both are the application's own answers
+        # 300 lists versions, 401 wants a token: both are the application's own answers
+        return error.code < 500
     except OSError:
         return False

@@ -16,9 +16,8 @@ from trove_upgrade.lab.supervisor import Command
 NAME = 'rabbitmq'
 EPMD = 'epmd'
 _ERLANG_LOOPBACK = '-kernel inet_dist_use_interface {127,0,0,1}'
-_ERLANG_SMALL = (
-    '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'  # threads must not spin while they wait
-)
+# threads must not spin while they wait
+_ERLANG_SMALL = '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none'
 
 
 def configure(settings: Settings) -> None:

@@ -77,9 +77,8 @@ def trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
     content |= {
         datastore: {'volume_support': False, 'device_path': '/dev/vdb'} for datastore in DATASTORES
     }
-    if (
-        deployed.with_filter or deployed.options
-    ):  # our taskmanager reads them before the filter is there
+    # our taskmanager reads the options before the filter is there
+    if deployed.with_filter or deployed.options:
         content[FILTER] = {
             guest_keys.OPTION: guest_keys.encryption_key(settings.layout),
             **deployed.options,

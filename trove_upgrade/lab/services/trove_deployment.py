@@ -14,19 +14,18 @@ SERVERS = ('uwsgi', 'gunicorn', 'eventlet')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """How Trove is installed here.  Plain data: it travels through a file to other processes."""
+    """The way that Trove is installed here.  Plain data: it travels through a file to other
+    processes.
+    """
 
     server: str = 'uwsgi'  #: of SERVERS
     with_filter: bool = False  #: ours in its pipeline, and our package importable in its processes
-    options: Mapping[str, object] = dataclasses.field(
-        default_factory=dict
-    )  #: [trove_upgrade] of trove.conf
-    guest_options: Mapping[str, object] = dataclasses.field(
-        default_factory=dict
-    )  #: [trove_upgrade] of the guests' configuration
-    sections: Mapping[str, Mapping[str, object]] = dataclasses.field(
-        default_factory=dict
-    )  #: more for trove.conf, over the lab's own
+    #: [trove_upgrade] of trove.conf
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    #: [trove_upgrade] of the guests' configuration
+    guest_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    #: more for trove.conf, over the lab's own
+    sections: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
     broker: str = ''  #: host:port at which guests reach the broker
     registry: str = ''  #: host:port at which guests reach the registry of container images
     database: str = NAME

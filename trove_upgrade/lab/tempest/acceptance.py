@@ -38,7 +38,7 @@ class Versions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What tempest has counted, and all that it printed."""
+    """Tempest's counts, and all that it printed."""
 
     passed: int
     failed: int

@@ -117,8 +117,8 @@ defaults
 
 
 class FloatingAddresses:
-    """What a router does for the guests of one network: a connection to a floating address goes to
-    the port that has it.
+    """A router's work for the guests of one network: a connection to a floating address goes to the
+    port that has it.
     """
 
     def __init__(

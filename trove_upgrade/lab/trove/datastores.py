@@ -43,8 +43,8 @@ class Datastores:
         packages: str = '',
         active: bool = True,
     ) -> Registered:
-        """Offer a version, whose datastore is made with the first one; one of that name and number
-        is changed to this.
+        """Offer a version; its datastore is made with the first one; one of that name and number is
+        changed to this.
 
         `number` is what the guest takes as the container image's tag; `manager` is the datastore's
         name where it is left out.

@@ -219,9 +219,8 @@ class TroveInstances:
         :raises NotReady: it is still there after two minutes.
         """
         address = f'{self._handle.database_api_url}/{self._admin_project}/instances/{instance_id}'
-        self._admin.request(
-            'POST', f'{address}/action', {'reset_status': {}}
-        )  # Trove deletes none that is being built
+        # Trove deletes no instance that is being built
+        self._admin.request('POST', f'{address}/action', {'reset_status': {}})
         self._admin.request('DELETE', address)
         deadline = time.monotonic() + DELETE_SECONDS
         while self._side.sql(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Trove wants of the cloud before it creates an instance: a way out of the guests' network,
-flavors with a second disk, room.
+"""Things that Trove wants of the cloud before it creates an instance: a way out of the guests'
+network, flavors with a second disk, room.
 """
 
 from trove_upgrade.lab import nova_proxy, rest
