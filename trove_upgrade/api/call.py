@@ -48,9 +48,8 @@ class Call:
     http: webob.Request
     context: oslo_context.RequestContext
     services: Services
-    document: Any = (
-        None  #: the body's JSON, valid under the route's schema; None where the route takes no body
-    )
+    #: the body's JSON, valid under the route's schema; None where the route takes no body
+    document: Any = None
 
     @functools.cached_property
     def is_admin(self) -> bool:

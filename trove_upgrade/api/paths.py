@@ -40,9 +40,8 @@ _FORMS = frozenset({'application/x-www-form-urlencoded', 'multipart/form-data'})
 class Path:
     """A path of /v1.0 in its parts, as WSGI has them: bytes as characters of Latin-1."""
 
-    segments: tuple[
-        str, ...
-    ]  #: without the empty ones: `//` and a `/` at the end make no other resource
+    #: without the empty ones: `//` and a `/` at the end make no other resource
+    segments: tuple[str, ...]
 
     @classmethod
     def read(cls, environ: Mapping[str, Any]) -> Self:

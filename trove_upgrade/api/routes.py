@@ -83,9 +83,8 @@ class RouteMap:
         self._mapper = routes.Mapper()
         for path in table:
             self._mapper.connect(path, controller=path)
-        self._mapper.create_regs(
-            []
-        )  # now, and not in the first requests of several threads at once
+        # now, and not in the first requests of several threads at once
+        self._mapper.create_regs([])
 
     def find(self, path: str, method: str) -> tuple[Route, dict[str, str]]:
         """The route and the path's variables.

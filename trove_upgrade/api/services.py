@@ -32,12 +32,10 @@ class Settings:
     max_body_bytes: int
     public_endpoint: str | None  #: e.g. https://database.example.org; None: as the request came
     region: str  #: shown for instances whose row names none
-    guest_without_agent: str | None = (
-        None  #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
-    )
-    guest_silence_seconds: float = (
-        0  #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
-    )
+    #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
+    guest_without_agent: str | None = None
+    #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
+    guest_silence_seconds: float = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

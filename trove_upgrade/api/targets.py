@@ -15,9 +15,8 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
     row = call.services.repos.instances.get(instance_id, with_details=with_details)
-    if (
-        row.project_id != call.project_id and not call.is_admin
-    ):  # only then the policy has to be asked
+    # the policy (`is_admin`) has to be asked only of another project's instance
+    if row.project_id != call.project_id and not call.is_admin:
         raise exceptions.InstanceNotFound(instance_id=instance_id)
     return row
 

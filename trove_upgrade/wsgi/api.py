@@ -72,7 +72,8 @@ def _pipeline(path: pathlib.Path) -> Inner:
         AttributeError,
         AssertionError,
         configparser.Error,
-    ) as error:  # all that paste raises
+    ) as error:
+        # all that paste raises
         raise PasteConfigInvalid(
             path=path,
             found=f'cannot be loaded ({type(error).__name__}: {" ".join(str(error).split())})',

@@ -63,15 +63,13 @@ def load(enforcer: Enforcer) -> None:
     path = enforcer.conf.find_file(enforcer.policy_file)
     try:
         if path is not None:
-            pathlib.Path(path).read_text(
-                encoding='utf-8'
-            )  # oslo.policy takes what it cannot read for a file that is not there
+            # oslo.policy takes what it cannot read for a file that is not there
+            pathlib.Path(path).read_text(encoding='utf-8')
         enforcer.load_rules()
     except cfg.Error as error:
         raise fault.ConfigurationInvalid(found=f'[oslo_policy], {fault.describe(error)}') from error
-    except (
-        Exception
-    ) as error:  # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
+    except Exception as error:
+        # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
         raise PolicyInvalid(
             found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}'
         ) from error
