@@ -65,9 +65,8 @@ def raised() -> Iterator[None]:
 
     :raises Interrupted: from where the main thread is.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # Python's signals are for that one
+    # Python's signals are for the main thread
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     come: list[int] = []
@@ -166,9 +165,8 @@ class Told:
             _drain(_woken[0])  # the handler runs before the next poll
 
 
-_woken: list[
-    int
-] = []  #: both ends of the pipe into which Python writes a byte for each signal, once there is one
+#: both ends of the pipe into which Python writes a byte for each signal, once there is one
+_woken: list[int] = []
 
 
 def told(*, command: bool = False) -> Told:
@@ -185,9 +183,8 @@ def told(*, command: bool = False) -> Told:
         _woken.extend(_pipe())
     signal.set_wakeup_fd(_woken[1], warn_on_full_buffer=False)
     _install(end, _COMMANDS if command else _SERVICES)
-    atexit.register(
-        _ignore
-    )  # the interpreter sets what is caught back to the default in its last moments
+    # the interpreter sets what is caught back to the default in its last moments
+    atexit.register(_ignore)
     return ending
 
 

@@ -83,10 +83,8 @@ def new_server(application: Any, host: str, port: int) -> _Server:
         return wsgiref.simple_server.make_server(
             host, port, application, server_class=_Server, handler_class=_Handler
         )
-    except (
-        OSError,
-        UnicodeError,
-    ) as error:  # UnicodeError: no name of a host can be so long, or so empty
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: no name of a host can be so long, or so empty
         raise AddressUnusable(
             host=host, port=port, found=getattr(error, 'strerror', None) or error
         ) from error
@@ -130,9 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     told = signals.told()
     try:
         with signals.raised():
-            api = importlib.import_module(
-                'trove_upgrade.wsgi.api'
-            )  # reads the configuration when it is imported
+            # reads the configuration when it is imported
+            api = importlib.import_module('trove_upgrade.wsgi.api')
             options = importlib.import_module('oslo_config.cfg').CONF.trove_upgrade
             server = new_server(api.application, options.bind_host, options.bind_port)
     except signals.Interrupted as end:

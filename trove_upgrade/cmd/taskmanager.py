@@ -43,9 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         start.open_log(conf)
         # not sooner: until here a signal ends even the reading of a pipe that nothing comes out of
         told = signals.told()
-        logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(
-            logging.ERROR
-        )  # it counts attempts; our own lines have the cause
+        # oslo.db counts attempts; our own lines have the cause
+        logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)
         running = service.compose(conf)
         guest_security.require_list(conf, service.BINARY)
         if not _wait_for(lambda: _look(conf), told):

@@ -96,13 +96,8 @@ def open_log(conf: cfg.ConfigOpts) -> None:
     """
     try:
         log.setup(conf, PROJECT)
-    except (
-        log.LogConfigError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # of logging, of its handlers, and of their options
+    except (log.LogConfigError, OSError, RuntimeError, TypeError, ValueError) as error:
+        # of logging, of its handlers, and of their options
         raise LogUnusable(found=' '.join(str(error).split()).rstrip('.')) from error
     _hold_libraries()
     clean_log.install()

@@ -26,9 +26,8 @@ class Context:
     ) -> None:
         self.conf = conf
         self._compute = compute
-        self.repositories = Repositories.from_conf(
-            conf, waits_for_server=False
-        )  # somebody waits in front of it
+        # an operator waits in front of the command
+        self.repositories = Repositories.from_conf(conf, waits_for_server=False)
 
     def compute(self) -> ports.Compute:
         """Nova, with the service's credentials."""

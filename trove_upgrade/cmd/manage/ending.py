@@ -98,9 +98,8 @@ def _drop_output() -> None:
     """What is still in the buffer goes nowhere: the interpreter would try it once more at its end,
     and complain.
     """
-    with contextlib.suppress(
-        OSError, ValueError
-    ):  # ValueError: no file of the system's, as in tests
+    # ValueError: no file of the system's, as in tests
+    with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

@@ -110,9 +110,8 @@ def _listed(services: Services) -> Sequence[Service]:
 
 
 def _wait(run: Context, arguments: argparse.Namespace) -> None:
-    if sa.inspect(run.repositories.database.engine).has_table(
-        models.upgrade_services.name
-    ):  # not after `db remove`
+    # the table is gone after `db remove`
+    if sa.inspect(run.repositories.database.engine).has_table(models.upgrade_services.name):
         wait_until_none(run.repositories.services, arguments.timeout, SystemClock())
     print('No service is listed.')
 

@@ -168,11 +168,8 @@ def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
     """Return what the taskmanagers and the guests would declare in another way; '' for nothing, and
     where a URL cannot be understood.
     """
-    from trove_upgrade.rpc import (  # not before `main` has chosen the threads
-        guest_queues,
-        place,
-        transport,
-    )
+    # not before `main` has chosen the threads
+    from trove_upgrade.rpc import guest_queues, place, transport
 
     try:
         at = place.of_guests(theirs)

@@ -88,9 +88,8 @@ def _secrets(conf: cfg.ConfigOpts) -> set[str]:
     raw = _raw(conf)
     found = {raw[key] for key in _PASSWORDS if key in raw}
     found |= {password for key in _URLS if key in raw for password in _passwords_of(raw[key])}
-    found |= {
-        part for secret in set(found) if '$' in secret for part in secret.split('$')
-    }  # a part is taken for an option's name
+    # a part of a secret with `$` is taken for an option's name
+    found |= {part for secret in set(found) if '$' in secret for part in secret.split('$')}
     return {secret for secret in found if len(secret) >= _LEAST}
 
 
@@ -131,8 +130,7 @@ def _passwords_of(urls: str) -> set[str]:
     found = {
         part.rpartition('@')[0].rpartition(':')[2] for part in urls.partition('://')[2].split(',')
     }
-    with contextlib.suppress(
-        sa_exc.ArgumentError, ValueError
-    ):  # of no URL: as it stands there is all there is
+    # raised for what is no URL: as it stands there is all there is
+    with contextlib.suppress(sa_exc.ArgumentError, ValueError):
         found.add(str(make_url(urls).password or ''))  # decoded, too
     return found

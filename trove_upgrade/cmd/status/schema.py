@@ -18,9 +18,8 @@ def table_names(url: str) -> set[str]:
 
     :raises DBError, SQLAlchemyError: it cannot be asked.
     """
-    database = engine.Database.from_url(
-        url, max_retries=1, retry_interval=0
-    )  # 0 would look at nothing before it is used
+    # max_retries=0 would look at nothing before it is used
+    database = engine.Database.from_url(url, max_retries=1, retry_interval=0)
     try:
         return set(inspect(database.engine).get_table_names())
     finally:
