@@ -20,10 +20,8 @@ def parse(connection: str, service: str) -> sa.URL:
         raise errors.DatabaseRefused(service=service, found=found)
     try:
         return sa.make_url(connection)
-    except (
-        sa.exc.ArgumentError,
-        ValueError,
-    ) as error:  # ValueError: of a port, which may be a part of the password
+    except (sa.exc.ArgumentError, ValueError) as error:
+        # ValueError: of a port, which may be a part of the password
         raise errors.DatabaseRefused(service=service, found='it is not a database URL') from error
 
 

@@ -112,7 +112,8 @@ def _as_refusal(connection: str) -> Iterator[None]:
         TypeError,
         ValueError,
         AttributeError,
-    ) as error:  # OSError: of a file of TLS
+    ) as error:
+        # OSError: of a file of TLS
         found = f'its driver does not take it ({address.without_secrets(str(error), connection)})'
         raise errors.DatabaseRefused(service='This program', found=found) from error
 
@@ -168,9 +169,8 @@ class Database:
                 self._engine.dispose(close=False)  # the parent still uses these sockets
                 self._engine = None
             if self._engine is None:
-                if (
-                    self._failed is not None and self._failed[0] >= began_at
-                ):  # while this thread waited for its turn
+                # another thread has failed while this one waited for its turn
+                if self._failed is not None and self._failed[0] >= began_at:
                     raise db_exc.DBConnectionError(
                         self._failed[1].inner_exception
                     ) from self._failed[1]
@@ -307,13 +307,11 @@ def _engine(connection: str, **options: Any) -> sa.Engine:
     """:raises DatabaseRefused: the connection is not a URL, or none that its driver takes."""
     url = address.parse(connection, 'This program')
     if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
-        url = url.update_query_dict(
-            {'charset': 'utf8mb4'}
-        )  # oslo.db's own default is MySQL's utf8 of three bytes
+        # oslo.db's own default is MySQL's utf8 of three bytes
+        url = url.update_query_dict({'charset': 'utf8mb4'})
     if url.get_backend_name() != 'sqlite' and 'connect_timeout' not in url.query:
-        url = url.update_query_dict(
-            {'connect_timeout': _CONNECT_SECONDS}
-        )  # a host that drops packets is as good as down
+        # a host that drops packets is as good as down
+        url = url.update_query_dict({'connect_timeout': _CONNECT_SECONDS})
     limited = url.drivername.endswith('+pymysql') and 'read_timeout' not in url.query
     # its connect_timeout ends when the socket is there: a server that hangs would be waited for
     # without an end

@@ -152,9 +152,8 @@ def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
         or _POSTGRESQL_NO_WAY_IN.search(said(error))
     ):
         return errors.AccessRefused
-    refuses_url = str(number).startswith(
-        'invalid dsn'
-    )  # psycopg2: it takes it for an error of a statement
+    # psycopg2: it takes it for an error of a statement
+    refuses_url = str(number).startswith('invalid dsn')
     if isinstance(error, db_exc.DBConnectionError) or refuses_url:
         return errors.AccessRefused if refuses_url else errors.DatabaseUnreachable
     return errors.DatabaseUnreachable if _is_outage(error, driver) else errors.StatementRefused

@@ -12,9 +12,8 @@ _OLD_COLUMNS_POSTGRESQL = '42703'
 
 def is_of_old_columns(error: BaseException) -> bool:
     """Return whether a statement failed as it names a column that the table does not have."""
-    driver = (
-        getattr(error, 'inner_exception', None) or error
-    )  # oslo.db's around SQLAlchemy's around the driver's
+    # oslo.db's around SQLAlchemy's around the driver's
+    driver = getattr(error, 'inner_exception', None) or error
     driver = getattr(driver, 'orig', None) or driver
     if (
         getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL

@@ -91,9 +91,8 @@ class ProcessTable:
             pids = (spaces / 'pid').readlink()
         except OSError:
             return None
-        ticks = (
-            (spaces / 'time').readlink() if (spaces / 'time').is_symlink() else ''
-        )  # since Linux 5.6
+        # namespaces of time exist since Linux 5.6
+        ticks = (spaces / 'time').readlink() if (spaces / 'time').is_symlink() else ''
         return hashlib.sha256(f'{boot}/{pids}/{ticks}'.encode()).hexdigest()[:8]
 
 

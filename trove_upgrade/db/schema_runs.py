@@ -23,9 +23,8 @@ class SchemaRun:
     from_version: str
     to_version: str | None
     reason: str | None  #: of --force
-    outcome: (
-        str | None
-    )  #: DONE or REFUSED; None while it runs, and for one that was killed or met an error
+    #: DONE or REFUSED; None while it runs, and for one that was killed or met an error
+    outcome: str | None
     started_at: datetime.datetime
     ended_at: datetime.datetime | None
 

@@ -73,9 +73,8 @@ class ServiceHeartbeat:
         with self._lock:
             if self._is_over:
                 return
-            self._is_written = (
-                True  # whatever comes of it: a write whose answer is lost may have been made
-            )
+            # whatever comes of it: a write whose answer is lost may have been made
+            self._is_written = True
             try:
                 self._registry.beat(self.registration)
             finally:

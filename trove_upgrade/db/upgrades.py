@@ -201,9 +201,8 @@ class Upgrades:
         oldest = (row.next_run_at, row.created_at)
         with self._database.read() as connection:
             form = self._form(connection)
-            slow = sa.case(
-                (form.column('stalls') > 0, 1), else_=0
-            )  # a project's rows that keep workers waiting come after its others
+            # a project's rows that keep workers waiting come after its others
+            slow = sa.case((form.column('stalls') > 0, 1), else_=0)
             place = (
                 sa.func.row_number()
                 .over(partition_by=row.project_id, order_by=[slow, *oldest])

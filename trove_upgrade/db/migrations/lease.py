@@ -162,9 +162,8 @@ class Held:
     def renew(self) -> bool:
         """Have it for its whole length again; False where it was overtaken."""
         values = {'lease_until': columns.ahead(self._seconds)}
-        began_at = (
-            self._clock.monotonic()
-        )  # before the statement: the database counts from later on
+        # before the statement: the database counts from later on
+        began_at = self._clock.monotonic()
         with self._turn:
             if self._overtaken:
                 return False
@@ -294,9 +293,8 @@ class Lease:
 
         def make_table() -> None:
             if not sa.inspect(connection).has_table(TABLE.name):
-                if (
-                    connection.dialect.name == 'postgresql'
-                ):  # or the race ends in errors that oslo.db writes into the log
+                # without the lock the race ends in errors that oslo.db writes into the log
+                if connection.dialect.name == 'postgresql':
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
                 connection.execute(sa.schema.CreateTable(TABLE, if_not_exists=True))
 

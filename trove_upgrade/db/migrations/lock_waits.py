@@ -63,10 +63,8 @@ def _restore(connection: sa.Connection, before: dict[str, int | str]) -> None:
     try:
         connection.rollback()
         _write(connection, before)
-    except (
-        sa.exc.SQLAlchemyError,
-        db_exc.DBError,
-    ):  # mostly cut off: a fresh one has the server's settings anyway
+    except (sa.exc.SQLAlchemyError, db_exc.DBError):
+        # mostly cut off: a fresh one has the server's settings anyway
         connection.invalidate()
 
 
@@ -137,13 +135,11 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 def _is_drivers_lock_timeout(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        code = getattr(
-            error, 'sqlite_errorcode', None
-        )  # extended codes carry the plain one in their lowest byte
+        # extended codes carry the plain one in their lowest byte
+        code = getattr(error, 'sqlite_errorcode', None)
         return code is not None and code & 0xFF in _SQLITE_ERRORS
-    if (
-        getattr(error, 'sqlstate', None) or getattr(error, 'pgcode', None)
-    ) in _POSTGRESQL_STATES:  # psycopg, psycopg2
+    # of psycopg, or else of psycopg2
+    if (getattr(error, 'sqlstate', None) or getattr(error, 'pgcode', None)) in _POSTGRESQL_STATES:
         return True
     from_mysql = type(error).__module__.partition('.')[0] in {'pymysql', 'MySQLdb'}
     return from_mysql and bool(error.args) and error.args[0] in _MYSQL_ERRORS

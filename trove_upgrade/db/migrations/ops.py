@@ -39,9 +39,8 @@ def ensure_column(table: str, column: sa.Column[Any]) -> None:
     if inspector is None or column.name not in {
         known['name'] for known in inspector.get_columns(table)
     }:
-        if (
-            column.computed is not None and op.get_context().dialect.name == 'sqlite'
-        ):  # which adds no column that it would have to compute
+        # SQLite adds no column that it would have to compute
+        if column.computed is not None and op.get_context().dialect.name == 'sqlite':
             with _altering(table) as target:
                 target.add_column(column)
             return
@@ -197,9 +196,8 @@ def ensure_constraint(table: str, constraint: sa.Constraint) -> None:
         isinstance(constraint, sa.UniqueConstraint)
         and op.get_context().dialect.name == 'postgresql'
     ):
-        ensure_index_online(
-            name, table, _columns(constraint), unique=True
-        )  # writers wait for the naming alone
+        # writers wait for the naming alone
+        ensure_index_online(name, table, _columns(constraint), unique=True)
         quote = op.get_context().dialect.identifier_preparer.quote
         op.execute(
             f'ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} UNIQUE USING INDEX '

@@ -112,10 +112,8 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
     now, table_sizes, data, version = _look(engine, chain)
     notes = _notes(now, table_sizes)
     if dialect in {None, kind}:
-        shown, rendered = (
-            kind,
-            engine.dialect.name,
-        )  # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
+        # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
+        shown, rendered = kind, engine.dialect.name
         with probe.probing(engine, kind) as asked:
             schema = _Schema(chain=chain, dialect=rendered, probe=asked, sizes=table_sizes)
             expands, contracts = schema.steps(now, Phase.EXPAND), schema.steps(now, Phase.CONTRACT)

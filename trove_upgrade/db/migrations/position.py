@@ -40,12 +40,10 @@ class Position:
     """Position of each branch, and what is left."""
 
     current: Mapping[str, str | None]  #: by branch; None where nothing of it has been run
-    pending: Mapping[
-        str, tuple[str, ...]
-    ]  #: by branch: revisions that have not been run, oldest first
-    data: tuple[
-        str, ...
-    ]  #: names of the data migrations with rows left; those that cannot run yet are left out
+    #: by branch: revisions that have not been run, oldest first
+    pending: Mapping[str, tuple[str, ...]]
+    #: names of the data migrations with rows left; those that cannot run yet are left out
+    data: tuple[str, ...]
 
     @property
     def version(self) -> str:

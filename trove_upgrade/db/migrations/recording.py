@@ -49,12 +49,10 @@ class Recorded:
     dialect: str
     operations: tuple[MigrateOperation, ...]  #: in the order in which the revision asks for them
     paired: tuple[Statement, ...]  #: in the order in which the server gets them
-    ensured: tuple[
-        MigrateOperation, ...
-    ]  #: those that a function of `ops` asked for, which looks first where it can
-    tables: Mapping[
-        str, sa.Table
-    ]  #: that it makes, by name: a CreateTableOp's to_table() forgets foreign keys the second time
+    #: those that a function of `ops` asked for, which looks first where it can
+    ensured: tuple[MigrateOperation, ...]
+    #: that it makes, by name: a CreateTableOp's to_table() forgets foreign keys the second time
+    tables: Mapping[str, sa.Table]
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -168,9 +166,8 @@ class _Recorder(io.StringIO):
         self.tables: dict[str, sa.Table] = {}
         self.context = MigrationContext.configure(
             dialect_name=dialect,
-            dialect_opts=cast(
-                'dict[str, str]', {'paramstyle': 'named'}
-            ),  # the others double every %
+            # the others double every %
+            dialect_opts=cast('dict[str, str]', {'paramstyle': 'named'}),
             opts={
                 'as_sql': True,
                 'output_buffer': self,

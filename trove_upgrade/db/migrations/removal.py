@@ -31,9 +31,8 @@ _NAMED = 5
 class Plan:
     """Plan of a removal."""
 
-    tables: tuple[
-        tuple[str, int], ...
-    ]  #: in the order in which they go, with their rows; the lease's own is the last
+    #: in the order in which they go, with their rows; the lease's own is the last
+    tables: tuple[tuple[str, int], ...]
     others: int  #: tables that stay
     obstacles: tuple[str, ...]  #: why it may not be done now
     losses: tuple[str, ...]  #: what is in the rows that somebody may miss
@@ -80,9 +79,8 @@ def remove(
         say(f'{holder} is changing the schema; waiting for it, {seconds:.0f} s at most')
 
     with held_by.held(wait_seconds=options.wait_seconds, waiting=waiting) as held:
-        found = plan(
-            engine, guests_released=guests_released
-        )  # whoever registered meanwhile is seen
+        # under the lease: a service that registered meanwhile is seen
+        found = plan(engine, guests_released=guests_released)
         if found.obstacles:
             raise errors.RemovalRefused(found='; '.join(found.obstacles))
         for name, _rows in found.tables:
@@ -173,9 +171,8 @@ def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     ids = connection.execute(query.where(is_newest) if reset else query).scalars().all()
     found: list[str] = []
     holds = _instances.c.task_id == int(instances.Task.UPGRADING_ERROR)
-    for batch in batches.of_ids(
-        ids
-    ):  # by ids and not by a join: the collations of the two tables may differ
+    # by ids and not by a join: the collations of the two tables may differ
+    for batch in batches.of_ids(ids):
         found += (
             connection.execute(
                 sa.select(_instances.c.id).where(

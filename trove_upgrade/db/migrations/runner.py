@@ -39,9 +39,8 @@ class Options:
     holder: str = dataclasses.field(default_factory=this_process)
     lease_seconds: float = 30
     wait_seconds: float = 60  #: for another run to end
-    lock_seconds: float = (
-        1  #: that a statement waits for a lock of the table, while all others queue behind it
-    )
+    #: that a statement waits for a lock of the table, while all others queue behind it
+    lock_seconds: float = 1
     batch_size: int = data_runs.BATCH_SIZE
     sleep_seconds: float = 0  #: between two batches of rows
 
@@ -139,9 +138,8 @@ class Runner:
         named = self._chain.heads_of(revisions)
         with self._run('stamp'):
             rows = [row for row in {**self.position(data=False).current, **named}.values() if row]
-            with (
-                self._engine.begin() as connection
-            ):  # all rows anew: Alembic's stamp of two branches loses the one that is there already
+            # all rows anew: Alembic's stamp of two branches loses the one that is there already
+            with self._engine.begin() as connection:
                 alembic.command.stamp(self._chain.config(connection=connection), rows, purge=True)
         return self.position()
 
@@ -178,9 +176,8 @@ class Runner:
             run_id = self._recorded.begin(command, self._options.holder, before, reason)
             try:
                 yield held
-            except (
-                exceptions.TroveUpgradeError
-            ):  # any other one leaves the run as one that was killed does: without an end
+            except exceptions.TroveUpgradeError:
+                # any other error leaves the run as a killed one does: without an end
                 self._record_end(run_id, command, before, reason, 'REFUSED')
                 raise
             self._record_end(run_id, command, before, reason, 'DONE')
@@ -188,9 +185,8 @@ class Runner:
     def _record_end(
         self, run_id: str | None, command: str, before: str, reason: str | None, outcome: str
     ) -> None:
-        run_id = run_id or self._recorded.begin(
-            command, self._options.holder, before, reason
-        )  # this run has made the table
+        # this run has made the table
+        run_id = run_id or self._recorded.begin(command, self._options.holder, before, reason)
         if run_id is not None:
             self._recorded.end(run_id, to_version=self.version(), outcome=outcome)
 
@@ -275,9 +271,8 @@ class Runner:
     def _contract(self, target: str | None, held: lease.Held, *, forced: bool) -> None:
         revisions = self._pending('contract', target)
         if revisions:
-            self._refuse_contract(
-                revisions[-1], revisions, forced=forced
-            )  # all of them, before the first is run
+            # all of them, before the first is run
+            self._refuse_contract(revisions[-1], revisions, forced=forced)
         self._upgrade(
             self._chain,
             'contract',
@@ -298,9 +293,8 @@ class Runner:
         waiting = [
             one for one in self._chain.data if one.name in now.data and one.before in revisions
         ]
-        if not forced and all(
-            self._has_been_run(one) for one in waiting
-        ):  # rows that came back are older services': they are named first
+        # rows that came back are older services': they are named first
+        if not forced and all(self._has_been_run(one) for one in waiting):
             gate.check(self._engine, release, self._chain.releases())
         if waiting:
             names = ', '.join(one.name for one in waiting)

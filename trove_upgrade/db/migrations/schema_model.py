@@ -131,9 +131,8 @@ class SchemaModel:
             one for one in table.constraints if one.name == operation.constraint_name
         ]:
             table.constraints.discard(constraint)
-            if isinstance(
-                constraint, sa.ForeignKeyConstraint
-            ):  # each column has its own part of it
+            # each column has its own part of it
+            if isinstance(constraint, sa.ForeignKeyConstraint):
                 for key in constraint.elements:
                     key.parent.foreign_keys.discard(key)
                     table.foreign_keys.discard(key)
@@ -228,9 +227,8 @@ def _indexed(
         for column in columns
     ]
     parts = [sa.text(part) if isinstance(part, str) else part for part in parts]
-    options = {
-        key: value for key, value in options.items() if '_' in key
-    }  # those of a dialect: mysql_length, postgresql_where
+    # those of a dialect: mysql_length, postgresql_where
+    options = {key: value for key, value in options.items() if '_' in key}
     index = sa.Index(name, *parts, unique=unique, **options)
     if index.table is None:
         table.append_constraint(index)

@@ -25,9 +25,8 @@ _CHECKS = (
 def revision(chain: Chain, name: str) -> alembic.script.Script:
     """:raises RevisionUnknown: there is none."""
     known = [one.revision for branch in chain.branches for one in chain.revisions(branch)]
-    if (
-        name not in known
-    ):  # Alembic would take the beginning of an id, too, and fail at an empty one
+    # Alembic would take the beginning of an id, too, and fail at an empty one
+    if name not in known:
         raise errors.RevisionUnknown(name=name, found=f'there are {", ".join(known)}')
     return chain.script().get_revision(name)
 

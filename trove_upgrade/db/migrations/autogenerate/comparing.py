@@ -33,13 +33,11 @@ class Comparison:
     """Work to be done, and between what."""
 
     metadata: sa.MetaData  #: the models
-    before: (
-        sa.MetaData
-    )  #: as the revisions that have been run left it; types as they were written there
+    #: as the revisions that have been run left it; types as they were written there
+    before: sa.MetaData
     differences: tuple[Difference, ...]
-    not_ours: tuple[
-        str, ...
-    ]  #: tables of the models that are there, and that no revision of ours has made
+    #: tables of the models that are there, and that no revision of ours has made
+    not_ours: tuple[str, ...]
     context: MigrationContext
 
 

@@ -278,9 +278,10 @@ class _Splitter:
         if operation.index_name is None:
             self._pieces.not_understood(operation)
             return
+        # MySQL makes no difference between such a constraint and an index
         if columns.is_unique_constraint(
             self._comparison.before, str(operation.table_name), operation.index_name
-        ):  # MySQL makes no difference
+        ):
             self._pieces.add(
                 self._pieces.contract,
                 Place.DROP_CONSTRAINT,

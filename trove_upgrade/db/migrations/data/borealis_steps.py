@@ -110,9 +110,8 @@ class BorealisSteps:
     """Implements DataMigration."""
 
     name = 'borealis_steps'
-    table = (
-        _upgrades.name
-    )  #: all of whose rows wait at first, which `db plan` says before there is something to count
+    #: all of its rows wait at first, which `db plan` says before there is something to count
+    table = _upgrades.name
     after = 'borealis_expand01'
     before = 'borealis_contract01'
 
@@ -193,10 +192,11 @@ def _copy(connection: sa.Connection, found: Sequence[Any]) -> int:
     rows, converted = _convert(_without(found, plain))
     copied = sorted(plain + converted)
     if copied:
+        # mostly there are none yet
         if (
             connection.execute(_HAS_SOME, {'first': copied[0], 'last': copied[-1]}).first()
             is not None
-        ):  # mostly there are none yet
+        ):
             connection.execute(_FORGET, {'ids': copied})
         if plain:
             unfold(connection, plain)

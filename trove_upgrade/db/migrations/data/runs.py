@@ -76,9 +76,8 @@ class Pace:
 class Hooks:
     """Listeners of a run, and those who may stop it."""
 
-    progress: Callable[[Progress], None] = lambda _progress: (
-        None
-    )  #: after each batch, and at the end
+    #: after each batch, and at the end
+    progress: Callable[[Progress], None] = lambda _progress: None
     before_batch: Callable[[], None] = lambda: None  #: whatever it raises ends the run
     waiting: Callable[[str], None] = lambda _line: None  #: a line for each wait for others' locks
 
@@ -215,9 +214,8 @@ class _Run:
         self._found_now = self._done_now = 0
         self._left = self._done_when_counted = 0  # rows left, and `done` at that moment
         self._looked_at, self._done_seen = 0.0, 0  # of this runner's last batch
-        self._pass_began: int | None = (
-            None  # `found` at the start of this pass; None in one that was carried on
-        )
+        # `found` at the start of this pass; None in one that was carried on
+        self._pass_began: int | None = None
         self._passes: list[int] = []  # rows that each whole pass found
         self._for_now = False  # services write faster than passes help
 

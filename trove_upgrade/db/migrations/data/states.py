@@ -26,9 +26,8 @@ class Standing(enum.StrEnum):
     #: has begun and has not come to its end; `updated` tells whether somebody is at work
     RUNNING = 'running'
     FINISHED = 'finished'  #: no row is left
-    PENDING_AGAIN = (
-        'pending again'  #: was finished; services of the release before have written since
-    )
+    #: was finished; services of the release before have written since
+    PENDING_AGAIN = 'pending again'
     NOT_NEEDED = 'not needed'  #: the contract has been run
 
 

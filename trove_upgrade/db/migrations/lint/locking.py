@@ -37,9 +37,8 @@ def _invalid_index(subject: Subject) -> Iterator[Hit]:
     dropped: list[Change] = []
     for seen in subject.seen:
         change = seen.change
-        if (
-            seen.dialect != 'postgresql' or seen.ensured
-        ):  # ensure_index_online asks the server whether there is one
+        # ensured: ensure_index_online asks the server whether there is one
+        if seen.dialect != 'postgresql' or seen.ensured:
             continue
         if change.kind is Kind.DROP_INDEX and change.guarded:
             dropped.append(change)

@@ -282,12 +282,8 @@ def _insert(words: Words) -> Iterator[Change]:
         or 'CONFLICT' in said
         or 'DUPLICATE' in said
     )
-    if 'WITH' in said and said & {
-        'UPDATE',
-        'DELETE',
-        'INSERT',
-        'MERGE',
-    }:  # on PostgreSQL, of any other table
+    # on PostgreSQL, of any other table
+    if 'WITH' in said and said & {'UPDATE', 'DELETE', 'INSERT', 'MERGE'}:
         yield _unknown(words.rest)
         return
     words.take('INTO')

@@ -91,9 +91,8 @@ class Readings:
                     Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
                     for change in operations.changes_of(operation, dialect)
                 )
-            if (
-                is_raw or dialect_name != 'sqlite'
-            ):  # there a batch copies the table; its operation has said what for
+            # on SQLite a batch copies the table; its operation has said what for
+            if is_raw or dialect_name != 'sqlite':
                 yield from (
                     Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
                     for change in sql.changes_of(statement.sql, dialect_name)
@@ -130,12 +129,10 @@ class Subject:
     before: sa.MetaData  #: the tables that its predecessors leave
     ours: frozenset[str]  #: tables that this chain has made, up to and with this revision
     others: frozenset[str]  #: names that belong to somebody else's tables
-    new_tables: frozenset[
-        str
-    ]  #: made by this release's run of this branch: no older service knows them
-    new_columns: frozenset[
-        tuple[str, str]
-    ]  #: likewise; those that an older service's rows leave NULL
+    #: made by this release's run of this branch: no older service knows them
+    new_tables: frozenset[str]
+    #: likewise; those that an older service's rows leave NULL
+    new_columns: frozenset[tuple[str, str]]
 
     @property
     def old_services_run(self) -> bool:

@@ -42,9 +42,8 @@ def compare(old: str, new: str, dialect: str) -> Widening:
     if any(after < before for before, after in sizes):
         return Widening.NARROWER
     in_place = former[0] in {'text', 'numeric'}
-    if (
-        dialect in _MYSQL
-    ):  # for any other type than a longer VARCHAR it copies the table, and writers wait
+    # MySQL copies the table for any other type than a longer VARCHAR, and writers wait
+    if dialect in _MYSQL:
         in_place = former[0] == 'text' and not any(texts)
     return Widening.WIDER if in_place else Widening.OTHER
 

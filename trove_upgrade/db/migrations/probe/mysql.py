@@ -148,9 +148,8 @@ class MysqlProbe(ServerProbe):
     def _there_already(parsed: Parsed, code: str) -> str:
         if code in _THERE:
             return _THERE[code]
-        constraint = any(
-            'CONSTRAINT' in action or 'CHECK' in action for action in parsed.actions
-        )  # a copy lacks some of these
+        # a copy lacks some of these
+        constraint = any('CONSTRAINT' in action or 'CHECK' in action for action in parsed.actions)
         return 'what is dropped is not there' if code == _GONE and not constraint else ''
 
     def _answer(self, parsed: Parsed, way: Way) -> Answer:

@@ -59,9 +59,8 @@ class ServerProbe(abc.ABC):
         self._dialect = dialect
         self._connection: sa.Connection | None = None
         self._session = 0
-        self._copies: dict[
-            str, str
-        ] = {}  # by the name that the table has at this point of the plan
+        # by the name that the table has at this point of the plan
+        self._copies: dict[str, str] = {}
         self._made: list[str] = []
         self._new: set[str] = set()  # tables that an earlier statement creates
         self._refused: dict[str, str] = {}  # tables that cannot be asked about, and why
@@ -129,9 +128,8 @@ class ServerProbe(abc.ABC):
         if certain is not None:
             return self._follow(parsed, certain)
         if not parsed.table or not self.may_be_tried(parsed):
-            self._refused.setdefault(
-                parsed.table, _BEHIND
-            )  # the copy is no longer what the table will be
+            # the copy is no longer what the table will be
+            self._refused.setdefault(parsed.table, _BEHIND)
             return not_asked('a statement of this form is not tried on a copy')
         copy = self._copy_of(parsed.table)
         if copy is None:
@@ -176,9 +174,8 @@ class ServerProbe(abc.ABC):
             return None
         if table not in self._copies:
             name = f'{PREFIX}{self._session & 0xFFFFFFFF:08x}{secrets.token_hex(4)}'
-            self._made.append(
-                name
-            )  # first: an interrupt right after the statement must not lose it
+            # first: an interrupt right after the statement must not lose it
+            self._made.append(name)
             try:
                 self.copy(self.connection, table, name)
             except ERRORS as error:

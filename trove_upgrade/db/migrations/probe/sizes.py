@@ -59,9 +59,8 @@ def table_sizes(connection: sa.Connection) -> dict[str, Size]:
         and not getattr(connection.dialect, 'is_mariadb', False)
         and (connection.dialect.server_version_info or ()) >= (8,)
     ):
-        connection.exec_driver_sql(
-            'SET SESSION information_schema_stats_expiry = 0'
-        )  # else MySQL tells what was true yesterday
+        # else MySQL tells what was true yesterday
+        connection.exec_driver_sql('SET SESSION information_schema_stats_expiry = 0')
     if dialect == 'postgresql':
         return _of_postgresql(connection)
     return {

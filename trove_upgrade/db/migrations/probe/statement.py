@@ -77,9 +77,8 @@ class Parsed:
     index_type: str = ''  #: 'UNIQUE', 'FULLTEXT', ...
     concurrently: bool = False
     rest: str = ''  #: what follows the table's name
-    actions: tuple[
-        str, ...
-    ] = ()  #: of ALTER_TABLE: its parts, without the texts in quotes, in upper case
+    #: of ALTER_TABLE: its parts, without the texts in quotes, in upper case
+    actions: tuple[str, ...] = ()
 
 
 def parse(sql: str, *, backslashes: bool) -> Parsed:
