@@ -116,9 +116,8 @@ def _within(name: str, value: Any) -> Any:
     try:
         tree.require(value, characters=2 * FACTS, deepest=_DEEPEST_STORED)
     except tree.ValueOutOfBounds:
-        return (
-            {'schema': CUT} if name == 'upgrade_info' else _facts(value)
-        )  # a part of those facts would be other facts
+        # a part of those facts would be other facts
+        return {'schema': CUT} if name == 'upgrade_info' else _facts(value)
     return value
 
 

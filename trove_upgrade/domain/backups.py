@@ -28,9 +28,8 @@ class Backup:
     id: str
     project_id: str | None
     instance_id: str | None  #: None for one that was brought from another region
-    datastore_version_id: (
-        str | None
-    )  #: of the instance at the time of the backup, whatever its parent is of
+    #: of the instance at the time of the backup, whatever its parent is of
+    datastore_version_id: str | None
     parent_id: str | None
     created_at: datetime.datetime | None
     storage_driver: str | None = None

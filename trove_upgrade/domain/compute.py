@@ -75,9 +75,8 @@ class ComputePicture:
     server: Server
     compute_up: bool | None  #: None where we may not ask
     max_microversion: tuple[int, int]
-    metadata_quota: (
-        int | None
-    )  #: entries a server's metadata may have; None where unlimited or unknown
+    #: entries a server's metadata may have; None where unlimited or unknown
+    metadata_quota: int | None
 
 
 class RebuildResult(enum.StrEnum):

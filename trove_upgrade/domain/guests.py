@@ -93,9 +93,8 @@ class GuestAnswer:
     boot_id: str  #: of the running kernel, or of the namespaced guest
     server_state: ServerState
     agent_version: str
-    server_version: str | None = (
-        None  #: as the server says it over SQL, e.g. 10.11.14-MariaDB; None if not running
-    )
+    #: as the server says it over SQL, e.g. 10.11.14-MariaDB; None if not running
+    server_version: str | None = None
     percent: int | None = None
     code: str | None = None  #: stable; set where the state is REFUSED or FAILED
     serving: bool = False  #: the database answers clients (after an undo: whether it serves again)

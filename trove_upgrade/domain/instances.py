@@ -69,9 +69,8 @@ class GuestClasses:
     None: this Trove has no such setting.
     """
 
-    registry_ext: (
-        str | None
-    )  #: datastore_registry_ext, with its manager in front: 'mariadb:trove.guestagent…Manager'
+    #: datastore_registry_ext, with its manager in front: 'mariadb:trove.guestagent…Manager'
+    registry_ext: str | None
     repl_strategy: str | None  #: replication_strategy
 
 

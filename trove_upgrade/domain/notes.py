@@ -27,9 +27,8 @@ LONGEST = 1000
 class Code(enum.StrEnum):
     """Stable codes of notes that have none of a check."""
 
-    CHECK_WARNING = (
-        'CHECK_WARNING'  #: a check's warning that has none, as in rows of earlier releases
-    )
+    #: a check's warning that has none, as in rows of earlier releases
+    CHECK_WARNING = 'CHECK_WARNING'
     RESTORE_REMARK = 'RESTORE_REMARK'  #: the same of a remark
     OWNER_NOT_RESTORED = 'OWNER_NOT_RESTORED'
     SETTING_CHANGED = 'SETTING_CHANGED'

@@ -10,6 +10,5 @@ class Turn:
 
     id: str
     project_id: str
-    is_slow: bool = (
-        False  #: it has kept a worker waiting of late: it gets a share of the workers only
-    )
+    #: it has kept a worker waiting of late: it gets a share of the workers only
+    is_slow: bool = False
