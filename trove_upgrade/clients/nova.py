@@ -315,9 +315,8 @@ def _rebuild_error(
     server_id: str, error: nova_exceptions.ClientException
 ) -> exceptions.TroveUpgradeError:
     code = int(error.code or 0)
-    error.message = _ENCODED.sub(
-        '***', str(error.message)
-    )  # the error of ours, and the log of its cause, have these words
+    # the error of ours, and the log of its cause, have these words
+    error.message = _ENCODED.sub('***', str(error.message))
     if code in _NOT_NOW:
         return exceptions.RebuildConflict(server_id=server_id, found=error)
     if 400 <= code < 500 and code != _UNAUTHORIZED:

@@ -42,9 +42,8 @@ def ask(
     """
     url = _url_of(conf, at)
     found = []
-    default = (
-        [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []
-    )  # as the driver does
+    # for a URL without a host, as the driver does
+    default = [oslo_messaging.TransportHost(hostname='localhost')] if url.transport in _AMQP else []
     for host in url.hosts or default:
         if host.hostname:
             port = host.port or _AMQP_PORT

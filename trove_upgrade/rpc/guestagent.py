@@ -258,10 +258,8 @@ class GuestAgentAPI:
         except oslo_messaging.UnsupportedVersion:
             pass
         except oslo_messaging.RemoteError as error:
-            if error.exc_type not in (
-                'UnsupportedVersion',
-                'NoSuchMethod',
-            ):  # no set: it can be of any type
+            # no set: it can be of any type
+            if error.exc_type not in ('UnsupportedVersion', 'NoSuchMethod'):
                 raise
         return self._ask_version_1_0(method, call)
 

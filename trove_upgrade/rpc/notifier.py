@@ -68,9 +68,8 @@ class MessagingNotifier:
     ) -> Self:
         """Drivers and topics as configured; none configured means that there are no listeners."""
         notification_transport = transport.get_notification_transport(conf)
-        oslo_messaging.Notifier(
-            notification_transport, driver='noop'
-        )  # registers the options that are read next
+        # registers the options that are read next
+        oslo_messaging.Notifier(notification_transport, driver='noop')
         options = conf.oslo_messaging_notifications
         return cls(
             notification_transport,

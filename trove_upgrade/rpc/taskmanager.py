@@ -151,9 +151,8 @@ class TaskManagerAPI:
         :raises MessagingUnavailable: not sent; the guest's loop sends the next one anyway.
         """
         try:
-            capless = self._client.prepare(
-                version='1.2', version_cap=None
-            )  # the cap is an API's: a guest with a key sends nothing else
+            # the cap is an API's: a guest with a key sends nothing else
+            capless = self._client.prepare(version='1.2', version_cap=None)
             capless.cast(context, 'sealed', envelope=sealed.to_wire())
         except transport.BROKER_ERRORS as error:
             raise exceptions.MessagingUnavailable(

@@ -67,9 +67,8 @@ class ExpiringTransport(oslo_transport.RPCTransport):
         **options: Any,
     ) -> Any:
         if not wait_for_reply and timeout is None:
-            timeout = (
-                self._cast_seconds
-            )  # the driver makes it the message's expiration, as of a call
+            # the driver makes it the message's expiration, as of a call
+            timeout = self._cast_seconds
         return super()._send(*arguments, wait_for_reply=wait_for_reply, timeout=timeout, **options)
 
 

@@ -56,9 +56,8 @@ class Request:
     method: str
     session: str
     number: int
-    latest: (
-        int  #: milliseconds of the session; 0: its moment is not known yet, the refusal tells it
-    )
+    #: milliseconds of the session; 0: its moment is not known yet, the refusal tells it
+    latest: int
     arguments: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
