@@ -66,9 +66,8 @@ def of_guest(
     found = list(wanted.container_repositories)
     own = (wanted.datastore_manager, _IMAGE)
     if former.get(own) != coming.get(own):
-        found.append(
-            former.get(own, wanted.datastore_manager if former else '')
-        )  # Trove's own default is the manager's name
+        # Trove's own default is the manager's name
+        found.append(former.get(own, wanted.datastore_manager if former else ''))
     if former.get((_GROUP, _MARKER), '').partition(':')[0] == marker.partition(':')[0]:
         found += [name.strip() for name in former.get((_GROUP, _OPTION), '').split(',')]
     return tuple(dict.fromkeys(name for name in found if _is_repository(name)))

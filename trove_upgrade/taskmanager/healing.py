@@ -45,9 +45,8 @@ class Healer:
     outages: Outages = dataclasses.field(default_factory=Outages)
     longest_rest_seconds: float = 30.0
     uniform: stalls.Uniform = random.uniform
-    _rests: dict[str, _Rest] = dataclasses.field(
-        default_factory=dict
-    )  #: by upgrade; one run of each at a time
+    #: by upgrade; one run of each at a time
+    _rests: dict[str, _Rest] = dataclasses.field(default_factory=dict)
 
     def run(self, upgrade_id: str) -> Again | None:
         """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the

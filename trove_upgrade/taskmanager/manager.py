@@ -133,9 +133,8 @@ class TaskManager:
                 row.instance_id,
             )
         elif needs_healing(row, beat):
-            self._nudge(
-                HEAL, Turn(upgrade_id, row.project_id, is_slow=True)
-            )  # it has its heartbeats to ask for it, and no deadline
+            # it has its heartbeats to ask for it, and no deadline
+            self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))
         elif row.ended_at is None:
             self._put(UPGRADE, self._upgrades.turn(upgrade_id))
 

@@ -168,9 +168,8 @@ class _Rendering:
         self._wanted = wanted
         self._kept: list[dict[str, Any]] = []
         self._sees_guest_info = False
-        self._mentions: list[
-            str
-        ] = []  #: parts that name guest_info and cannot be read as cloud-config
+        #: parts that name guest_info and cannot be read as cloud-config
+        self._mentions: list[str] = []
 
     def of(self, text: bytes) -> bytes:
         """The whole text, unpacked; returns it with the marker."""

@@ -43,9 +43,8 @@ class Calls:
         """
         try:
             version = self.datastores.version_by_id(version_id)
-        except (
-            exceptions.DatastoreVersionNotFound
-        ):  # deleted by an operator since: the upgrade's own upgrade knows the number
+        except exceptions.DatastoreVersionNotFound:
+            # deleted by an operator since: the upgrade's own upgrade knows the number
             return {'version_number': number}
         return {
             'version_number': version.number,
@@ -83,9 +82,8 @@ class Calls:
                     'container_image'
                 ),
             }
-        if (
-            upgrade.wanted_image_id
-        ):  # frozen; the version may have been given another one since, or have tags
+        # frozen; the version may have been given another one since, or have tags
+        if upgrade.wanted_image_id:
             target = {**target, 'image_id': upgrade.wanted_image_id}
         options = dataclasses.replace(self.options, rollback=upgrade.is_rolling_back)
         return guests.GuestCall(

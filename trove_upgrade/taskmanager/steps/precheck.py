@@ -31,9 +31,8 @@ class Precheck:
 
         :raises NotServingBefore: the same, and one of them is that the database does not serve.
         """
-        require_our_task(
-            self.preflight.instances, upgrade
-        )  # else the checks would say "busy" of an instance that was taken from us
+        # else the checks would say "busy" of an instance that was taken from us
+        require_our_task(self.preflight.instances, upgrade)
         report = self.preflight.report(upgrade, lambda: self.calls.with_facts(upgrade))
         _require_passed(report.results)
         if report.answer is None or report.picture is None or report.image is None:

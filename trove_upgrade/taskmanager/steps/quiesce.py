@@ -25,9 +25,8 @@ class Quiesce:
 
     def run(self, upgrade: Upgrade) -> Outcome:
         """:raises StepRefused: the guest cannot, or another action has taken the instance."""
-        require_quiet(
-            self.instances, upgrade
-        )  # each time: who takes over cannot know whether the guest was ever told
+        # each time: who takes over cannot know whether the guest was ever told
+        require_quiet(self.instances, upgrade)
         if upgrade.progress.quiesce.told_in_attempt != upgrade.attempt:
             told = upgrade.progress.told_to_stop(upgrade.attempt)
             message = 'The guest is told to stop its database.'

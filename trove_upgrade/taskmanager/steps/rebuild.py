@@ -149,9 +149,8 @@ class Rebuild:
         """
         if upgrade.former_guest_is_gone or server.status == 'ERROR':
             return None
-        require_quiet(
-            self.instances, upgrade
-        )  # a guest that knows nothing of this attempt stops its database now
+        # a guest that knows nothing of this attempt stops its database now
+        require_quiet(self.instances, upgrade)
         answer = answered(
             self.agent.pre_upgrade, self.calls.with_facts(upgrade), exceptions.StepRefused
         )
