@@ -10,12 +10,12 @@ Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 3. error_form: errors of all that follows, and is not ours, get the form of ours.
 4. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.
    `root` has one of its own before the version documents, which do not come this way.
-5. authtoken: who asks.  Nothing behind it sees a request without a valid token.
+5. authtoken: finds the caller.  Nothing behind it sees a request without a valid token.
 6. api (here): routes, policy, body.  The bound of a body is enforced here and not by a middleware,
    so that a 413 has Trove's form; nothing before it reads bodies.
 
-The choice of a threading model is not made here: the filter lives in Trove's process, whose own
-choice stands.  No thread is started before the first request, and a forked process makes its own
+Nothing here chooses a threading model: the filter lives in Trove's process, and the choice of that
+process stands.  No thread is started before the first request, and a forked process makes its own
 connections, so a server may fork after loading.
 """
 

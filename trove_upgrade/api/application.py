@@ -106,8 +106,8 @@ def _for_client(
 
 
 def context_of(environ: Environ, *, overwrite: bool = True) -> oslo_context.RequestContext:
-    """Return who asks.  Headers alone could come from any client: the token middleware also leaves
-    what no client can send.
+    """Return the caller's context.  Headers alone could come from any client: the token middleware
+    also leaves what no client can send.
 
     `overwrite`: it becomes the thread's context, which logs show.
 

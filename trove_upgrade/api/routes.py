@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every address of the API, as data: who answers, who may ask, what the body must be.
+"""Every address of the API, as data: its handler, its policy, the form of the body.
 
 Paths are as Trove's mapper sees them: /v1.0 has been taken away.  No regular expressions in them: a
 malformed id must reach its handler and become a 404 that names the thing, because clients look

@@ -60,8 +60,8 @@ def _with(upgrade: Upgrade, progress: Progress | None) -> Upgrade:
 
 
 def _project(call: Call) -> str | None:
-    """Whose upgrades; another answer than the own project's is for those whom
-    the policy lets see all.
+    """The project of the wanted upgrades; another answer than the own project is for callers
+    that the policy lets see all.
 
     :raises Forbidden: it does not.
     """

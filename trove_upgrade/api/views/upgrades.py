@@ -79,7 +79,7 @@ def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[s
 
 
 def _said(call: Call, upgrade: Upgrade, sentence: str | None) -> str | None:
-    """A sentence of an upgrade: with the ids of image and server for those who can look them up."""
+    """A sentence of an upgrade: with image and server ids for callers that can look them up."""
     if sentence is None:
         return None
     shown = printable(sentence)  # earlier releases wrote it as the guest had it
