@@ -95,8 +95,8 @@ def _line(text: str, code: int) -> int:
 
 
 def _drop_output() -> None:
-    """What is still in the buffer goes nowhere: the interpreter would try it once more at its end,
-    and complain.
+    """Send the rest of the buffer nowhere: the interpreter would try it once more at its end, and
+    complain.
     """
     # ValueError: no file of the system's, as in tests
     with contextlib.suppress(OSError, ValueError):

@@ -248,7 +248,7 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def check_troves_policy(self) -> upgradecheck.Result:
-        """Beside Trove: its own policy would not refuse who may upgrade by ours."""
+        """Beside Trove: its own policy would not refuse a user that ours lets upgrade."""
         return self._beside(lambda: troves_policy.check(self.conf))
 
     def check_service_credentials(self) -> upgradecheck.Result:

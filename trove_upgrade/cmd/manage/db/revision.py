@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Begin a change of the schema: for who works on trove-upgrade, in a checkout of it."""
+"""Begin a change of the schema: for developers of trove-upgrade, in a checkout of it."""
 
 import argparse
 import sys

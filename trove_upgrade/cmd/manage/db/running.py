@@ -17,7 +17,7 @@ _DEFAULTS = Options()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What any run takes."""
+    """Add the options of any run."""
     parser.add_argument(
         '--wait',
         type=numbers.seconds,
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """What a run that moves rows takes."""
+    """Add the options of a run that moves rows."""
     parser.add_argument(
         '--batch-size',
         type=numbers.rows,
