@@ -2,8 +2,8 @@
 """One database per process: connected at the first use, which is after any fork.
 
 Every write is one short transaction and none of them calls the network.  READ COMMITTED on every
-server: what decides who wins is a conditional UPDATE, which sees the newest row anyway; a snapshot
-would only add gap locks, and error 1020 where MariaDB has innodb_snapshot_isolation on.
+server: a conditional UPDATE decides each race, and sees the newest row anyway; a snapshot would
+only add gap locks, and error 1020 where MariaDB has innodb_snapshot_isolation on.
 """
 
 import contextlib

@@ -38,8 +38,8 @@ _WORD = re.compile(r'\w+')
 
 
 class _MissingTables(logging.Filter):
-    """Drops what oslo.db logs with a traceback for a table of ours that is missing: who catches the
-    error logs it, in one line.
+    """Drops what oslo.db logs with a traceback for a table of ours that is missing: the code that
+    catches the error logs it, in one line.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

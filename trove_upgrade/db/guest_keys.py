@@ -49,8 +49,8 @@ class GuestKeys:
         wrapping: Callable[[], Wrapping | None] = no_wrapping,
         troves: TrovesKeys | None = None,
     ) -> None:
-        """`wrapping` is called when a key is read or made: who needs none works with a list that is
-        wrong.
+        """`wrapping` is called when a key is read or made: a process that needs none works with a
+        list that is wrong.
 
         :param troves: None: no key is derived from Trove's.
         """

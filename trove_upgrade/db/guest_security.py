@@ -15,7 +15,7 @@ from trove_upgrade.sealing.at_rest import Wrapping
 
 
 class Repositories(Protocol):
-    """What is looked at here of all repositories."""
+    """The one of all repositories that is looked at here."""
 
     @property
     def guest_key_overview(self) -> GuestKeyOverview:

@@ -156,7 +156,7 @@ _REPLICAS = (
 
 @dataclasses.dataclass(frozen=True)
 class Beside:
-    """What other tables say of some instances, by instance id."""
+    """Rows of other tables about some instances, by instance id."""
 
     statuses: Mapping[str, sa.Row[Any]]
     faults: Mapping[str, instances.Fault]

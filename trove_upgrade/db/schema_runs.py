@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`upgrade_schema_runs`: who has changed the schema, when, and with which reason a refusal was
-overridden.
+"""`upgrade_schema_runs`: the processes that have changed the schema, when, and with which reason a
+refusal was overridden.
 """
 
 import dataclasses

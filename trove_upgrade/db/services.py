@@ -99,7 +99,7 @@ class Registration:
     def new(
         cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None
     ) -> 'Registration':
-        """Of this process unless `pid` names another, whose birth is then not looked up."""
+        """Of this process unless `pid` names another: the birth of another is not looked up."""
         birth = TABLE.birth_of(os.getpid()) if pid is None else None
         return cls(
             id=str(uuid.uuid4()),

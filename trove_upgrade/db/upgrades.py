@@ -168,8 +168,8 @@ class Upgrades:
     def progress_of(
         self, upgrade_ids: Sequence[str], most: int = MOST_LISTED
     ) -> dict[str, Progress]:
-        """The progress of these by id, for a list; without those whose rows hold more than `most`
-        characters of it.
+        """The progress of these by id, for a list; a row with more than `most` characters of it
+        is left out.
         """
         query = sa.select(_upgrades.c.id, _upgrades.c.data).where(
             _upgrades.c.id.in_(upgrade_ids), sa.func.length(_upgrades.c.data) <= most
@@ -315,9 +315,9 @@ class Upgrades:
 
         COMPLETED and ROLLED_BACK also write the 'finish' event: a guest serves, and its stash may
         go.  If the compare-and-set on the instance fails, its task is not overwritten, and the
-        upgrade is displaced: it ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its error event); only
-        the version is told, where it COMPLETED.  A task that was set back to NONE is no action's:
-        it ends as it would.
+        upgrade is displaced: it ends FAILED with INSTANCE_CHANGED or INSTANCE_DELETED (and its
+        error event); only the version is told, where it COMPLETED.  A task that was set back to
+        NONE is no action's: it ends as it would.
 
         :raises LeaseLost: overtaken; nothing was written.
         :raises IllegalMove: `state` ends nothing.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port to the machine's time that waits and rates of a schema run are measured by.
 
-Who holds what until when is never decided by it: that is the database's clock.
+It never decides which process holds something, or until when: the database's clock does.
 """
 
 import time

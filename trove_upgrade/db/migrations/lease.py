@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run at a time changes the schema: who that is stands in a row, with a time until which it
+"""One run at a time changes the schema: its holder stands in a row, with a time until which it
 counts.
 
 A row and a conditional UPDATE, not a lock of the server's: Galera has no GET_LOCK, a connection
@@ -308,7 +308,7 @@ class Lease:
     def _settled(self, connection: sa.Connection, make: Callable[[], None]) -> None:
         """`make`, which looks first, until it is done by us or by another.
 
-        Who comes second may meet many errors: on PostgreSQL, whose IF NOT EXISTS looks before it
+        The second run may meet many errors: on PostgreSQL, where IF NOT EXISTS looks before it
         waits, a duplicate key or a duplicate type; on MariaDB a deadlock of two INSERTs; on SQLite
         "locked".  So every error has one more look behind it, and counts where that meets one, too.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SQL of revisions for an administrator who runs it himself; nothing is connected to."""
+"""The SQL of revisions for an administrator to run; nothing is connected to."""
 
 from collections.abc import Iterator, Sequence
 

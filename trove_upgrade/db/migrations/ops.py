@@ -61,7 +61,7 @@ def ensure_index(
 def ensure_index_online(
     name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any
 ) -> None:
-    """The same for a table that has rows, and writers who must not wait.
+    """The same for a table that has rows, and writers that must not wait.
 
     PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed
     build has left goes first.  MySQL builds while others write anyway.
@@ -249,7 +249,7 @@ def _ensure_nullability(table: str, column: sa.Column[Any], *, nullable: bool) -
 
 @contextlib.contextmanager
 def _altering(table: str) -> Iterator[Any]:
-    """What alters a table: SQLite copies it into its new form, and what a copy that was killed has
+    """Yield what alters a table: SQLite copies it into its new form, and what a killed copy has
     left goes first.
     """
     if op.get_context().dialect.name != 'sqlite':

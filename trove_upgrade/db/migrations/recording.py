@@ -70,7 +70,7 @@ def record(chain: Chain, revision: str, dialect: str) -> Recorded:
 
 
 def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> Recorded:
-    """The same of a revision that has been read from its file: for who records many.
+    """The same of a revision that has been read from its file: for a caller that records many.
 
     :raises RevisionNotRendered: it cannot be printed, as where it reads the database.
     """
@@ -238,7 +238,7 @@ class _Recorder(io.StringIO):
             self._current = before
 
     def take(self, operation: MigrateOperation | None) -> None:
-        """What is written from now on belongs to this operation."""
+        """All that is written from now on belongs to this operation."""
         self._current = operation
 
     def _table_before(self, name: str) -> sa.Table | None:

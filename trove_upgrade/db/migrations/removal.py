@@ -47,8 +47,8 @@ def ours() -> tuple[str, ...]:
 def plan(engine: sa.Engine, *, guests_released: bool = False) -> Plan:
     """Look; nothing is changed.
 
-    :param guests_released: the operator has let go the guests of failed upgrades whose status was
-        reset.
+    :param guests_released: the operator has let go the guests of failed upgrades after a reset of
+        their status.
     """
     with engine.connect() as connection:
         return _plan(connection, guests_released)
@@ -155,7 +155,7 @@ def _active(connection: sa.Connection) -> Sequence[str]:
 
 def _failed(connection: sa.Connection, *, reset: bool) -> Sequence[str]:
     """Instances that wait for a retry or a rollback, which only our rows can give them; with
-    `reset`, those whose task says otherwise.
+    `reset`, those with another task.
 
     A reset is a word in Trove's row: the guest does not hear of it, and keeps Trove's agent back.
     """

@@ -28,7 +28,7 @@ from trove_upgrade.domain import exceptions
 
 
 def this_process() -> str:
-    """Return who holds the lease, as others are told."""
+    """Return this process's name as the lease's holder, as others are told it."""
     return f'{socket.gethostname()}/{os.getpid()}'
 
 

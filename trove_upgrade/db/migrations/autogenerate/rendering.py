@@ -40,7 +40,7 @@ class Renderer:
     """One file; knows in the end what it imports."""
 
     def __init__(self, context: MigrationContext | None) -> None:
-        """`context` is of the server that was compared, whose own types may turn up; None where
+        """`context` is of the server that was compared: its own types may turn up; None where
         nothing is rendered.
         """
         self._imports: set[str] = set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two columns of a row hold the same, so that a copy can be told from one that an older
+"""Test that two columns of a row hold the same, so that a copy can be told from one that an older
 service has made stale.
 """
 

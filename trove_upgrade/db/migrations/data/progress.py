@@ -25,7 +25,7 @@ class Reporter(Protocol):
 
 @contextlib.contextmanager
 def reporter(stream: TextIO) -> Iterator[Reporter]:
-    """What fits the stream; a bar stays on the screen as it was at the end."""
+    """Yield the reporter that fits the stream; a bar stays on the screen as it was at the end."""
     console = rich.console.Console(file=stream)
     if not console.is_terminal or console.is_dumb_terminal:
         yield Lines(stream)

@@ -74,7 +74,7 @@ class Pace:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """Listeners of a run, and those who may stop it."""
+    """Listeners of a run, and the hook that may stop it."""
 
     #: after each batch, and at the end
     progress: Callable[[Progress], None] = lambda _progress: None

@@ -25,8 +25,8 @@ class _Killed(Exception):
 
 
 def faults(before: Sequence[alembic.script.Script], script: alembic.script.Script) -> Iterator[str]:
-    """How the revision fails when it is run, run twice, or killed and started again; nothing if it
-    does not.
+    """Failures of the revision when it is run, run twice, or killed and started again; nothing if
+    it does not fail.
     """
     start = _Database(None)
     for other in before:

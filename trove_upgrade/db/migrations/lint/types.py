@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a column of another type still takes what is written into it now.  Types are compared as
-the server is told them.
+"""Comparison of a column's types: the new one still takes what is written into the old one now, or
+not.  Types are compared as the server is told them.
 """
 
 import enum
