@@ -2,7 +2,7 @@
 """Sentences as a tenant reads them: without what belongs to the operator, which are addresses,
 images and servers.
 
-Causes, messages of steps and checks are written for operators, who have to find these. Linear in
+Causes, messages of steps and checks are written for operators: they have to find these. Linear in
 the length of the text, as guests and other services write some of it.
 """
 

@@ -9,7 +9,7 @@ from trove_upgrade.domain.upgrades import Upgrade
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """What was written: the end that was asked for, or FAILED where the instance is displaced."""
+    """The end that was written: as it was asked for, or FAILED where the instance is displaced."""
 
     upgrade: Upgrade
     #: Another action had taken the instance: the upgrade is FAILED, whatever end was asked for.

@@ -93,7 +93,7 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True)
 class ServiceStatus:
-    """What Trove's conductor was last told of the database."""
+    """State of the database as Trove's conductor was last told it."""
 
     description: str  #: 'healthy', 'shutdown', ...
     updated_at: datetime.datetime | None

@@ -15,7 +15,7 @@ from trove_upgrade.domain.printable import printable
 
 
 class WholeLines(logging.LoggerAdapter[logging.Logger]):
-    """Logger to whose lines no formatter of oslo.log adds; where a traceback is asked for, both
+    """Logger with lines that no formatter of oslo.log adds to; where a traceback is asked for, both
     stay as they are.
     """
 

@@ -64,7 +64,7 @@ class NewGuest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuiesceProgress:
-    """What pre_upgrade has left."""
+    """Facts that pre_upgrade has left."""
 
     told_in_attempt: int | None = None  #: from then on giving up means undoing
     info: StoredInfo = NO_INFO
@@ -73,7 +73,7 @@ class QuiesceProgress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RebuildProgress:
-    """What Nova was asked for, and what it has accepted."""
+    """Rebuilds that Nova was asked for, and those that it has accepted."""
 
     asked_in_attempt: int | None = None  #: the attempt that the current marker was made for
     times_asked: int = 1  #: markers in that attempt
@@ -83,7 +83,7 @@ class RebuildProgress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoreProgress:
-    """What post_upgrade was told, and what it has found."""
+    """Attempts that post_upgrade was sent in, and facts that it has found."""
 
     #: post_upgrade was last sent to the target's guest.  From then on the point of no return counts
     #: as passed, unless that attempt's guest has denied it.
@@ -108,7 +108,7 @@ class RestoreProgress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifyProgress:
-    """What verify has seen to hold, where it waits for Trove's agent after that."""
+    """Facts that verify has seen to hold, where it waits for Trove's agent after that."""
 
     passed_in_attempt: int | None = None
     passed_at: datetime.datetime | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cloud-init takes a part for: by its declared type, or by how its content begins."""
+"""The kind that cloud-init takes a part for: by its declared type, or by how its content begins."""
 
 import enum
 
@@ -74,7 +74,7 @@ def by_content(content: bytes) -> Kind | None:
 
 
 def declared_as(declared: str) -> Kind:
-    """Return the kind of a part whose declared type counts, whatever it holds."""
+    """Return the kind of a part by its declared type alone, whatever it holds."""
     return Kind(declared) if declared in set(Kind) else Kind.OTHER
 
 
