@@ -3,9 +3,9 @@
 other arguments.
 
 RabbitMQ refuses to declare an exchange or a queue again with other arguments (406, a failed
-precondition). oslo.messaging takes the arguments from `[oslo_messaging_rabbit]`; a guest whose
-configuration lacks an option that the servers or its own queue were made with never listens, and
-says so in its own log alone.
+precondition). oslo.messaging takes the arguments from `[oslo_messaging_rabbit]`; a guest never
+listens if its configuration lacks an option that the servers or its own queue were made with, and
+only its own log shows that.
 
 Source: oslo.messaging 18.3.1, _drivers/impl_rabbit.py: Consumer, _get_queue_arguments and
 Connection.declare_topic_consumer.

@@ -74,8 +74,8 @@ class GuestAgentAPI:
         hang.
 
         `keys`: None where nothing is sealed.  `is_required`: False lets a guest with a key be asked
-        unsealed where it cannot be otherwise. `doubt` is called with the topic of a guest in whose
-        place something else has answered.
+        unsealed where it cannot be otherwise. `doubt` is called with a guest's topic if
+        something else has answered in its place.
         """
         self._client = client
         self._require_broker = require_broker

@@ -25,7 +25,7 @@ class MessageContext(oslo_context.RequestContext):
 
 
 class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
-    """Arguments become JSON; of the context only who and which request, no token."""
+    """Arguments become JSON; of the context only the caller and the request, no token."""
 
     def serialize_context(self, context: oslo_context.RequestContext) -> dict[str, Any]:
         """A dictionary without secrets."""

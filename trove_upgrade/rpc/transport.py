@@ -50,7 +50,7 @@ class ExpiringTransport(oslo_transport.RPCTransport):
     """RPC transport for casts with a time to live, as calls have: oslo.messaging's cast hands
     none to the driver (18.3.1).
 
-    All casts of ours go to the taskmanagers, whose queue has neither an expiry nor a limit: without
+    All casts of ours go to the taskmanagers' queue. It has neither an expiry nor a limit: without
     a reader it would grow for ever. A limit cannot be an argument of that queue, as a broker
     refuses to declare a queue again with other arguments than it was made with.
     """
