@@ -95,7 +95,7 @@ def preflight_of(conf: cfg.ConfigOpts, outside: Ports) -> Preflight:
 def healer_of(
     conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, met: outages.Outages
 ) -> Healer:
-    """Return what has a guest restore once more whose root disk was made anew."""
+    """Return what has a guest restore once more after its root disk was made anew."""
     options = conf[our_conf.GROUP]
     return Healer(
         upgrades=outside.repos.upgrades,

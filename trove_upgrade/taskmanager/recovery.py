@@ -2,8 +2,8 @@
 """Recovery: finds rows that no taskmanager works on, and puts them back in the queue; it executes
 nothing.
 
-A row of a dead taskmanager, one whose nudge was lost and one whose time has come all look the same:
-due, with a free lease.  So they share one claim.
+A row of a dead taskmanager, one with a lost nudge and one that has come to its time all look the
+same: due, with a free lease.  So they share one claim.
 """
 
 import dataclasses

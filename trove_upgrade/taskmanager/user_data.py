@@ -339,7 +339,7 @@ class _Rendering:
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Our marker, and the agent's configuration where the former user data had none.
 
-        They belong to whom guest_info belongs to: Trove's agent,
+        They belong to the owner of guest_info: Trove's agent,
         which reads them all and need not be root.
         """
         owner = next(

@@ -3,8 +3,8 @@
 and would serve after a reboot.
 
 Beside Trove its own agent then has up to a minute until its next heartbeat, and Trove would show an
-ACTIVE instance whose database is SHUTDOWN or, after 90 s of silence, ERROR.  So the end waits for
-that heartbeat, for a while; clients are served meanwhile.
+ACTIVE instance with a database that is SHUTDOWN or, after 90 s of silence, ERROR.  So the end waits
+for that heartbeat, for a while; clients are served meanwhile.
 """
 
 import dataclasses
