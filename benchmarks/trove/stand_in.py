@@ -48,7 +48,7 @@ _USER_DATA = (
 
 
 class World:
-    """What is known of each upgrade: how long its parts take, when each began."""
+    """Times of each upgrade: of its parts, and of its beginning."""
 
     def __init__(self, work_file: pathlib.Path) -> None:
         self._lock = threading.Lock()
@@ -212,7 +212,7 @@ def _report_to(outside: Any) -> Any:
     import sqlalchemy as sa
 
     def report(instance_id: str) -> None:
-        """What the conductor writes when Trove's agent in the guest says that it is healthy."""
+        """Write as the conductor does when Trove's agent in the guest says that it is healthy."""
         with outside.repos.database.write() as connection:
             connection.execute(
                 sa.text(

@@ -226,6 +226,7 @@ def _mapping(data: Json, name: str) -> Json | None:
 
 def _time(data: Json, name: str) -> datetime.datetime | None:
     try:
-        return datetime.datetime.fromisoformat(_text(data, name) or '')
+        found = datetime.datetime.fromisoformat(_text(data, name) or '')
     except ValueError:
         return None
+    return found if found.utcoffset() is not None else None

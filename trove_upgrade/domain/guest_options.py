@@ -20,8 +20,8 @@ class GuestOptions:
 
     def to_wire(self) -> dict[str, Any]:
         """Return what differs from the choice of no option."""
-        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in given.items() if value or isinstance(value, float)}
+        given = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {field.name: value for field, value in given if value != field.default}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:

@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from trove_upgrade.domain import exceptions, tree
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.printable import CUT, is_plain
 
 SCHEMA = 1
-CODE = 'UPGRADE_INFO_INVALID'
 
 #: Characters of all of it, levels below it, and characters of one text.
 CHARACTERS = 65536
@@ -172,7 +172,7 @@ def not_returned(found: str) -> exceptions.StepFailed:
     return exceptions.StepFailed(
         f'The upgrade cannot go on: upgrade_info is not what pre_upgrade returned, {found}. '
         f'Retry the upgrade; report this if it stays.',
-        CODE,
+        Code.UPGRADE_INFO_INVALID,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which version of a datastore may follow which.
+"""Rules of the versions of a datastore that may follow another.
 
 The rules are data: a table shipped beside this module, which an operator's file extends. The code
 knows three things only: a version may follow itself, within a series the patch level never falls,
@@ -113,7 +113,7 @@ class _Series:
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """Which series may follow which, per datastore manager."""
+    """Series that may follow another, per datastore manager."""
 
     follows: Mapping[str, Mapping[_Series, Sequence[_Series]]]
 

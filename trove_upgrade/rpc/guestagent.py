@@ -15,6 +15,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.domain import answers, exceptions, guests, logs, origin, upgrade_info
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
@@ -298,7 +299,7 @@ class GuestAgentAPI:
         except upgrade_info.Invalid as error:
             return _made_up(
                 guests.JobState.FAILED,
-                code=upgrade_info.CODE,
+                code=Code.UPGRADE_INFO_INVALID,
                 message=(
                     f'Instance {call.instance_id} was not rebuilt: the upgrade_info that its guest '
                     f'agent, of RPC 1.0, returned is not of its form, {error}. Look at the agent '

@@ -156,7 +156,6 @@ class Runner:
         return _Stops(Again(seconds, is_slow=upgrade.stalls > 0, rests=rests))
 
     def _done(self, upgrade: Upgrade, message: str | None) -> _Next:
-        direction = upgrade.progress.direction
         if upgrade.is_undoing:
             self._end_with(upgrade, _S.ABORTED)
             return _ENDED
@@ -164,12 +163,11 @@ class Runner:
         following = states.next_step(upgrade.step)
         if following is not None:
             return _GoesOn(self.upgrades.save(self._at(upgrade, following)))
-        back = direction.way is Way.BACK
-        self._end_with(upgrade, _S.ROLLED_BACK if back else _S.COMPLETED)
+        self._end_with(upgrade, _S.ROLLED_BACK if upgrade.is_rolling_back else _S.COMPLETED)
         return _ENDED
 
     def _end_with(self, upgrade: Upgrade, state: states.UpgradeState) -> None:
-        """The database serves, as the direction's cause wants it."""
+        """End with a database that serves, and with the reason of the direction if it has one."""
         direction = upgrade.progress.direction
         self.endings.write(
             upgrade,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which driver serves which datastore manager, and where its server runs."""
+"""Drivers by datastore manager, and by where the server runs."""
 
 import dataclasses
 import pathlib

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
 from trove_upgrade.guestagent import exposure, untrusted_files
@@ -129,7 +130,7 @@ def _database(guest: Guest) -> CheckResult:
             'guest_database',
             f'Instance {guest.instance_id} cannot be upgraded: its database does not '
             f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
-            'DATABASE_NOT_SERVING',
+            Code.DATABASE_NOT_SERVING,
         )
     return CheckResult.ok('guest_database', f'The database answers: {version}.')
 

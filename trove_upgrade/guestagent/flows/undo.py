@@ -2,6 +2,7 @@
 """Undoing a quiesce on the former image, and abort_upgrade, which is nothing else."""
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent import listing, volume_ownership
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
 from trove_upgrade.guestagent.marks import Mark
@@ -34,7 +35,7 @@ def undo(guest: Guest) -> None:
         raise exceptions.StepFailed(
             f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not '
             'answer. Look into its error log in the guest.',
-            'DATABASE_NOT_SERVING',
+            Code.DATABASE_NOT_SERVING,
         )
     guest.driver.publish()
     remove_stashes(guest, upgrade_id)
@@ -68,6 +69,6 @@ def abort(work: Work) -> Outcome:
         raise exceptions.StepFailed(
             f'Instance {work.guest.instance_id} does not serve: its database does not answer, and '
             'this upgrade has nothing left to undo. Look into its error log in the guest.',
-            'DATABASE_NOT_SERVING',
+            Code.DATABASE_NOT_SERVING,
         )
     return Outcome('The database serves as before.')

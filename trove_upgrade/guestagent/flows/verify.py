@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent import service
@@ -30,7 +31,7 @@ def verify(work: Work) -> Outcome:
         raise exceptions.StepFailed(
             f'Instance {guest.instance_id} does not serve after the upgrade: its database does not '
             'answer. Look into its error log in the guest.',
-            'DATABASE_NOT_SERVING',
+            Code.DATABASE_NOT_SERVING,
         )
     work.progress(None, 'Writing and removing one row.')
     guest.driver.write_probe()

@@ -6,6 +6,7 @@ and keeps what must survive on the volume.
 import dataclasses
 
 from trove_upgrade.domain import exceptions, guests, ports, upgrade_info
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
@@ -63,5 +64,5 @@ def _info(upgrade: Upgrade, answer: guests.GuestAnswer) -> upgrade_info.StoredIn
             f'Instance {upgrade.instance_id} was not rebuilt: the upgrade_info that its guest agent '
             f'returned is not of its form, {error}. Look at the agent in the guest and at its '
             'version, then upgrade again.',
-            upgrade_info.CODE,
+            Code.UPGRADE_INFO_INVALID,
         ) from None

@@ -121,6 +121,10 @@ class TestForeignRows(base.TestCase):
             self.assertEqual(0, found.rebuild.accepted_in_attempt)
             self.assertEqual(0, found.quiesce.told_in_attempt)
 
+    def test_a_time_without_an_offset_is_none_that_a_clock_could_be_compared_with(self):
+        for odd in ('2026-11-29T06:00:00', 'soon', 7, None):
+            self.assertIsNone(progress_codec.decode({'verified_at': odd}).verify.passed_at)
+
     def test_facts_that_are_no_mapping_are_not_taken_for_none(self):
         for odd in ('text', [1], 7):
             found = progress_codec.decode({'upgrade_info': odd})
