@@ -144,7 +144,7 @@ def _scheduler(db: Any, guests: Any, clock: SystemClock) -> Scheduler:
     found.append(
         Scheduler(
             {'upgrade': runner.run},
-            recovery.look,
+            recovery.run_once,
             clock,
             shares=Shares.of_percent(_WORKERS, slow=50, project=75),
             poll_seconds=2,

@@ -22,7 +22,7 @@ from benchmarks.trove.instance import created
 from trove_upgrade.lab import errors, publishing, rest
 from trove_upgrade.lab.containers.builder import ContainerBuilder
 from trove_upgrade.lab.containers.recipes import MARIADB_11_8
-from trove_upgrade.lab.demo import application, camera, follow, writer
+from trove_upgrade.lab.demo import application, follow, snapshots, writer
 from trove_upgrade.lab.hypervisor.commands import HostCommands
 from trove_upgrade.lab.images import recipes
 from trove_upgrade.lab.progress import Progress
@@ -110,7 +110,8 @@ class Downtimes:
             seen = writer.measure(writer.read(written))
             self._check(instance)
             lost = len(
-                seen.acknowledged - camera.numbers(database.asker(instances.guest(instance)), TICKS)
+                seen.acknowledged
+                - snapshots.numbers(database.asker(instances.guest(instance)), TICKS)
             )
         down = _down(writer.read(written))
         case = Case(

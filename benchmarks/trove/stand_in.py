@@ -120,11 +120,11 @@ class StandInNova:
     def flavor_id(self, server_id: str) -> None:
         """Not named."""
 
-    def picture(self, server_id: str) -> Any:
+    def describe(self, server_id: str) -> Any:
         """Nothing is refused."""
         from trove_upgrade.domain import compute
 
-        return compute.ComputePicture(
+        return compute.ServerDescription(
             server=self.server(server_id),
             compute_up=True,
             max_microversion=(2, 93),
@@ -190,7 +190,7 @@ class StandInGuest:
             'check_upgrade': {
                 'checks': [{'name': 'guest_space', 'outcome': 'ok', 'message': 'enough'}]
             },
-            'pre_upgrade': {'upgrade_info': {'stash': 'bench'}},
+            'pre_upgrade': {'upgrade_info': {'stash': 'stash-bench'}},
             'verify_upgrade': {'server_version': number},
         }
         return guests.GuestAnswer(

@@ -208,7 +208,7 @@ class Root:
         self._conf = conf
         self._documents = http_proxy_to_wsgi.HTTPProxyToWSGI(self._show_versions, conf)
 
-    def __call__(  # noqa: D102 - WSGI
+    def __call__(
         self, environ: application.Environ, start_response: application.StartResponse
     ) -> Iterable[bytes]:
         path = environ.get('PATH_INFO', '')

@@ -38,7 +38,7 @@ class Application:
         self._services = services
         self._routes = route_map or RouteMap()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         response = answer_errors(lambda: self._respond(environ), request_id_of(environ))
         return response(environ, start_response)
 

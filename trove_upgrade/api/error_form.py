@@ -35,7 +35,7 @@ class ErrorForm:
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
 
-    def __call__(  # noqa: D102 - WSGI
+    def __call__(
         self, environ: application.Environ, start_response: application.StartResponse
     ) -> Iterable[bytes]:
         request_id = application.request_id_of(environ)

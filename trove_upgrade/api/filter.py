@@ -33,7 +33,7 @@ class UpgradeFilter:
         self._ours = ours
         self._max_body_bytes = max_body_bytes
 
-    def __call__(  # noqa: D102 - WSGI
+    def __call__(
         self, environ: application.Environ, start_response: application.StartResponse
     ) -> Iterable[bytes]:
         try:

@@ -173,7 +173,7 @@ class WithHeartbeats:
         self._inner = inner
         self._signs = signs
 
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:  # noqa: D102 - WSGI
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         return self._signs.after(self._inner(environ, start_response))
 
 

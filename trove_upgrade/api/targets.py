@@ -21,8 +21,10 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     return row
 
 
-def target_of(call: Call, instance: instances.Instance, wanted: str) -> instances.DatastoreVersion:
-    """The version that `wanted` names, by id or by name within the instance's datastore, if the
+def target_of(
+    call: Call, instance: instances.Instance, id_or_name: str
+) -> instances.DatastoreVersion:
+    """The version that `id_or_name` names, by id or by name within the instance's datastore, if the
     instance may be upgraded to it.
 
     :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous, DatastoreVersionOfOther: it names
@@ -30,13 +32,13 @@ def target_of(call: Call, instance: instances.Instance, wanted: str) -> instance
     :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or
     not for this instance.
     """
-    target = _named(call, instance, wanted)
+    target = _named(call, instance, id_or_name)
     verdict = call.services.rules.between(instance.version, target)
     if verdict.allowed:
         return target
     if verdict.code is versions.Reason.INACTIVE:
         raise exceptions.DatastoreVersionInactive(
-            version=target.name if call.is_admin else wanted, datastore=target.datastore_name
+            version=target.name if call.is_admin else id_or_name, datastore=target.datastore_name
         )
     if verdict.code is versions.Reason.NO_IMAGE:
         raise errors.VersionHasNoImage(version=target.name)
@@ -49,30 +51,30 @@ def target_of(call: Call, instance: instances.Instance, wanted: str) -> instance
     )
 
 
-def _named(call: Call, instance: instances.Instance, wanted: str) -> instances.DatastoreVersion:
+def _named(call: Call, instance: instances.Instance, id_or_name: str) -> instances.DatastoreVersion:
     try:
-        return version_of(call, instance.version.datastore_id, wanted)
+        return version_of(call, instance.version.datastore_id, id_or_name)
     except exceptions.DatastoreVersionNotFound as error:
         missing = exceptions.DatastoreVersionNotFound(
-            version=wanted, datastore=instance.version.datastore_name
+            version=id_or_name, datastore=instance.version.datastore_name
         )
-        if not is_uuid(wanted):
+        if not is_uuid(id_or_name):
             raise missing from error
         try:
-            other = call.services.repos.datastores.version_by_id(wanted)
+            other = call.services.repos.datastores.version_by_id(id_or_name)
         except exceptions.DatastoreVersionNotFound:
             raise missing from error
     if not (other.active or call.is_admin):
         raise missing
     raise exceptions.DatastoreVersionOfOther(
-        version=wanted,
+        version=id_or_name,
         instance_id=instance.id,
         other=other.datastore_name,
         datastore=instance.version.datastore_name,
     )
 
 
-def version_of(call: Call, datastore_id: str, wanted: str) -> instances.DatastoreVersion:
+def version_of(call: Call, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
     """The version of a datastore by id or name.  Of several with one name the caller's choice is
     among those that he sees.
 
@@ -80,26 +82,26 @@ def version_of(call: Call, datastore_id: str, wanted: str) -> instances.Datastor
     """
     datastores = call.services.repos.datastores
     try:
-        return datastores.version(datastore_id, wanted)
+        return datastores.version(datastore_id, id_or_name)
     except exceptions.DatastoreVersionAmbiguous as error:
         if call.is_admin:
             raise
         seen = [
             each
             for each in datastores.versions(datastore_id, active_only=True)
-            if each.name == wanted
+            if each.name == id_or_name
         ]
         if len(seen) == 1:
             return seen[0]
         if seen:
             raise exceptions.DatastoreVersionAmbiguous(
-                version=wanted,
+                version=id_or_name,
                 datastore=seen[0].datastore_name,
                 count=len(seen),
                 ids=', '.join(each.id for each in seen),
             ) from error
         raise exceptions.DatastoreVersionNotFound(
-            version=wanted, datastore=error.facts['datastore']
+            version=id_or_name, datastore=error.facts['datastore']
         ) from error
 
 

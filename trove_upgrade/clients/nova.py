@@ -105,14 +105,14 @@ class Nova:
         )
         return flavor_id
 
-    def picture(self, server_id: str) -> compute.ComputePicture:
+    def describe(self, server_id: str) -> compute.ServerDescription:
         """Return what Nova could refuse a rebuild for.  Raises as `server`."""
         server, compute_up = self._ask(
             f'server {server_id}',
             lambda client: _server_and_host(client.servers.get(server_id)),
             server_id,
         )
-        return compute.ComputePicture(
+        return compute.ServerDescription(
             server=server,
             compute_up=compute_up,
             max_microversion=self._version(),

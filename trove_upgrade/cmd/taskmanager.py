@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger('oslo_db.sqlalchemy.engines').setLevel(logging.ERROR)
         running = service.compose(conf)
         guest_security.require_list(conf, service.BINARY)
-        if not _wait_for(lambda: _look(conf), told):
+        if not _wait_for(lambda: _check_database(conf), told):
             return 0
     except versions.RulesError as error:
         return _refused(f'ERROR VERSION_RULES_INVALID: {error}')
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _look(conf: 'cfg.ConfigOpts') -> None:
+def _check_database(conf: 'cfg.ConfigOpts') -> None:
     """Into the database, for what a taskmanager needs there.  Raises as its parts do, and with a
     code.
     """
@@ -80,7 +80,7 @@ def _look(conf: 'cfg.ConfigOpts') -> None:
         repositories.database.dispose()
 
 
-def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
+def _wait_for(check: Callable[[], None], told: signals.Told) -> bool:
     """Until the database answers; whether it has, before the process is told to end.  Raises what
     no wait can mend.
     """
@@ -90,7 +90,7 @@ def _wait_for(look: Callable[[], None], told: signals.Told) -> bool:
     said = ''
     while not told.wait(0):
         try:
-            look()
+            check()
         except errors.AccessRefused:
             raise
         except errors.DatabaseUnreachable as error:

@@ -48,16 +48,19 @@ class Backups:
 
         Source: trove/backup/models.py, Backup.get_last_completed (Trove 26).
         """
-        wanted = [
+        conditions = [
             _backups.c.instance_id == instance_id,
             _backups.c.state == _COMPLETED,
             _backups.c.deleted.is_not(True),
         ]
         if project_id is not None:
-            wanted.append(_backups.c.tenant_id == project_id)
+            conditions.append(_backups.c.tenant_id == project_id)
         with self._database.read() as connection:
             query = (
-                self._select(connection).where(*wanted).order_by(_backups.c.updated.desc()).limit(1)
+                self._select(connection)
+                .where(*conditions)
+                .order_by(_backups.c.updated.desc())
+                .limit(1)
             )
             row = connection.execute(query).one_or_none()
         return None if row is None else _backup_from(row)

@@ -70,7 +70,6 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def current(self, instance_id: str) -> KnownKey | None:
-        """See the port."""
         wrapping = self._wrapping()
         if wrapping is None:
             return None
@@ -83,7 +82,6 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def find(self, instance_id: str, key_id: str) -> GuestKey | None:
-        """See the port."""
         wrapping = self._wrapping()
         if wrapping is None:
             return None
@@ -97,7 +95,6 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def stores(self, key: GuestKey) -> bool:
-        """See the port."""
         with self._database.read() as connection:
             return _of_id(self._rows(connection, key.instance_id), key.id) is not None
 
@@ -173,7 +170,6 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def minted_id(self, instance_id: str, marker: str) -> str | None:
-        """See the port."""
         with self._database.read() as connection:
             row = self._of_marker(connection, instance_id, marker)
         return None if row is None else str(row.key_id)
@@ -211,7 +207,6 @@ class GuestKeys:
 
     @retry_on_deadlock
     def retire(self, instance_id: str) -> None:
-        """See the port."""
         self._delete(_keys.c.instance_id == instance_id)
 
     @retry_on_deadlock
@@ -220,7 +215,6 @@ class GuestKeys:
         self._delete(_keys.c.key_id == key.id)
 
     def dropped(self, instance_id: str, count: int) -> None:
-        """See the port."""
         self._wires.dropped(instance_id, count)
 
     def _delete(self, which: sa.ColumnElement[bool]) -> None:

@@ -23,7 +23,7 @@ class LoginPlugin(engine.CreateEnginePlugin):
         return url
 
     def engine_created(self, engine: sa.Engine) -> None:
-        """See the base class."""
+        """Guard it."""
         guard(engine)
 
 

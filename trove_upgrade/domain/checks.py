@@ -2,7 +2,7 @@
 """Preflight rules: what an instance, its server, an image and Nova itself must be like before an
 upgrade may begin.
 
-Pure functions over pictures of the world; what the guest checks by itself is not here.  A message
+Pure functions over what Nova, Glance and Trove describe; what the guest checks by itself is not here.  A message
 says what could not be done, what was found, and what to do next; codes are stable.
 """
 
@@ -143,11 +143,11 @@ def _unknown_parameters(configured: Sequence[str], known: Sequence[str]) -> list
     return sorted(parameter for parameter in configured if _plain(parameter) not in there)
 
 
-def check_server(picture: compute.ComputePicture) -> Results:
+def check_server(description: compute.ServerDescription) -> Results:
     """Return what Nova refuses to rebuild: a server that is not ACTIVE, locked, busy,
     or on a host that is down.
     """
-    server = picture.server
+    server = description.server
     cannot = f'Server {server.id} cannot be rebuilt'
     results: Results = []
     if server.status != 'ACTIVE':
@@ -174,19 +174,19 @@ def check_server(picture: compute.ComputePicture) -> Results:
                 'server_unlocked', f'{cannot}: it is locked. Unlock it in Nova.', 'SERVER_LOCKED'
             )
         )
-    results.append(_compute_of_server(picture, cannot))
+    results.append(_compute_of_server(description, cannot))
     return results
 
 
-def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> CheckResult:
-    server = picture.server
-    if picture.compute_up is None:
+def _compute_of_server(description: compute.ServerDescription, cannot: str) -> CheckResult:
+    server = description.server
+    if description.compute_up is None:
         return CheckResult.warning(
             'compute_up',
             f'Whether the host of server {server.id} is up cannot be asked.',
             'COMPUTE_STATE_HIDDEN',
         )
-    if not picture.compute_up:
+    if not description.compute_up:
         return refused(
             'compute_up',
             f'{cannot}: nova-compute on its host {server.host} is down. Bring it up.',
@@ -195,30 +195,30 @@ def _compute_of_server(picture: compute.ComputePicture, cannot: str) -> CheckRes
     return ok('compute_up', 'The host of the server is up.')
 
 
-def check_root(picture: compute.ComputePicture) -> Results:
+def check_root(description: compute.ServerDescription) -> Results:
     """A root disk that is a volume needs a Nova that can re-image it."""
-    if not picture.server.volume_backed or picture.max_microversion >= VOLUME_BACKED_SINCE:
+    if not description.server.volume_backed or description.max_microversion >= VOLUME_BACKED_SINCE:
         return [ok('root_disk', 'Nova can replace the root disk.')]
     return [
         refused(
             'root_disk',
-            f'Server {picture.server.id} cannot be rebuilt: its root disk is a volume, and this '
-            f'Nova has microversion {_dotted(picture.max_microversion)}, 2.93 is needed. Upgrade '
+            f'Server {description.server.id} cannot be rebuilt: its root disk is a volume, and this '
+            f'Nova has microversion {_dotted(description.max_microversion)}, 2.93 is needed. Upgrade '
             'Nova, or move the instance.',
             'VOLUME_BACKED_ROOT',
         )
     ]
 
 
-def check_metadata(picture: compute.ComputePicture) -> Results:
+def check_metadata(description: compute.ServerDescription) -> Results:
     """Our marker is one more entry of the server's metadata."""
-    entries = len({**picture.server.metadata, compute.MARKER_KEY: ''})
-    if picture.metadata_quota is not None and entries > picture.metadata_quota:
+    entries = len({**description.server.metadata, compute.MARKER_KEY: ''})
+    if description.metadata_quota is not None and entries > description.metadata_quota:
         return [
             refused(
                 'metadata_quota',
-                f'Server {picture.server.id} cannot be rebuilt: it would have {entries} metadata '
-                f'entries, and the quota of the service project is {picture.metadata_quota}. Raise '
+                f'Server {description.server.id} cannot be rebuilt: it would have {entries} metadata '
+                f'entries, and the quota of the service project is {description.metadata_quota}. Raise '
                 'it or remove an entry.',
                 'METADATA_QUOTA',
             )

@@ -69,7 +69,7 @@ class Image:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ComputePicture:
+class ServerDescription:
     """All that Nova could refuse a rebuild for, read before anything is changed."""
 
     server: Server

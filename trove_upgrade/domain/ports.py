@@ -50,7 +50,7 @@ class Compute(Protocol):
     def flavor_id(self, server_id: str) -> str | None:
         """The id of the server's flavor; None where Nova does not name it.  Raises as `server`."""
 
-    def picture(self, server_id: str) -> compute.ComputePicture:
+    def describe(self, server_id: str) -> compute.ServerDescription:
         """Read what Nova could refuse a rebuild for.  Raises as `server`."""
 
     def rebuild(

@@ -31,7 +31,7 @@ from trove_upgrade.guestagent import (
 from trove_upgrade.guestagent.containers import docker_engine, http
 from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
-from trove_upgrade.guestagent.datastores.container import watchers
+from trove_upgrade.guestagent.datastores.container import trove_agent_control
 from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.held_key import HeldKey
@@ -152,7 +152,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         settings=work.Settings(
             options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours
         ),
-        watchers=others,
+        trove_agent=others,
         metadata=metadata_address.GuestFirewall(commands),
     )
 
@@ -202,12 +202,12 @@ def _others(
     layout: Layout,
     commands: commands_module.Commands,
     services: service.ServicePort,
-) -> watchers.Watchers:
+) -> trove_agent_control.TroveAgentControl:
     """Trove's own agent, unless this one is in its place."""
     options = conf[our_conf.GROUP]
     prefix = options.trove_agent_topic_prefix
     if prefix == options.guest_topic_prefix:
-        return watchers.NoWatchers()
+        return trove_agent_control.NoTroveAgent()
     return trove_agent.TroveAgent(
         layout,
         services,
@@ -222,7 +222,9 @@ def _others(
 
 
 def _containers(
-    conf: cfg.ConfigOpts, clock: clock_module.SystemClock, others: watchers.Watchers
+    conf: cfg.ConfigOpts,
+    clock: clock_module.SystemClock,
+    others: trove_agent_control.TroveAgentControl,
 ) -> factory.Containers:
     """Return what it takes to run the server in a container."""
     conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
@@ -240,7 +242,7 @@ def _containers(
             http.UnixTransport(docker_engine.SOCKET), clock, login=login
         ),
         repository=conf[conf.datastore_manager].docker_image or conf.datastore_manager,
-        watchers=others,
+        trove_agent=others,
         backup_repository=conf[conf.datastore_manager].backup_docker_image,
         number=conf.datastore_version,
         repositories=(
@@ -266,7 +268,7 @@ class Agent:
     heartbeats: Heartbeats
     keeper: StashExpiry
     prefetch: Callable[[], None]
-    watchers: watchers.Watchers
+    trove_agent: trove_agent_control.TroveAgentControl
     manager: GuestManager
     server: Any  #: oslo.messaging's
     served: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -275,7 +277,7 @@ class Agent:
         """Returns when calls are served, which can take until there is a broker; what was
         interrupted goes on at once.
         """
-        self.watchers.resume()
+        self.trove_agent.resume()
         self.heartbeats.start()
         self.keeper.start()
         threading.Thread(target=self.prefetch, name='prefetch', daemon=True).start()
@@ -329,7 +331,7 @@ def compose(
         heartbeats=heartbeats,
         keeper=keeper,
         prefetch=functools.partial(prefetch, own),
-        watchers=own.watchers,
+        trove_agent=own.trove_agent,
         manager=manager,
         server=server,
     )

@@ -37,7 +37,6 @@ class SystemCommands:
     """Commands of the guest."""
 
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
-        """See `Commands.run`."""
         environment = {
             **os.environ,
             'LC_ALL': 'C',

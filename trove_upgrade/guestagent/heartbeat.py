@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.guestagent.flows.work import Guest
-from trove_upgrade.guestagent.manager import look
+from trove_upgrade.guestagent.manager import server_state
 from trove_upgrade.guestagent.marks import Mark
 
 LOG = logs.get_logger(__name__)
@@ -118,7 +118,7 @@ class Heartbeats:
         restored=False, and is healed.
         """
         upgrade_id = self._upgrade_id()
-        version, state = look(self._guest)
+        version, state = server_state(self._guest)
         return guests.Heartbeat(
             instance_id=self._guest.instance_id,
             boot_id=self._guest.boot_id(),

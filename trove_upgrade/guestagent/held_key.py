@@ -70,7 +70,7 @@ class HeldKey:
         self._told: str | None = None
         self._proven = self._recorded = self._derived is not None and self._is_proven(self._derived)
 
-    def look(self) -> Held:
+    def current(self) -> Held:
         """Return what the guest has now; the file is read unless it is as it was."""
         with self._lock:
             version = self._seen()

@@ -67,7 +67,7 @@ class Jobs:
         deadline = self._clock.monotonic() + wait_seconds
         while True:
             with self._lock:
-                record, running = self._look(method, call)
+                record, running = self._find(method, call)
             if record.ended or running is None:
                 return record
             running.ended.wait(max(0.0, deadline - self._clock.monotonic()))
@@ -76,7 +76,7 @@ class Jobs:
             if running.record.key == record.key:
                 return running.record
 
-    def _look(self, method: str, call: guests.GuestCall) -> tuple[JobRecord, _Running | None]:
+    def _find(self, method: str, call: guests.GuestCall) -> tuple[JobRecord, _Running | None]:
         """The lock is held.  The job's record, and what to wait for."""
         key = (call.upgrade_id, call.attempt, method)
         running = self._running

@@ -47,7 +47,7 @@ class CallFailed(exceptions.TroveUpgradeError):
         self.code = code
 
 
-def look(own: Guest) -> tuple[str | None, guests.ServerState]:
+def server_state(own: Guest) -> tuple[str | None, guests.ServerState]:
     """Return what the server says, asked once; running if it answers, stopped if nothing holds the
     volume either.
     """
@@ -194,7 +194,7 @@ class GuestManager:
         message, code, job_state = record.message, record.code, record.state
         # Not while a job works on it: a server on its way up or down takes a connection and says
         # nothing, longer than the caller waits.
-        version, state = look(own) if record.ended else (None, guests.ServerState.UNKNOWN)
+        version, state = server_state(own) if record.ended else (None, guests.ServerState.UNKNOWN)
         if (
             method == 'pre_upgrade'
             and job_state is guests.JobState.DONE

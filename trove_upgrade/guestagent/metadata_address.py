@@ -24,7 +24,6 @@ class Closed:
     """Stands for a guest with a closed address."""
 
     def opening(self) -> str | None:
-        """See the port."""
         return None
 
 
@@ -35,7 +34,6 @@ class GuestFirewall:
         self._commands = commands
 
     def opening(self) -> str | None:
-        """See the port."""
         done = self._commands.run([str(PROGRAM), '--check'], timeout_seconds=20)
         if done.returncode == 0:
             return None

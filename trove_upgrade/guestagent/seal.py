@@ -106,7 +106,7 @@ class Seal:
 
         :raises NotSealed: it is not authentic; it was counted.
         """
-        key = self._held.look().key
+        key = self._held.current().key
         if key is None:
             self._drops.count(Reason.NO_KEY)
             raise NotSealed
@@ -154,7 +154,7 @@ class Seal:
 
     def report(self, heartbeat: guests.Heartbeat) -> Envelope | None:
         """Return a sealed heartbeat; None: the guest has no key."""
-        key = self._held.look().key
+        key = self._held.current().key
         if key is None:
             return None
         with self._lock:
@@ -166,7 +166,7 @@ class Seal:
 
     def is_sealed_only(self) -> bool:
         """Return whether nothing unsealed is sent or taken now."""
-        return self._held.look().sealed_only
+        return self._held.current().sealed_only
 
     def require_unsealed_allowed(self) -> None:
         """Let a call of RPC 1.0 or 1.1 in.

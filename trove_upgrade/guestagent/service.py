@@ -80,7 +80,6 @@ class Systemd:
         return self._commands.run(['systemctl', '--no-ask-password', *arguments], timeout_seconds)
 
     def exists(self, name: str) -> bool:
-        """See the port."""
         return self._systemctl('cat', f'{name}.service').returncode == 0
 
     def start(self, name: str) -> None:
@@ -91,21 +90,17 @@ class Systemd:
             raise _failed('started', name, done.said, 'SERVICE_NOT_STARTED')
 
     def stop(self, name: str) -> None:
-        """See the port."""
         done = self._systemctl('stop', f'{name}.service', timeout_seconds=_START_SECONDS)
         if done.returncode != 0 or self.status(name):
             raise _failed('stopped', name, done.said, 'SERVICE_NOT_STOPPED')
 
     def status(self, name: str) -> bool:
-        """See the port."""
         return self._systemctl('is-active', '--quiet', f'{name}.service').returncode == 0
 
     def enable(self, name: str) -> None:
-        """See the port."""
         self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
 
     def disable(self, name: str) -> None:
-        """See the port."""
         self._change(name, 'disable', 'disabled', 'SERVICE_NOT_DISABLED')
 
     def _change(self, name: str, verb: str, done_word: str, code: str) -> None:
@@ -134,23 +129,19 @@ class Sysv:
         return str(self._etc / 'init.d' / name)
 
     def exists(self, name: str) -> bool:
-        """See the port."""
         return (self._etc / 'init.d' / name).is_file()
 
     def start(self, name: str) -> None:
-        """See the port."""
         done = self._commands.run([self._script(name), 'start'], _START_SECONDS)
         if done.returncode != 0:
             raise _failed('started', name, done.said, 'SERVICE_NOT_STARTED')
 
     def stop(self, name: str) -> None:
-        """See the port."""
         done = self._commands.run([self._script(name), 'stop'], _START_SECONDS)
         if done.returncode != 0 or self.status(name):
             raise _failed('stopped', name, done.said, 'SERVICE_NOT_STOPPED')
 
     def status(self, name: str) -> bool:
-        """See the port."""
         return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode == 0
 
     def enable(self, name: str) -> None:
@@ -161,7 +152,6 @@ class Sysv:
         self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
 
     def disable(self, name: str) -> None:
-        """See the port."""
         if self._links(name, 'S'):
             self._change(name, 'disable', 'disabled', 'SERVICE_NOT_DISABLED')
 
@@ -179,7 +169,6 @@ class Sysv:
         ]
 
     def is_enabled(self, name: str) -> bool:
-        """See the port."""
         return bool(self._links(name, 'S'))
 
 

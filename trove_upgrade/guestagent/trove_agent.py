@@ -55,7 +55,7 @@ class Reporter(Protocol):
 
 
 class TroveAgent:
-    """`Watchers` of the container drivers."""
+    """`TroveAgentControl` of the container drivers."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class TroveAgent:
         if self._installed() and self.is_held():
             self._substitute.begin()
 
-    def mute(self) -> None:
+    def hold(self) -> None:
         """Hold it back, durably, and stop it.
 
         :raises StepFailed: it cannot be stopped.
@@ -110,7 +110,7 @@ class TroveAgent:
                 self._services.stop(name)
         self._substitute.begin()
 
-    def unmute(self) -> None:
+    def release(self) -> None:
         """Let it go: its marks first, then it is started, then it is heard.
 
         A database that serves is not taken from its clients because that cannot be told: Trove
@@ -156,7 +156,6 @@ class ProgramReporter:
         self._script = script
 
     def report(self) -> None:
-        """See the port."""
         threading.Thread(target=self._run, name='trove-report', daemon=True).start()
 
     def _run(self) -> None:

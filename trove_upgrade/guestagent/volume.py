@@ -89,7 +89,6 @@ class Volume:
         return at_point[-1] if at_point else None
 
     def mounted(self) -> Mounted | None:
-        """See the port."""
         mount = self._mount()
         if mount is None:
             return None
@@ -117,7 +116,6 @@ class Volume:
         return done.stdout.split()
 
     def mount(self, uuid: str, options: str | None = None, wait_seconds: float = 0) -> None:
-        """See the port."""
         there = self.mounted()
         if there is not None:
             self._check_is(there.uuid, uuid)
@@ -197,12 +195,10 @@ class Volume:
         )
 
     def free_bytes(self) -> int:
-        """See the port."""
         numbers = os.statvfs(self._layout.volume)
         return numbers.f_bfree * numbers.f_frsize
 
     def holders(self) -> list[str]:
-        """See the port."""
         if self._mount() is None:
             return []
         return mounts.holders(self._layout.volume.stat().st_dev)
@@ -220,7 +216,6 @@ class Volume:
         durable.write(self._layout.fstab, os.fsencode('\n'.join(lines) + '\n'))
 
     def in_fstab(self, uuid: str) -> bool:
-        """See the port."""
         here = [
             line.split()[0]
             for line in self._fstab_lines()

@@ -52,7 +52,7 @@ def find(
     :raises transport.TransportInvalid: the URL cannot be understood.
     """
     with _connected(conf, timeout_seconds, at) as connection:
-        return [found for name in names if (found := _look(connection, name)) is not None]
+        return [found for name in names if (found := _inspect(connection, name)) is not None]
 
 
 def remove(
@@ -70,7 +70,7 @@ def remove(
     removed = []
     with _connected(conf, timeout_seconds, at) as connection:
         for name in names:
-            found = _look(connection, name)
+            found = _inspect(connection, name)
             if found is not None and not found.consumers:
                 connection.channel().queue_delete(queue=name)
                 removed.append(found)
@@ -93,7 +93,7 @@ def remove_exchange(
         return True
 
 
-def _look(connection: Any, name: str) -> Queue | None:
+def _inspect(connection: Any, name: str) -> Queue | None:
     try:
         found = connection.channel().queue_declare(queue=name, passive=True)
     except amqp.exceptions.NotFound:

@@ -16,7 +16,7 @@ _GROUP, _MARKER, _OPTION = 'trove_upgrade', 'upgrade_marker', 'upgrade_container
 _IMAGE = 'docker_image'
 
 
-class Wanted(Protocol):
+class Contents(Protocol):
     """Parts of the next root disk's files that decide."""
 
     @property
@@ -51,7 +51,7 @@ def of_facts(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def of_guest(
-    files: Mapping[str, bytes], wanted: Wanted, marker: str, marker_path: str
+    files: Mapping[str, bytes], contents: Contents, marker: str, marker_path: str
 ) -> tuple[str, ...]:
     """Return those by the facts, and those that a way back may need.
 
@@ -61,13 +61,13 @@ def of_guest(
     """
     former = agent_options.read(agent_options.configuration(files).values())
     coming = agent_options.read(
-        agent_options.configuration(files, wanted.guest_config, marker_path).values()
+        agent_options.configuration(files, contents.guest_config, marker_path).values()
     )
-    found = list(wanted.container_repositories)
-    own = (wanted.datastore_manager, _IMAGE)
+    found = list(contents.container_repositories)
+    own = (contents.datastore_manager, _IMAGE)
     if former.get(own) != coming.get(own):
         # Trove's own default is the manager's name
-        found.append(former.get(own, wanted.datastore_manager if former else ''))
+        found.append(former.get(own, contents.datastore_manager if former else ''))
     if former.get((_GROUP, _MARKER), '').partition(':')[0] == marker.partition(':')[0]:
         found += [name.strip() for name in former.get((_GROUP, _OPTION), '').split(',')]
     return tuple(dict.fromkeys(name for name in found if _is_repository(name)))

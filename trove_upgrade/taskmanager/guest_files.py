@@ -49,7 +49,7 @@ class GuestFiles:
         read; nothing was changed.
         """
         classes = self.datastores.guest_classes(version.id)
-        wanted = user_data.Wanted(
+        wanted = user_data.Contents(
             datastore_version=version.number,
             datastore_manager=version.manager,
             registry_ext=classes.registry_ext,

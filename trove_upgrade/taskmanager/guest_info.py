@@ -45,13 +45,13 @@ def is_guest_info(path: str, text: str) -> bool:
     return NAME in path or all(name.search(text) for name in _TROVES)
 
 
-def changed(text: str, wanted: Mapping[str, str]) -> str:
+def changed(text: str, settings: Mapping[str, str]) -> str:
     """Return the text with the settings of the target; names and order are Trove's.
 
     :raises NotChanged: a setting is written in a way that keeps its former value.
     """
     missing: list[str] = []
-    for name, value in wanted.items():
+    for name, value in settings.items():
         text, found = re.subn(
             rf'(?m)^([ \t]*{name}[ \t]*[=:][ \t]*)[^\r\n]*',
             functools.partial(_with_value, value),
@@ -66,7 +66,7 @@ def changed(text: str, wanted: Mapping[str, str]) -> str:
             f'{before}{"" if before.endswith(chr(10)) else chr(10)}'
             f'{"".join(missing)}{text[header.end() :]}'
         )
-    _require(text, wanted)
+    _require(text, settings)
     return text
 
 
@@ -106,7 +106,7 @@ def _with_value(value: str, found: re.Match[str]) -> str:
     return found[1] + value
 
 
-def _require(text: str, wanted: Mapping[str, str]) -> None:
+def _require(text: str, settings: Mapping[str, str]) -> None:
     """As the agent reads it: the last value of a name counts,
     and a value may go on in further lines.
     """
@@ -114,9 +114,9 @@ def _require(text: str, wanted: Mapping[str, str]) -> None:
     try:
         reader.parse(io.StringIO(text, newline=None))
     except iniparser.ParseError:
-        kept = [name for name in wanted if re.search(rf'\b{name}\b', text)]
+        kept = [name for name in settings if re.search(rf'\b{name}\b', text)]
     else:
-        kept = [name for name, value in wanted.items() if reader.values.get(name, value) != value]
+        kept = [name for name, value in settings.items() if reader.values.get(name, value) != value]
     if kept:
         raise NotChanged(f'{", ".join(kept)} would keep a former value there')
 

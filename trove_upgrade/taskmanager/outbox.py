@@ -40,7 +40,7 @@ class Relay:
     outages: Outages = dataclasses.field(default_factory=Outages)
     uniform: stalls.Uniform = random.uniform
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Send what is pending.  Never raises: the edge of a thread."""
         try:
             while self._round():

@@ -39,12 +39,12 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """All results, and the pictures that a step goes on with.  A picture is None
+    """All results, and the descriptions that a step goes on with.  A description is None
     where it could not be had.
     """
 
     results: tuple[CheckResult, ...]
-    picture: compute.ComputePicture | None = None
+    description: compute.ServerDescription | None = None
     image: compute.Image | None = None
     answer: guests.GuestAnswer | None = None
 
@@ -90,36 +90,36 @@ class Preflight:
         if row.server_id is None:
             return Report(results=tuple(results))
         try:
-            picture = self.nova.picture(row.server_id)
+            description = self.nova.describe(row.server_id)
         except exceptions.ServerNotFound as error:
             results.append(checks.refused('instance_server', error.message, error.code))
             return Report(results=tuple(results))
-        results += self._of_server(subject, row, picture, target)
+        results += self._of_server(subject, row, description, target)
         try:
             image = self._image(subject, target)
         except exceptions.ImageNotFound as error:
             results.append(checks.refused('image_active', error.message, error.code))
-            return Report(results=tuple(results), picture=picture)
-        results += checks.check_image(image, picture.server)
-        return Report(results=tuple(results), picture=picture, image=image)
+            return Report(results=tuple(results), description=description)
+        results += checks.check_image(image, description.server)
+        return Report(results=tuple(results), description=description, image=image)
 
     def _of_server(
         self,
         subject: Subject,
         instance: Instance,
-        picture: compute.ComputePicture,
+        description: compute.ServerDescription,
         target: DatastoreVersion,
     ) -> list[CheckResult]:
         return [
             *self.key_delivery.check(
                 instance.id,
-                (instance.version.id, picture.server.image_id),
+                (instance.version.id, description.server.image_id),
                 (target.id, subject.target_image_id or target.image_id),
             ),
-            *checks.check_server(picture),
-            *checks.check_root(picture),
-            *checks.check_metadata(picture),
-            *self._check_user_data(subject, picture, target),
+            *checks.check_server(description),
+            *checks.check_root(description),
+            *checks.check_metadata(description),
+            *self._check_user_data(subject, description, target),
         ]
 
     def with_guest(self, before: Report, call: guests.GuestCall) -> Report:
@@ -176,9 +176,9 @@ class Preflight:
         return self.images.newest(target.image_tags)
 
     def _check_user_data(
-        self, subject: Subject, picture: compute.ComputePicture, target: DatastoreVersion
+        self, subject: Subject, description: compute.ServerDescription, target: DatastoreVersion
     ) -> list[CheckResult]:
-        is_carried = key_delivery.is_carried_by(picture.max_microversion)
+        is_carried = key_delivery.is_carried_by(description.max_microversion)
         if not is_carried and self.key_delivery.has_key(subject.instance_id):
             return [
                 checks.refused(
@@ -195,11 +195,11 @@ class Preflight:
         )
         try:
             rendered = self.files.render(
-                picture.server, subject.instance_id, target, subject.marker, _ANY_UUID, key
+                description.server, subject.instance_id, target, subject.marker, _ANY_UUID, key
             )
         except exceptions.StepRefused as error:
             return [checks.refused('user_data', error.message, error.code)]
-        kept = _kept_user_data(picture, rendered)
+        kept = _kept_user_data(description, rendered)
         if kept is not None:
             return [kept]
         return [
@@ -238,17 +238,17 @@ class Preflight:
         ]
 
 
-def _kept_user_data(picture: compute.ComputePicture, rendered: bytes) -> CheckResult | None:
+def _kept_user_data(description: compute.ServerDescription, rendered: bytes) -> CheckResult | None:
     """Refuse where a rebuild keeps former user data that cloud-init would write over the new."""
-    if picture.max_microversion >= _USER_DATA_SINCE:
+    if description.max_microversion >= _USER_DATA_SINCE:
         return None
-    kept = user_data.overwritten(picture.server.user_data, rendered)
+    kept = user_data.overwritten(description.server.user_data, rendered)
     if not kept:
         return None
     return checks.refused(
         'user_data',
-        f'The user data of server {picture.server.id} cannot be replaced: Nova is asked with '
-        f'microversion {".".join(map(str, picture.max_microversion))}, and below 2.57 a rebuild '
+        f'The user data of server {description.server.id} cannot be replaced: Nova is asked with '
+        f'microversion {".".join(map(str, description.max_microversion))}, and below 2.57 a rebuild '
         f'keeps the former one, whose {", ".join(kept)} cloud-init would write over the new. Raise '
         '[trove_upgrade] compute_max_microversion, or upgrade Nova.',
         'USER_DATA_KEPT',

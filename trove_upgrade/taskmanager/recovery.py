@@ -27,7 +27,7 @@ class Recovery:
     limit: int = 500  #: rows of one look; the next look finds the others
     outages: Outages = dataclasses.field(default_factory=Outages)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Put back what is due.  Never raises: a database that is away is
         asked again at the next look.
         """

@@ -76,7 +76,7 @@ class Service:
         call = composition.calls_of(conf, outside)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
         self._relays = [
-            Repeater(f'outbox-{name}', relay.look, options.outbox_interval)
+            Repeater(f'outbox-{name}', relay.run_once, options.outbox_interval)
             for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
         ]
         self._recovery = Recovery(
@@ -89,7 +89,7 @@ class Service:
         self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
         self._scheduler = Scheduler(
             self._runs(conf, call),
-            self._recovery.look,
+            self._recovery.run_once,
             outside.clock,
             shares=composition.shares(conf),
             poll_seconds=options.taskmanager_poll_interval,
@@ -155,7 +155,7 @@ class Service:
             repos.checks,
             repos.guests,
             self._nudge,
-            self._recovery.look,
+            self._recovery.run_once,
             composition.sealed_reports_of(conf, self._outside, self._greet),
         )
         return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]

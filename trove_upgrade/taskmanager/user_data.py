@@ -55,7 +55,7 @@ _UNREADABLE = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Contents:
     """Contents of the next root disk's files.  None: as the former user data has it."""
 
     datastore_version: str  #: the number: Trove's agent makes the tag of the container image of it
@@ -84,7 +84,7 @@ class Wanted:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
+def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
     """User data for the rebuild that `marker` belongs to.
 
     :raises StepRefused: it cannot be read, cannot carry the marker, would keep the former version,
@@ -94,17 +94,17 @@ def render(former: bytes | None, marker: str, wanted: Wanted) -> bytes:
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
     try:
         text = parts.unpacked(former)
-        _require_plain(marker, wanted)
+        _require_plain(marker, contents)
         kept = agent_options.kept_for_server(
-            documents.files(text), wanted.guest_config, wanted.datastore_manager, MARKER_PATH
+            documents.files(text), contents.guest_config, contents.datastore_manager, MARKER_PATH
         )
         plain_values.require_lines(kept, 'the number of the database user')
         repositories = container_repositories.of_guest(
-            documents.files(text), wanted, marker, MARKER_PATH
+            documents.files(text), contents, marker, MARKER_PATH
         )
-        wanted = dataclasses.replace(wanted, container_repositories=repositories)
-        _require_plain(marker, wanted)
-        rendered = _Rendering(marker, wanted, kept).of(text)
+        contents = dataclasses.replace(contents, container_repositories=repositories)
+        _require_plain(marker, contents)
+        rendered = _Rendering(marker, contents, kept).of(text)
     except _UNREADABLE as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
@@ -136,7 +136,7 @@ def _refused(found: str, code: str) -> exceptions.StepRefused:
     )
 
 
-def _require_plain(marker: str, wanted: Wanted) -> None:
+def _require_plain(marker: str, contents: Contents) -> None:
     """A value with a line of its own would be an option of its own,
     read by the agents on the next root disk.
 
@@ -145,12 +145,12 @@ def _require_plain(marker: str, wanted: Wanted) -> None:
     """
     values = {
         'marker': marker,
-        'volume_uuid': wanted.volume_uuid,
-        'guest_topic_prefix': wanted.guest_topic_prefix,
-        **wanted.settings(),
+        'volume_uuid': contents.volume_uuid,
+        'guest_topic_prefix': contents.guest_topic_prefix,
+        **contents.settings(),
     }
     plain_values.require(values)
-    if wanted.volume_uuid is not None and not upgrade_info.is_volume_uuid(wanted.volume_uuid):
+    if contents.volume_uuid is not None and not upgrade_info.is_volume_uuid(contents.volume_uuid):
         raise plain_values.refused('volume_uuid')
 
 
@@ -161,11 +161,11 @@ class _Rendering:
     `domain.cloud_init` raises.
     """
 
-    def __init__(self, marker: str, wanted: Wanted, kept_options: str) -> None:
+    def __init__(self, marker: str, contents: Contents, kept_options: str) -> None:
         """`kept_options` go into the marker's file, which the agents read last."""
         self._marker = marker
         self._kept_options = kept_options
-        self._wanted = wanted
+        self._contents = contents
         self._kept: list[dict[str, Any]] = []
         self._sees_guest_info = False
         #: parts that name guest_info and cannot be read as cloud-config
@@ -305,7 +305,9 @@ class _Rendering:
                     f'its {name} could write {guest_info.NAME}, and it cannot be changed there'
                 )
         dropped = (
-            {MARKER_PATH, KEY_PATH, ETH1_PATH} if self._wanted.lone_nic else {MARKER_PATH, KEY_PATH}
+            {MARKER_PATH, KEY_PATH, ETH1_PATH}
+            if self._contents.lone_nic
+            else {MARKER_PATH, KEY_PATH}
         )
         kept = [
             file_entries.private(self._for_target(entry))
@@ -316,18 +318,18 @@ class _Rendering:
         return kept
 
     def _for_target(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """guest_info.conf names the version that the guest runs; every file that nothing is wanted
-        of stays as it is.
+        """guest_info.conf names the version that the guest runs; a file for which nothing is given
+        stays as it is.
         """
-        wanted, path = self._wanted, file_entries.path_of(entry)
+        contents, path = self._contents, file_entries.path_of(entry)
         if file_entries.is_guest_info(entry):
             self._sees_guest_info = True
             return file_entries.changed(
-                entry, lambda text: guest_info.changed(text, wanted.settings())
+                entry, lambda text: guest_info.changed(text, contents.settings())
             )
-        if wanted.guest_config is not None and file_entries.is_guest_config(entry):
-            return write_files.in_place_of(entry, wanted.guest_config)
-        if wanted.lone_nic and path == DOCKER_PATH:
+        if contents.guest_config is not None and file_entries.is_guest_config(entry):
+            return write_files.in_place_of(entry, contents.guest_config)
+        if contents.lone_nic and path == DOCKER_PATH:
             return file_entries.changed(entry, file_entries.with_bridge)
         if guest_info.gives_version(file_entries.text_or_nothing(entry)):
             raise guest_info.NotChanged(
@@ -346,10 +348,10 @@ class _Rendering:
             (write_files.owner_of(entry) for entry in kept if file_entries.is_guest_info(entry)),
             write_files.ROOT,
         )
-        own = [_marker_entry(self._marker, self._wanted, self._kept_options, owner)]
-        if self._wanted.guest_key is not None:
-            own.append(write_files.created(KEY_PATH, self._wanted.guest_key, write_files.ROOT))
-        if self._wanted.guest_config is None or any(
+        own = [_marker_entry(self._marker, self._contents, self._kept_options, owner)]
+        if self._contents.guest_key is not None:
+            own.append(write_files.created(KEY_PATH, self._contents.guest_key, write_files.ROOT))
+        if self._contents.guest_config is None or any(
             file_entries.is_guest_config(entry) for entry in kept
         ):
             return own
@@ -360,7 +362,7 @@ class _Rendering:
         return [
             write_files.created(
                 posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME),
-                self._wanted.guest_config,
+                self._contents.guest_config,
                 owner,
             ),
             *own,
@@ -381,12 +383,12 @@ def _is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get('filename') == _MARKER_PART
 
 
-def _marker_entry(marker: str, wanted: Wanted, kept_options: str, owner: str) -> dict[str, Any]:
+def _marker_entry(marker: str, contents: Contents, kept_options: str, owner: str) -> dict[str, Any]:
     lines = {
         'upgrade_marker': marker,
-        'upgrade_volume_uuid': wanted.volume_uuid,
-        'guest_topic_prefix': wanted.guest_topic_prefix,
-        'upgrade_container_repositories': ','.join(wanted.container_repositories) or None,
+        'upgrade_volume_uuid': contents.volume_uuid,
+        'guest_topic_prefix': contents.guest_topic_prefix,
+        'upgrade_container_repositories': ','.join(contents.container_repositories) or None,
     }
     text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
     return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}', owner)

@@ -62,12 +62,12 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     return webob.Response(status=202, content_type='application/json', charset='UTF-8')
 
 
-def _begin(call: Call, instance_id: str, wanted: str) -> tuple[instances.Instance, Upgrade]:
+def _begin(call: Call, instance_id: str, id_or_name: str) -> tuple[instances.Instance, Upgrade]:
     row = targets.instance_of(call, instance_id)
     has_agent = _has_agent(call, row)
     if not has_agent and call.services.settings.guest_without_agent == 'pass':
         _hand_on(call, row)
-    target = targets.target_of(call, row, wanted)
+    target = targets.target_of(call, row, id_or_name)
     if row.task is instances.Task.NONE:  # every other task is begin's to refuse
         if not row.server_id:
             raise errors.InstanceHasNoServer(instance_id=row.id)

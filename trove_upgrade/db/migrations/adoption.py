@@ -25,7 +25,7 @@ _MISSING = frozenset({'add_table', 'add_column', 'add_index', 'add_constraint', 
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
+class KnownVersion:
     """A version, and the schema that a database of it has."""
 
     revisions: tuple[str, ...]  #: the newest of each branch
@@ -63,7 +63,7 @@ def adopt(connection: sa.Connection, chain: Chain) -> str | None:
     return fitting[0].version
 
 
-def versions(chain: Chain) -> list[Known]:
+def versions(chain: Chain) -> list[KnownVersion]:
     """Every version that a database can be at; of those with the same schema only the last, which
     an earlier one is as well.
     """
@@ -71,7 +71,7 @@ def versions(chain: Chain) -> list[Known]:
     expand, contract = (
         [one.revision for one in chain.revisions(branch)] for branch in chain.branches
     )
-    found: list[Known] = []
+    found: list[KnownVersion] = []
     for last in range(len(expand)):
         release = order.index(release_of(expand[last]))
         whole = last + 1 == len(expand) or release_of(expand[last + 1]) != release_of(expand[last])
@@ -80,9 +80,9 @@ def versions(chain: Chain) -> list[Known]:
             revisions = (expand[last], *allowed[:count][-1:])
             metadata = schema_at(chain, [*expand[: last + 1], *allowed[:count]])
             if found and _same(found[-1].metadata, metadata):
-                found[-1] = Known(revisions, metadata)
+                found[-1] = KnownVersion(revisions, metadata)
             else:
-                found.append(Known(revisions, metadata))
+                found.append(KnownVersion(revisions, metadata))
     return found
 
 
@@ -163,7 +163,7 @@ def _signature(metadata: sa.MetaData) -> Any:
 
 
 def _refused(
-    fitting: Sequence[Known], found: Sequence[tuple[Known, list[Any]]]
+    fitting: Sequence[KnownVersion], found: Sequence[tuple[KnownVersion, list[Any]]]
 ) -> errors.SchemaNotRecognized:
     if fitting:
         return errors.SchemaNotRecognized(

@@ -109,7 +109,7 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
     :raises RevisionNotRendered: a pending revision cannot be printed.
     """
     kind = probe.server_kind(engine)
-    now, table_sizes, data, version = _look(engine, chain)
+    now, table_sizes, data, version = _read_database(engine, chain)
     notes = _notes(now, table_sizes)
     if dialect in {None, kind}:
         # mysql+pymysql may lead to a MariaDB, and its revisions see 'mysql'
@@ -141,7 +141,7 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
 
 # a contract that runs meanwhile takes columns away between two of these looks
 @repeat_on_new_columns
-def _look(
+def _read_database(
     engine: sa.Engine, chain: Chain
 ) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
     """Where the database is, its tables, the data migrations, and the server's version."""

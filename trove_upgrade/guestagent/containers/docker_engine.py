@@ -75,7 +75,6 @@ class DockerEngine:
         self._token = secrets.token_hex(8)
 
     def ping(self) -> bool:
-        """See the port."""
         try:
             return (
                 self._calls.transport.ask('GET', '/_ping', seconds=self._limits.short).status == 200
@@ -84,12 +83,10 @@ class DockerEngine:
             return False
 
     def version(self) -> str:
-        """See the port."""
         answer = self._calls.ask('GET', '/version', "tell the engine's version")
         return str((answer.json() or {}).get('Version', ''))
 
     def inspect(self, name: str) -> Container | None:
-        """See the port."""
         answer = self._calls.ask(
             'GET', f'/containers/{quoted(name)}/json', f'look at container {name}', allowed=(404,)
         )
@@ -106,7 +103,6 @@ class DockerEngine:
         network: str | None = None,
         restart: str | None = None,
     ) -> None:
-        """See the port."""
         self._create(
             name,
             definitions.creation(
@@ -136,7 +132,6 @@ class DockerEngine:
             )
 
     def start(self, name: str) -> None:
-        """See the port."""
         answer = self._calls.ask(
             'POST',
             f'/containers/{quoted(name)}/start',
@@ -151,7 +146,6 @@ class DockerEngine:
             )
 
     def stop(self, name: str, seconds: int) -> None:
-        """See the port."""
         self._calls.ask(
             'POST',
             f'/containers/{quoted(name)}/stop',
@@ -162,13 +156,11 @@ class DockerEngine:
         )
 
     def kill(self, name: str) -> None:
-        """See the port."""
         self._calls.ask(
             'POST', f'/containers/{quoted(name)}/kill', f'kill container {name}', allowed=(409,)
         )
 
     def remove(self, name: str, *, force: bool = False) -> None:
-        """See the port."""
         answer = self._calls.ask(
             'DELETE',
             f'/containers/{quoted(name)}',
@@ -183,7 +175,6 @@ class DockerEngine:
             )
 
     def rename(self, name: str, new: str) -> None:
-        """See the port."""
         self._calls.ask(
             'POST',
             f'/containers/{quoted(name)}/rename',
@@ -192,7 +183,6 @@ class DockerEngine:
         )
 
     def wait(self, name: str, seconds: float, progress: Progress) -> int:
-        """See the port."""
         end = self._pause.monotonic() + seconds
         told = 0.0
         while True:
@@ -210,7 +200,6 @@ class DockerEngine:
             self._pause.sleep(_LOOK_SECONDS)
 
     def set_restart_policy(self, name: str, policy: str) -> None:
-        """See the port."""
         self._calls.ask(
             'POST',
             f'/containers/{quoted(name)}/update',
@@ -228,7 +217,6 @@ class DockerEngine:
         timeout_seconds: float,
         on_line: Callable[[str], None] | None = None,
     ) -> Finished:
-        """See the port."""
         return self._executions.run(
             name, argv, user=user, env=env, timeout_seconds=timeout_seconds, on_line=on_line
         )
@@ -246,7 +234,6 @@ class DockerEngine:
         entrypoint: Sequence[str] | None = None,
         timeout_seconds: float,
     ) -> Finished:
-        """See the port."""
         self._remove_left_over()
         name = f'trove-upgrade-{secrets.token_hex(6)}'
         body = throwaway.creation(
@@ -281,27 +268,21 @@ class DockerEngine:
                 self.remove(str(found['Id']), force=True)
 
     def image(self, reference: str) -> Image | None:
-        """See the port."""
         return self._images.image(reference)
 
     def image_directory(self) -> pathlib.Path:
-        """See the port."""
         return self._images.image_directory()
 
     def is_published(self, reference: str) -> bool:
-        """See the port."""
         return self._images.is_published(reference)
 
     def pull(self, reference: str, progress: Progress) -> None:
-        """See the port."""
         self._images.pull(reference, progress)
 
     def remove_image(self, reference: str) -> None:
-        """See the port."""
         self._images.remove_image(reference)
 
     def logs(self, name: str, lines: int) -> str:
-        """See the port."""
         tail = output.Tail(output.KEPT_BYTES)
         try:
             with self._calls.transport.stream(

@@ -30,7 +30,6 @@ class EngineImages:
         self._pull_seconds = pull_seconds
 
     def image(self, reference: str) -> Image | None:
-        """See the port."""
         answer = self._calls.ask(
             'GET',
             f'/images/{quoted(reference)}/json',
@@ -40,13 +39,11 @@ class EngineImages:
         return None if answer.status == 404 else answers.image(answer)
 
     def image_directory(self) -> pathlib.Path:
-        """See the port."""
         return answers.image_directory(
             self._calls.ask('GET', '/info', 'tell where its images are'), pathlib.Path.is_dir
         )
 
     def is_published(self, reference: str) -> bool:
-        """See the port."""
         what = f'ask the registry for image {reference}'
         try:
             with self._calls.transport.stream(
@@ -69,7 +66,6 @@ class EngineImages:
         return self._login.headers(reference) if self._login is not None else None
 
     def pull(self, reference: str, progress: Progress) -> None:
-        """See the port."""
         try:
             wanted = ImageReference.parse(reference)
         except ValueError as error:
@@ -96,7 +92,6 @@ class EngineImages:
             )
 
     def remove_image(self, reference: str) -> None:
-        """See the port."""
         self._calls.ask(
             'DELETE',
             f'/images/{quoted(reference)}',

@@ -208,7 +208,6 @@ class UnixTransport:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Answer:
-        """See the port."""
         try:
             with self.stream(method, path, seconds=seconds, query=query, body=body) as stream:
                 return stream.rest()
@@ -228,7 +227,6 @@ class UnixTransport:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[Stream]:
-        """See the port."""
         end = self._monotonic() + seconds
 
         def remaining() -> float:

@@ -10,7 +10,7 @@ from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
-from trove_upgrade.guestagent.datastores.container.watchers import Watchers
+from trove_upgrade.guestagent.datastores.container.trove_agent_control import TroveAgentControl
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql import MySQLDriver
 
@@ -34,7 +34,7 @@ class Containers:
 
     engine: Engine
     repository: str  #: docker_image of Trove's configuration
-    watchers: Watchers
+    trove_agent: TroveAgentControl
     backup_repository: str | None = None  #: backup_docker_image of Trove's configuration
     repositories: Sequence[str] = ()  #: whose images are taken besides
     #: of the datastore version that this root disk is for, as user data says
@@ -58,7 +58,7 @@ def driver(
             service,
             containers.engine,
             repository=containers.repository,
-            watchers=containers.watchers,
+            trove_agent=containers.trove_agent,
             backup_repository=containers.backup_repository,
             repositories=containers.repositories,
             number=containers.number,

@@ -109,7 +109,6 @@ class MySQLDriver(FamilyDriver):
     def keep_settings(
         self, before: base.Fingerprint, after: base.Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
-        """See `base`."""
         return super().keep_settings(self._without_persisted(before), after, options)
 
     def _without_persisted(self, fingerprint: base.Fingerprint) -> base.Fingerprint:

@@ -78,10 +78,10 @@ def run(work: Work) -> Sequence[CheckResult]:
         ]
 
 
-def _readable(name: str, look: Callable[[Guest], CheckResult], guest: Guest) -> CheckResult:
-    """Return what `look` finds; a refusal where something that must be there cannot be read."""
+def _readable(name: str, check: Callable[[Guest], CheckResult], guest: Guest) -> CheckResult:
+    """Return the result of `check`; a refusal where something that must be there cannot be read."""
     try:
-        return look(guest)
+        return check(guest)
     except OSError as error:
         return base.files_not_read(name, error)
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 from trove_upgrade.domain import exceptions, origin
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
-from trove_upgrade.guestagent import datafiles, volume_ownership
+from trove_upgrade.guestagent import data_files, volume_ownership
 from trove_upgrade.guestagent.datastores.base import Fingerprint
 from trove_upgrade.guestagent.flows import check, generations, undo
 from trove_upgrade.guestagent.flows.work import Guest, Outcome, Work
@@ -115,7 +115,7 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
     volume_ownership.anew(guest.layout.on_volume)  # nothing of the database's user runs now
     documents = {
         'fingerprint': json.dumps(dataclasses.asdict(fingerprint), sort_keys=True).encode(),
-        'files': datafiles.listing(guest.layout.data_directory),
+        'files': data_files.listing(guest.layout.data_directory),
     }
     published = publish.publish(
         check.stash_roots(guest),

@@ -21,7 +21,7 @@ from trove_upgrade.domain import exceptions, logs, upgrade_info
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
-from trove_upgrade.guestagent import datafiles, durable, service, volume_ownership
+from trove_upgrade.guestagent import data_files, durable, service, volume_ownership
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.flows import files, generations, root_disk, verify
 from trove_upgrade.guestagent.flows.work import ROLLBACK, Guest, Outcome, Work
@@ -58,7 +58,7 @@ def restore(work: Work) -> Outcome:
     if guest.driver.shares_volume:
         # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must
         # not run after this
-        guest.watchers.mute()
+        guest.trove_agent.hold()
     _require_image(work)
     with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
         before = _read(stash, info)
@@ -178,7 +178,7 @@ def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
             'service masked.',
             'SERVER_UNEXPECTED',
         )
-    changed = datafiles.differences(
+    changed = data_files.differences(
         stash.document('files', info.files_digest), work.guest.layout.data_directory
     )
     if changed:

@@ -11,7 +11,7 @@ from trove_upgrade.guestagent import metadata_address
 from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent import volume as volume_module
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import watchers as watchers_module
+from trove_upgrade.guestagent.datastores.container import trove_agent_control
 from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Mark, Marks
 from trove_upgrade.guestagent.stash import accounts as accounts_module
@@ -46,8 +46,8 @@ class Guest:
     marks: Marks
     accounts: accounts_module.Accounts
     settings: Settings = dataclasses.field(default_factory=Settings)
-    watchers: watchers_module.Watchers = dataclasses.field(
-        default_factory=watchers_module.NoWatchers
+    trove_agent: trove_agent_control.TroveAgentControl = dataclasses.field(
+        default_factory=trove_agent_control.NoTroveAgent
     )
     metadata: metadata_address.MetadataAddress = dataclasses.field(
         default_factory=metadata_address.Closed

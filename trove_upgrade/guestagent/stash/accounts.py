@@ -27,28 +27,24 @@ class SystemAccounts:
     """Implements Accounts by what the C library knows."""
 
     def user_name(self, uid: int) -> str | None:
-        """See the port."""
         try:
             return pwd.getpwuid(uid).pw_name
         except KeyError:
             return None
 
     def group_name(self, gid: int) -> str | None:
-        """See the port."""
         try:
             return grp.getgrgid(gid).gr_name
         except KeyError:
             return None
 
     def user_id(self, name: str) -> int | None:
-        """See the port."""
         try:
             return pwd.getpwnam(name).pw_uid
         except KeyError:
             return None
 
     def group_id(self, name: str) -> int | None:
-        """See the port."""
         try:
             return grp.getgrnam(name).gr_gid
         except KeyError:

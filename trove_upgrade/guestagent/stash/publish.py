@@ -184,7 +184,7 @@ def _entry_now(
         except OSError as error:
             if error.errno not in _REPLACED:
                 raise
-        status = seen.look()
+        status = seen.stat()
     raise OSError(errno.EBUSY, 'it is another thing at each look', seen.path)
 
 

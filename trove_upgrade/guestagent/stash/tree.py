@@ -39,7 +39,7 @@ class Seen:
     above: int  #: descriptor of the directory that it is in
     name: str
 
-    def look(self) -> os.stat_result:
+    def stat(self) -> os.stat_result:
         """Return what stands there now.
 
         :raises OSError: it has gone.

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import application, camera, follow, proof, writer
+from trove_upgrade.lab.demo import application, follow, proof, snapshots, writer
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.lab.progress import Progress
@@ -91,7 +91,7 @@ class TroveDemo:
             instance = stage.instances.create(self._name, stage.former)
         with self._progress.phase(f'Filling it with {rows} rows, and a file by hand'):
             self._fill(instance, rows)
-            before = self._picture(instance)
+            before = self._snapshot(instance)
         with (
             application.writing(self.database(instance), self._dir) as written,
             Views(lambda: stage.instances.show(instance.id)) as views,
@@ -100,9 +100,9 @@ class TroveDemo:
             application.wait_for_writes(written, application.SETTLE_WRITES)
         with self._progress.phase('Looking at it after the upgrade'):
             shown = self._settled(instance)
-            after = self._picture(instance)
+            after = self._snapshot(instance)
             downtime = writer.measure(writer.read(written))
-            lost = len(downtime.acknowledged - camera.numbers(self._ask(instance), TICKS))
+            lost = len(downtime.acknowledged - snapshots.numbers(self._ask(instance), TICKS))
         with self._progress.phase('Rebooting the upgraded guest'):
             serves = self._reboot(instance)
         table = proof.lines(
@@ -127,7 +127,7 @@ class TroveDemo:
             table=table,
         )
 
-    def _ask(self, instance: TroveInstance) -> camera.Ask:
+    def _ask(self, instance: TroveInstance) -> snapshots.Ask:
         return database.asker(self._stage.instances.guest(instance))
 
     def _fill(self, instance: TroveInstance, rows: int) -> None:
@@ -136,11 +136,11 @@ class TroveDemo:
         settings = ''.join(f'SET GLOBAL {name} = {value};\n' for name, value in SETTINGS.items())
         self._ask(instance)(database.rows_sql(DATABASE, rows, TICKS) + settings)
 
-    def _picture(self, instance: TroveInstance) -> proof.Picture:
+    def _snapshot(self, instance: TroveInstance) -> proof.InstanceSnapshot:
         server = self._nova.request(
             'GET', f'{self._stage.handle.nova_url}/servers/{instance.server_id}'
         )['server']
-        return camera.picture(
+        return snapshots.snapshot(
             self._stage.instances.guest(instance),
             server,
             self._ask(instance),

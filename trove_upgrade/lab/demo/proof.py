@@ -12,7 +12,7 @@ from trove_upgrade import terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Picture:
+class InstanceSnapshot:
     """The instance at one moment."""
 
     server_version: str
@@ -50,8 +50,8 @@ class Writes:
 
 
 def lines(
-    before: Picture,
-    after: Picture,
+    before: InstanceSnapshot,
+    after: InstanceSnapshot,
     target_version: str,
     writes: Writes,
     *,
@@ -78,7 +78,7 @@ def lines(
 
 
 def _server(
-    before: Picture, after: Picture, target_version: str, *, new_image: bool
+    before: InstanceSnapshot, after: InstanceSnapshot, target_version: str, *, new_image: bool
 ) -> Sequence[Line]:
     """The parts that an upgrade changes."""
     return (
@@ -115,7 +115,7 @@ def _server(
     )
 
 
-def _settings(before: Picture, after: Picture) -> Sequence[Line]:
+def _settings(before: InstanceSnapshot, after: InstanceSnapshot) -> Sequence[Line]:
     return [
         Line(
             what=f'my.cnf {name}',
@@ -156,9 +156,9 @@ def _nothing_missing(what: str, before: frozenset[str], after: frozenset[str]) -
     return Line(what=what, before=str(len(before)), after=found, holds=not missing and bool(before))
 
 
-def _rows(before: Picture, after: Picture) -> Line:
+def _rows(before: InstanceSnapshot, after: InstanceSnapshot) -> Line:
     first, second = (
-        sum(rows for rows, _ in picture.tables.values()) for picture in (before, after)
+        sum(rows for rows, _ in snapshot.tables.values()) for snapshot in (before, after)
     )
     same = {table: rows for table, (rows, _) in before.tables.items()} == {
         table: rows for table, (rows, _) in after.tables.items()
@@ -171,7 +171,7 @@ def _rows(before: Picture, after: Picture) -> Line:
     )
 
 
-def _checksums(before: Picture, after: Picture) -> Line:
+def _checksums(before: InstanceSnapshot, after: InstanceSnapshot) -> Line:
     changed = sorted(
         table for table, found in before.tables.items() if after.tables.get(table) != found
     )

@@ -9,7 +9,7 @@ import time
 from trove_upgrade.lab import errors, rest
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import application, camera, follow, proof, writer
+from trove_upgrade.lab.demo import application, follow, proof, snapshots, writer
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.instances import LabInstance
 from trove_upgrade.lab.layout import Layout
@@ -54,20 +54,20 @@ class Demo:
             guest = stage.maker.guest(instance.server_id)
             provision.sql(
                 guest,
-                f'CREATE TABLE {camera.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at '
+                f'CREATE TABLE {snapshots.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at '
                 'DATETIME(6) DEFAULT NOW(6));',
             )
         with self._progress.phase('Looking at it before the upgrade'):
-            before = camera.take(stage.maker, instance)
+            before = snapshots.take(stage.maker, instance)
         with application.writing(self._database(instance), self._dir) as written:
             self._upgrade(instance)
             application.wait_for_writes(written, application.SETTLE_WRITES)
         with self._progress.phase('Looking at it after the upgrade'):
-            after = camera.take(stage.maker, instance)
+            after = snapshots.take(stage.maker, instance)
             downtime = writer.measure(writer.read(written))
             lost = len(
                 downtime.acknowledged
-                - camera.acknowledged_rows(stage.maker.guest(instance.server_id))
+                - snapshots.acknowledged_rows(stage.maker.guest(instance.server_id))
             )
         with self._progress.phase('Rebooting the upgraded guest'):
             serves = self._reboot(instance)
@@ -129,7 +129,7 @@ class Demo:
             )
 
     def _database(self, instance: LabInstance) -> application.Database:
-        database, table = camera.WRITTEN_TABLE.split('.')
+        database, table = snapshots.WRITTEN_TABLE.split('.')
         account = instance.credentials.application
         return application.Database(
             instance_id=instance.id,
@@ -153,7 +153,7 @@ class Demo:
                 guest.running
                 and guest.boot_id != boot_id
                 and guest.reachable
-                and camera.answers(guest)
+                and snapshots.answers(guest)
             ):
                 return True
             threading.Event().wait(0.3)

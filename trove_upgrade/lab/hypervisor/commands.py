@@ -67,7 +67,6 @@ class HostCommands:
         timeout_seconds: float = 120,
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """See `Commands.run`."""
         # Without an input the program must not inherit ours: it would wait for a terminal. In a
         # session of its own, a terminal's second Ctrl-C does not end a program that cleans up after
         # the first.

@@ -214,7 +214,7 @@ class LabDriver(driver.ComputeDriver):
             and the old guest runs.
         :raises NotImplementedError: always otherwise; Nova then powers off, destroys and spawns.
         """
-        knobs = self._knobs.look(instance.uuid, instance.metadata, 'rebuild')
+        knobs = self._knobs.peek(instance.uuid, instance.metadata, 'rebuild')
         if knobs.image_unloadable:
             self._knobs.take(instance.uuid, instance.metadata, 'rebuild')
             raise exception.InstanceFaultRollback(
@@ -324,7 +324,7 @@ class LabDriver(driver.ComputeDriver):
             raise exception.InstanceDeployFailure(reason=knobs.spawn_error)
 
     def _still_stuck(self, server_id: str, metadata: Mapping[str, str], operation: str) -> bool:
-        knobs = self._knobs.look(server_id, metadata, operation)
+        knobs = self._knobs.peek(server_id, metadata, operation)
         return knobs.stuck == 'blocked'
 
     def _ensure_volume(self, instance: Any) -> None:

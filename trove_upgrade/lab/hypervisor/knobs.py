@@ -69,7 +69,7 @@ class KnobStore:
         """Everything goes well again.  Safe to repeat."""
         (self._dir / f'{server_id}.json').unlink(missing_ok=True)
 
-    def look(self, server_id: str, metadata: Mapping[str, str], operation: str) -> Knobs:
+    def peek(self, server_id: str, metadata: Mapping[str, str], operation: str) -> Knobs:
         """The knobs that hold for an operation now, without counting it."""
         return self._find(server_id, metadata, operation)[0]
 

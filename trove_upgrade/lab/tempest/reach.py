@@ -37,7 +37,6 @@ class WithoutVolumes(nova_proxy.Proxy):
     def forward(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> nova_proxy.Answer:
-        """See `nova_proxy.Proxy.forward`."""
         return super().forward(method, path, headers, without_volume(method, path, body))
 
 

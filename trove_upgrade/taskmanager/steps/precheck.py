@@ -35,7 +35,7 @@ class Precheck:
         require_our_task(self.preflight.instances, upgrade)
         report = self.preflight.report(upgrade, lambda: self.calls.with_facts(upgrade))
         _require_passed(report.results)
-        if report.answer is None or report.picture is None or report.image is None:
+        if report.answer is None or report.description is None or report.image is None:
             raise exceptions.StepRefused(
                 f'Upgrade {upgrade.id} cannot begin: its checks are not complete. Try again.',
                 'CHECK_INCOMPLETE',
@@ -51,7 +51,7 @@ class Precheck:
         warnings = _warnings(report.results)
         return Done(
             upgrade.evolve(
-                former_image_id=report.picture.server.image_id,
+                former_image_id=report.description.server.image_id,
                 target_image_id=report.image.id,
                 progress=upgrade.progress.checked(former, warnings),
             ),

@@ -49,7 +49,7 @@ class Rebuild:
         if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
             return self._next(upgrade, 1, 'A rebuild is asked for.')
         if server.marker == upgrade.marker:
-            return self._look(upgrade, server)
+            return self._result(upgrade, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
             busy = f'The server is busy: {server.status}, task {server.task_state}.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=busy)
@@ -96,7 +96,7 @@ class Rebuild:
             message=message,
         )
 
-    def _look(self, upgrade: Upgrade, server: compute.Server) -> Outcome:
+    def _result(self, upgrade: Upgrade, server: compute.Server) -> Outcome:
         """Nova has accepted it; what became of it?"""
         accepted = _accepted(upgrade)
         match self.nova.rebuild_result(server):
@@ -173,7 +173,7 @@ class Rebuild:
         """
         return not self.key_delivery.gives_key(
             upgrade.wanted_version_id, upgrade.wanted_image_id
-        ) or is_carried_by(self.nova.picture(upgrade.server_id).max_microversion)
+        ) or is_carried_by(self.nova.describe(upgrade.server_id).max_microversion)
 
     def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         wanted = self.datastores.version_by_id(upgrade.wanted_version_id)

@@ -66,6 +66,19 @@ class TestStyle(base.TestCase):
         unnamed = [word for one in docstrings() for word in _UNNAMED.findall(one)]
         self.assertLessEqual(1000 * len(unnamed) / words, 0.9, unnamed)
 
+    def test_a_method_without_a_docstring_is_one_that_its_port_describes(self):
+        described, silent = _described_methods(), []
+        for path, node in nodes():
+            if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+                silent += [
+                    (path, node.name, method.name)
+                    for method in _methods(node)
+                    if not method.name.startswith('_')
+                    and ast.get_docstring(method) is None
+                    and method.name not in described
+                ]
+        self.assertEqual([], silent)
+
     def test_no_module_is_longer_than_a_reader_takes_in(self):
         long = [path for path in modules() if len(path.read_text().splitlines()) > LONGEST_MODULE]
         self.assertEqual([], long)
@@ -89,6 +102,23 @@ class TestStyle(base.TestCase):
             and len(_fields(node)) > MOST_BY_PLACE
         ]
         self.assertEqual([], by_place)
+
+
+def _methods(node: ast.ClassDef) -> list[ast.FunctionDef]:
+    return [one for one in node.body if isinstance(one, ast.FunctionDef)]
+
+
+def _described_methods() -> set[str]:
+    """Return the methods with a docstring of all Protocols and of all classes that others extend."""
+    classes = [node for _, node in nodes() if isinstance(node, ast.ClassDef)]
+    extended = {ast.unparse(base).rpartition('.')[2] for node in classes for base in node.bases}
+    return {
+        method.name
+        for node in classes
+        if node.name in extended or 'Protocol' in map(ast.unparse, node.bases)
+        for method in _methods(node)
+        if ast.get_docstring(method) is not None
+    }
 
 
 def _takes_places(decorator: ast.expr) -> bool:

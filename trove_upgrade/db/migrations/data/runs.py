@@ -165,7 +165,7 @@ class DataRuns:
         with self._engine.connect() as connection:
             has_table = sa.inspect(connection).has_table(states.table.name)
             return [
-                states.look(connection, migration, done_revisions, has_table=has_table)
+                states.state_of(connection, migration, done_revisions, has_table=has_table)
                 for migration in migrations
             ]
 

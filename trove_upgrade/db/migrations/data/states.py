@@ -104,7 +104,7 @@ def read(connection: sa.Connection, name: str) -> Row | None:
     return None if found is None else Row(**found._mapping)  # noqa: SLF001 - its public name
 
 
-def look(
+def state_of(
     connection: sa.Connection,
     migration: DataMigration,
     done_revisions: Collection[str],

@@ -38,7 +38,7 @@ from trove_upgrade.guestagent.datastores.container.programs import ContainerProg
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
 from trove_upgrade.guestagent.datastores.container.target_preparation import TargetPreparation
-from trove_upgrade.guestagent.datastores.container.watchers import Watchers
+from trove_upgrade.guestagent.datastores.container.trove_agent_control import TroveAgentControl
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
@@ -62,7 +62,7 @@ class ContainerDriver(FamilyDriver):
         engine: Engine,
         *,
         repository: str | None,
-        watchers: Watchers,
+        trove_agent: TroveAgentControl,
         backup_repository: str | None = None,
         repositories: Sequence[str] = (),
         number: str | None = None,
@@ -93,7 +93,7 @@ class ContainerDriver(FamilyDriver):
         self.images = images.Images(
             engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories
         )
-        self._watchers, self._number = watchers, number
+        self._trove_agent, self._number = trove_agent, number
         self._assemble(service, backup_repository)
 
     def _assemble(self, service: service_module.ServicePort, backup_repository: str | None) -> None:
@@ -201,7 +201,6 @@ class ContainerDriver(FamilyDriver):
     def fingerprint_and_stop(
         self, options: GuestOptions, progress: base.Progress
     ) -> base.Fingerprint:
-        """See `base`."""
         fingerprint = super().fingerprint_and_stop(options, progress)
         self._health.remember(fingerprint.users)
         return fingerprint
@@ -213,7 +212,7 @@ class ContainerDriver(FamilyDriver):
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """See `base`.  All of /etc/mysql is Trove's there, none of it an image's."""
-        return self._kept_files.roots(self._watchers.marker_files())
+        return self._kept_files.roots(self._trove_agent.marker_files())
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
         """See `base`.  What Trove's agent takes for a database that serves comes last:
@@ -250,7 +249,6 @@ class ContainerDriver(FamilyDriver):
             )
 
     def expect(self, target: Mapping[str, Any]) -> None:
-        """See `base`."""
         self._selection.expect(target)
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:
@@ -374,7 +372,7 @@ class ContainerDriver(FamilyDriver):
         stopped.
         """
         if not enabled:
-            self._watchers.mute()
+            self._trove_agent.hold()
         super().set_autostart(enabled=enabled)
 
     def undo_autostart(self) -> None:
@@ -391,9 +389,8 @@ class ContainerDriver(FamilyDriver):
         super().undo_autostart()
 
     def autostart_is_durable(self) -> CheckResult:
-        """See `base`."""
         return self.restart_policy.durability()
 
     def publish(self) -> None:
         """See `base`.  Trove's agent may say again that the database serves."""
-        self._watchers.unmute()
+        self._trove_agent.release()

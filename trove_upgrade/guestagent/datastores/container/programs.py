@@ -20,7 +20,6 @@ class ContainerPrograms:
         self._where = where
 
     def find(self, *names: str) -> str | None:
-        """See the port."""
         script = ' || '.join(f'command -v {name}' for name in names)
         try:
             found = self._engine.exec(
@@ -43,7 +42,6 @@ class ContainerPrograms:
         on_line: Callable[[str], None] | None = None,
         as_user: tuple[int, int] | None = None,  # noqa: ARG002 - the container decides
     ) -> Finished:
-        """See the port."""
         done = self._engine.exec(
             self._where(),
             list(arguments),

@@ -75,7 +75,7 @@ class TargetPreparation:
         running, loaded = self._running(configuration)
         try:
             files = target_server.there(self.engine, DATABASE, list(named))
-            found = target_server.look(
+            found = target_server.inspect(
                 self.engine, wanted.reference, record.definition, loaded, files
             )
         except exceptions.StepFailed as error:

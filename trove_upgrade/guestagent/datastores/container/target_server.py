@@ -34,7 +34,7 @@ class TargetServer:
     lacks_files: Sequence[pathlib.Path] = ()
 
 
-def look(
+def inspect(
     engine: Engine,
     image: str,
     defined: Mapping[str, Any],

@@ -180,7 +180,6 @@ class PyMySQLSession:
                 raise
 
     def rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See the port."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, tuple(arguments) or None)
@@ -193,7 +192,6 @@ class PyMySQLSession:
             raise SessionError(statement[:120], number, _text(error)) from error
 
     def close(self) -> None:
-        """See the port."""
         if self._connection.open:
             with contextlib.suppress(OSError):
                 self._connection.close()  # takes leave of the server, which may have gone

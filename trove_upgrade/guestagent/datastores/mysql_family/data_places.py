@@ -15,8 +15,8 @@ from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
-    foreign_files,
-    stray,
+    outside_volume,
+    table_files,
 )
 
 NAME = 'volume_layout'
@@ -106,15 +106,15 @@ def _outside(
     outside = [
         f'{variable} is {value}'
         for variable, value, path in _named(values, data)
-        if not stray.is_below(path, volume)
+        if not outside_volume.is_below(path, volume)
     ]
     outside += [
         f'tablespace {space} is in {name}'
         for name, space in session.rows(_FILES)
-        if not stray.is_below(data / str(name), volume)
+        if not outside_volume.is_below(data / str(name), volume)
     ]
-    outside += foreign_files.outside(session, data, volume)
-    outside += stray.find(data, volume)
+    outside += table_files.outside(session, data, volume)
+    outside += outside_volume.find(data, volume)
     return outside
 
 

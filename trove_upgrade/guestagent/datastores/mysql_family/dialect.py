@@ -37,11 +37,9 @@ class MariaDB:
     read_only = 'read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        """See the port."""
         session.rows(f'SET SESSION max_statement_time = {max(seconds, 0):.3f}')
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
-        """See the port."""
         return (
             accounts.of_json(session)
             if accounts.has_json(session)
@@ -57,9 +55,7 @@ class MySQL:
     read_only = 'super_read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        """See the port."""
         session.rows(f'SET SESSION max_execution_time = {int(max(seconds, 0) * 1000)}')
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
-        """See the port."""
         return accounts.of_columns(session)

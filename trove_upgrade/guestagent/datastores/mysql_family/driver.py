@@ -35,7 +35,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     versions,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
-from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import Photographer
+from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import FingerprintCollector
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
 
@@ -127,7 +127,6 @@ class FamilyDriver(base.DatastoreDriver):
     def fingerprint_and_stop(
         self, options: GuestOptions, progress: base.Progress
     ) -> base.Fingerprint:
-        """See `base`."""
         configuration = self.server.configuration()
         result = configuration_checks.check_read(configuration)
         if configuration.unread:
@@ -151,7 +150,6 @@ class FamilyDriver(base.DatastoreDriver):
         return fingerprint
 
     def shutdown_was_clean(self) -> bool:
-        """See `base`."""
         # after the stop none of it is read again
         configuration = self._stopped_with or self.server.configuration()
         named = configuration.server_value('innodb-log-group-home-dir')
@@ -166,11 +164,9 @@ class FamilyDriver(base.DatastoreDriver):
         return self._preserved(self.server.configuration()).roots()
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """See `base`."""
         return self._admission(stashed).admitted(self.server.configuration())
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:
-        """See `base`."""
         return self._admission(stashed).left(self.server.configuration())
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
@@ -178,11 +174,9 @@ class FamilyDriver(base.DatastoreDriver):
         return admitted.empty_ones(self.context, stashed)
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
-        """See `base`."""
         self._admission(stashed).make(self.server.configuration(), coming)
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
-        """See `base`."""
         return self._admission(stashed).judge(self.server.configuration())
 
     def _admission(self, stashed: base.Stashed) -> admitted.Admission:
@@ -194,7 +188,6 @@ class FamilyDriver(base.DatastoreDriver):
     # --- after ------------------------------------------------------------------------------------
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
-        """See `base`."""
         refusal = bind_addresses.refusal(
             self.server.configuration(), self._sleep, self.context.monotonic
         )
@@ -214,7 +207,6 @@ class FamilyDriver(base.DatastoreDriver):
         )
 
     def own_data(self) -> None:
-        """See `base`."""
         ownership.give(self.context.data_directory, self.user)
 
     @typing.final
@@ -263,7 +255,6 @@ class FamilyDriver(base.DatastoreDriver):
             session.close()
 
     def upgrade_data(self, progress: base.Progress) -> None:
-        """See `base`."""
         session, credentials = self._session()
         session.close()
         engine_upgrade.run(self.programs, self._for_programs(credentials), progress)
@@ -291,8 +282,8 @@ class FamilyDriver(base.DatastoreDriver):
 
     def _photographer(
         self, session: connection.Session, budget: float, progress: base.Progress
-    ) -> Photographer:
-        return Photographer(
+    ) -> FingerprintCollector:
+        return FingerprintCollector(
             session,
             self.dialect,
             budget_seconds=budget,
@@ -302,13 +293,11 @@ class FamilyDriver(base.DatastoreDriver):
         )
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """See `base`."""
         return comparison.compare(before, after)
 
     def keep_settings(
         self, before: base.Fingerprint, after: base.Fingerprint, options: GuestOptions
     ) -> Sequence[str]:
-        """See `base`."""
         wanted = (
             settings.changed(before.settings, after.settings)
             if options.keep_changed_defaults
@@ -331,7 +320,6 @@ class FamilyDriver(base.DatastoreDriver):
         self.server.wait_for_tcp()
 
     def start(self) -> None:
-        """See `base`."""
         if self.server.arguments_file.exists():
             self._stop_whatever_runs()
         if self.server.version() is None:
@@ -339,15 +327,12 @@ class FamilyDriver(base.DatastoreDriver):
         self.server.wait_for_tcp()
 
     def server_version(self) -> str | None:
-        """See `base`."""
         return self.server.version()
 
     def check_release(self, former: str, installed: str) -> CheckResult | None:
-        """See `base`."""
         return versions.check_target(former, installed)
 
     def write_probe(self) -> None:
-        """See `base`."""
         session, _ = self._session()
         try:
             probe.write(session)
@@ -355,14 +340,12 @@ class FamilyDriver(base.DatastoreDriver):
             session.close()
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """See `base`."""
         if enabled:
             self.autostart.switch_on_ours()
         else:
             self.autostart.switch_off()
 
     def undo_autostart(self) -> None:
-        """See `base`."""
         self.autostart.undo()
 
     def _stop_whatever_runs(self) -> None:

@@ -28,7 +28,7 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
     program = _program(programs)
     failed: list[str] = []
 
-    def look(line: str) -> None:
+    def on_line(line: str) -> None:
         phase = _PHASE.search(line)
         if phase:
             done, total = int(phase.group(1)) - 1, int(phase.group(2))
@@ -42,7 +42,7 @@ def run(programs: Programs, credentials: connection.Credentials, progress: base.
             _arguments(program, credentials),
             timeout_seconds=_TIMEOUT_SECONDS,
             environment=_environment(credentials),
-            on_line=look,
+            on_line=on_line,
         )
     except OSError as error:  # it took too long, or cannot be run
         raise _failed(str(error)) from error

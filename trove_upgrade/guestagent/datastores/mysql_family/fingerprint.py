@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 _NO_TABLE_DATA = 'view'
 
 
-class Photographer:
+class FingerprintCollector:
     """Takes one fingerprint over one session.
 
     `budget_seconds` covers rows and checksums of tables, smallest first; the rest (accounts,

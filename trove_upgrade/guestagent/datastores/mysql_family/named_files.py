@@ -107,7 +107,7 @@ class NamedFiles:
         self._groups = groups
         self.found = Found()
 
-    def look(self, options: Iterable[option_files.Option]) -> None:
+    def collect(self, options: Iterable[option_files.Option]) -> None:
         """All that these options name."""
         for option in options:
             if not option_paths.counts(option, self._groups):

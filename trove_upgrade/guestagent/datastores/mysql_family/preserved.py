@@ -137,7 +137,7 @@ class Preserved:
             self._packages,
             self._configuration.groups,
         )
-        looked.look([*self._configuration.options, *self._clients])
+        looked.collect([*self._configuration.options, *self._clients])
         for path in self._configuration.files:
             if not self._is_usual(path) or path.is_symlink():
                 looked.keep(path, 'an option file')

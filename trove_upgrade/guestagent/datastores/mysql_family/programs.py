@@ -51,7 +51,6 @@ class LocalPrograms:
     """
 
     def find(self, *names: str) -> str | None:
-        """See the port."""
         path = os.pathsep.join(
             ('/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin', '/sbin', '/bin')
         )
@@ -66,7 +65,6 @@ class LocalPrograms:
         on_line: Callable[[str], None] | None = None,
         as_user: tuple[int, int] | None = None,
     ) -> Finished:
-        """See the port."""
         uid, gid = as_user or (None, None)
         with subprocess.Popen(
             list(arguments),

@@ -13,7 +13,7 @@ import urllib.request
 from trove_upgrade.lab import rest
 from trove_upgrade.lab.clients import Clients
 from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import camera, follow
+from trove_upgrade.lab.demo import follow, snapshots
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.layout import Layout
 from trove_upgrade.tests import base
@@ -150,5 +150,5 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
     def cloud(self):
         return Cloud(self.stage.layout)
 
-    def picture(self, instance):
-        return camera.take(self.maker, instance)
+    def snapshot(self, instance):
+        return snapshots.take(self.maker, instance)

@@ -35,7 +35,7 @@ class RollbackCase(base.CloudTestCase):
 
     def assert_rolled_back(self, instance, before, upgrade, code):
         self.assertEqual(('ROLLED_BACK', code), (upgrade['state'], upgrade['error_code']), upgrade)
-        after = self.picture(instance)
+        after = self.snapshot(instance)
         self.assertEqual(
             (before.server_version, before.image, before.tables, before.users),
             (after.server_version, after.image, after.tables, after.users),

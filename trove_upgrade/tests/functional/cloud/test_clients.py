@@ -88,7 +88,7 @@ class TestClients(ClientsCase):
         self.assertTrue(found[self.former.name]['allowed'])
 
     def test_a_check_runs_in_nova_and_in_the_guest_and_changes_nothing(self):
-        before = self.picture(self.instance)
+        before = self.snapshot(self.instance)
         status, body = self.call(
             'POST',
             f'/instances/{self.instance.id}/upgrade-checks',
@@ -101,7 +101,7 @@ class TestClients(ClientsCase):
 
         self.assertEqual(('COMPLETED', True), (report['state'], report['allowed']), report)
         self.assertGreater(len(report['results']), 10)
-        self.assertEqual(before, self.picture(self.instance))
+        self.assertEqual(before, self.snapshot(self.instance))
         self.assertEqual([], self.upgrades_of(self.instance))
 
     def _ended(self, path):

@@ -17,11 +17,11 @@ class TestGuestRefuses(base.CloudTestCase):
         cls.addClassCleanup(cls.maker.delete, cls.instance.server_id)
 
     def refused(self, code):
-        before = self.picture(self.instance)
+        before = self.snapshot(self.instance)
         upgrade = self.upgrade(self.instance)
         self.assertEqual(('ABORTED', code), (upgrade['state'], upgrade['error_code']), upgrade)
         self.assertTrue(upgrade['cause'])
-        self.assertEqual(before.boot_id, self.picture(self.instance).boot_id)
+        self.assertEqual(before.boot_id, self.snapshot(self.instance).boot_id)
         self.assert_serves(self.instance, self.former)
         self.assertEqual(
             ('ACTIVE', self.former.name),

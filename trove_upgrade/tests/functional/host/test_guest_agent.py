@@ -76,7 +76,7 @@ class AgentTestCase(GuestTestCase):
             else user_data.render(
                 former,
                 marker,
-                user_data.Wanted(datastore_version='11.8.6', datastore_manager=self.manager),
+                user_data.Contents(datastore_version='11.8.6', datastore_manager=self.manager),
             )
         )
 

@@ -58,7 +58,7 @@ class MySQLUpgradeTest(MySQLCase):
             rows=20000, settings={'event_scheduler': 'ON', 'character_set_server': 'latin1'}
         )
         provision.sql(guest, _KEPT_BY_THE_SERVER)
-        before = self.picture(guest)
+        before = self.snapshot(guest)
         self.assertIn('157\tlatin1\tON', before)
         self.assertEqual(set(), self.refusals(self.ask(guest, 'check_upgrade')))
 
@@ -81,7 +81,7 @@ class MySQLUpgradeTest(MySQLCase):
         )
         self.ask(guest, 'finish_upgrade')
 
-        self.assertEqual(before, self.picture(guest))
+        self.assertEqual(before, self.snapshot(guest))
         self.assertEqual(
             '1',
             self.shell(guest, 'ps -o ppid= -C mysqld | tr -d " "'),
@@ -90,9 +90,9 @@ class MySQLUpgradeTest(MySQLCase):
         self.assertIn(b'9.7', self.greeting())
         guest.reboot()
         self.wait_for_database(guest)
-        self.assertEqual(before, self.picture(guest))
+        self.assertEqual(before, self.snapshot(guest))
 
-    def picture(self, guest):
+    def snapshot(self, guest):
         return self.checksum(guest) + provision.sql(
             guest,
             """

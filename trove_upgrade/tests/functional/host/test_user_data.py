@@ -29,7 +29,7 @@ class UserDataTest(test_lab_guests.GuestTestCase):
 
     def test_the_guest_gets_what_it_had_with_the_target_version_and_the_marker(self):
         guest = self.guest(self.with_cloud_init, init='systemd')
-        wanted = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
+        wanted = user_data.Contents(datastore_version='11.8.6', datastore_manager='mariadb')
         sent = [user_data.render(former, 'u:1', wanted) for former in forms.CHANGED.values()]
 
         before, after = self.read(guest, forms.CHANGED.values()), self.read(guest, sent)

@@ -91,7 +91,7 @@ class NoServices:
         return False
 
 
-class Watchers:
+class TroveAgentControl:
     """Remembers what Trove's agent would have been told."""
 
     def __init__(self):
@@ -100,11 +100,11 @@ class Watchers:
     def marker_files(self):
         return ()
 
-    def mute(self):
-        self.told.append('mute')
+    def hold(self):
+        self.told.append('hold')
 
-    def unmute(self):
-        self.told.append('unmute')
+    def release(self):
+        self.told.append('release')
 
     def resume(self):
         self.told.append('resume')
@@ -123,7 +123,7 @@ class TroveGuest(fixtures.Fixture):
         self.path.chmod(0o755)
         self.layout = Layout(self.path / 'root')
         self.volume = DirectoryVolume(self.path / 'volume', self.layout)
-        self.watchers = Watchers()
+        self.trove_agent = TroveAgentControl()
         self.boots = 0
         self.engine = None
         self.addCleanup(self._end)
@@ -251,7 +251,7 @@ class TroveGuest(fixtures.Fixture):
             self.client(),
             **{
                 'repository': 'mariadb',
-                'watchers': self.watchers,
+                'trove_agent': self.trove_agent,
                 'store': self.engine.path,
                 'start_seconds': private_engine.DEADLINE_SECONDS,
                 'reach': self.engine.connect,

@@ -70,7 +70,7 @@ class TestTheWholeWay(ContainerTestCase):
         )
         self.assertEqual([(1234,)], self.guest.sql('SELECT @@global.wait_timeout'))
         self.assertEqual(accounts, self.guest.sql(ACCOUNTS))
-        self.assertEqual(['mute', 'unmute'], self.guest.watchers.told)
+        self.assertEqual(['hold', 'release'], self.guest.trove_agent.told)
         return info
 
     def test_a_major_upgrade_on_a_new_root_disk_keeps_all(self):
@@ -241,7 +241,7 @@ class TestRefusals(ContainerTestCase):
             self.container().definition['State']['StartedAt'],
             'the database was restarted',
         )
-        self.assertEqual([], self.guest.watchers.told)
+        self.assertEqual([], self.guest.trove_agent.told)
         return error
 
     def test_what_cannot_be_upgraded_to_is_found_while_the_database_serves_and_changes_nothing(
@@ -284,7 +284,7 @@ class TestTheWayBack(ContainerTestCase):
         undo.abort(self.guest.work())
         self.assertEqual(before.id, self.container().id)
         self.assert_serves_as_before()
-        self.assertEqual(['mute', 'unmute'], self.guest.watchers.told)
+        self.assertEqual(['hold', 'release'], self.guest.trove_agent.told)
 
     def test_a_server_that_is_killed_while_it_shuts_down_is_started_again_and_nothing_is_upgraded(
         self,

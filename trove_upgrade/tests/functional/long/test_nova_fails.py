@@ -11,7 +11,7 @@ class TestNovaFails(NovaCase):
         self,
     ):
         instance = self.create_instance('no-space')
-        before = self.picture(instance)
+        before = self.snapshot(instance)
         self.turn(instance, spawn_error='no space left', times=1)
 
         upgrade = self.upgrade(instance)
@@ -32,7 +32,7 @@ class TestNovaFails(NovaCase):
 
         self.assertEqual('COMPLETED', self.wait_ended(instance)['state'])
         self.assert_serves(instance, self.target)
-        self.assertEqual(before.tables.keys(), self.picture(instance).tables.keys())
+        self.assertEqual(before.tables.keys(), self.snapshot(instance).tables.keys())
         self.assertEqual('ACTIVE', self.show(instance)['status'])
 
     def test_nova_refuses_the_upgrade_is_undone_and_the_database_serves_as_before(self):

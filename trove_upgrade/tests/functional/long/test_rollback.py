@@ -20,7 +20,7 @@ class TestRollsBackByItself(RollbackCase):
         self,
     ):
         instance = self.create_instance('back-from-rebuild')
-        before = self.picture(instance)
+        before = self.snapshot(instance)
         self.turn(instance, spawn_error='no space left', times=1)
 
         upgrade = self.upgrade(instance)
@@ -42,14 +42,14 @@ class TestRollsBackByItself(RollbackCase):
 
     def test_an_image_without_an_agent_ends_on_the_former_image(self):
         instance = self.create_instance('back-from-boot')
-        before = self.picture(instance)
+        before = self.snapshot(instance)
         self.turn(instance, no_agent=True, times=1)
 
         self.assert_rolled_back(instance, before, self.upgrade(instance), 'BOOT_TIMEOUT')
 
     def test_a_wrong_image_is_found_before_its_server_touches_the_data(self):
         instance = self.create_instance('back-from-restore')
-        before = self.picture(instance)
+        before = self.snapshot(instance)
         self.turn(instance, wrong_image='former', times=1)
 
         self.assert_rolled_back(instance, before, self.upgrade(instance), 'SERVER_VERSION_DIFFERS')
@@ -60,7 +60,7 @@ class TestRollsBackWhenTold(RollbackCase):
 
     def test_an_operator_leads_a_failed_one_back(self):
         instance = self.create_instance('back-on-demand')
-        before = self.picture(instance)
+        before = self.snapshot(instance)
         self.turn(instance, spawn_error='no space left', times=1)
         upgrade = self.upgrade(instance)
         self.assertEqual('FAILED', upgrade['state'], upgrade)

@@ -68,13 +68,17 @@ class Nova:
         self.server(server_id)
         return '6'
 
-    def picture(self, server_id):
-        return self._compute.ComputePicture(
+    def describe(self, server_id):
+        # Borealis has the former names.
+        kind = getattr(self._compute, 'ServerDescription', None) or self._compute.ComputePicture
+        return kind(
             server=self.server(server_id),
             compute_up=True,
             max_microversion=(2, 93),
             metadata_quota=128,
         )
+
+    picture = describe
 
     def rebuild(self, server, image_id, marker, user_data):
         with self._state(server.id) as state:

@@ -3,7 +3,7 @@
 that came to its end.
 """
 
-from trove_upgrade.lab.demo import application, camera, writer
+from trove_upgrade.lab.demo import application, snapshots, writer
 from trove_upgrade.lab.hypervisor.commands import wait_until
 from trove_upgrade.lab.trove import database
 from trove_upgrade.tests.functional.trove import base, guests
@@ -20,7 +20,7 @@ class LifecycleCase(base.TroveGuestTestCase):
         return self.instances.guest(instance)
 
     def numbers(self, instance):
-        return camera.numbers(database.asker(self.guest(instance)), base.TICKS)
+        return snapshots.numbers(database.asker(self.guest(instance)), base.TICKS)
 
     def fill(self, instance):
         database.asker(self.guest(instance))(database.rows_sql('app', ROWS, base.TICKS))

@@ -61,19 +61,19 @@ class TestReading(_NovaCase):
         self.assertTrue(self.nova.server(cloud.SERVER).volume_backed)
 
     def test_the_picture_has_host_quota_and_microversion(self):
-        picture = self.nova.picture(cloud.SERVER)
+        description = self.nova.describe(cloud.SERVER)
         self.assertEqual(
             (True, 128, (2, 93)),
-            (picture.compute_up, picture.metadata_quota, picture.max_microversion),
+            (description.compute_up, description.metadata_quota, description.max_microversion),
         )
         self.cloud.server.update(host_status='DOWN')
-        self.assertIs(False, self.nova.picture(cloud.SERVER).compute_up)
+        self.assertIs(False, self.nova.describe(cloud.SERVER).compute_up)
         del self.cloud.server['host_status']
-        self.assertIsNone(self.nova.picture(cloud.SERVER).compute_up)
+        self.assertIsNone(self.nova.describe(cloud.SERVER).compute_up)
 
     def test_an_older_nova_is_asked_in_its_own_version(self):
         self.cloud.version = '2.60'
-        self.assertEqual((2, 60), self.nova.picture(cloud.SERVER).max_microversion)
+        self.assertEqual((2, 60), self.nova.describe(cloud.SERVER).max_microversion)
 
     def test_an_unknown_server_is_not_found(self):
         self.assertRaises(
@@ -144,7 +144,7 @@ class TestPlainExceptions(_NovaCase):
         ):
             self.cloud.answers['GET', SHOW] = (200, document)
             self.refused(self.nova.server, cloud.SERVER)
-            self.refused(self.nova.picture, cloud.SERVER)
+            self.refused(self.nova.describe, cloud.SERVER)
             self.refused(self.nova.flavor_id, cloud.SERVER)
 
     def test_the_answer_to_a_rebuild_of_another_form_leaves_open_whether_it_was_accepted(self):

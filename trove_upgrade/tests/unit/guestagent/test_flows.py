@@ -478,23 +478,23 @@ class RestoreTest(FlowTestCase):
         self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
 
     def test_troves_agent_is_muted_only_where_it_shares_the_volume(self):
-        muted = []
+        held = []
 
-        class Watchers:
-            def mute(self):
-                muted.append('muted')
+        class TroveAgentControl:
+            def hold(self):
+                held.append('held')
 
         info = self.rebuilt()
-        for shared, expected in ((False, []), (True, ['muted'])):
+        for shared, expected in ((False, []), (True, ['held'])):
             work = self.machine.work(upgrade_info=info)
             driver = fakes.Driver(self.machine)
             driver.shares_volume = shared
-            guest = dataclasses.replace(work.guest, driver=driver, watchers=Watchers())
+            guest = dataclasses.replace(work.guest, driver=driver, trove_agent=TroveAgentControl())
             self.machine.fail['start_isolated'] = exceptions.StepFailed('it ended', 'ENDED')
             self.assertRaises(
                 exceptions.StepFailed, restore.restore, dataclasses.replace(work, guest=guest)
             )
-            self.assertEqual(expected, muted)
+            self.assertEqual(expected, held)
 
     def test_the_stash_of_another_instance_is_refused(self):
         self.machine.layout.agent_files[0].write_text('[DEFAULT]\nguest_id = somebody-else\n')

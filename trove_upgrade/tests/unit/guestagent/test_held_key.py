@@ -30,19 +30,19 @@ class HeldKeyTest(base.TestCase):
 
     def test_without_either_all_is_as_before(self):
         for nothing in (None, ''):
-            self.assertEqual(Held(None, sealed_only=False), self.held(nothing).look())
+            self.assertEqual(Held(None, sealed_only=False), self.held(nothing).current())
 
     def test_the_file_counts_before_troves_key(self):
         self.machine.put_key(self.key)
-        self.assertEqual(Held(self.key, sealed_only=True), self.held(TROVES).look())
+        self.assertEqual(Held(self.key, sealed_only=True), self.held(TROVES).current())
 
     def test_a_file_that_an_operator_puts_there_counts_without_a_restart(self):
         held = self.held()
-        held.look()
+        held.current()
         self.machine.put_key(self.key)
-        self.assertEqual(Held(self.key, sealed_only=True), held.look())
+        self.assertEqual(Held(self.key, sealed_only=True), held.current())
         self.path.unlink()
-        self.assertEqual(self.key, held.look().key)
+        self.assertEqual(self.key, held.current().key)
 
     def test_another_file_in_its_place_counts_and_is_told_of(self):
         """An operator has given the guest a new key: the taskmanagers know it once they hear
@@ -52,38 +52,38 @@ class HeldKeyTest(base.TestCase):
         held = HeldKey(self.machine.layout, fakes.INSTANCE, None, lambda: told.append(1))
         self.machine.put_key(self.key)
         for _ in range(3):
-            held.look()
+            held.current()
         self.assertEqual(1, len(told))
         later = GuestKey.new(fakes.INSTANCE)
         self.path.unlink()
         self.machine.put_key(later)
-        self.assertEqual(later, held.look().key)
+        self.assertEqual(later, held.current().key)
         self.assertEqual(2, len(told))
 
     def test_a_broken_file_in_its_place_takes_no_key_away(self):
         held = self.held()
         self.machine.put_key(self.key)
-        held.look()
+        held.current()
         self.path.write_bytes(b'torn')
         for _ in range(3):
-            self.assertEqual(Held(self.key, sealed_only=True), held.look())
+            self.assertEqual(Held(self.key, sealed_only=True), held.current())
         self.assertEqual(1, self.log.output.count('cannot be read from'))
 
     def test_a_derived_key_takes_both_until_it_is_proven_also_after_a_restart(self):
         held = self.held(TROVES)
-        self.assertEqual(Held(DERIVED, sealed_only=False), held.look())
+        self.assertEqual(Held(DERIVED, sealed_only=False), held.current())
         held.prove(self.key)
-        self.assertFalse(held.look().sealed_only)
+        self.assertFalse(held.current().sealed_only)
         held.prove(DERIVED)
-        self.assertEqual(Held(DERIVED, sealed_only=True), held.look())
-        self.assertEqual(Held(DERIVED, sealed_only=True), self.held(TROVES).look())
-        self.assertFalse(self.held('another key of Trove').look().sealed_only)
+        self.assertEqual(Held(DERIVED, sealed_only=True), held.current())
+        self.assertEqual(Held(DERIVED, sealed_only=True), self.held(TROVES).current())
+        self.assertFalse(self.held('another key of Trove').current().sealed_only)
 
     def test_a_torn_mark_of_a_proven_key_counts(self):
         self.held(TROVES).prove(DERIVED)
         for content in (b'', b'{', b'[]', b'\xff'):
             self.machine.layout.proven_key.write_bytes(content)
-            self.assertTrue(self.held(TROVES).look().sealed_only, content)
+            self.assertTrue(self.held(TROVES).current().sealed_only, content)
 
     def test_a_mark_that_cannot_be_written_is_told_and_tried_again(self):
         held = self.held(TROVES)
@@ -92,10 +92,10 @@ class HeldKeyTest(base.TestCase):
         for _ in range(2):
             error = self.assertRaises(exceptions.StepFailed, held.prove, DERIVED)
             self.assertEqual('MARK_NOT_WRITTEN', error.code)
-            self.assertTrue(held.look().sealed_only)
+            self.assertTrue(held.current().sealed_only)
         self.machine.layout.state.unlink()
         held.prove(DERIVED)
-        self.assertTrue(self.held(TROVES).look().sealed_only)
+        self.assertTrue(self.held(TROVES).current().sealed_only)
 
     def broken(self):
         """Make one broken file after the other."""
@@ -130,29 +130,29 @@ class HeldKeyTest(base.TestCase):
         held = self.held(TROVES)
         for how in self.broken():
             for one in (held, self.held()):
-                self.assertEqual(Held(None, sealed_only=True), one.look(), how)
+                self.assertEqual(Held(None, sealed_only=True), one.current(), how)
         self.path.unlink()
-        self.assertEqual(Held(DERIVED, sealed_only=False), held.look())
+        self.assertEqual(Held(DERIVED, sealed_only=False), held.current())
 
     def test_a_broken_file_is_told_once_and_the_mended_one_counts(self):
         held = self.held()
         self.machine.put_key(self.key, 0o644)
         for _ in range(5):
-            held.look()
+            held.current()
         told = self.log.output.splitlines()
         self.assertEqual(1, len(told), told)
         self.assertIn(str(self.path), told[0])
         self.path.chmod(0o600)
-        self.assertEqual(self.key, held.look().key)
+        self.assertEqual(self.key, held.current().key)
 
     def test_neither_a_log_nor_a_repr_has_the_secret(self):
         secret = self.key.to_file().decode().split('"secret": "')[1].split('"')[0]
         for _ in self.broken():
-            self.held(TROVES).look()
+            self.held(TROVES).current()
         self.path.unlink()
         self.machine.put_key(self.key)
         held = self.held(TROVES)
-        for text in (self.log.output, repr(held.look()), repr(held), repr(vars(held))):
+        for text in (self.log.output, repr(held.current()), repr(held), repr(vars(held))):
             self.assertNotIn(secret, text)
             self.assertNotIn(secret[:12], text)
             self.assertNotIn(repr(self.key.secret), text)

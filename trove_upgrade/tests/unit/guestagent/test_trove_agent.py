@@ -103,36 +103,36 @@ class GuestTestCase(base.TestCase):
 
 class TroveAgentTest(GuestTestCase):
     def test_muted_it_is_stopped_before_anything_is_refused_in_its_name(self):
-        self.agent.mute()
+        self.agent.hold()
         self.assertEqual(['stop guest-agent', 'refuse'], self.events)
 
     def test_unmuted_it_has_its_marks_back_is_alone_on_its_topic_and_then_reports(self):
-        self.agent.mute()
+        self.agent.hold()
         self.events.clear()
-        self.agent.unmute()
+        self.agent.release()
         self.assertEqual(['refuse no more', 'start guest-agent', 'report'], self.events)
         self.assertTrue(all(path.exists() for path in self.agent.marker_files()))
 
     def test_one_that_cannot_be_stopped_stops_the_upgrade(self):
         self.services.stubborn = True
-        self.assertRaises(exceptions.StepFailed, self.agent.mute)
+        self.assertRaises(exceptions.StepFailed, self.agent.hold)
 
     def test_one_that_does_not_start_again_takes_no_database_from_its_clients(self):
-        self.agent.mute()
+        self.agent.hold()
         self.services.stubborn = True
-        self.agent.unmute()
+        self.agent.release()
         self.assertFalse(self.agent.is_held())
 
     def test_both_can_be_repeated(self):
-        for change in (self.agent.mute, self.agent.mute, self.agent.unmute, self.agent.unmute):
+        for change in (self.agent.hold, self.agent.hold, self.agent.release, self.agent.release):
             change()
         self.assertEqual(1, self.events.count('stop guest-agent'))
         self.assertEqual(1, self.events.count('start guest-agent'))
 
     def test_where_it_is_not_installed_nothing_is_left_behind(self):
         self.services.names.clear()
-        self.agent.mute()
-        self.agent.unmute()
+        self.agent.hold()
+        self.agent.release()
         self.agent.resume()
         self.assertEqual(([], []), (self.events, list(self.root.iterdir())))
 
@@ -142,7 +142,7 @@ class TroveAgentTest(GuestTestCase):
         self.boot_by_upgrade()
         self.agent.resume()
         self.assertEqual(['refuse'], self.events)
-        self.agent.unmute()
+        self.agent.release()
         self.events.clear()
         self.agent.resume()
         self.assertEqual([], self.events)
@@ -160,15 +160,15 @@ class MayStartTest(GuestTestCase):
     def test_it_waits_over_a_reboot_while_the_old_root_disk_is_quiesced_and_goes_on_after_an_undo(
         self,
     ):
-        self.agent.mute()
+        self.agent.hold()
         self.assert_agreed(held=True)
-        self.agent.unmute()
+        self.agent.release()
         self.assert_agreed(held=False)
 
     def test_on_a_root_disk_that_an_upgrade_has_booted_it_waits_for_the_end_of_the_restore(self):
         self.boot_by_upgrade()
         self.assert_agreed(held=True)
-        self.agent.unmute()
+        self.agent.release()
         self.assert_agreed(held=False)
 
     def test_other_options_beside_a_missing_marker_hold_nothing_back(self):
@@ -194,7 +194,7 @@ class MayStartTest(GuestTestCase):
 
     def test_it_is_not_started_to_shut_down_the_only_nic_of_the_server(self):
         self.boot_by_upgrade()
-        self.agent.unmute()
+        self.agent.release()
         (self.root / 'etc/trove/eth1.json').write_text(
             '{"mac_address": "FA:16:3E:00:00:01", "ipv4_address": "10.0.0.5"}'
         )
@@ -338,8 +338,8 @@ class MayStartTest(GuestTestCase):
 
     def test_a_second_upgrade_holds_it_back_again(self):
         self.boot_by_upgrade()
-        self.agent.unmute()
-        self.agent.mute()
+        self.agent.release()
+        self.agent.hold()
         self.assert_agreed(held=True)
 
 

@@ -12,19 +12,19 @@ import threading
 
 import fixtures
 
-from trove_upgrade.guestagent import datafiles, untrusted_files, volume_ownership
+from trove_upgrade.guestagent import data_files, untrusted_files, volume_ownership
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.container import credentials
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
     option_groups,
+    outside_volume,
     ownership,
     redo_log,
     scratch,
     server,
     settings,
-    stray,
 )
 from trove_upgrade.guestagent.stash import tree
 from trove_upgrade.tests.unit import base
@@ -117,7 +117,7 @@ class ForeignTest(TenantTestCase):
 
 class StrayTest(TenantTestCase):
     def find(self):
-        return self.in_time(lambda: stray.find(self.data, self.root / 'v'))
+        return self.in_time(lambda: outside_volume.find(self.data, self.root / 'v'))
 
     def test_what_an_isl_file_says_is_judged_and_never_quoted(self):
         self.tenants(self.data / 'db/here.isl', f'{self.root}/v/other/t.ibd')
@@ -154,7 +154,11 @@ class StrayTest(TenantTestCase):
         self.exchanging(plain, link)
         for _ in range(_ROUNDS):
             self.assertFalse(
-                [said for said in stray.find(self.data, self.root / 'v') if 'S3CRET' in said]
+                [
+                    said
+                    for said in outside_volume.find(self.data, self.root / 'v')
+                    if 'S3CRET' in said
+                ]
             )
 
     def test_a_linked_directory_is_named_and_not_looked_into(self):
@@ -242,7 +246,7 @@ class WalkTest(TenantTestCase):
 
     def test_the_list_of_data_files_names_no_others(self):
         for _ in range(_ROUNDS):
-            self.assertNotIn(b'private', datafiles.listing(self.data))
+            self.assertNotIn(b'private', data_files.listing(self.data))
 
     def test_no_file_elsewhere_changes_its_owner(self):
         for _ in range(_ROUNDS):
@@ -302,8 +306,8 @@ class DeepTest(TenantTestCase):
     def test_a_list_of_data_files_has_what_servers_make_and_not_what_is_deeper(self):
         self.nest(self.data / 'db', 1200)
         self.tenants(self.data / 'db/t.ibd', 'x')
-        self.assertEqual(['db/t.ibd'], list(json.loads(datafiles.listing(self.data))))
-        self.assertEqual([], datafiles.differences(datafiles.listing(self.data), self.data))
+        self.assertEqual(['db/t.ibd'], list(json.loads(data_files.listing(self.data))))
+        self.assertEqual([], data_files.differences(data_files.listing(self.data), self.data))
 
     def test_depth_is_seen_without_going_there(self):
         self.nest(self.data, untrusted_files.LEVELS)

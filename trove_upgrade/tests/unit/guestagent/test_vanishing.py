@@ -21,7 +21,7 @@ from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import (
     agent,
     commands,
-    datafiles,
+    data_files,
     durable,
     mounts,
     service,
@@ -34,10 +34,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     engine_upgrade,
     option_files,
+    outside_volume,
     preserved,
     redo_log,
     scratch,
-    stray,
 )
 from trove_upgrade.guestagent.datastores.mysql_family import settings as kept
 from trove_upgrade.guestagent.datastores.mysql_family.programs import LocalPrograms
@@ -210,7 +210,7 @@ class TestBetweenListingAndLooking(DirectoryTestCase):
         self.file('data/app/t.ibd')
         self.file('data/ibdata1')
         with self.removed(self.root / 'data/app', 'os.scandir'):
-            self.assertEqual(['ibdata1'], list(json.loads(datafiles.listing(self.root / 'data'))))
+            self.assertEqual(['ibdata1'], list(json.loads(data_files.listing(self.root / 'data'))))
 
     def test_a_job_is_forgotten_while_all_are_read(self):
         journal = Journal(self.root)
@@ -504,8 +504,8 @@ def look_at_preserved(root):
 
 LOOKS = {
     'too deep': lambda root: untrusted_files.too_deep(root / 'data'),
-    'files': lambda root: datafiles.listing(root / 'data'),
-    'strays': lambda root: stray.find(root / 'data', root),
+    'files': lambda root: data_files.listing(root / 'data'),
+    'strays': lambda root: outside_volume.find(root / 'data', root),
     'owners': lambda root: container_ownership.give(root / 'data', 0, 0),
     'options': lambda root: option_files.read(root / 'etc/mysql/my.cnf'),
     'plain files': lambda root: list(tree.walk([root / 'etc/mysql'])),
@@ -612,7 +612,7 @@ class TestBesideOthers(DirectoryTestCase):
                 }
                 self.assertIsNone(untrusted_files.too_deep(self.root / 'v/data'))
                 publish.measure(driver.stash_roots())
-                datafiles.listing(self.root / 'v/data')
+                data_files.listing(self.root / 'v/data')
             mounts.holders(self.root.stat().st_dev)
         self.assertEqual(set(), codes)
 

@@ -85,8 +85,8 @@ class FakeNova:
         self.server(server_id)
         return self.state
 
-    def picture(self, server_id):
-        return compute.ComputePicture(
+    def describe(self, server_id):
+        return compute.ServerDescription(
             server=self.server_with_user_data(server_id),
             compute_up=self.up,
             max_microversion=self.microversion,

@@ -33,7 +33,7 @@ class TestOutages(base.TestCase):
     def look_thrice(self, url):
         recovery = self.recovery(url)
         for _ in range(3):
-            recovery.look()
+            recovery.run_once()
         return self.log.output.splitlines()
 
     def test_tables_that_are_not_there_are_one_line_with_the_advice(self):

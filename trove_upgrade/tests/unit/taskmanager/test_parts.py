@@ -74,19 +74,19 @@ class TestRelay(_PartCase):
 
     def test_notifications_are_sent_in_order_and_once(self):
         self.completed()
-        self.relay().look()
-        self.relay().look()
+        self.relay().run_once()
+        self.relay().run_once()
         self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_what_was_not_sent_is_sent_later(self):
         self.completed()
         self.stage.notifier.down = True
-        self.relay().look()
+        self.relay().run_once()
         self.stage.notifier.down = False
-        self.relay().look()
+        self.relay().run_once()
         self.assertEqual([], self.stage.notifier.sent)
         self.stage.db.pass_time(16)
-        self.relay().look()
+        self.relay().run_once()
         self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_finish_is_repeated_until_the_guest_has_answered(self):
@@ -95,7 +95,7 @@ class TestRelay(_PartCase):
             'finish_upgrade', fakes.silent(), fakes.answer(JobState.RUNNING), fakes.answer()
         )
         for _ in range(4):
-            self.relay(frozenset({EventKind.FINISH})).look()
+            self.relay(frozenset({EventKind.FINISH})).run_once()
             self.stage.db.pass_time(31)
         calls = self.stage.guest.asked('finish_upgrade')
         self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
@@ -113,7 +113,7 @@ class TestRelay(_PartCase):
         self.stage.guest.says('finish_upgrade', fakes.silent('finish_upgrade'))
         relay = self.relay(frozenset({EventKind.FINISH}))
         for asked in range(1, 6):
-            relay.look()
+            relay.run_once()
             self.assertEqual(
                 asked,
                 len(self.stage.guest.asked('finish_upgrade')),
@@ -121,12 +121,12 @@ class TestRelay(_PartCase):
             )
         self.stage.db.pass_time(16)
         newcomer = self.completed()
-        relay.look()
+        relay.run_once()
         self.assertEqual(newcomer.id, self.stage.guest.asked('finish_upgrade')[-1].upgrade_id)
         pauses = []
         for _ in range(200):
             before = len(self.stage.guest.asked('finish_upgrade'))
-            relay.look()
+            relay.run_once()
             self.stage.db.pass_time(16)
             pauses.append(len(self.stage.guest.asked('finish_upgrade')) - before)
         self.assertLess(
@@ -137,7 +137,7 @@ class TestRelay(_PartCase):
         self.completed()
         self.stage.guest.says('finish_upgrade', fakes.answer(JobState.FAILED, code='X'))
         for _ in range(2):
-            self.relay(frozenset({EventKind.FINISH})).look()
+            self.relay(frozenset({EventKind.FINISH})).run_once()
             self.stage.db.pass_time(16)
         self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
 
@@ -145,11 +145,11 @@ class TestRelay(_PartCase):
         self.completed()
         self.stage.guest.says('finish_upgrade', fakes.silent(), fakes.answer())
         relay = self.relay(frozenset({EventKind.FINISH}))
-        relay.look()
+        relay.run_once()
         self.stage.db.pass_time(16)
         created = self.repos.outbox.pending(9, {EventKind.FINISH})[0].created_at
         self.stage.clock.pass_time((created - self.stage.clock.now()).total_seconds() + 8 * 86400)
-        relay.look()
+        relay.run_once()
         self.assertEqual(1, len(self.stage.guest.asked('finish_upgrade')))
         self.assertEqual([], list(self.repos.outbox.pending(9, {EventKind.FINISH})))
 
@@ -170,7 +170,7 @@ class TestRelay(_PartCase):
                 )
                 .values(sent_at=columns.now())
             )
-        self.relay().look()
+        self.relay().run_once()
         self.assertEqual(['end'], self.sent)
 
     def fail_to_send(self):
@@ -197,7 +197,7 @@ class TestRelay(_PartCase):
                     for number in range(300)
                 ],
             )
-        self.relay().look()
+        self.relay().run_once()
         self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_every_attempt_has_one_end(self):
@@ -208,7 +208,7 @@ class TestRelay(_PartCase):
         self.repos.upgrades.retry(row.id)
         self.stage.heartbeat(row)
         self.stage.run_on(row.id)
-        self.relay().look()
+        self.relay().run_once()
         self.assertEqual(
             [('start', 1), ('error', 1), ('start', 2), ('end', 2)], self.stage.notifier.sent
         )
@@ -268,7 +268,7 @@ class TestCheckRunner(_PartCase):
         )
 
     def test_an_error_that_nobody_expected_ends_the_check_instead_of_leaving_it_running(self):
-        self.stage.nova.picture = lambda _server_id: 1 / 0
+        self.stage.nova.describe = lambda _server_id: 1 / 0
         log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.ERROR))
         check = self.run_check()
         self.assertEqual(
@@ -611,7 +611,7 @@ class TestScheduler(base.TestCase):
         )
         scheduler = Scheduler(
             {'upgrade': runs.append},
-            recovery.look,
+            recovery.run_once,
             SystemClock(),
             shares=shares(1),
             poll_seconds=60,

@@ -464,14 +464,14 @@ class TestUpgrade(KeyedCase):
         self.record_facts(database.MARIADB_11_8)
         row = self.stage.until_boot()
         sent = self.stage.nova.rebuilds[-1][3]
-        wanted = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
+        wanted = user_data.Contents(datastore_version='11.8.6', datastore_manager='mariadb')
         again = documents.files(user_data.render(sent, 'next:1', wanted))
         self.assertNotIn(user_data.KEY_PATH, again)
         self.assertIn(user_data.KEY_PATH, documents.files(sent))
         self.assertEqual(row.marker, self.stage.nova.state.marker)
 
     def test_a_former_key_is_dropped_however_its_path_is_written(self):
-        wanted = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
+        wanted = user_data.Contents(datastore_version='11.8.6', datastore_manager='mariadb')
         for path in (
             '/etc/trove/trove-upgrade-guest.key',
             '//etc/trove/./trove-upgrade-guest.key',
@@ -483,7 +483,7 @@ class TestUpgrade(KeyedCase):
             self.assertNotIn(b'guest.key', rendered, path)
 
     def test_a_former_key_that_cannot_be_dropped_is_refused(self):
-        wanted = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
+        wanted = user_data.Contents(datastore_version='11.8.6', datastore_manager='mariadb')
         for command in ('runcmd', 'bootcmd'):
             lines = f'{command}:\n- [sh, -c, "echo x > {user_data.KEY_PATH}"]\n'
             error = self.assertRaises(

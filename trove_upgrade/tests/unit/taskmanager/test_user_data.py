@@ -36,7 +36,7 @@ def render(text, marker='u:1', **changes):
     return user_data.render(
         raw,
         marker,
-        user_data.Wanted(
+        user_data.Contents(
             **{'datastore_version': '11.8.6', 'datastore_manager': 'mariadb', **changes}
         ),
     )
@@ -350,7 +350,7 @@ class TestRefusals(base.TestCase):
             user_data.render,
             raw,
             'u:1',
-            user_data.Wanted(datastore_version='1', datastore_manager='m'),
+            user_data.Contents(datastore_version='1', datastore_manager='m'),
         ).code
 
     def test_each_has_its_code(self):

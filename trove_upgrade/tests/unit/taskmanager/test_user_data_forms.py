@@ -14,7 +14,7 @@ from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests import user_data_forms as forms
 from trove_upgrade.tests.unit import base
 
-WANTED = user_data.Wanted(datastore_version='11.8.6', datastore_manager='mariadb')
+WANTED = user_data.Contents(datastore_version='11.8.6', datastore_manager='mariadb')
 
 
 def render(raw, marker='u:1', wanted=WANTED):
@@ -124,7 +124,7 @@ class TestFurtherUpgrades(base.TestCase):
         raw = forms.multipart(forms.part(forms.config(forms.entry())))
         first = render(
             raw,
-            wanted=user_data.Wanted(
+            wanted=user_data.Contents(
                 datastore_version='11.4.1',
                 datastore_manager='mariadb',
                 guest_config='[mariadb]\ndocker_image = r\n',
@@ -144,7 +144,7 @@ class TestFurtherUpgrades(base.TestCase):
         ).encode()
         rendered = render(
             raw,
-            wanted=user_data.Wanted(
+            wanted=user_data.Contents(
                 datastore_version='1', datastore_manager='mariadb', guest_config='new\n'
             ),
         )
@@ -219,7 +219,7 @@ class TestServiceUser(base.TestCase):
         return forms.config(forms.entry(), {'path': self.CONFIG, 'content': text}).encode()
 
     def marker(self, raw, new):
-        wanted = user_data.Wanted(
+        wanted = user_data.Contents(
             datastore_version='11.8.6', datastore_manager='mariadb', guest_config=new
         )
         return files(render(raw, wanted=wanted))[user_data.MARKER_PATH]
@@ -265,7 +265,7 @@ class TestServiceUser(base.TestCase):
         changed = '[DEFAULT]\ndatabase_service_uid = 1100\n'
         first = render(
             self.raw(''),
-            wanted=user_data.Wanted(
+            wanted=user_data.Contents(
                 datastore_version='11.4', datastore_manager='mariadb', guest_config=changed
             ),
         )

@@ -40,7 +40,7 @@ class TestPhotographer(base.TestCase):
 
     def take(self, session, budget=60):
         session.rules.sort(key=lambda rule: "TABLE_NAME = 'global_priv'" not in rule[0].pattern)
-        return fingerprint.Photographer(
+        return fingerprint.FingerprintCollector(
             session,
             dialect.MariaDB(),
             budget_seconds=budget,

@@ -44,9 +44,9 @@ class KnobsTest(base.TestCase):
     def test_looking_does_not_count(self):
         self.knobs.turn('server-1', Knobs(image_unloadable=True, times=1))
 
-        self.assertTrue(self.knobs.look('server-1', {}, 'rebuild').image_unloadable)
+        self.assertTrue(self.knobs.peek('server-1', {}, 'rebuild').image_unloadable)
         self.assertTrue(self.knobs.take('server-1', {}, 'rebuild').image_unloadable)
-        self.assertFalse(self.knobs.look('server-1', {}, 'rebuild').image_unloadable)
+        self.assertFalse(self.knobs.peek('server-1', {}, 'rebuild').image_unloadable)
 
     def test_a_server_s_own_knobs_win_over_those_for_all(self):
         self.knobs.turn(KnobStore.ALL, Knobs(slow_seconds=1))
@@ -74,4 +74,4 @@ class KnobsTest(base.TestCase):
         self.knobs.clear('server-1')
         self.knobs.clear('server-1')
 
-        self.assertEqual(NONE, self.knobs.look('server-1', {}, 'rebuild'))
+        self.assertEqual(NONE, self.knobs.peek('server-1', {}, 'rebuild'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every picture of Nova and the guest that the rebuild step can find, also after a takeover."""
+"""Every description of Nova and the guest that the rebuild step can find, also after a takeover."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ class TestRebuild(base.TestCase):
         self.assertEqual({ACCEPTED: 1, ASKED_FOR: 2, ASKED: 1}, stored.entries_of(asked))
 
     def test_nova_is_not_asked_what_it_can_carry_where_there_is_no_key(self):
-        self.nova.picture = lambda _server_id: self.fail('Nova was asked')
+        self.nova.describe = lambda _server_id: self.fail('Nova was asked')
         self.step.run(self.row)
         self.assertEqual(1, len(self.nova.rebuilds))
 

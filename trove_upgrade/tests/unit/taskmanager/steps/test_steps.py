@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Precheck, quiesce, boot, restore, verify and undo: each with the pictures that it can find."""
+"""Precheck, quiesce, boot, restore, verify and undo: each with all that it can find."""
 
 import dataclasses
 import datetime

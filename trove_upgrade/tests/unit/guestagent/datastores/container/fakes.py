@@ -199,7 +199,7 @@ class FakeEngine:
         return 'the last words\n'
 
 
-class Watchers:
+class TroveAgentControl:
     """Trove's agent, in the same list as the engine's."""
 
     def __init__(self, engine):
@@ -208,11 +208,11 @@ class Watchers:
     def marker_files(self):
         return ()
 
-    def mute(self):
-        self.engine.asked.append(('mute',))
+    def hold(self):
+        self.engine.asked.append(('hold',))
 
-    def unmute(self):
-        self.engine.asked.append(('unmute',))
+    def release(self):
+        self.engine.asked.append(('release',))
 
     def resume(self):
         self.engine.asked.append(('resume',))
@@ -346,7 +346,7 @@ class Guest:
             self.engine,
             **{
                 'repository': 'registry/mariadb',
-                'watchers': Watchers(self.engine),
+                'trove_agent': TroveAgentControl(self.engine),
                 'store': self.root,
                 'connect': self.connect,
                 'sleep': self.sleep,

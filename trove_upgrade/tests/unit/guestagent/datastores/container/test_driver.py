@@ -103,7 +103,7 @@ class TestBefore(ContainerTestCase):
     def test_image_and_trial_come_before_anything_is_stopped(self):
         self.stopped()
         self.assertEqual(
-            ['pull', 'throwaway', 'throwaway', 'mute', 'policy', 'SHUTDOWN'], self.engine.names()
+            ['pull', 'throwaway', 'throwaway', 'hold', 'policy', 'SHUTDOWN'], self.engine.names()
         )
         self.assertEqual(('policy', 'database', 'no'), self.engine.asked[4])
         self.assertEqual(('exited', 0), (self.database.status, self.database.exit_code))
@@ -483,7 +483,7 @@ class TestUndo(ContainerTestCase):
             (before, True, 'unless-stopped'),
             (self.database.id, self.database.running, self.database.restart_policy),
         )
-        self.assertEqual('unmute', self.engine.names()[-1])
+        self.assertEqual('release', self.engine.names()[-1])
         driver.undo_autostart()
         driver.start()
         self.assertEqual(1, self.engine.names().count('start'))
@@ -982,7 +982,9 @@ class TestAfter(ContainerTestCase):
 class TestChoosing(ContainerTestCase):
     def containers(self):
         return factory.Containers(
-            engine=self.engine, repository='registry/mysql', watchers=fakes.Watchers(self.engine)
+            engine=self.engine,
+            repository='registry/mysql',
+            trove_agent=fakes.TroveAgentControl(self.engine),
         )
 
     def test_mysql_s_image_validates_by_itself(self):

@@ -34,18 +34,18 @@ def find(data: pathlib.Path, volume: pathlib.Path) -> list[str]:
     """
     owner = untrusted_files.owner_of(data)
     with untrusted_files.directory(data) as opened:
-        found = list(_strays(opened, data, volume, owner))
+        found = list(_elsewhere(opened, data, volume, owner))
         for name in sorted(os.listdir(opened)):  # noqa: PTH208 - below the descriptor
             try:
                 with untrusted_files.directory(name, below=opened) as database:
-                    found += _strays(database, data / name, volume, owner)
+                    found += _elsewhere(database, data / name, volume, owner)
             except OSError:
                 # no directory, one that has gone, or a link to one, which has been looked at
                 continue
     return found
 
 
-def _strays(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -> Iterator[str]:
+def _elsewhere(opened: int, path: pathlib.Path, volume: pathlib.Path, owner: int) -> Iterator[str]:
     with os.scandir(opened) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_symlink():

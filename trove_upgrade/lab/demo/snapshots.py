@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the picture of an instance: asks its database through the database's own client, and Nova
+"""Takes the snapshot of an instance: asks its database through the database's own client, and Nova
 through its API.
 """
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from trove_upgrade.lab.demo.proof import Picture
+from trove_upgrade.lab.demo.proof import InstanceSnapshot
 from trove_upgrade.lab.hypervisor.guests import Guest
 from trove_upgrade.lab.images import provision
 from trove_upgrade.lab.instances import InstanceMaker, LabInstance
@@ -34,10 +34,10 @@ _GRANTS = {
 _DATABASE_CHECK_SECONDS = 300
 
 
-def take(maker: InstanceMaker, instance: LabInstance) -> Picture:
+def take(maker: InstanceMaker, instance: LabInstance) -> InstanceSnapshot:
     """The instance as it is now."""
     guest = maker.guest(instance.server_id)
-    return picture(guest, maker.server(instance.server_id), asker(guest), WRITTEN_TABLE)
+    return snapshot(guest, maker.server(instance.server_id), asker(guest), WRITTEN_TABLE)
 
 
 def asker(guest: Guest) -> Ask:
@@ -45,13 +45,13 @@ def asker(guest: Guest) -> Ask:
     return lambda statements: provision.sql(guest, statements, _DATABASE_CHECK_SECONDS)
 
 
-def picture(
+def snapshot(
     guest: Guest,
     server: Mapping[str, object],
     ask: Ask,
     written_table: str,
     settings: Sequence[str] = tuple(provision.DEFAULT_SETTINGS),
-) -> Picture:
+) -> InstanceSnapshot:
     """Return what the database, Nova (`server` is its JSON) and the guest say now; `written_table`
     is left out of the checksums.
     """
@@ -61,7 +61,7 @@ def picture(
     addresses = [
         found['addr'] for network in _mapping(server['addresses']).values() for found in network
     ]
-    return Picture(
+    return InstanceSnapshot(
         server_version=_rows(ask, 'SELECT VERSION()')[0][0],
         image=str(_mapping(image)['id']) if image else 'volume',
         boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(),

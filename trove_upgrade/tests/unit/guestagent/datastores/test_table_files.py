@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from trove_upgrade.guestagent.datastores.mysql_family import connection, foreign_files
+from trove_upgrade.guestagent.datastores.mysql_family import connection, table_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
 
@@ -10,7 +10,7 @@ class TestOutside(DriverTestCase):
             ('information_schema.TABLES', [('shop', 'prices', engine)]),
             ('SHOW CREATE TABLE `shop`.`prices`', definition),
         )
-        return list(foreign_files.outside(session, self.root / 'v/data', self.root / 'v'))
+        return list(table_files.outside(session, self.root / 'v/data', self.root / 'v'))
 
     def definition(self, options):
         return [('prices', f'CREATE TABLE `prices` (`a` int) ENGINE=CONNECT {options}')]

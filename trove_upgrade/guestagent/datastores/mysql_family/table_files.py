@@ -10,7 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from trove_upgrade.guestagent.datastores.mysql_family import connection, stray
+from trove_upgrade.guestagent.datastores.mysql_family import connection, outside_volume
 
 _TABLES = (
     'SELECT TABLE_SCHEMA, TABLE_NAME, UPPER(ENGINE) FROM information_schema.TABLES WHERE '
@@ -34,14 +34,14 @@ def outside(session: connection.Session, data: pathlib.Path, volume: pathlib.Pat
     """
     for schema, name, engine in session.rows(_TABLES):
         if engine == 'COLUMNSTORE':
-            if not stray.is_below(_COLUMNSTORE, volume):
+            if not outside_volume.is_below(_COLUMNSTORE, volume):
                 yield (
                     f'table {schema}.{name} is of ColumnStore, which keeps its rows in '
                     f'{_COLUMNSTORE}'
                 )
             continue
         for file in _named(session, str(schema), str(name)):
-            if not stray.is_below(data / str(schema) / file, volume):
+            if not outside_volume.is_below(data / str(schema) / file, volume):
                 yield f'table {schema}.{name} has its rows in {file}'
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import sqlalchemy as sa
 
-from trove_upgrade.lab.demo import camera
+from trove_upgrade.lab.demo import snapshots
 from trove_upgrade.lab.images import provision, samples_mysql
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
@@ -31,7 +31,7 @@ class TestContent(databases.OneServer, base.TestCase):
         return done.stdout
 
     def content(self, table):
-        return camera._content(self.ask, f'{self.database}.{table}')
+        return snapshots._content(self.ask, f'{self.database}.{table}')
 
     def make(self, *statements):
         self.ask(f'USE {self.database};\n' + ';\n'.join(statements) + ';')
