@@ -236,9 +236,11 @@ def preloaded(stage: TroveStage, progress: Progress) -> Registered:
         guest = build_images(stage.layout, tell, recipes.TROVE_TRIXIE.with_preloaded(archive))[0]
     name = f'{stage.target.name}-preloaded'
     known = next((version for version in stage.datastores.all() if version.name == name), None)
-    return known or stage.datastores.register(
+    version = known or stage.datastores.register(
         trove_stage.DATASTORE, name, stage.target.number, publishing.upload(stage.handle, guest)
     )
+    trove_stage.load_facts(stage.product, version.name, guest.facts)
+    return version
 
 
 def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, Any]:

@@ -180,10 +180,15 @@ def record_facts(layout: Layout, ours: Product) -> None:
     is given a key by it.  Safe to repeat.
     """
     for number, facts in json.loads(_facts(layout).read_text()).items():
-        with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
-            json.dump(facts, file)
-            file.flush()
-            ours.manage('datastore_version_facts', DATASTORE, number, file.name)
+        load_facts(ours, number, facts)
+
+
+def load_facts(ours: Product, version: str, facts: Mapping[str, Any]) -> None:
+    """Load the facts of one version's image.  Safe to repeat."""
+    with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+        json.dump(facts, file, default=dict)
+        file.flush()
+        ours.manage('datastore_version_facts', DATASTORE, version, file.name)
 
 
 def _register(
