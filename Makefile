@@ -12,7 +12,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
 
 machine:  # says in one line each what the machine lacks, before anything is changed
-	@$(PYTHON) -B -m trove_upgrade.lab.preflight
+	@$(PYTHON) -B -m lab.preflight
 
 venv: $(VENV)/.complete  ## .venv with the product and its console scripts
 
@@ -29,7 +29,7 @@ demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down
 
 bare:  ## "make demo", then "make test", cold, on a minimal Debian 12 made for it (TARGETS="..." for others, KEEP=1 leaves its files)
-	@$(PYTHON) -B -m trove_upgrade.lab.bare $(if $(KEEP),--keep) $(TARGETS)
+	@$(PYTHON) -B -m lab.bare $(if $(KEEP),--keep) $(TARGETS)
 
 test: machine venv  ## lint, types, unit and functional tests; the last line is the count
 	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose)
@@ -66,7 +66,7 @@ $(MUTANTS)/.complete: constraints/mutants.txt
 	@touch $@
 
 bandit: $(AUDIT)/.complete  ## only the search for insecure code; it takes longer than the linter
-	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade 2> >(grep -v 'nosec encountered' >&2)
+	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade lab 2> >(grep -v 'nosec encountered' >&2)
 
 audit: $(AUDIT)/.complete  ## the pinned libraries against known holes; asks the index of Python packages, or with AUDIT_ARGS="-s osv" the OSV database
 	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip -r constraints.txt $(AUDIT_ARGS)

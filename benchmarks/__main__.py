@@ -15,7 +15,7 @@ def main(names: Sequence[str]) -> int:
     """The exit code.  What a signal ends is cleaned up as after a failure."""
     signals.end_at_once(PROGRAM)
     from benchmarks import parts
-    from trove_upgrade.lab import errors
+    from lab import errors
 
     try:
         return signals.run(PROGRAM, lambda: parts.measure(names))

@@ -15,9 +15,9 @@ from typing import Any
 import pymysql
 
 from benchmarks import load
-from trove_upgrade.lab import product as lab_product
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.stage import Stage
+from lab import product as lab_product
+from lab import rest
+from lab.stage import Stage
 
 PROJECT_ROWS = 600
 PATCHES = 500

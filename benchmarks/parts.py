@@ -15,11 +15,11 @@ from typing import Any
 
 from benchmarks import api, load, schema, sealing, silent, stash
 from benchmarks.trove import run as trove_run
+from lab import stage as lab_stage
+from lab.cloud import Cloud
+from lab.layout import Layout
+from lab.progress import Progress
 from trove_upgrade.guestagent.stash import accounts, publish, restore
-from trove_upgrade.lab import stage as lab_stage
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.progress import Progress
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 

@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 import amqp  # type: ignore[import-untyped]
 import pymysql
 
-from trove_upgrade.lab import product as lab_product
-from trove_upgrade.lab.settings import BROKER_VHOST, HOST
-from trove_upgrade.lab.trove.instances import TroveInstance
-from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
+from lab import product as lab_product
+from lab.settings import BROKER_VHOST, HOST
+from lab.trove.instances import TroveInstance
+from lab.trove.stage import OUR_QUEUE, TroveStage
 
 PREFIX = 'bench-copy-'
 TROVE_QUEUE = 'taskmanager'

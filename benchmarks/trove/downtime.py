@@ -19,20 +19,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.trove.instance import created
-from trove_upgrade.lab import errors, publishing, rest
-from trove_upgrade.lab.containers.builder import ContainerBuilder
-from trove_upgrade.lab.containers.recipes import MARIADB_11_8
-from trove_upgrade.lab.demo import application, follow, snapshots, writer
-from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.images import recipes
-from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.services import trove_deployment
-from trove_upgrade.lab.stage import build_images
-from trove_upgrade.lab.trove import database
-from trove_upgrade.lab.trove import stage as trove_stage
-from trove_upgrade.lab.trove.datastores import Registered
-from trove_upgrade.lab.trove.instances import DATABASE, TroveInstance
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab import errors, publishing, rest
+from lab.containers.builder import ContainerBuilder
+from lab.containers.recipes import MARIADB_11_8
+from lab.demo import application, follow, snapshots, writer
+from lab.hypervisor.commands import HostCommands
+from lab.images import recipes
+from lab.progress import Progress
+from lab.services import trove_deployment
+from lab.stage import build_images
+from lab.trove import database
+from lab.trove import stage as trove_stage
+from lab.trove.datastores import Registered
+from lab.trove.instances import DATABASE, TroveInstance
+from lab.trove.stage import TroveStage
 
 ROWS = 100_000
 TICKS = f'{DATABASE}.ticks'

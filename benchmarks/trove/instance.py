@@ -4,9 +4,9 @@
 import contextlib
 from collections.abc import Iterator
 
-from trove_upgrade.lab.trove.datastores import Registered
-from trove_upgrade.lab.trove.instances import TroveInstance
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab.trove.datastores import Registered
+from lab.trove.instances import TroveInstance
+from lab.trove.stage import TroveStage
 
 
 @contextlib.contextmanager

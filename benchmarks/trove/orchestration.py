@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.trove import copies as copies_module
-from trove_upgrade.lab import errors, rest
-from trove_upgrade.lab.services import trove
-from trove_upgrade.lab.trove.stage import OUR_QUEUE, TroveStage
+from lab import errors, rest
+from lab.services import trove
+from lab.trove.stage import OUR_QUEUE, TroveStage
 
 UPGRADES = 12
 REQUIRED_SECONDS = 0.5

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.trove.copies import Copies
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab import rest
+from lab.trove.stage import TroveStage
 
 CONNECTIONS = 8
 ROUNDS = 2

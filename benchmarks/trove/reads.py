@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.trove.orchestration import Upgrades
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.trove.instances import TroveInstance
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab import rest
+from lab.trove.instances import TroveInstance
+from lab.trove.stage import TroveStage
 
 CONNECTIONS = 8
 ROUNDS = 6  #: of each; who begins goes round, so that each has each place as often

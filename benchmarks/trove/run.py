@@ -9,11 +9,11 @@ from typing import Any
 
 from benchmarks.trove import copies, downtime, instance, orchestration, patch, reads
 from benchmarks.trove.stock import stock_api
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.trove import stage as trove_stage
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab.cloud import Cloud
+from lab.layout import Layout
+from lab.progress import Progress
+from lab.trove import stage as trove_stage
+from lab.trove.stage import TroveStage
 
 ORIGINAL = 'bench-original'
 ROWS_PARTS = ('patch', 'orchestration', 'reads')

@@ -11,10 +11,10 @@ import re
 import socket
 from collections.abc import Iterator
 
-from trove_upgrade.lab.services import openstack, trove
-from trove_upgrade.lab.settings import HOST
-from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove.stage import TroveStage
+from lab.services import openstack, trove
+from lab.settings import HOST
+from lab.supervisor import Supervisor
+from lab.trove.stage import TroveStage
 
 NAME = 'trove-api-stock'
 READY_SECONDS = 120.0

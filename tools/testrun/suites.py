@@ -10,7 +10,7 @@ import time
 
 import subunit
 
-from trove_upgrade.lab.progress import Phase, Progress
+from lab.progress import Phase, Progress
 
 from .children import Children
 from .count import Count

@@ -44,11 +44,3 @@ def status() -> int:
     from trove_upgrade.cmd.status import main
 
     return main()
-
-
-def lab() -> int:
-    """`trove-upgrade-lab`."""
-    signals.end_at_once('trove-upgrade-lab')
-    from trove_upgrade.cmd.lab import main
-
-    return main()

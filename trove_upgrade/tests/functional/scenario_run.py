@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from trove_upgrade.lab.relay import relay
+from lab.relay import relay
 
 SECONDS = 400.0
 

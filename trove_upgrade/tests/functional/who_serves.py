@@ -3,13 +3,13 @@
 pipeline.  Either by turns, never both.
 """
 
-from trove_upgrade.lab import stage
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.product import TASKMANAGER
-from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove import stage as trove_stage
-from trove_upgrade.lab.trove.side import TroveSide
+from lab import stage
+from lab.cloud import Cloud
+from lab.product import TASKMANAGER
+from lab.progress import Progress
+from lab.supervisor import Supervisor
+from lab.trove import stage as trove_stage
+from lab.trove.side import TroveSide
 
 #: Beside the tables that we have alone on this cloud.
 DATABASE = 'trove_beside'

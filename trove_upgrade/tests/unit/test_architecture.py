@@ -8,6 +8,7 @@ import trove_upgrade
 from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+LABORATORY = PACKAGE.parent / 'lab'
 
 #: folder or module (longest match wins) -> what of ours it may import, besides itself
 ALLOWED = {
@@ -28,7 +29,6 @@ ALLOWED = {
     'api/app.py': {'domain', 'conf', 'db', 'rpc', 'clients'},
     'guestagent': {'domain', 'conf', 'rpc', 'sealing'},
     'guestagent/datastores/mysql_family/connection.py': {'domain', 'guestagent', 'logins'},
-    'lab': {'signals', 'terminal'},
     'signals.py': set(),
     'terminal.py': {'domain'},
     'cmd': {
@@ -41,7 +41,6 @@ ALLOWED = {
         'taskmanager',
         'api',
         'guestagent',
-        'lab',
         'wsgi',
         'signals',
         'terminal',
@@ -58,7 +57,7 @@ def product_files():
             yield path, relative
 
 
-def imports_of_ours(path):
+def imported(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -66,9 +65,13 @@ def imports_of_ours(path):
             names = [f'{node.module}.{alias.name}' for alias in node.names]
         else:
             continue
-        for name in names:
-            if name.startswith('trove_upgrade.'):
-                yield name.split('.')[1]
+        yield from names
+
+
+def imports_of_ours(path):
+    for name in imported(path):
+        if name.startswith('trove_upgrade.'):
+            yield name.split('.')[1]
 
 
 def allowed_for(relative):
@@ -78,6 +81,24 @@ def allowed_for(relative):
 
 
 class TestImportRules(base.TestCase):
+    def test_the_laboratory_uses_of_the_product_what_ends_programs_and_what_shows_text(self):
+        found = {
+            f'{path.relative_to(LABORATORY)} imports {name}'
+            for path in sorted(LABORATORY.rglob('*.py'))
+            for name in imports_of_ours(path)
+            if name not in {'signals', 'terminal'}
+        }
+        self.assertEqual(set(), found)
+
+    def test_the_product_works_without_the_laboratory(self):
+        found = [
+            str(relative)
+            for path, relative in product_files()
+            for name in imported(path)
+            if name.split('.')[0] == 'lab'
+        ]
+        self.assertEqual([], found)
+
     def test_every_package_has_a_rule(self):
         self.assertEqual(
             [], [str(relative) for _, relative in product_files() if allowed_for(relative) is None]

@@ -11,6 +11,7 @@ import trove_upgrade
 from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
+LABORATORY = PACKAGE.parent / 'lab'
 WIDTH = 100
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 #: Fields of a dataclass that may be given by their places.
@@ -23,9 +24,10 @@ _UNNAMED = re.compile(r'\b(somebody|nobody|whoever|anybody|everybody|whose)\b', 
 
 def modules() -> Iterator[pathlib.Path]:
     """Yield each module of the product."""
-    for path in sorted(PACKAGE.rglob('*.py')):
-        if 'tests' not in path.relative_to(PACKAGE).parts:
-            yield path
+    for folder in (PACKAGE, LABORATORY):
+        for path in sorted(folder.rglob('*.py')):
+            if 'tests' not in path.relative_to(folder).parts:
+                yield path
 
 
 def sources() -> Iterator[str]:

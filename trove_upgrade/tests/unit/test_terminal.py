@@ -7,9 +7,9 @@ import unicodedata
 import hypothesis
 from hypothesis import strategies
 
+from lab import progress
+from lab.demo import follow
 from trove_upgrade import terminal
-from trove_upgrade.lab import progress
-from trove_upgrade.lab.demo import follow
 from trove_upgrade.tests.unit import base
 
 #: A title, a cleared screen, another row, the other direction.

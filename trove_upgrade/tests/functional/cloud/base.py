@@ -10,12 +10,12 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.clients import Clients
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.demo import follow, snapshots
-from trove_upgrade.lab.images import provision
-from trove_upgrade.lab.layout import Layout
+from lab import rest
+from lab.clients import Clients
+from lab.cloud import Cloud
+from lab.demo import follow, snapshots
+from lab.images import provision
+from lab.layout import Layout
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional import waiting, who_serves
 

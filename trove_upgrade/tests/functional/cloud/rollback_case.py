@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that tests of the way back to the former image share."""
 
-from trove_upgrade.lab import stage
-from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
-from trove_upgrade.lab.product import TASKMANAGER
+from lab import stage
+from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.product import TASKMANAGER
 from trove_upgrade.tests.functional.cloud import base
 
 

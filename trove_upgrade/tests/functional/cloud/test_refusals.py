@@ -3,7 +3,7 @@
 
 import contextlib
 
-from trove_upgrade.lab.images import provision
+from lab.images import provision
 from trove_upgrade.tests.functional.cloud import base
 
 _INSTANCE_CNF = provision.SETTINGS_FILE

@@ -13,8 +13,8 @@ import uuid
 
 import sqlalchemy as sa
 
+from lab.clients import Clients
 from trove_upgrade.db import models, trove_tables
-from trove_upgrade.lab.clients import Clients
 from trove_upgrade.tests.functional.cloud import trove_api, trove_case
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job on the real thing: a guest moves to a new image and keeps every row."""
 
-from trove_upgrade.lab.demo import proof
-from trove_upgrade.lab.demo.run import Demo
-from trove_upgrade.lab.progress import Progress
+from lab.demo import proof
+from lab.demo.run import Demo
+from lab.progress import Progress
 from trove_upgrade.tests.functional.cloud import base
 
 

@@ -19,8 +19,8 @@ import time
 import urllib.error
 import urllib.request
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.services import openstack, trove_conf
+from lab import rest
+from lab.services import openstack, trove_conf
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOST = '127.0.0.1'

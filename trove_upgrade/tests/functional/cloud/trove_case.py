@@ -17,10 +17,10 @@ import oslo_messaging
 import sqlalchemy as sa
 from oslo_config import cfg
 
+from lab.cloud import Cloud
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, repositories, trove_tables
 from trove_upgrade.domain import guests
-from trove_upgrade.lab.cloud import Cloud
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base, trove_api
 

@@ -17,10 +17,10 @@ import amqp.exceptions
 import fixtures
 from kombu import connection as kombu_connection
 
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.services import rabbitmq
-from trove_upgrade.lab.settings import HOST, Ports, Secrets, Settings
-from trove_upgrade.lab.venv import CloudVenv
+from lab.layout import Layout
+from lab.services import rabbitmq
+from lab.settings import HOST, Ports, Secrets, Settings
+from lab.venv import CloudVenv
 
 _START_SECONDS = 120
 #: Of one block of a page: each command starts a machine of its own, which takes seconds.

@@ -27,10 +27,10 @@ import time
 
 import fixtures
 
-from trove_upgrade.lab.containers import builder
-from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.hypervisor.netns import connect_in
-from trove_upgrade.lab.layout import Layout
+from lab.containers import builder
+from lab.hypervisor.commands import HostCommands
+from lab.hypervisor.netns import connect_in
+from lab.layout import Layout
 
 DEADLINE_SECONDS = 60
 #: Root file systems of containers need a real file system below them, which a temporary directory

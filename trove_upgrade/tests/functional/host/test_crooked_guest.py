@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import ciphers, hashes, padding, serializati
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 
+from lab.hypervisor.commands import wait_until
+from lab.images import provision
 from trove_upgrade.domain import guests as wire
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.images import provision
 from trove_upgrade.tests.functional.host.test_guest_agent import AgentTestCase
 
 _CARRIED = r"""

@@ -5,8 +5,8 @@ import subprocess
 
 import sqlalchemy as sa
 
-from trove_upgrade.lab.demo import snapshots
-from trove_upgrade.lab.images import provision, samples_mysql
+from lab.demo import snapshots
+from lab.images import provision, samples_mysql
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 

@@ -8,10 +8,10 @@ import datetime
 import json
 import uuid
 
+from lab.hypervisor.commands import wait_until
+from lab.images import provision, recipes
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.sealing import envelope, keys, messages
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase

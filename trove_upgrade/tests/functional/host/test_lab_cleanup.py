@@ -6,7 +6,7 @@ import subprocess
 
 import fixtures
 
-from trove_upgrade.lab import cleanup
+from lab import cleanup
 from trove_upgrade.tests.unit import base
 
 #: Attaches a file as a machine does whose root directory is "$1".  Such a machine, and the kernel's

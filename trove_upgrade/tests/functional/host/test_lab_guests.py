@@ -13,14 +13,14 @@ import tempfile
 import threading
 import uuid
 
-from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
-from trove_upgrade.lab.hypervisor.host import LabHost
-from trove_upgrade.lab.hypervisor.network import Network, Port
-from trove_upgrade.lab.hypervisor.spec import GuestSpec
-from trove_upgrade.lab.hypervisor.volume import GIB
-from trove_upgrade.lab.images import provision, recipes
-from trove_upgrade.lab.images.builder import ImageBuilder
-from trove_upgrade.lab.layout import Layout
+from lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor.host import LabHost
+from lab.hypervisor.network import Network, Port
+from lab.hypervisor.spec import GuestSpec
+from lab.hypervisor.volume import GIB
+from lab.images import provision, recipes
+from lab.images.builder import ImageBuilder
+from lab.layout import Layout
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests import base
 

@@ -9,9 +9,9 @@ here.
 import dataclasses
 import uuid
 
+from lab.hypervisor.commands import wait_until
+from lab.images import provision, recipes
 from trove_upgrade.domain import guests as wire
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.images import provision, recipes
 from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON, AgentTestCase
 
 PACKAGE_FILE = '/etc/mysql/mysql.conf.d/mysqld.cnf'

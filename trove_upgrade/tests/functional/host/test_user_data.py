@@ -7,7 +7,7 @@ import base64
 import json
 import pathlib
 
-from trove_upgrade.lab.images import recipes
+from lab.images import recipes
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests import user_data_forms as forms
 from trove_upgrade.tests.functional.host import test_lab_guests

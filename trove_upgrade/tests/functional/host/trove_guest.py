@@ -21,6 +21,7 @@ import time
 
 import fixtures
 
+from lab.containers import recipes
 from trove_upgrade.domain import guests
 from trove_upgrade.guestagent import clock
 from trove_upgrade.guestagent.containers import docker_engine as engines
@@ -33,7 +34,6 @@ from trove_upgrade.guestagent.layout import Layout
 from trove_upgrade.guestagent.marks import Marks
 from trove_upgrade.guestagent.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.volume import Mounted
-from trove_upgrade.lab.containers import recipes
 from trove_upgrade.tests.functional.host import private_engine
 
 UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a10'

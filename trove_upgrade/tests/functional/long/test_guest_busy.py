@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that cannot be stopped in time: the upgrade is undone, and the database serves on."""
 
-from trove_upgrade.lab.images import provision
+from lab.images import provision
 from trove_upgrade.tests.functional.cloud import base
 
 

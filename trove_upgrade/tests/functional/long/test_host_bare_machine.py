@@ -12,8 +12,8 @@ import threading
 
 import fixtures
 
-from trove_upgrade.lab import cleanup
-from trove_upgrade.lab.bare.place import NAME, VARIABLE, Place
+from lab import cleanup
+from lab.bare.place import NAME, VARIABLE, Place
 from trove_upgrade.tests.functional.waiting import Waiting
 from trove_upgrade.tests.unit import base
 
@@ -37,7 +37,7 @@ class BareMachineTest(Waiting, base.TestCase):
 
     def start_as(self, script, targets, **how):
         return subprocess.Popen(
-            ['sh', '-c', script, 'sh', sys.executable, '-m', 'trove_upgrade.lab.bare', *targets],
+            ['sh', '-c', script, 'sh', sys.executable, '-m', 'lab.bare', *targets],
             env={**os.environ, VARIABLE: str(self.directory)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

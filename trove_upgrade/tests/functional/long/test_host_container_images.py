@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from trove_upgrade.lab.containers import recipes
+from lab.containers import recipes
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Images, wait_until
 from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer

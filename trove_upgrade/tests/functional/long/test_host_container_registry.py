@@ -11,19 +11,19 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from trove_upgrade.lab.containers import recipes, registry
-from trove_upgrade.lab.containers.image import (
+from lab.containers import recipes, registry
+from lab.containers.image import (
     MANIFEST_TYPE,
     Image,
     Layer,
     configuration,
     digest_of_bytes,
 )
-from trove_upgrade.lab.errors import LabError
-from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.hypervisor.netns import NETNS_DIR
-from trove_upgrade.lab.hypervisor.network import Network, NetworkFabric, Port
-from trove_upgrade.lab.layout import Layout
+from lab.errors import LabError
+from lab.hypervisor.commands import HostCommands
+from lab.hypervisor.netns import NETNS_DIR
+from lab.hypervisor.network import Network, NetworkFabric, Port
+from lab.layout import Layout
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine
 

@@ -13,11 +13,11 @@ import subprocess
 import textwrap
 import uuid
 
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.hypervisor.network import Network, Port
-from trove_upgrade.lab.hypervisor.spec import GuestSpec
-from trove_upgrade.lab.hypervisor.volume import GIB
-from trove_upgrade.lab.images import recipes
+from lab.hypervisor.commands import wait_until
+from lab.hypervisor.network import Network, Port
+from lab.hypervisor.spec import GuestSpec
+from lab.hypervisor.volume import GIB
+from lab.images import recipes
 from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON
 from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
 

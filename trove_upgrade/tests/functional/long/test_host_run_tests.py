@@ -13,7 +13,7 @@ import threading
 import time
 
 import trove_upgrade
-from trove_upgrade.lab.layout import RUN_VARIABLE
+from lab.layout import RUN_VARIABLE
 from trove_upgrade.tests import base, output
 
 _ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]

@@ -18,8 +18,8 @@ import uuid
 import fixtures
 
 import trove_upgrade
-from trove_upgrade.lab import processes
-from trove_upgrade.lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
+from lab import processes
+from lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
 from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
@@ -350,7 +350,7 @@ class Serving(SignalsTestCase):
             process = self.start(
                 sys.executable,
                 '-m',
-                'trove_upgrade.lab.demo.writer',
+                'lab.demo.writer',
                 '--host',
                 '127.0.0.1',
                 '--port',
@@ -380,7 +380,7 @@ class Serving(SignalsTestCase):
             process = self.start(
                 sys.executable,
                 '-m',
-                'trove_upgrade.lab.nova_proxy',
+                'lab.nova_proxy',
                 '--port',
                 port,
                 '--target-port',
@@ -446,7 +446,7 @@ class Tools(SignalsTestCase):
     def test_programs_that_load_end_with_one_line(self):
         for argv, name, code in (
             (('-m', 'benchmarks', 'stash'), 'benchmarks', None),
-            (('-m', 'trove_upgrade.lab.preflight'), 'preflight', None),
+            (('-m', 'lab.preflight'), 'preflight', None),
             (('-m', 'benchmarks.trove.stand_in'), 'stand_in', 0),
             (('tools/run_tests.py', 'types'), 'run_tests.py', None),
         ):

@@ -4,10 +4,10 @@
 import concurrent.futures
 import threading
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.services import keystone
+from lab import rest
+from lab.cloud import Cloud
+from lab.layout import Layout
+from lab.services import keystone
 from trove_upgrade.tests import base
 
 AT_ONCE = 4  # threads of its process

@@ -5,8 +5,8 @@ told to fail.
 
 import uuid
 
-from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
-from trove_upgrade.lab.layout import Layout
+from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.layout import Layout
 from trove_upgrade.tests.functional.cloud import base
 
 

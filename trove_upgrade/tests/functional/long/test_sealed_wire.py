@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from lab.instances import GUEST_KEY_FILE
 from trove_upgrade.db import engine
 from trove_upgrade.domain import guests as guest_domain
-from trove_upgrade.lab.instances import GUEST_KEY_FILE
 from trove_upgrade.tests.functional.cloud import base
 from trove_upgrade.tests.functional.long import attacker
 

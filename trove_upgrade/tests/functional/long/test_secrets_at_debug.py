@@ -17,10 +17,10 @@ import sqlalchemy as sa
 import yaml
 from oslo_config import cfg
 
+from lab import errors, guest_keys, stage
+from lab.instances import GUEST_KEY_FILE
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients.nova import Nova
-from trove_upgrade.lab import errors, guest_keys, stage
-from trove_upgrade.lab.instances import GUEST_KEY_FILE
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.functional.cloud import base
 from trove_upgrade.tests.functional.cloud.test_notifications import Listener

@@ -8,11 +8,11 @@ one with its security updates on the next guest image, with the next operating s
 Our own scenario, which asks VERSION(), covers the way to 11.8.
 """
 
-from trove_upgrade.lab.containers import recipes, registry
-from trove_upgrade.lab.containers.builder import ContainerBuilder
-from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.tempest import acceptance
-from trove_upgrade.lab.trove.stage import DATASTORE
+from lab.containers import recipes, registry
+from lab.containers.builder import ContainerBuilder
+from lab.hypervisor.commands import HostCommands
+from lab.tempest import acceptance
+from lab.trove.stage import DATASTORE
 from trove_upgrade.tests.functional.trove import base
 
 UPGRADE_OF_MARIADB = r'^trove_tempest_plugin\.tests\.scenario\.test_instance_actions\.TestInstanceActionsMariaDB\.test_instance_upgrade\b'

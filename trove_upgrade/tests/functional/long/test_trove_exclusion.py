@@ -6,9 +6,9 @@ doc/source/admin/exclusion.rst is what must come of it.
 import dataclasses
 import pathlib
 
+from lab.services import trove, trove_deployment
+from lab.supervisor import Supervisor
 from trove_upgrade.domain.instances import Task
-from trove_upgrade.lab.services import trove, trove_deployment
-from trove_upgrade.lab.supervisor import Supervisor
 from trove_upgrade.tests.exclusion_table import ACTIONS, Group
 from trove_upgrade.tests.functional.trove import base, holding
 

@@ -6,11 +6,11 @@ late, a server's only NIC.
 import dataclasses
 import subprocess
 
-from trove_upgrade.lab.containers import registry
-from trove_upgrade.lab.containers.builder import ContainerBuilder
-from trove_upgrade.lab.containers.recipes import BROKEN_11_8, MARIADB_11_8, NO_SERVER_11_8
-from trove_upgrade.lab.hypervisor.commands import HostCommands
-from trove_upgrade.lab.services import trove
+from lab.containers import registry
+from lab.containers.builder import ContainerBuilder
+from lab.containers.recipes import BROKEN_11_8, MARIADB_11_8, NO_SERVER_11_8
+from lab.hypervisor.commands import HostCommands
+from lab.services import trove
 from trove_upgrade.tests.functional.trove import holding
 
 #: A tag of this test's own: it reads as any 11.8.

@@ -7,12 +7,12 @@ import json
 import urllib.error
 import urllib.request
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.services import mariadb, trove, trove_deployment
-from trove_upgrade.lab.trove import schema
-from trove_upgrade.lab.trove.side import TroveSide
+from lab import rest
+from lab.cloud import Cloud
+from lab.layout import Layout
+from lab.services import mariadb, trove, trove_deployment
+from lab.trove import schema
+from lab.trove.side import TroveSide
 from trove_upgrade.tests import base
 
 PORT = 18781

@@ -7,13 +7,13 @@ import dataclasses
 import json
 
 from benchmarks.trove import downtime
-from trove_upgrade.lab.containers import registry
-from trove_upgrade.lab.demo import application
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
-from trove_upgrade.lab.progress import Progress
-from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove import database, stage
+from lab.containers import registry
+from lab.demo import application
+from lab.hypervisor.commands import wait_until
+from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.progress import Progress
+from lab.supervisor import Supervisor
+from lab.trove import database, stage
 from trove_upgrade.tests.functional.trove import guests
 from trove_upgrade.tests.functional.trove.lifecycle import PATIENCE_SECONDS, LifecycleCase
 

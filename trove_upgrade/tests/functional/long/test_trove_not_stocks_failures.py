@@ -3,7 +3,7 @@
 of ours in the same Trove.
 """
 
-from trove_upgrade.lab.containers.recipes import MISSING_11_8
+from lab.containers.recipes import MISSING_11_8
 from trove_upgrade.tests.functional.trove import holding
 
 

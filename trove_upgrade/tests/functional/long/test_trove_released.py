@@ -6,8 +6,8 @@ import re
 import subprocess
 
 import trove_upgrade
-from trove_upgrade.lab.containers.recipes import BROKEN_11_8, MARIADB_11_8
-from trove_upgrade.lab.services import trove
+from lab.containers.recipes import BROKEN_11_8, MARIADB_11_8
+from lab.services import trove
 from trove_upgrade.tests.functional.long import test_trove_failures
 
 _ADMIN = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'

@@ -10,13 +10,13 @@ import pathlib
 import subprocess
 import tempfile
 
-from trove_upgrade.lab.cloud import Cloud
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.product import Product
-from trove_upgrade.lab.services import trove, trove_conf, trove_deployment
-from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove import schema, stage
-from trove_upgrade.lab.trove.side import TroveSide
+from lab.cloud import Cloud
+from lab.layout import Layout
+from lab.product import Product
+from lab.services import trove, trove_conf, trove_deployment
+from lab.supervisor import Supervisor
+from lab.trove import schema, stage
+from lab.trove.side import TroveSide
 from trove_upgrade.tests import base
 
 PORT = 18782

@@ -3,9 +3,9 @@
 the application writes all through.
 """
 
-from trove_upgrade.lab.demo import application, beside_trove
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.hypervisor.guests import DATABASE_MOUNT
+from lab.demo import application, beside_trove
+from lab.hypervisor.commands import wait_until
+from lab.hypervisor.guests import DATABASE_MOUNT
 from trove_upgrade.tests.functional.trove import guests
 from trove_upgrade.tests.functional.trove.lifecycle import PATIENCE_SECONDS, LifecycleCase
 

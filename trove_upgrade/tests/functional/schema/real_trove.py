@@ -10,8 +10,8 @@ import subprocess
 
 import sqlalchemy as sa
 
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.venv import CloudVenv
+from lab.layout import Layout
+from lab.venv import CloudVenv
 
 #: Before any test begins: each has a HOME of its own, where no environment is.
 _LAYOUT = Layout.from_environ()

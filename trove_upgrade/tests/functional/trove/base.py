@@ -6,11 +6,11 @@ so does `trove-upgrade-lab up --trove --product`.
 import pathlib
 import tempfile
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.demo import application, follow
-from trove_upgrade.lab.layout import Layout
-from trove_upgrade.lab.trove import database
-from trove_upgrade.lab.trove.instances import DATABASE
+from lab import rest
+from lab.demo import application, follow
+from lab.layout import Layout
+from lab.trove import database
+from lab.trove.instances import DATABASE
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional import who_serves
 

@@ -9,7 +9,7 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as ksa_session
 from troveclient.v1 import client as trove_client
 
-from trove_upgrade.lab.clients import Clients
+from lab.clients import Clients
 from trove_upgrade.tests.functional import waiting
 from trove_upgrade.tests.functional.trove import base
 

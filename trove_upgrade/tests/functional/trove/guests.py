@@ -7,7 +7,7 @@ import configparser
 import dataclasses
 import json
 
-from trove_upgrade.lab.trove import database
+from lab.trove import database
 
 _VOLUME = """
 findmnt -n -o SOURCE,UUID /var/lib/mysql

@@ -9,13 +9,13 @@ import signal
 import urllib.error
 import urllib.request
 
-from trove_upgrade.lab import rest
-from trove_upgrade.lab.demo import follow
-from trove_upgrade.lab.hypervisor import errors
-from trove_upgrade.lab.hypervisor.knobs import Knobs, KnobStore
-from trove_upgrade.lab.product import TASKMANAGER
-from trove_upgrade.lab.supervisor import Supervisor
-from trove_upgrade.lab.trove.instances import DATABASE
+from lab import rest
+from lab.demo import follow
+from lab.hypervisor import errors
+from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.product import TASKMANAGER
+from lab.supervisor import Supervisor
+from lab.trove.instances import DATABASE
 from trove_upgrade.tests.exclusion_table import Group
 from trove_upgrade.tests.functional import waiting
 from trove_upgrade.tests.functional.trove import base

@@ -3,9 +3,9 @@
 that came to its end.
 """
 
-from trove_upgrade.lab.demo import application, snapshots, writer
-from trove_upgrade.lab.hypervisor.commands import wait_until
-from trove_upgrade.lab.trove import database
+from lab.demo import application, snapshots, writer
+from lab.hypervisor.commands import wait_until
+from lab.trove import database
 from trove_upgrade.tests.functional.trove import base, guests
 
 ROWS = 20_000

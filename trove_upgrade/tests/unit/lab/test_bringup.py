@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
 
-from trove_upgrade.lab import bringup
+from lab import bringup
 from trove_upgrade.tests.unit import base
 
 DEADLINE_SECONDS = 20.0

@@ -2,7 +2,7 @@
 import pathlib
 import tempfile
 
-from trove_upgrade.lab import cleanup, layout
+from lab import cleanup, layout
 from trove_upgrade.tests.unit import base
 
 

@@ -3,7 +3,7 @@ import os
 import pathlib
 import tempfile
 
-from trove_upgrade.lab import commands, errors
+from lab import commands, errors
 from trove_upgrade.tests.unit import base
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of an upgrade as the demo shows it."""
 
+from lab.demo import follow
 from trove_upgrade.domain import notes
-from trove_upgrade.lab.demo import follow
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain import test_notes
 

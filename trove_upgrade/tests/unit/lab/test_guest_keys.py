@@ -5,7 +5,7 @@ import tempfile
 
 from cryptography import fernet
 
-from trove_upgrade.lab import guest_keys, layout
+from lab import guest_keys, layout
 from trove_upgrade.tests.unit import base
 
 

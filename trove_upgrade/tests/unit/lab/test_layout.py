@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
-from trove_upgrade.lab import layout
+from lab import layout
 from trove_upgrade.tests.unit import base
 
 

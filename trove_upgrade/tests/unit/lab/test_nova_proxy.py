@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 
-from trove_upgrade.lab import nova_proxy
+from lab import nova_proxy
 from trove_upgrade.tests.unit import base
 
 

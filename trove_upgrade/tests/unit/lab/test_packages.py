@@ -2,7 +2,7 @@
 import pathlib
 import tempfile
 
-from trove_upgrade.lab import packages
+from lab import packages
 from trove_upgrade.tests.unit import base
 
 BINDEP = """

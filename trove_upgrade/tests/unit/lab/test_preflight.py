@@ -2,8 +2,8 @@
 import pathlib
 import socket
 
-from trove_upgrade.lab import errors, layout, preflight
-from trove_upgrade.lab.settings import Ports
+from lab import errors, layout, preflight
+from lab.settings import Ports
 from trove_upgrade.tests.unit import base
 
 PORTS = Ports()

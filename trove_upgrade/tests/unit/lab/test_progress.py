@@ -3,7 +3,7 @@ import io
 import threading
 import time
 
-from trove_upgrade.lab import progress
+from lab import progress
 from trove_upgrade.tests.unit import base
 
 DEADLINE_SECONDS = 20.0

@@ -4,8 +4,8 @@ import pathlib
 import stat
 import tempfile
 
-from trove_upgrade.lab import handle, identity, layout, settings, venv
-from trove_upgrade.lab.services import openstack, rabbitmq
+from lab import handle, identity, layout, settings, venv
+from lab.services import openstack, rabbitmq
 from trove_upgrade.tests.unit import base
 
 

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from trove_upgrade.lab import errors, processes, supervisor
+from lab import errors, processes, supervisor
 from trove_upgrade.tests.unit import base
 
 DEADLINE_SECONDS = 20.0
@@ -197,7 +197,7 @@ class SupervisorTest(base.TestCase):
         and a SIGTERM.
         """
         begin = (
-            'import os, signal, sys\nfrom trove_upgrade import signals\nfrom trove_upgrade.lab '
+            'import os, signal, sys\nfrom trove_upgrade import signals\nfrom lab '
             'import supervisor\n'
             'def send():\n    for number in (signal.SIGINT, signal.SIGTERM):\n        '
             'os.kill(os.getpid(), number)\n'

@@ -3,9 +3,9 @@ import json
 import pathlib
 import tempfile
 
-from trove_upgrade.lab import handle
-from trove_upgrade.lab.hypervisor.network import NetworkFabric
-from trove_upgrade.lab.tempest import acceptance, reach
+from lab import handle
+from lab.hypervisor.network import NetworkFabric
+from lab.tempest import acceptance, reach
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
-from trove_upgrade.lab import venv
+from lab import venv
 from trove_upgrade.tests.unit import base
 
 

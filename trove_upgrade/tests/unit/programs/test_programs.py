@@ -11,9 +11,9 @@ import subprocess
 import fixtures
 
 import trove_upgrade
-from trove_upgrade.lab import packages as lab_packages
-from trove_upgrade.lab.containers import recipes as container_recipes
-from trove_upgrade.lab.images import recipes
+from lab import packages as lab_packages
+from lab.containers import recipes as container_recipes
+from lab.images import recipes
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.programs import argv, packages, shell, source
 
@@ -29,7 +29,7 @@ _MISSING = (
 )
 _NOT_IN_GUEST = (
     '{place} starts {name} in a guest; it is in the package {package}, which no recipe in '
-    'trove_upgrade/lab/images/recipes.py has. Add it there and to doc/source/admin/images.rst, '
+    'lab/images/recipes.py has. Add it there and to doc/source/admin/images.rst, '
     'or do without the program.'
 )
 #: File and function of each call that starts what its callers spell out.
@@ -38,11 +38,11 @@ _UNSPELLED = frozenset(
         'tools/testrun/children.py start',
         'trove_upgrade/guestagent/commands.py run',
         'trove_upgrade/guestagent/datastores/mysql_family/programs.py run',
-        'trove_upgrade/lab/commands.py run',
-        'trove_upgrade/lab/hypervisor/commands.py follow',
-        'trove_upgrade/lab/hypervisor/commands.py run',
-        'trove_upgrade/lab/preflight.py _succeeds',
-        'trove_upgrade/lab/supervisor.py start',
+        'lab/commands.py run',
+        'lab/hypervisor/commands.py follow',
+        'lab/hypervisor/commands.py run',
+        'lab/preflight.py _succeeds',
+        'lab/supervisor.py start',
         'trove_upgrade/tests/functional/cloud/trove_api.py __init__',
         'trove_upgrade/tests/functional/host/databases.py _setUp',
         'trove_upgrade/tests/functional/host/databases.py run_as_user',
@@ -53,24 +53,24 @@ _IS_PYTHON = re.compile(rb'#!.*\bpython3?\b')
 _IN_GUESTS = (
     'trove_upgrade/guestagent/',
     'etc/trove-upgrade/guest/',
-    'trove_upgrade/lab/images/files/',
+    'lab/images/files/',
 )
-_IN_CONTAINERS = 'trove_upgrade/lab/containers/files/'
+_IN_CONTAINERS = 'lab/containers/files/'
 
 
 @functools.cache
 def in_python():
     return [
         source.Source(path, path.relative_to(ROOT))
-        for folder in ('trove_upgrade', 'tools', 'benchmarks', 'scenario', 'doc')
+        for folder in ('trove_upgrade', 'lab', 'tools', 'benchmarks', 'scenario', 'doc')
         for path in sorted((ROOT / folder).rglob('*'))
         if path.is_file() and (path.suffix == '.py' or _IS_PYTHON.match(path.read_bytes()[:40]))
     ]
 
 
 def in_scripts():
-    functions = '\n'.join(one.read_text() for one in (ROOT / 'trove_upgrade').rglob('*.sh'))
-    for folder in ('trove_upgrade', 'tools', 'etc', '.ci'):
+    functions = '\n'.join(one.read_text() for one in (ROOT / 'lab').rglob('*.sh'))
+    for folder in ('trove_upgrade', 'lab', 'tools', 'etc', '.ci'):
         for path in sorted(
             path for path in (ROOT / folder).rglob('*') if path.is_file() and path.suffix != '.py'
         ):

@@ -3,7 +3,7 @@ import pathlib
 
 import fixtures
 
-from trove_upgrade.lab.bare import machine
+from lab.bare import machine
 from trove_upgrade.tests.unit import base
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 
-from trove_upgrade.lab.bare import place
+from lab.bare import place
 from trove_upgrade.tests.unit import base
 
 

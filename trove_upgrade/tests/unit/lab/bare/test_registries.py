@@ -3,8 +3,8 @@ import pathlib
 
 import fixtures
 
-from trove_upgrade.lab import errors
-from trove_upgrade.lab.bare import registries
+from lab import errors
+from lab.bare import registries
 from trove_upgrade.tests.unit import base
 
 

@@ -7,10 +7,10 @@ import pathlib
 import tarfile
 import tempfile
 
-from trove_upgrade.lab.containers import recipes
-from trove_upgrade.lab.containers.builder import ContainerBuilder
-from trove_upgrade.lab.containers.image import digest_of_bytes
-from trove_upgrade.lab.hypervisor import errors
+from lab.containers import recipes
+from lab.containers.builder import ContainerBuilder
+from lab.containers.image import digest_of_bytes
+from lab.hypervisor import errors
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 

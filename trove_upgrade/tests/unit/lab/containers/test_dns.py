@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 
-from trove_upgrade.lab.containers import dns
+from lab.containers import dns
 from trove_upgrade.tests.unit import base
 
 QUESTION = b'\x03web\x07example\x00' + struct.pack('!2H', 1, 1)

@@ -3,9 +3,9 @@ import json
 import pathlib
 import tempfile
 
-from trove_upgrade.lab.containers import registry
-from trove_upgrade.lab.containers.registry_client import RegistryClient
-from trove_upgrade.lab.errors import LabError
+from lab.containers import registry
+from lab.containers.registry_client import RegistryClient
+from lab.errors import LabError
 from trove_upgrade.tests.unit import base
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the programs of the host."""
 
-from trove_upgrade.lab.hypervisor import errors
-from trove_upgrade.lab.hypervisor.commands import Outcome
+from lab.hypervisor import errors
+from lab.hypervisor.commands import Outcome
 
 
 class Commands:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import tempfile
 
-from trove_upgrade.lab.hypervisor import errors, processes
-from trove_upgrade.lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor import errors, processes
+from lab.hypervisor.commands import HostCommands, wait_until
 from trove_upgrade.tests.unit import base
 
 

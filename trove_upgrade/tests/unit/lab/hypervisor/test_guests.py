@@ -4,11 +4,11 @@ import json
 import pathlib
 import tempfile
 
-from trove_upgrade.lab.hypervisor import errors
-from trove_upgrade.lab.hypervisor.host import LabHost
-from trove_upgrade.lab.hypervisor.network import Port
-from trove_upgrade.lab.hypervisor.spec import GuestSpec
-from trove_upgrade.lab.hypervisor.volume import GIB
+from lab.hypervisor import errors
+from lab.hypervisor.host import LabHost
+from lab.hypervisor.network import Port
+from lab.hypervisor.spec import GuestSpec
+from lab.hypervisor.volume import GIB
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 

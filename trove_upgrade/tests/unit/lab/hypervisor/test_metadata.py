@@ -8,7 +8,7 @@ import urllib.request
 
 import fixtures
 
-from trove_upgrade.lab.hypervisor import metadata
+from lab.hypervisor import metadata
 from trove_upgrade.tests.unit import base
 
 

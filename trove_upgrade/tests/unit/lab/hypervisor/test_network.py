@@ -2,8 +2,8 @@
 import pathlib
 import tempfile
 
-from trove_upgrade.lab.hypervisor.daemons import forwarder_configuration
-from trove_upgrade.lab.hypervisor.network import Network, NetworkFabric, Port, gateway_of
+from lab.hypervisor.daemons import forwarder_configuration
+from lab.hypervisor.network import Network, NetworkFabric, Port, gateway_of
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
 
-from trove_upgrade.lab.hypervisor import nova_facts
-from trove_upgrade.lab.hypervisor.network import Network, Port
-from trove_upgrade.lab.hypervisor.volume import GIB
+from lab.hypervisor import nova_facts
+from lab.hypervisor.network import Network, Port
+from lab.hypervisor.volume import GIB
 from trove_upgrade.tests.unit import base
 
 

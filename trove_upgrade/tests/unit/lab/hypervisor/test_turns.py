@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
 
-from trove_upgrade.lab.hypervisor.errors import GuestUnknown
-from trove_upgrade.lab.hypervisor.turns import Turns
+from lab.hypervisor.errors import GuestUnknown
+from lab.hypervisor.turns import Turns
 from trove_upgrade.tests.unit import base
 
 _LONG = 30

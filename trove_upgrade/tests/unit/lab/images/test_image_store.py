@@ -8,8 +8,8 @@ import subprocess
 
 import fixtures
 
-from trove_upgrade.lab.hypervisor import guests
-from trove_upgrade.lab.images import image_store
+from lab.hypervisor import guests
+from lab.images import image_store
 from trove_upgrade.tests.unit import base
 
 SNAPSHOTTER = [['driver-type', 'io.containerd.snapshotter.v1']]

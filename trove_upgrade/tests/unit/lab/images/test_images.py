@@ -7,12 +7,12 @@ import subprocess
 import sys
 import tempfile
 
-from trove_upgrade.lab import images
-from trove_upgrade.lab.hypervisor import errors, nova_facts
-from trove_upgrade.lab.images import apt, environments, layers, provision, recipes
-from trove_upgrade.lab.images.builder import BuiltImage
-from trove_upgrade.lab.images.counting import PackageCount
-from trove_upgrade.lab.images.product import ProductFiles
+from lab import images
+from lab.hypervisor import errors, nova_facts
+from lab.images import apt, environments, layers, provision, recipes
+from lab.images.builder import BuiltImage
+from lab.images.counting import PackageCount
+from lab.images.product import ProductFiles
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab.hypervisor import fakes

@@ -8,8 +8,8 @@ import tempfile
 
 from cryptography import fernet
 
-from trove_upgrade.lab import layout, settings, venv
-from trove_upgrade.lab.services import trove, trove_conf, trove_deployment
+from lab import layout, settings, venv
+from lab.services import trove, trove_conf, trove_deployment
 from trove_upgrade.tests.unit import base
 
 _PASTE = """[composite:trove]

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unmodified clients, as a user types them."""
+
+import pathlib
+import subprocess
+import sys
+
+from lab import errors
+from lab.handle import Credentials
+
+CLIENT_SECONDS = 120.0
+
+
+class Clients:
+    """Runs `trove` and `openstack` as one user."""
+
+    def __init__(self, user: Credentials, programs_dir: pathlib.Path | None = None) -> None:
+        self._user = user
+        self._programs = programs_dir or pathlib.Path(sys.executable).parent
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Return what it printed.
+
+        :raises CommandFailed: it ended with another code than 0; what it said is in the message.
+        """
+        done = self.attempt(program, *arguments)
+        if done.returncode != 0:
+            raise errors.CommandFailed(
+                f'{program} {" ".join(arguments)} ended with '
+                f'{done.returncode}:\n{done.stdout}{done.stderr}'
+            )
+        return done.stdout
+
+    def attempt(self, program: str, *arguments: str) -> 'subprocess.CompletedProcess[str]':
+        """Run it, however it ends."""
+        env = {
+            'PATH': '/usr/bin:/bin',
+            'HOME': '/nonexistent',
+            'LANG': 'C.UTF-8',
+            'PYTHONWARNINGS': 'ignore',
+            **self._user.environ(),
+        }
+        return subprocess.run(
+            [str(self._programs / program), *arguments],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_SECONDS,
+            check=False,
+        )

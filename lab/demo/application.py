@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the customer's application (writer.py) in the guests' network for as long as something is
+looked at.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from lab import errors
+from lab.demo import writer
+
+SETTLE_WRITES = 20  #: writes that must have succeeded before and after what is looked at
+SERVES_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Database:
+    """The place where the application writes, and the user that it writes as.  `table` has a column
+    `number`.
+    """
+
+    instance_id: str
+    namespace: str  #: of the network that the client is in
+    address: str
+    user: str
+    password: str
+    database: str
+    table: str
+
+
+@contextlib.contextmanager
+def writing(target: Database, directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A client writes a row every 50 ms for as long as the context lasts; the file of its attempts.
+
+    :raises NotReady: it could not write at first.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    output = directory / f'{target.instance_id}.writes'
+    password = directory / f'{target.instance_id}.password'
+    password.touch(mode=0o600)
+    password.write_text(target.password)
+    child = subprocess.Popen(
+        [
+            'ip',
+            'netns',
+            'exec',
+            target.namespace,
+            sys.executable,
+            '-m',
+            'lab.demo.writer',
+            '--host',
+            target.address,
+            '--user',
+            target.user,
+            '--password-file',
+            str(password),
+            '--database',
+            target.database,
+            '--table',
+            target.table,
+            '--output',
+            str(output),
+        ],
+        start_new_session=True,
+    )
+    try:
+        wait_for_writes(output, SETTLE_WRITES)
+        yield output
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(timeout=30)
+
+
+def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECONDS) -> None:
+    """Until the last `count` writes have all succeeded.
+
+    :raises NotReady: they did not, in time.
+    """
+    deadline = time.monotonic() + seconds
+    start = len(writer.read(path)) if path.exists() else 0
+    while time.monotonic() < deadline:
+        attempts = writer.read(path)[start:] if path.exists() else []
+        if len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:]):
+            return
+        threading.Event().wait(0.2)
+    raise errors.NotReady(
+        f'The application could not write to the database within {seconds:.0f} s; see {path}.'
+    )

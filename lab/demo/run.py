@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration from the first package to the last line of the proof."""
+
+import pathlib
+import sys
+import threading
+import time
+
+from lab import errors, rest
+from lab.clients import Clients
+from lab.cloud import Cloud
+from lab.demo import application, follow, proof, snapshots, writer
+from lab.images import provision
+from lab.instances import LabInstance
+from lab.layout import Layout
+from lab.progress import Progress
+from lab.stage import Stage, set_stage
+
+INSTANCE_NAME = 'shop-database'
+UPGRADE_SECONDS = 900.0
+
+
+class Demo:
+    """One upgrade, shown."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        progress: Progress,
+        work_dir: pathlib.Path,
+        client: str = 'trove',
+        instance_name: str = INSTANCE_NAME,
+    ) -> None:
+        self._stage = stage
+        self._progress = progress
+        self._dir = work_dir
+        self._client = client
+        self._name = instance_name
+        self._instance: LabInstance | None = None
+
+    def clean(self) -> None:
+        """Delete the server."""
+        if self._instance is not None:
+            self._stage.maker.delete(self._instance.server_id)
+
+    def prove(self, rows: int) -> list[proof.Line]:
+        """Create, upgrade, reboot; the proof."""
+        stage = self._stage
+        self._name = self._free_name()
+        with self._progress.phase(
+            f'Creating instance {self._name} on MariaDB {stage.former.name} with {rows} rows'
+        ):
+            self._instance = instance = stage.maker.create(self._name, stage.former, rows=rows)
+            guest = stage.maker.guest(instance.server_id)
+            provision.sql(
+                guest,
+                f'CREATE TABLE {snapshots.WRITTEN_TABLE} (number BIGINT PRIMARY KEY, written_at '
+                'DATETIME(6) DEFAULT NOW(6));',
+            )
+        with self._progress.phase('Looking at it before the upgrade'):
+            before = snapshots.take(stage.maker, instance)
+        with application.writing(self._database(instance), self._dir) as written:
+            self._upgrade(instance)
+            application.wait_for_writes(written, application.SETTLE_WRITES)
+        with self._progress.phase('Looking at it after the upgrade'):
+            after = snapshots.take(stage.maker, instance)
+            downtime = writer.measure(writer.read(written))
+            lost = len(
+                downtime.acknowledged
+                - snapshots.acknowledged_rows(stage.maker.guest(instance.server_id))
+            )
+        with self._progress.phase('Rebooting the upgraded guest'):
+            serves = self._reboot(instance)
+        return proof.lines(
+            before,
+            after,
+            stage.target.name,
+            proof.Writes(downtime.seconds, len(downtime.acknowledged), lost),
+            serves_after_reboot=serves,
+        )
+
+    def _free_name(self) -> str:
+        """The name, or one with a number where a demo that was kept has taken it: clients refuse an
+        ambiguous name.
+        """
+        session, base = self._api()
+        taken = {
+            instance['name']
+            for instance in session.request('GET', f'{base}/instances')['instances']
+        }
+        names = [self._name, *(f'{self._name}-{number}' for number in range(2, len(taken) + 2))]
+        return next(name for name in names if name not in taken)
+
+    def _api(self) -> tuple[rest.Session, str]:
+        """Our API as the demo user, and its address with the project."""
+        demo = self._stage.handle.users['demo']
+        session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        return (
+            session,
+            f'{self._stage.handle.database_api_url}/{self._stage.maker.project_id(demo.project_name)}',
+        )
+
+    def _upgrade(self, instance: LabInstance) -> None:
+        stage = self._stage
+        demo = stage.handle.users['demo']
+        command = (
+            ('trove', 'upgrade')
+            if self._client == 'trove'
+            else ('openstack', 'database', 'instance', 'upgrade')
+        )
+        self._progress.line(f'$ {" ".join(command)} {instance.name} {stage.target.name}')
+        Clients(demo).run(*command, instance.name, stage.target.name)
+        session, base = self._api()
+        follower = follow.Follower(
+            lambda path: session.request('GET', base + path), self._progress.line
+        )
+        started = time.monotonic()
+        upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
+        self._progress.line(
+            f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
+            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s'
+        )
+        follow.print_notes(upgrade, self._progress.line)
+        if upgrade['state'] != 'COMPLETED':
+            raise errors.LabError(
+                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} '
+                f'({upgrade.get("error_code")}). See the logs in {stage.handle.run_dir}/log.',
+                code='lab_upgrade_not_completed',
+            )
+
+    def _database(self, instance: LabInstance) -> application.Database:
+        database, table = snapshots.WRITTEN_TABLE.split('.')
+        account = instance.credentials.application
+        return application.Database(
+            instance_id=instance.id,
+            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            address=instance.address,
+            user=account.name,
+            password=account.password,
+            database=database,
+            table=table,
+        )
+
+    def _reboot(self, instance: LabInstance) -> bool:
+        stage = self._stage
+        guest = stage.maker.guest(instance.server_id)
+        boot_id = guest.boot_id
+        stage.maker.reboot(instance.server_id)
+        deadline = time.monotonic() + application.SERVES_SECONDS
+        while time.monotonic() < deadline:
+            guest = stage.maker.guest(instance.server_id)
+            if (
+                guest.running
+                and guest.boot_id != boot_id
+                and guest.reachable
+                and snapshots.answers(guest)
+            ):
+                return True
+            threading.Event().wait(0.3)
+        return False
+
+
+def main(
+    layout: Layout,
+    cloud: Cloud,
+    progress: Progress,
+    *,
+    rows: int,
+    keep: bool,
+    client: str = 'trove',
+) -> int:
+    """`trove-upgrade-lab demo`: 0 only if all of the proof holds."""
+    started = time.monotonic()
+    holds = False
+    try:
+        stage = set_stage(layout, cloud, progress)
+        table = Demo(stage, progress, layout.run_dir / 'demo', client).prove(rows)
+        progress.line(proof.render(table))
+        holds = all(line.holds for line in table)
+        if keep:
+            exports = '\n'.join(
+                f'export {name}={value}'
+                for name, value in stage.handle.users['demo'].environ().items()
+            )
+            progress.line(
+                f'The cloud stays up. In another terminal:\n{exports}\nexport '
+                f'PATH={pathlib.Path(sys.executable).parent}:$PATH\n'
+                f'trove list; trove show {INSTANCE_NAME}; openstack database instance show '
+                f'{INSTANCE_NAME}\n'
+                'For "openstack server show", which is the service project\'s: eval '
+                '"$(trove-upgrade-lab env trove)"\n'
+                'End it with: make demo-down'
+            )
+    finally:
+        if not keep:
+            cloud.down(progress)
+    progress.line(
+        f'{"All of it holds" if holds else "NOT all of it holds"}; '
+        f'{time.monotonic() - started:.0f} s in all.'
+    )
+    return 0 if holds else 1

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemons of a network, in its namespace: the forwarder to the broker and the registry, the
+name server, the metadata service.  Each has its pid in a file of the network's home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from lab.hypervisor import metadata
+from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor.netns import NETNS_DIR
+
+BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
+REGISTRY_PORT = 5000  #: where they find the registry of container images
+BRIDGE = 'br0'  #: of every network, in its namespace
+METADATA = 'metadata'  #: below a network's home; the metadata service shows what is in it
+_NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
+_FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'
+_FORWARDER_CONFIGURATION = 'haproxy.cfg'
+
+
+class NetworkDaemons:
+    """Starts and ends them."""
+
+    def __init__(
+        self, commands: Commands, broker: tuple[str, int] | None, registry: tuple[str, int] | None
+    ) -> None:
+        self._commands = commands
+        self._broker = broker
+        self._registry = registry
+
+    def ensure(self, gateway: str, namespace: str, home: Path) -> None:
+        """Start those that do not run."""
+        self._ensure_forwarder(gateway, namespace, home)
+        self._ensure_name_server(gateway, namespace, home)
+        self._ensure_metadata(namespace, home)
+
+    def end(self, network_id: str, home: Path) -> None:
+        """End all.  One that does not run is no error."""
+        for record in (home / _FORWARDER_PID, home / _NAME_SERVER_PID, home / _METADATA_PID):
+            _end(record, network_id)
+
+    def forget(self, home: Path) -> None:
+        """Remove their files."""
+        for name in (_FORWARDER_CONFIGURATION, _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID):
+            (home / name).unlink(missing_ok=True)
+        shutil.rmtree(home / METADATA, ignore_errors=True)
+
+    def _ensure_forwarder(self, gateway: str, namespace: str, home: Path) -> None:
+        record = home / _FORWARDER_PID
+        if self._broker is None or _daemon_pid(record) is not None:
+            return
+        configuration = home / _FORWARDER_CONFIGURATION
+        configuration.write_text(
+            forwarder_configuration(gateway, namespace, self._broker, self._registry),
+            'utf-8',
+        )
+        self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(record)])
+
+    def _ensure_name_server(self, gateway: str, namespace: str, home: Path) -> None:
+        record = home / _NAME_SERVER_PID
+        if _daemon_pid(record) is None:
+            self._commands.run(
+                [
+                    'nsenter',
+                    f'--net={NETNS_DIR / namespace}',
+                    '--',
+                    sys.executable,
+                    '-I',
+                    str(_NAME_SERVER),
+                    '--address',
+                    gateway,
+                    '--pid-file',
+                    str(record),
+                ]
+            )
+
+    def _ensure_metadata(self, namespace: str, home: Path) -> None:
+        """The address of its own is the bridge's: the kernel answers for it to every guest."""
+        record = home / _METADATA_PID
+        (home / METADATA).mkdir(mode=0o700, exist_ok=True)
+        if _daemon_pid(record) is None:
+            self._commands.run(
+                ['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', BRIDGE]
+            )
+            self._commands.run(
+                [
+                    'nsenter',
+                    f'--net={NETNS_DIR / namespace}',
+                    '--',
+                    'setsid',
+                    '--fork',
+                    sys.executable,
+                    '-I',
+                    metadata.__file__,
+                    '--directory',
+                    str(home / METADATA),
+                    '--pid-file',
+                    str(record),
+                ]
+            )
+
+
+def forwarder_configuration(
+    gateway: str, namespace: str, broker: tuple[str, int], registry: tuple[str, int] | None = None
+) -> str:
+    """HAProxy's configuration: listens inside the network's namespace, connects from the host's.
+
+    The time limits are longer than AMQP's heartbeat (60 s), which keeps a silent connection open.
+    """
+    targets = [('broker', BROKER_PORT, broker)]
+    if registry is not None:
+        targets.append(('registry', REGISTRY_PORT, registry))
+    return """global
+    maxconn 1000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    option clitcpka
+    option srvtcpka
+""" + ''.join(
+        f"""listen {name}
+    bind {gateway}:{port} namespace {namespace}
+    server {name} {target[0]}:{target[1]}
+"""
+        for name, port, target in targets
+    )
+
+
+def _daemon_pid(record: Path) -> int | None:
+    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile
+    does not count.
+    """
+    try:
+        pid = int(record.read_text('utf-8'))
+        command_line = Path(f'/proc/{pid}/cmdline').read_bytes()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return pid if str(record).encode() in command_line.split(b'\0') else None
+
+
+def _end(record: Path, network_id: str) -> None:
+    pid = _daemon_pid(record)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.kill(pid, signal.SIGKILL)
+    wait_until(
+        lambda: _daemon_pid(record) is None,
+        f'{record.stem} of network {network_id} to end',
+        seconds=10,
+        hint=f'Kill process {pid} by hand.',
+    )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's hypervisor as one object, put together from a layout or from the file that nova-compute
+is given.
+
+For callers::
+
+    host = LabHost.open(layout.hypervisor_dir, broker=('127.0.0.1', 25672))
+    host.guests.get(server_id).exec(['uname', '-a'])
+    host.fabric.connect(network_id, (address, 3306))
+    host.guests.clean_all()
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.hypervisor.commands import Commands, HostCommands
+from lab.hypervisor.guest_store import GuestStore
+from lab.hypervisor.network import NetworkFabric
+from lab.hypervisor.volume import VolumeStore
+
+RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HypervisorSettings:
+    """Settings that the lab writes to `<run dir>/hypervisor.json` before nova-compute starts."""
+
+    run_dir: Path
+    cache_dir: Path
+    broker_host: str
+    broker_port: int
+    registry_port: int | None = None  #: of container images, on the broker's host
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> HypervisorSettings:
+        """The settings of the lab that the environment names."""
+        fields = json.loads((Path(environ[RUN_VARIABLE]) / 'hypervisor.json').read_text('utf-8'))
+        return cls(
+            run_dir=Path(fields['run_dir']),
+            cache_dir=Path(fields['cache_dir']),
+            broker_host=fields['broker_host'],
+            broker_port=int(fields['broker_port']),
+            registry_port=fields.get('registry_port'),
+        )
+
+    @property
+    def registry(self) -> tuple[str, int] | None:
+        """Where the registry of container images listens, None where the lab has none."""
+        return None if self.registry_port is None else (self.broker_host, self.registry_port)
+
+    @property
+    def hypervisor_dir(self) -> Path:
+        """Below it is everything of the guests; the same path as `Layout.hypervisor_dir`."""
+        return self.run_dir / 'hypervisor'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabHost:
+    """Guests, networks and volumes of one lab."""
+
+    directory: Path
+    guests: GuestStore
+    fabric: NetworkFabric
+    volumes: VolumeStore
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        broker: tuple[str, int] | None = None,
+        commands: Commands | None = None,
+        registry: tuple[str, int] | None = None,
+    ) -> LabHost:
+        """The lab with its guests below `directory`.  Nothing is made; without a broker, networks
+        have no forwarder.
+        """
+        commands = commands or HostCommands()
+        fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
+        volumes = VolumeStore(directory / 'volumes', commands)
+        return cls(
+            directory=directory,
+            guests=GuestStore(directory / 'guests', fabric, volumes, commands),
+            fabric=fabric,
+            volumes=volumes,
+        )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop device through which a guest reads its image."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.hypervisor.commands import Commands, wait_until
+
+
+@contextlib.contextmanager
+def attached(image: Path, record: Path, commands: Commands) -> Iterator[str]:
+    """Give the image a device for the time of a boot; `record` notes which, and which use of it."""
+    device = commands.run(['losetup', '--find', '--show', '--read-only', str(image)]).output.strip()
+    sequence = Path('/sys/block') / Path(device).name / 'diskseq'
+    record.write_text(f'{device} {sequence.read_text("utf-8").strip()}', 'utf-8')
+    try:
+        yield device
+    finally:
+        # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the
+        # guest.
+        commands.run(['losetup', '--detach', device], check=False)
+
+
+def wait_free(record: Path) -> None:
+    """Return when the use that `record` notes has ended, and forget it.
+
+    :raises errors.TimedOut: a mount still holds the device.
+    """
+    try:
+        device, sequence = record.read_text('utf-8').split()
+    except FileNotFoundError:
+        return
+    wait_until(
+        lambda: _disk_sequence(device) != sequence,
+        f'image device {device} to be free',
+        seconds=20,
+        hint='A process still holds a mount of the guest.',
+    )
+    record.unlink(missing_ok=True)  # a delete that comes during a rebuild waits here, too
+
+
+def _disk_sequence(device: str) -> str | None:
+    """Return what tells one use of a loop device from the next; None while it has no backing
+    file.
+    """
+    block = Path('/sys/block') / Path(device).name
+    try:
+        (block / 'loop' / 'backing_file').read_text('utf-8')
+        return (block / 'diskseq').read_text('utf-8').strip()
+    except OSError:
+        return None

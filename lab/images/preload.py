@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Container images that a guest image has in its engine's store already, so that a new root disk
+need not pull them.
+
+A guest of the image itself loads them, so the store is one that its own engine has written:
+`image_store` finds out where.  In the finished image it lies in `STORE`, below the name that its
+directory has in /var/lib; the hypervisor puts it below the engine at a guest's first boot
+(guest-images.sh): copies of the small files, and the layers straight from the image.  An operator's
+image simply has it in place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest
+from lab.hypervisor.host import LabHost
+from lab.hypervisor.spec import GuestSpec
+from lab.images import image_store
+
+STORE = Path('usr/lib/trove-lab/docker-store')
+#: Names of the images in it, a list in JSON: containerd's store has them in a database.
+_NAMES = 'names.json'
+_STATE = Path('/var/lib')  #: below it a guest has the directories of its engine
+_ENGINE_SECONDS, _LOAD_SECONDS = 60.0, 600.0
+
+
+def load(
+    image: Path, archives: Sequence[Path], work: Path, commands: Commands, layer: Path
+) -> None:
+    """Boot a guest of `image`, load these archives (of `docker save`'s form), and write its store
+    below `layer`.
+
+    `work` is a directory of an ordinary file system that is used by nothing else; it is gone
+    afterwards.
+
+    :raises image_store.StoreUnknown: the engine keeps its images in a way that cannot be copied.
+    :raises errors.CommandFailed: the engine refused an archive.
+    :raises errors.TimedOut: the engine did not start.
+    """
+    # Whatever a build that was cut off has left there.
+    LabHost.open(work, commands=commands).guests.clean_all()
+    host = LabHost.open(work, commands=commands)
+    # The process in its name keeps two caches apart: network namespaces are the machine's.
+    guest = host.guests.create(
+        GuestSpec(
+            guest_id=f'preload-{os.getpid()}',
+            hostname='preload',
+            image_path=image,
+            runs_containers=True,
+        )
+    )
+    try:
+        guest.boot()
+        _wait_engine(guest)
+        for archive in archives:
+            _load_one(guest, archive)
+        store = _store_of(guest)
+        listed = guest.exec(['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}'])
+        names = sorted(name for name in listed.output.split() if '<none>' not in name)
+        guest.exec(['service', 'docker', 'stop'])
+        guest.kill()
+        _copy(store, guest.home, layer / STORE, commands)
+        (layer / STORE / _NAMES).write_text(json.dumps(names), 'utf-8')
+    finally:
+        host.guests.clean_all()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _wait_engine(guest: Guest) -> None:
+    wait_until(
+        lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
+        'the engine to answer',
+        seconds=_ENGINE_SECONDS,
+        interval_seconds=0.1,
+        hint='See /var/log/docker.log in the guest.',
+    )
+
+
+def _load_one(guest: Guest, archive: Path) -> None:
+    """The engine's directory is the one place that host and guest share."""
+    shared = guest.home / 'docker' / 'archive.tar'
+    shutil.copyfile(archive, shared)
+    guest.exec(
+        ['docker', 'load', '--quiet', '--input', '/var/lib/docker/archive.tar'],
+        timeout_seconds=_LOAD_SECONDS,
+    )
+    shared.unlink()
+
+
+def _store_of(guest: Guest) -> image_store.ImageStore:
+    info = json.loads(guest.exec(['docker', 'info', '--format', '{{json .}}']).output)
+    store = image_store.of_engine(
+        info, lambda path: guest.exec(['test', '-d', str(path)], check=False).returncode == 0
+    )
+    store.require_below(*(_STATE / name for name in ENGINE_DIRECTORIES))
+    return store
+
+
+def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Commands) -> None:
+    """Copy the store; paths below /var/lib/docker and /var/lib/containerd of a guest lie in its
+    home under the same names.
+    """
+    for path in store.paths:
+        place = path.relative_to(_STATE)
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        commands.run(
+            ['cp', '-a', str(home / place), str((target / place).parent)],
+            timeout_seconds=_LOAD_SECONDS,
+        )

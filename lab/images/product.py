@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topmost layer of an image: the agent of this checkout, the service files, and the lab's own
+small init.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lab.images.layers import digest_of, digest_of_tree
+
+#: Parts of the package that no guest needs; a change there does not make images anew.
+_NOT_IN_GUESTS = ('tests', 'api', 'db', 'taskmanager', 'wsgi', '__pycache__')
+_LAUNCHER = """#!/opt/trove-upgrade/venv/bin/python
+# SPDX-License-Identifier: Apache-2.0
+import sys
+
+from trove_upgrade.cmd.scripts import guestagent
+
+sys.exit(guestagent())
+"""
+
+
+class ProductFiles:
+    """Copies the product into a layer.  `version` is what the agent in the image says of itself."""
+
+    def __init__(self, project_dir: Path, lab_files: Path, version: str) -> None:
+        self._package = project_dir / 'trove_upgrade'
+        self._services = project_dir / 'etc' / 'trove-upgrade' / 'guest'
+        self._lab_files = lab_files
+        self.version = version
+
+    def digest(self, has_agent: bool) -> str:
+        """Changes when a file that goes into the image does."""
+        services = digest_of_tree(self._services)
+        if not has_agent:
+            return digest_of(services)
+        parts = [
+            path for path in sorted(self._package.iterdir()) if path.name not in _NOT_IN_GUESTS
+        ]
+        packages = digest_of_tree(*(path for path in parts if path.is_dir()))
+        modules = digest_of(
+            *(path.name + path.read_text('utf-8') for path in parts if path.is_file())
+        )
+        return digest_of(services, packages, modules, self.version)
+
+    def write(self, layer: Path, site_packages: Path, *, has_agent: bool) -> None:
+        """Write everything below `layer`, as it shall stand below an image's root."""
+        _copy_all(self._services / 'init.d', layer / 'etc/init.d', 0o755)
+        _copy_all(self._services / 'systemd', layer / 'usr/lib/systemd/system', 0o644)
+        _copy_all(self._services / 'lib', layer / 'usr/lib/trove-upgrade', 0o755)
+        _copy_all(self._lab_files, layer / 'usr/lib/trove-lab', 0o755)
+        if has_agent:
+            self._write_agent(layer, site_packages)
+            return
+        for path in (
+            'etc/init.d/trove-upgrade-guestagent',
+            'usr/lib/trove-upgrade/guestagent-run',
+            'usr/lib/systemd/system/trove-upgrade-guestagent.service',
+        ):
+            (layer / path).unlink()
+
+    def _write_agent(self, layer: Path, site_packages: Path) -> None:
+        shutil.copytree(
+            self._package,
+            layer / site_packages / 'trove_upgrade',
+            ignore=lambda directory, names: [
+                name
+                for name in names
+                if name in _NOT_IN_GUESTS
+                and (Path(directory) == self._package or name == '__pycache__')
+            ],
+        )
+        information = layer / site_packages / 'trove_upgrade-guest.dist-info'
+        information.mkdir()
+        (information / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: trove-upgrade\nVersion: {self.version}\n', 'utf-8'
+        )
+        launcher = layer / 'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent'
+        launcher.parent.mkdir(parents=True, exist_ok=True)
+        launcher.write_text(_LAUNCHER, 'utf-8')
+        launcher.chmod(0o755)
+
+
+def _copy_all(source: Path, target: Path, mode: int) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, target / path.name)
+            (target / path.name).chmod(mode)

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the cloud's processes, waits until they answer, and stops them, also from another process
+than the one that started them.
+
+Each process leads its own session: Ctrl-C in the terminal reaches only us, and whatever it forks is
+found again.  What was started stands in one record per process; before anything is signalled its
+start time is compared, because pids are used again. What a crash kept from being recorded is found
+by the variable that each process carries in its environment.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from lab import commands, errors, processes
+
+POLL_SECONDS = 0.1
+KILLED_SECONDS = 10.0  #: a killed process that waits for a device takes a moment
+READY_POLL_SECONDS = 0.3  #: some probes start a program, and the services need the processor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """A process that is to stay."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stage: int  #: stages stop from the highest to the lowest; within one, all at once
+    stop_seconds: float = 3.0  #: from SIGTERM to SIGKILL
+    cwd: str = '/'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """The record of a started process."""
+
+    name: str
+    pid: int
+    started_ticks: int
+    boot_id: str
+    stage: int
+    stop_seconds: float
+
+    def leads(self) -> bool:
+        """True while the started process itself runs."""
+        leader = processes.read(self.pid)
+        return (
+            leader is not None
+            and leader.runs
+            and leader.started_ticks == self.started_ticks
+            and processes.boot_id() == self.boot_id
+        )
+
+    def members(
+        self, everyone: Iterable[processes.Process] | None = None
+    ) -> list[processes.Process]:
+        """The process and all that stayed in its session; empty when its pid means another process
+        today.
+
+        A leader that is gone proves nothing against its children: the kernel gives out no pid that
+        names a session.
+        """
+        if processes.boot_id() != self.boot_id:
+            return []
+        leader = processes.read(self.pid)
+        if leader is not None and leader.started_ticks != self.started_ticks:
+            return []
+        return [
+            process for process in everyone or processes.everyone() if process.session == self.pid
+        ]
+
+
+class Supervisor:
+    """The processes of the cloud in one run directory."""
+
+    def __init__(
+        self,
+        run_dir: pathlib.Path,
+        pids_dir: pathlib.Path,
+        logs_dir: pathlib.Path,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._run_dir = run_dir
+        self._pids_dir = pids_dir
+        self._logs_dir = logs_dir
+        self._clock = clock
+        self._sleep = sleep
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, command: Command) -> Record:
+        """Start it and return at once; its output goes to its log.
+
+        :raises CommandFailed: the program cannot be started at all.
+        """
+        self._pids_dir.mkdir(parents=True, exist_ok=True)
+        self._logs_dir.mkdir(parents=True, exist_ok=True)
+        env = dict(command.env) | {processes.MARK_VARIABLE: str(self._run_dir)}
+        with (self._logs_dir / f'{command.name}.log').open('ab') as sink:
+            try:
+                child = subprocess.Popen(
+                    command.argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    cwd=command.cwd,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise errors.CommandFailed(f'Cannot start {command.name}: {error}.') from error
+        self._children[child.pid] = child
+        process = processes.read(child.pid)  # at least a zombie of ours: nobody else reaps it
+        record = Record(
+            name=command.name,
+            pid=child.pid,
+            started_ticks=process.started_ticks if process else 0,
+            boot_id=processes.boot_id(),
+            stage=command.stage,
+            stop_seconds=command.stop_seconds,
+        )
+        path = self._pids_dir / f'{command.name}.json'
+        unfinished = path.with_suffix('.new')
+        unfinished.write_text(json.dumps(dataclasses.asdict(record)))
+        unfinished.rename(path)
+        return record
+
+    def records(self) -> list[Record]:
+        """All processes on record, whether they still run or not."""
+        if not self._pids_dir.is_dir():
+            return []
+        return [
+            Record(**json.loads(path.read_text())) for path in sorted(self._pids_dir.glob('*.json'))
+        ]
+
+    def runs(self, name: str) -> bool:
+        """True while the recorded process itself runs, not merely children that it left."""
+        self._reap()
+        return any(record.leads() for record in self.records() if record.name == name)
+
+    def wait_ready(self, name: str, probe: Callable[[], bool], timeout_seconds: float) -> None:
+        """Return once `probe` is true.
+
+        :raises NotReady: the process died before, or the time is over; the end of its log is in the
+            message.
+        """
+        log = self._logs_dir / f'{name}.log'
+        deadline = self._clock() + timeout_seconds
+        while not probe():
+            if not self.runs(name):
+                raise errors.NotReady(
+                    f'{name} died before it was ready. Log: {log}\n{commands.tail(log)}'
+                )
+            if self._clock() > deadline:
+                raise errors.NotReady(
+                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: '
+                    f'{log}\n{commands.tail(log)}'
+                )
+            self._sleep(READY_POLL_SECONDS)
+
+    def stop(self, names: Iterable[str]) -> None:
+        """End these processes and all in their sessions; one that does not run is no error."""
+        wanted = set(names)
+        self._end([record for record in self.records() if record.name in wanted])
+
+    def stop_all(self, tell: Callable[[str], None] = lambda _text: None) -> None:
+        """End all that is on record, stage by stage, and then what a crash left without a record.
+        Safe to repeat.
+        """
+        records = self.records()
+        for stage in sorted({record.stage for record in records}, reverse=True):
+            group = [record for record in records if record.stage == stage]
+            tell(', '.join(record.name for record in group))
+            self._end(group)
+        self.end_strays()
+
+    def end_strays(self) -> None:
+        """Kill every process that carries our mark but stands in no record: they have no state
+        worth a goodbye.
+        """
+        strays = [
+            process
+            for process in processes.everyone()
+            if process.pid != os.getpid() and processes.is_marked(process.pid, self._run_dir)
+        ]
+        for stray in strays:
+            _send(stray, signal.SIGKILL)
+        self._wait_gone(strays, 5.0)
+
+    def _end(self, records: list[Record]) -> None:
+        self._ask_to_end(records)
+        for record in records:
+            rest = record.members()
+            for member in rest:
+                _send(member, signal.SIGKILL)
+            if not self._wait_gone(rest, KILLED_SECONDS):
+                raise errors.LabError(
+                    f'Cannot end {record.name} (process {record.pid}): it survives SIGKILL. '
+                    'It waits for a device; see its stack in /proc.',
+                    code='lab_cannot_end',
+                )
+            (self._pids_dir / f'{record.name}.json').unlink(missing_ok=True)
+
+    def _ask_to_end(self, records: list[Record]) -> None:
+        """SIGTERM, and wait as long as each is given.  A leader tells its own workers; once it is
+        gone, they are told.
+        """
+        started = self._clock()
+        told: set[tuple[int, int]] = set()
+        while records:
+            self._reap()
+            left = []
+            everyone = list(processes.everyone())
+            for record in records:
+                group = record.members(everyone)
+                leader = [member for member in group if member.pid == record.pid]
+                for member in leader or group:
+                    name = (member.pid, member.started_ticks)
+                    if name not in told:
+                        told.add(name)
+                        _send(member, signal.SIGTERM)
+                if group and self._clock() < started + record.stop_seconds:
+                    left.append(record)
+            records = left
+            if records:
+                self._sleep(2 * POLL_SECONDS)
+
+    def _wait_gone(self, group: Iterable[processes.Process], timeout_seconds: float) -> bool:
+        deadline = self._clock() + timeout_seconds
+        group = list(group)
+        while True:
+            self._reap()
+            group = [process for process in group if _same_runs(process)]
+            if not group or self._clock() > deadline:
+                return not group
+            self._sleep(POLL_SECONDS / 2)
+
+    def _reap(self) -> None:
+        for pid, child in list(self._children.items()):
+            if child.poll() is not None:
+                self._children.pop(pid, None)  # another thread may have been here
+
+
+def _same_runs(process: processes.Process) -> bool:
+    now = processes.read(process.pid)
+    return now is not None and now.runs and now.started_ticks == process.started_ticks
+
+
+def _send(process: processes.Process, number: signal.Signals) -> None:
+    """Signal exactly this process: the descriptor is opened first, so the number cannot come to
+    mean another.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if _same_runs(process):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it
+    behind.
+
+    Python's signals belong to the main thread; in any other this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
