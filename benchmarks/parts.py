@@ -19,7 +19,7 @@ from lab import stage as lab_stage
 from lab.cloud import Cloud
 from lab.layout import Layout
 from lab.progress import Progress
-from trove_upgrade.guestagent.stash import accounts, publish, restore
+from trove_upgrade.guestagent.storage.stash import accounts, publish, restore
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 

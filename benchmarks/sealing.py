@@ -22,7 +22,7 @@ from oslo_messaging._drivers import common
 
 from trove_upgrade.db import repositories
 from trove_upgrade.domain import guest_call, guests, tree
-from trove_upgrade.guestagent.sequence import Sequence
+from trove_upgrade.guestagent.sealing.sequence import Sequence
 from trove_upgrade.sealing import at_rest, envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.functional.schema import old_rows

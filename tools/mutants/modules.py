@@ -21,19 +21,22 @@ TESTS: Mapping[str, Sequence[str]] = {
         'taskmanager.test_rollback',
     ),
     'domain/upgrades.py': ('domain.test_upgrades', 'taskmanager.test_runner'),
-    'guestagent/flows/quiesce.py': (
-        'guestagent.test_flows',
-        'guestagent.test_rollback',
+    'guestagent/upgrade/quiesce.py': (
+        'guestagent.upgrade.test_flows',
+        'guestagent.upgrade.test_rollback',
         'guestagent.test_shared_volume',
     ),
-    'guestagent/flows/restore.py': (
-        'guestagent.test_flows',
-        'guestagent.test_info',
-        'guestagent.test_rollback',
+    'guestagent/upgrade/restore.py': (
+        'guestagent.upgrade.test_flows',
+        'guestagent.upgrade.test_info',
+        'guestagent.upgrade.test_rollback',
         'guestagent.test_shared_volume',
     ),
-    'guestagent/job.py': ('guestagent.test_job',),
-    'guestagent/stash/restore.py': ('guestagent.test_hostile_stash', 'guestagent.test_stash'),
+    'guestagent/jobs/job.py': ('guestagent.jobs.test_job',),
+    'guestagent/storage/stash/restore.py': (
+        'guestagent.storage.test_hostile_stash',
+        'guestagent.storage.test_stash',
+    ),
     'taskmanager/runner.py': (
         'taskmanager.test_runner',
         'taskmanager.test_outages',

@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trove_upgrade.conf import start
     from trove_upgrade.domain import logs
     from trove_upgrade.guestagent import agent
-    from trove_upgrade.guestagent.layout import Layout
+    from trove_upgrade.guestagent.storage.layout import Layout
 
     conf = cfg.CONF
     _register(conf)

@@ -19,33 +19,28 @@ from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.drops import Drops
-from trove_upgrade.guestagent import clock as clock_module
-from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import (
-    identity,
-    metadata_address,
-    refusing_server,
-    service,
-    trove_agent,
-)
-from trove_upgrade.guestagent.containers import docker_engine, http
-from trove_upgrade.guestagent.containers.login import RegistryLogin
 from trove_upgrade.guestagent.datastores import base, factory
-from trove_upgrade.guestagent.datastores.container import trove_agent_control
-from trove_upgrade.guestagent.flows import check, finish, quiesce, restore, undo, verify, work
 from trove_upgrade.guestagent.heartbeat import Heartbeats
-from trove_upgrade.guestagent.held_key import HeldKey
-from trove_upgrade.guestagent.job import Body, Jobs
-from trove_upgrade.guestagent.journal import Journal
-from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.guestagent.jobs.job import Body, Jobs
+from trove_upgrade.guestagent.jobs.journal import Journal
+from trove_upgrade.guestagent.machine import clock as clock_module
+from trove_upgrade.guestagent.machine import commands as commands_module
+from trove_upgrade.guestagent.machine import identity, metadata_address, service
+from trove_upgrade.guestagent.machine.containers import docker_engine, http
+from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
+from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.manager import GuestManager
-from trove_upgrade.guestagent.marks import Mark, Marks
-from trove_upgrade.guestagent.reports import Reports
-from trove_upgrade.guestagent.seal import Seal
-from trove_upgrade.guestagent.sequence import Sequence
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.stash_expiry import StashExpiry
-from trove_upgrade.guestagent.volume import Volume
+from trove_upgrade.guestagent.sealing.held_key import HeldKey
+from trove_upgrade.guestagent.sealing.reports import Reports
+from trove_upgrade.guestagent.sealing.seal import Seal
+from trove_upgrade.guestagent.sealing.sequence import Sequence
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.volume import Volume
+from trove_upgrade.guestagent.trove import refusing_server, trove_agent, trove_agent_control
+from trove_upgrade.guestagent.upgrade import check, finish, quiesce, restore, undo, verify, work
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
+from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.rpc import taskmanager, transport
 
 LOG = logs.get_logger(__name__)
@@ -89,7 +84,7 @@ def bodies(own: work.Guest) -> dict[str, Body]:
     """Return what each method of the RPC API runs as a job."""
 
     def body(
-        flow: Callable[[work.Work], work.Outcome], call: guests.GuestCall, progress: base.Progress
+        flow: Callable[[work.Work], work.Outcome], call: guests.GuestCall, progress: Progress
     ) -> work.Outcome:
         return flow(work.Work(own, call, progress))
 

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, guests, logs
-from trove_upgrade.guestagent.flows.work import Guest
 from trove_upgrade.guestagent.manager import server_state
-from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.work import Guest
 
 LOG = logs.get_logger(__name__)
 

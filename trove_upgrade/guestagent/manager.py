@@ -13,12 +13,12 @@ import oslo_messaging
 
 from trove_upgrade.domain import exceptions, guest_call, guests, logs, origin, upgrade_info
 from trove_upgrade.domain.result_keys import ResultKey
-from trove_upgrade.guestagent.flows import generations
-from trove_upgrade.guestagent.flows.work import Guest
-from trove_upgrade.guestagent.job import Jobs
-from trove_upgrade.guestagent.journal import JobRecord, Journal
-from trove_upgrade.guestagent.marks import Mark
-from trove_upgrade.guestagent.seal import Seal
+from trove_upgrade.guestagent.jobs.job import Jobs
+from trove_upgrade.guestagent.jobs.journal import JobRecord, Journal
+from trove_upgrade.guestagent.sealing.seal import Seal
+from trove_upgrade.guestagent.upgrade import generations
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.work import Guest
 from trove_upgrade.sealing import messages
 
 LOG = logs.get_logger(__name__)

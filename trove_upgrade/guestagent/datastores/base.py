@@ -15,12 +15,9 @@ from typing import Any, NoReturn
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent.machine.progress import Progress
 
 LOG = logs.get_logger(__name__)
-
-#: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's
-#: deadline has passed.
-Progress = Callable[[int | None, str], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

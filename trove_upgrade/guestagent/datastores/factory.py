@@ -5,14 +5,14 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
-from trove_upgrade.guestagent.datastores.container.trove_agent_control import TroveAgentControl
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql import MySQLDriver
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
 #: Values of database_runtime and of the fact of that name in an image.
 SERVICE, CONTAINER, AUTO = 'service', 'container', 'auto'

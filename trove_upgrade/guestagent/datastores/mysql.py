@@ -22,7 +22,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
-from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
+from trove_upgrade.guestagent.machine.finished import Finished
+from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not
 #: read.
@@ -120,7 +121,7 @@ class MySQLDriver(FamilyDriver):
             },
         )
 
-    def upgrade_data(self, progress: base.Progress) -> None:
+    def upgrade_data(self, progress: Progress) -> None:
         """The server has done it while it started (8.0.16 and later); that it answers proves it.
 
         Source: MySQL 8.0 Reference Manual, "What the MySQL Upgrade Process Upgrades".

@@ -47,6 +47,9 @@ ALLOWED = {
     },
     'wsgi': {'domain', 'conf', 'db', 'rpc', 'clients', 'api'},
 }
+#: The guest agent's rooms from the lowest to the highest; the modules beside them are above all.
+GUEST_ROOMS = ('machine', 'storage', 'sealing', 'trove', 'datastores', 'upgrade', 'jobs')
+MOST_ROOMS = 10
 VAGUE = {'utils', 'util', 'helpers', 'helper', 'common', 'misc'}
 
 
@@ -114,6 +117,25 @@ class TestImportRules(base.TestCase):
                 if name not in allowed
             ]
         self.assertEqual([], broken)
+
+    def test_the_guest_agent_has_few_rooms_and_no_import_runs_upwards_in_it(self):
+        guestagent = PACKAGE / 'guestagent'
+        rooms = {
+            path.name.removesuffix('.py')
+            for path in guestagent.iterdir()
+            if path.name not in {'__init__.py', '__pycache__'}
+        }
+        self.assertLessEqual(len(rooms), MOST_ROOMS)
+        self.assertLessEqual(set(GUEST_ROOMS), rooms)
+        upwards = [
+            f'{path.relative_to(guestagent)} imports {name}'
+            for height, room in enumerate(GUEST_ROOMS)
+            for path in sorted((guestagent / room).rglob('*.py'))
+            for name in imported(path)
+            if name.startswith('trove_upgrade.guestagent.')
+            and name.split('.')[2] not in GUEST_ROOMS[: height + 1]
+        ]
+        self.assertEqual([], upwards)
 
     def test_no_name_says_nothing(self):
         self.assertEqual(

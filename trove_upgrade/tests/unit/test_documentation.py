@@ -15,8 +15,7 @@ from docutils import core
 from oslo_config import cfg, generator
 
 import trove_upgrade
-from lab import console
-from lab import manage
+from lab import console, manage
 from lab.layout import Layout
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import compute, guestagent

@@ -55,7 +55,8 @@ class TestModules(base.TestCase):
 
     def test_tests_have_the_names_that_a_runner_takes(self):
         self.assertEqual(
-            ['trove_upgrade.tests.unit.guestagent.test_job'], modules.tests('guestagent/job.py')
+            ['trove_upgrade.tests.unit.guestagent.jobs.test_job'],
+            modules.tests('guestagent/jobs/job.py'),
         )
 
 

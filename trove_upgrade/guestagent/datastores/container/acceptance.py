@@ -13,10 +13,10 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.containers.answers import Container
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
+from trove_upgrade.guestagent.machine.containers.answers import Container
+from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 CODE = 'CONTAINER_DEFINITION'
 _NAME = 'container_definition'

@@ -7,11 +7,11 @@ import pathlib
 from typing import Any
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import durable
-from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
+from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 OFF = 'no'
 #: What Trove's agent gives, and what a container gets whose own would not bring it back after a

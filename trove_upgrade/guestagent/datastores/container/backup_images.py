@@ -12,7 +12,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions, image_reference, versions
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.containers.engine import Engine
+from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 CHECK = 'backup_image'
 #: The registry has none under any name that Trove tries.

@@ -8,13 +8,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import credentials, definition
 from trove_upgrade.guestagent.datastores.container.autostart import OFF
 from trove_upgrade.guestagent.datastores.container.health_account import HealthAccount
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.privileges import Privileges
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
+from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 _ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
 

@@ -9,8 +9,8 @@ in them is tried as a password and nothing else.
 import configparser
 import pathlib
 
-from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine import untrusted_files
 
 #: Trove's administrator comes second: root@localhost can read and stop whatever is there.
 _USERS = ('root', 'os_admin')

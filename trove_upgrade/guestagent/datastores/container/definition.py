@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.guestagent.containers import definitions
+from trove_upgrade.guestagent.machine.containers import definitions
 
 _SECRET = re.compile(r'PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL', re.IGNORECASE)
 

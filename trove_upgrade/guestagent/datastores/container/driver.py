@@ -12,8 +12,6 @@ from typing import Any
 
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import (
     acceptance,
@@ -38,10 +36,13 @@ from trove_upgrade.guestagent.datastores.container.programs import ContainerProg
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
 from trove_upgrade.guestagent.datastores.container.target_preparation import TargetPreparation
-from trove_upgrade.guestagent.datastores.container.trove_agent_control import TroveAgentControl
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
 _START_SECONDS = 900
 
@@ -156,7 +157,7 @@ class ContainerDriver(FamilyDriver):
         self,
         target: Mapping[str, Any],
         options: GuestOptions,  # noqa: ARG002
-        progress: base.Progress,
+        progress: Progress,
     ) -> None:
         """See `base`.  The target's image is brought here and tries the configuration as it is
         now.
@@ -198,9 +199,7 @@ class ContainerDriver(FamilyDriver):
             definition.options(record.definition), self.containers.configuration()
         )
 
-    def fingerprint_and_stop(
-        self, options: GuestOptions, progress: base.Progress
-    ) -> base.Fingerprint:
+    def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
         fingerprint = super().fingerprint_and_stop(options, progress)
         self._health.remember(fingerprint.users)
         return fingerprint
@@ -261,7 +260,7 @@ class ContainerDriver(FamilyDriver):
             return accepted
         return self._selection.select(record, options)
 
-    def check_again(self, options: GuestOptions, progress: base.Progress) -> CheckResult | None:
+    def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
         """See `base`.  The image: an operator mends a broken one under its tag.  Not while its
         server works on the data.
         """

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine import durable, untrusted_files
 
 LOG = logs.get_logger(__name__)
 

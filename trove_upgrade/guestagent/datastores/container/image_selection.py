@@ -9,10 +9,10 @@ from typing import Any
 
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.mysql_family import scratch
+from trove_upgrade.guestagent.machine.progress import Progress
 
 
 class ImageSelection:
@@ -50,7 +50,7 @@ class ImageSelection:
         mended = self._images.renew(wanted, lambda _percent, _sentence: None, exact=False)
         return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
 
-    def renew(self, options: GuestOptions, progress: base.Progress) -> CheckResult | None:
+    def renew(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
         """Try the image again where it is another one than before: an operator mends a broken one
         under its tag.
         """

@@ -11,14 +11,14 @@ from typing import Any
 from trove_upgrade.domain import exceptions, image_reference, logs
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import listing
-from trove_upgrade.guestagent.containers import errors
-from trove_upgrade.guestagent.containers.answers import Container, Image
-from trove_upgrade.guestagent.containers.engine import Engine
-from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import repositories
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+from trove_upgrade.guestagent.machine import listing
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.machine.containers.answers import Container, Image
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.progress import Progress
 
 LOG = logs.get_logger(__name__)
 
@@ -150,7 +150,7 @@ class Images:
             CHECK, f'Container image {reference} is brought here before anything is stopped.'
         )
 
-    def fetch(self, reference: str, progress: base.Progress) -> ImageChoice:
+    def fetch(self, reference: str, progress: Progress) -> ImageChoice:
         """Bring it here unless it is here.
 
         :raises StepRefused: CONTAINER_IMAGE_INVALID, CONTAINER_REPOSITORY_NOT_ALLOWED: it is none
@@ -180,9 +180,7 @@ class Images:
             )
         return choice(reference, found)
 
-    def fetch_again(
-        self, wanted: ImageChoice, progress: base.Progress, *, exact: bool
-    ) -> ImageChoice:
+    def fetch_again(self, wanted: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
         """Return what `wanted` names, on another root disk; by its digest where the tag has gone.
 
         `exact`: only that very image, by its digest if the tag has moved; where no digest is known,
@@ -207,7 +205,7 @@ class Images:
             )
         return found
 
-    def renew(self, wanted: ImageChoice, progress: base.Progress, *, exact: bool) -> ImageChoice:
+    def renew(self, wanted: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
         """`fetch_again`, and the registry is asked although the image is here: a mended one may
         stand under the tag now.
 
@@ -227,7 +225,7 @@ class Images:
                 )
         return self.fetch_again(wanted, progress, exact=exact)
 
-    def _tagged(self, wanted: ImageChoice, progress: base.Progress) -> ImageChoice | None:
+    def _tagged(self, wanted: ImageChoice, progress: Progress) -> ImageChoice | None:
         try:
             return self.fetch(wanted.reference, progress)
         except errors.ImageNotFound:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import pathlib
 
-from trove_upgrade.guestagent import durable, untrusted_files
+from trove_upgrade.guestagent.machine import durable, untrusted_files
 
 
 def make(directory: pathlib.Path, uid: int, gid: int) -> None:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.guestagent.containers import definitions as engine_definitions
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.container.names import SOCKETS_INSIDE
+from trove_upgrade.guestagent.machine.containers import definitions as engine_definitions
 
 _BRIDGE = 'bridge'
 #: Of the former container: which ports lead to it, and what only limits it.

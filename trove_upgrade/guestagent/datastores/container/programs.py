@@ -5,9 +5,9 @@ image.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from trove_upgrade.guestagent.containers.engine import Engine
-from trove_upgrade.guestagent.containers.errors import EngineNotAnswering
-from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.containers.errors import EngineNotAnswering
+from trove_upgrade.guestagent.machine.finished import Finished
 
 _FIND_SECONDS = 60
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable
+from trove_upgrade.guestagent.machine import durable
 
 _SCHEMA = 1
 

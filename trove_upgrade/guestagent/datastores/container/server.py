@@ -9,9 +9,6 @@ import socket as sockets
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import service as service_module
-from trove_upgrade.guestagent.containers.answers import Container
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition
 from trove_upgrade.guestagent.datastores.container.names import (
@@ -21,6 +18,10 @@ from trove_upgrade.guestagent.datastores.container.names import (
 )
 from trove_upgrade.guestagent.datastores.container.record import Record
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_groups, server
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.containers.answers import Container
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.progress import Progress
 
 _POLL_SECONDS = 0.1
 _LOG_LINES = 15
@@ -127,7 +128,7 @@ class ContainerServer(server.Server):
     def wait_for_end(
         self,
         process_id: int | None,  # noqa: ARG002
-        progress: base.Progress,
+        progress: Progress,
         limit_seconds: float,
     ) -> None:
         """Until the container has exited, by itself and cleanly.

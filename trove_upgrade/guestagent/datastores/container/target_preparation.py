@@ -10,7 +10,6 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import target_server
 from trove_upgrade.guestagent.datastores.container.images import Images
@@ -26,6 +25,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     scratch,
     versions,
 )
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class TargetPreparation:
     #: Tries the configuration as it is now.
     trial: Callable[[ImageChoice, Record], CheckResult]
 
-    def prepare(self, target: Mapping[str, Any], progress: base.Progress) -> None:
+    def prepare(self, target: Mapping[str, Any], progress: Progress) -> None:
         """Bring the image here, try it, and write the record of the container.  Safe to repeat.
 
         :raises StepRefused: it cannot be had, or cannot follow; the database serves.

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.libraries import Library
+from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 _SECONDS = 60
 #: what lines of the answer begin with

@@ -13,10 +13,10 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.containers.engine import Engine
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, scratch
-from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.finished import Finished
 
 _SECONDS = 120
 _SCRATCH = '/trove-upgrade-scratch'

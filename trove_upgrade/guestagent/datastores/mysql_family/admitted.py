@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     client_options,
@@ -36,6 +35,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
+from trove_upgrade.guestagent.machine import untrusted_files
 
 _OPTION_FILE_BYTES = 256 << 10
 _LINKS = 40  #: as the kernel follows.  Source: path_resolution(7)

@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.guestagent import durable
-from trove_upgrade.guestagent import service as service_module
+from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.machine import service as service_module
 
 DATABASE = service_module.DATABASE
 

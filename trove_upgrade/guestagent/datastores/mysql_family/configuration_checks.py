@@ -12,7 +12,7 @@ from typing import Any
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
-from trove_upgrade.guestagent.sight import Sight
+from trove_upgrade.guestagent.storage.sight import Sight
 
 #: What distributions and service units put on the command line, and our service sets by itself or
 #: does not need.

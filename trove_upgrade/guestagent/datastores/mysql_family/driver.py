@@ -12,7 +12,6 @@ from typing import Any
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
@@ -38,6 +37,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import FingerprintCollector
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.progress import Progress
 
 USER = 'mysql'
 #: Defaults of the operator's choices, in seconds.
@@ -124,9 +125,7 @@ class FamilyDriver(base.DatastoreDriver):
             preserve=None if self.shares_volume else self._preserved,
         )
 
-    def fingerprint_and_stop(
-        self, options: GuestOptions, progress: base.Progress
-    ) -> base.Fingerprint:
+    def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
         configuration = self.server.configuration()
         result = configuration_checks.check_read(configuration)
         if configuration.unread:
@@ -254,7 +253,7 @@ class FamilyDriver(base.DatastoreDriver):
         finally:
             session.close()
 
-    def upgrade_data(self, progress: base.Progress) -> None:
+    def upgrade_data(self, progress: Progress) -> None:
         session, credentials = self._session()
         session.close()
         engine_upgrade.run(self.programs, self._for_programs(credentials), progress)
@@ -263,7 +262,7 @@ class FamilyDriver(base.DatastoreDriver):
         """The same way in, as the programs see it."""
         return credentials
 
-    def fingerprint(self, options: GuestOptions, progress: base.Progress) -> base.Fingerprint:
+    def fingerprint(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
         """See `base`.  More time than before the upgrade: what was read then should be read
         again.
         """
@@ -281,7 +280,7 @@ class FamilyDriver(base.DatastoreDriver):
             session.close()
 
     def _photographer(
-        self, session: connection.Session, budget: float, progress: base.Progress
+        self, session: connection.Session, budget: float, progress: Progress
     ) -> FingerprintCollector:
         return FingerprintCollector(
             session,

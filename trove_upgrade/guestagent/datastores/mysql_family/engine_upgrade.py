@@ -4,9 +4,9 @@
 import re
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
+from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Of a table that it has not repaired.  It ends with code 0 all the same.  Measured on 11.8.9.
 _FAILED = re.compile(r'(\S.*?)\s+FAILED$')
@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 24 * 3600
 _NAMED = 5
 
 
-def run(programs: Programs, credentials: connection.Credentials, progress: base.Progress) -> None:
+def run(programs: Programs, credentials: connection.Credentials, progress: Progress) -> None:
     """Run it to its end.  Safe to repeat; the second time takes seconds.
 
     `--force` means only that it runs whatever the files in the data directory say of an earlier

@@ -11,6 +11,7 @@ from typing import Any
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
+from trove_upgrade.guestagent.machine.progress import Progress
 
 _NO_TABLE_DATA = 'view'
 
@@ -30,7 +31,7 @@ class FingerprintCollector:
         budget_seconds: float,
         monotonic: Callable[[], float],
         now: Callable[[], datetime.datetime],
-        progress: base.Progress,
+        progress: Progress,
     ) -> None:
         self._session = session
         self._dialect = dialect

@@ -7,8 +7,8 @@ import pathlib
 import stat
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import untrusted_files
-from trove_upgrade.guestagent.stash import attributes
+from trove_upgrade.guestagent.machine import untrusted_files
+from trove_upgrade.guestagent.storage.stash import attributes
 
 LOG = logs.get_logger(__name__)
 

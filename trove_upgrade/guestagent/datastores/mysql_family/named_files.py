@@ -15,7 +15,6 @@ import stat
 from collections.abc import Iterable
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import listing
 from trove_upgrade.guestagent.datastores.mysql_family import (
     named_directories,
     option_files,
@@ -25,8 +24,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.option_paths import Purpose
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
-from trove_upgrade.guestagent.sight import Sight
-from trove_upgrade.guestagent.stash.attributes import ACCESS_LIST
+from trove_upgrade.guestagent.machine import listing
+from trove_upgrade.guestagent.storage.sight import Sight
+from trove_upgrade.guestagent.storage.stash.attributes import ACCESS_LIST
 
 LOG = logs.get_logger(__name__)
 

@@ -15,7 +15,7 @@ import stat
 from typing import BinaryIO
 
 from trove_upgrade.guestagent.datastores.mysql_family import option_lines
-from trove_upgrade.guestagent.sight import Sight
+from trove_upgrade.guestagent.storage.sight import Sight
 
 _FILE_BYTES = 256 << 10
 _ALL_BYTES = 1 << 20

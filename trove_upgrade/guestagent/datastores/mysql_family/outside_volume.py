@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from trove_upgrade.guestagent import untrusted_files
+from trove_upgrade.guestagent.machine import untrusted_files
 
 #: A path cannot be longer.  Source: PATH_MAX of the kernel's limits.h.
 _PATH_BYTES = 4096

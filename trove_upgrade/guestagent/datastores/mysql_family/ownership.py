@@ -7,7 +7,7 @@ import pathlib
 import pwd
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import untrusted_files
+from trove_upgrade.guestagent.machine import untrusted_files
 
 
 def give(data_directory: pathlib.Path, user: str) -> None:

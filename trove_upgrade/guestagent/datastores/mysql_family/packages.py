@@ -6,7 +6,7 @@ beside each package's scripts.
 import functools
 import pathlib
 
-from trove_upgrade.guestagent import listing
+from trove_upgrade.guestagent.machine import listing
 
 _LISTS = pathlib.PurePosixPath('var/lib/dpkg/info')
 

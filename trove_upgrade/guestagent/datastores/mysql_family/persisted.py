@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, option_files
+from trove_upgrade.guestagent.machine import untrusted_files
 
 FILE_NAME = 'mysqld-auto.cnf'
 #: A server that does not know one goes on without it, as with options of this kind.

@@ -21,7 +21,6 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import listing, untrusted_files
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     client_options,
@@ -31,7 +30,8 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     option_source,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.packages import Packages
-from trove_upgrade.guestagent.stash import tree
+from trove_upgrade.guestagent.machine import listing, untrusted_files
+from trove_upgrade.guestagent.storage.stash import tree
 
 NAME = 'named_files'
 #: The distribution's own.

@@ -2,7 +2,6 @@
 """The port to other programs: what the driver starts as its own, short-lived child."""
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import signal
@@ -11,13 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """End of a program.  A return code below zero is the signal that ended it."""
-
-    return_code: int
-    output: str  #: standard output and error, as they came
+from trove_upgrade.guestagent.machine.finished import Finished
 
 
 class Programs(Protocol):

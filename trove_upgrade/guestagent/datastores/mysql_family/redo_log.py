@@ -12,7 +12,7 @@ import pathlib
 import struct
 from typing import BinaryIO
 
-from trove_upgrade.guestagent import untrusted_files
+from trove_upgrade.guestagent.machine import untrusted_files
 
 _FORMAT_10_8 = 0x50687973  #: 'Phys': one file, records of any length; 10.8 and later
 _START = 12288  #: where the records begin, and what the header takes

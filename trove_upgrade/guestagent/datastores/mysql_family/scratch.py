@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
-from trove_upgrade.guestagent.datastores.mysql_family.programs import Finished, Programs
+from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
+from trove_upgrade.guestagent.machine import untrusted_files
+from trove_upgrade.guestagent.machine.finished import Finished
 
 NAME = 'configuration_accepted'
 REFUSED = 'CONFIGURATION_REFUSED'

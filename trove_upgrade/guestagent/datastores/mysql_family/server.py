@@ -10,8 +10,6 @@ import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, listing, untrusted_files
-from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
@@ -19,6 +17,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     option_groups,
     persisted,
 )
+from trove_upgrade.guestagent.machine import durable, listing, untrusted_files
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.progress import Progress
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16
@@ -214,7 +215,7 @@ class Server:
             return None
 
     def wait_for_end(
-        self, process_id: int | None, progress: base.Progress, limit_seconds: float
+        self, process_id: int | None, progress: Progress, limit_seconds: float
     ) -> None:
         """Until the server's process has gone.
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import listing
-from trove_upgrade.guestagent import service as service_module
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
+from trove_upgrade.guestagent.machine import listing
+from trove_upgrade.guestagent.machine import service as service_module
 
 _NAMED = 8
 _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,99}')

@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent import durable, untrusted_files
 from trove_upgrade.guestagent.datastores.mysql_family import aspects, connection
+from trove_upgrade.guestagent.machine import durable, untrusted_files
 
 LOG = logs.get_logger(__name__)
 

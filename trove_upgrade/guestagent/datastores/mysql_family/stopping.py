@@ -8,6 +8,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.machine.progress import Progress
 
 #: After one of these the next start needs crash recovery (2), or loses what is not yet merged (3).
 _HASTY_SHUTDOWNS = frozenset({2, 3})
@@ -21,7 +22,7 @@ class Stop:
 
     server: Server
     photograph: Callable[[connection.Session], base.Fingerprint]
-    progress: base.Progress
+    progress: Progress
     sleep: Callable[[float], None]
     read_only: str  #: the global variable that keeps out all who are not superusers, or all
     lock_seconds: float  #: how long to wait for running statements; clients' writes wait as long

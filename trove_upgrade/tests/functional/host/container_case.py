@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest of Trove's with a database in a container, on a real engine."""
 
-from trove_upgrade.guestagent.flows import quiesce
+from trove_upgrade.guestagent.upgrade import quiesce
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 

@@ -11,11 +11,11 @@ import uuid
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import clock as clock_module
-from trove_upgrade.guestagent import commands as commands_module
-from trove_upgrade.guestagent import mounts
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.volume import Volume
+from trove_upgrade.guestagent.machine import clock as clock_module
+from trove_upgrade.guestagent.machine import commands as commands_module
+from trove_upgrade.guestagent.storage import mounts
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.volume import Volume
 from trove_upgrade.tests.unit import base
 
 

@@ -23,17 +23,17 @@ import fixtures
 
 from lab.containers import recipes
 from trove_upgrade.domain import guests
-from trove_upgrade.guestagent import clock
-from trove_upgrade.guestagent.containers import docker_engine as engines
-from trove_upgrade.guestagent.containers import http
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection
-from trove_upgrade.guestagent.flows import work
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.marks import Marks
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.volume import Mounted
+from trove_upgrade.guestagent.machine import clock
+from trove_upgrade.guestagent.machine.containers import docker_engine as engines
+from trove_upgrade.guestagent.machine.containers import http
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.volume import Mounted
+from trove_upgrade.guestagent.upgrade import work
+from trove_upgrade.guestagent.upgrade.marks import Marks
 from trove_upgrade.tests.functional.host import private_engine
 
 UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a10'

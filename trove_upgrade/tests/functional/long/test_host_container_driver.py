@@ -12,7 +12,7 @@ from testtools import content
 from lab.containers import recipes
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.guestagent.flows import check, quiesce, restore, undo, verify
+from trove_upgrade.guestagent.upgrade import check, quiesce, restore, undo, verify
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
 

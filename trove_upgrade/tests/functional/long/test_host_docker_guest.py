@@ -58,7 +58,7 @@ REACHED = re.compile('Connection failed: .*ECONNREFUSED')
 #: nothing but links.
 CLIENT = textwrap.dedent("""\
     from trove_upgrade.guestagent import clock
-    from trove_upgrade.guestagent.containers import docker_engine as engine, http
+    from trove_upgrade.guestagent.machine.containers import docker_engine as engine, http
 
     client = engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock.SystemClock())
     image, before = client.image('tiny:1'), client.inspect('database')

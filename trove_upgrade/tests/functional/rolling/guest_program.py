@@ -178,7 +178,7 @@ def on_machine(own, server, boot, driver_of):
 
     others = {}
     if hasattr(own, 'metadata'):
-        from trove_upgrade.guestagent import metadata_address
+        from trove_upgrade.guestagent.machine import metadata_address
 
         others['metadata'] = metadata_address.Closed()
     return dataclasses.replace(

@@ -52,8 +52,8 @@ from trove_upgrade.clients.nova_list import NovaDirectory
 from trove_upgrade.conf import start
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import clock
-from trove_upgrade.guestagent.containers import docker_engine as engine, http
-from trove_upgrade.guestagent.containers.login import RegistryLogin
+from trove_upgrade.guestagent.machine.containers import docker_engine as engine, http
+from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.rpc import taskmanager
 
 conf, server = cfg.CONF, sys.argv[2]

@@ -13,13 +13,13 @@ import threading
 
 from trove_upgrade.domain import drops, exceptions, guests
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent import held_key, seal, sequence
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.flows import work
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.marks import Mark, Marks
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.volume import Mounted
+from trove_upgrade.guestagent.sealing import held_key, seal, sequence
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.volume import Mounted
+from trove_upgrade.guestagent.upgrade import work
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 
 UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a10'
 INSTANCE = '11111111-2222-3333-4444-555555555555'

@@ -5,7 +5,7 @@ import dataclasses
 import json
 
 from trove_upgrade.domain import guests
-from trove_upgrade.guestagent.journal import JobRecord
+from trove_upgrade.guestagent.jobs.journal import JobRecord
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction

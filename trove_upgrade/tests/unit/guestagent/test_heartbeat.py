@@ -6,8 +6,8 @@ import fixtures
 
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.heartbeat import Heartbeats
-from trove_upgrade.guestagent.marks import Mark
-from trove_upgrade.guestagent.stash_expiry import StashExpiry
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 

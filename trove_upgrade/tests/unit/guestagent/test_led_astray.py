@@ -9,10 +9,10 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import untrusted_files
-from trove_upgrade.guestagent.stash import publish, tree
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.stash.restore import Stash
+from trove_upgrade.guestagent.machine import untrusted_files
+from trove_upgrade.guestagent.storage.stash import publish, tree
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.stash.restore import Stash
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes, seam
 

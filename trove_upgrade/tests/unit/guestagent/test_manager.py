@@ -8,10 +8,10 @@ import fixtures
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent import agent
-from trove_upgrade.guestagent.job import Jobs
-from trove_upgrade.guestagent.journal import Journal
+from trove_upgrade.guestagent.jobs.job import Jobs
+from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.manager import CallFailed, GuestManager
-from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 

@@ -10,13 +10,15 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import agent, commands, durable, identity, mounts, service
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.marks import Mark, Marks
+from trove_upgrade.guestagent import agent
+from trove_upgrade.guestagent.machine import commands, durable, identity, service
+from trove_upgrade.guestagent.storage import mounts
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
-from trove_upgrade.tests.unit.guestagent import test_trove_agent as fakes_of_services
+from trove_upgrade.tests.unit.guestagent.trove import test_trove_agent as fakes_of_services
 
 
 class DirectoryTestCase(base.TestCase):

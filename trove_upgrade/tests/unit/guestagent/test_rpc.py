@@ -15,8 +15,8 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import guests
 from trove_upgrade.guestagent import agent
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.seal import NotSealed
+from trove_upgrade.guestagent.sealing.seal import NotSealed
+from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.rpc import guestagent, serializer, transport
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey

@@ -13,7 +13,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import guests
-from trove_upgrade.guestagent.seal import GuestSealed, NotSealed, Reason
+from trove_upgrade.guestagent.sealing.seal import GuestSealed, NotSealed, Reason
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import Direction, GuestKey
 from trove_upgrade.tests.unit import base

@@ -4,12 +4,12 @@
 import os
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import volume_ownership
-from trove_upgrade.guestagent.flows import quiesce, restore, undo
-from trove_upgrade.guestagent.marks import Mark
+from trove_upgrade.guestagent.storage import volume_ownership
+from trove_upgrade.guestagent.upgrade import quiesce, restore, undo
+from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.tests.unit.guestagent import fakes
-from trove_upgrade.tests.unit.guestagent.test_flows import FlowTestCase
-from trove_upgrade.tests.unit.guestagent.test_volume_ownership import TENANT
+from trove_upgrade.tests.unit.guestagent.storage.test_volume_ownership import TENANT
+from trove_upgrade.tests.unit.guestagent.upgrade.test_flows import FlowTestCase
 
 
 class SharedVolumeTest(FlowTestCase):

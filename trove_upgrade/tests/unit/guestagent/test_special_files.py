@@ -9,12 +9,12 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import durable, identity, untrusted_files
 from trove_upgrade.guestagent.datastores.container.record import Records
 from trove_upgrade.guestagent.datastores.mysql_family import preserved
-from trove_upgrade.guestagent.journal import Journal
-from trove_upgrade.guestagent.layout import Layout
-from trove_upgrade.guestagent.marks import Mark, Marks
+from trove_upgrade.guestagent.jobs.journal import Journal
+from trove_upgrade.guestagent.machine import durable, identity, untrusted_files
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes, special_files
 

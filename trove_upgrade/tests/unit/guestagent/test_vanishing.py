@@ -18,16 +18,7 @@ from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.guestagent import (
-    agent,
-    commands,
-    data_files,
-    durable,
-    mounts,
-    service,
-    untrusted_files,
-    volume_ownership,
-)
+from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -41,15 +32,17 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family import settings as kept
 from trove_upgrade.guestagent.datastores.mysql_family.programs import LocalPrograms
-from trove_upgrade.guestagent.flows import check, quiesce, undo
-from trove_upgrade.guestagent.job import Jobs
-from trove_upgrade.guestagent.journal import JobRecord, Journal
-from trove_upgrade.guestagent.layout import Layout
+from trove_upgrade.guestagent.jobs.job import Jobs
+from trove_upgrade.guestagent.jobs.journal import JobRecord, Journal
+from trove_upgrade.guestagent.machine import commands, durable, service, untrusted_files
 from trove_upgrade.guestagent.manager import GuestManager
-from trove_upgrade.guestagent.marks import Mark, Marks
-from trove_upgrade.guestagent.stash import publish, tree
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.stash.restore import Stash
+from trove_upgrade.guestagent.storage import data_files, mounts, volume_ownership
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.stash import publish, tree
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.stash.restore import Stash
+from trove_upgrade.guestagent.upgrade import check, quiesce, undo
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes, seam
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as servers

@@ -36,7 +36,7 @@ _NOT_IN_GUEST = (
 _UNSPELLED = frozenset(
     {
         'tools/testrun/children.py start',
-        'trove_upgrade/guestagent/commands.py run',
+        'trove_upgrade/guestagent/machine/commands.py run',
         'trove_upgrade/guestagent/datastores/mysql_family/programs.py run',
         'lab/commands.py run',
         'lab/hypervisor/commands.py follow',

@@ -5,7 +5,8 @@ asked.
 
 import re
 
-from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine.finished import Finished
 
 
 class Session:
@@ -85,7 +86,7 @@ class Programs:
         for line in self.lines:
             if on_line:
                 on_line(line)
-        return self.finished.pop(0) if self.finished else programs.Finished(0, '')
+        return self.finished.pop(0) if self.finished else Finished(0, '')
 
 
 class Clock:

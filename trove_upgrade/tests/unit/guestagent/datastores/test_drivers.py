@@ -14,9 +14,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
     option_files,
-    programs,
     redo_log,
 )
+from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -261,7 +261,7 @@ class TestMySQL(DriverTestCase):
 
     def test_the_configuration_is_validated_by_the_server_itself(self):
         run = fakes.Programs(
-            programs.Finished(1, "2026-01-01 [ERROR] [MY-000067] [Server] unknown variable 'x=1'.")
+            Finished(1, "2026-01-01 [ERROR] [MY-000067] [Server] unknown variable 'x=1'.")
         )
         found = self.driver(run).check_configuration(GuestOptions())
         self.assertEqual('CONFIGURATION_REFUSED', found.code)

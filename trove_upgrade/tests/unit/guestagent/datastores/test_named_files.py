@@ -20,10 +20,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     preserved,
     trusted_places,
 )
-from trove_upgrade.guestagent.flows import files
-from trove_upgrade.guestagent.stash import publish
-from trove_upgrade.guestagent.stash.accounts import SystemAccounts
-from trove_upgrade.guestagent.stash.restore import Stash
+from trove_upgrade.guestagent.storage.stash import publish
+from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
+from trove_upgrade.guestagent.storage.stash.restore import Stash
+from trove_upgrade.guestagent.upgrade import files
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 

@@ -21,6 +21,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     server,
     stopping,
 )
+from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -82,7 +83,7 @@ class TestAutostart(base.TestCase):
 class TestJudgingAConfiguration(base.TestCase):
     def test_an_end_with_an_error_is_a_refusal_that_names_the_option(self):
         found = scratch.judge(
-            programs.Finished(
+            Finished(
                 7,
                 "2026-01-01 [ERROR] mariadbd: unknown variable 'x=1'\n2026-01-01 [ERROR] "
                 'Aborting\n',
@@ -94,19 +95,17 @@ class TestJudgingAConfiguration(base.TestCase):
 
     def test_each_way_to_end_is_a_refusal(self):
         for code in (1, 7, 9, 13, 42, -6):
-            self.assertEqual('refused', scratch.judge(programs.Finished(code, 'words')).outcome)
+            self.assertEqual('refused', scratch.judge(Finished(code, 'words')).outcome)
 
     def test_a_removed_option_and_a_missing_plugin_are_warnings(self):
         for line in (
             "[Warning] 'innodb-file-format' was removed. It does nothing now",
             "[ERROR] Couldn't load plugins from 'x.so'",
         ):
-            self.assertEqual(
-                'CONFIGURATION_PARTLY_IGNORED', scratch.judge(programs.Finished(0, line)).code
-            )
+            self.assertEqual('CONFIGURATION_PARTLY_IGNORED', scratch.judge(Finished(0, line)).code)
 
     def test_silence_is_consent(self):
-        self.assertEqual('ok', scratch.judge(programs.Finished(0, '[Note] started')).outcome)
+        self.assertEqual('ok', scratch.judge(Finished(0, '[Note] started')).outcome)
 
     def try_it(self, run, place=None):
         room = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -152,7 +151,7 @@ class TestJudgingAConfiguration(base.TestCase):
         )
         self.assertEqual(
             'CONFIGURATION_NOT_TRIED',
-            self.try_it(fakes.Programs(programs.Finished(1, 'no space')))[0].code,
+            self.try_it(fakes.Programs(Finished(1, 'no space')))[0].code,
         )
 
 
@@ -178,7 +177,7 @@ class TestEngineUpgrade(base.TestCase):
         self.assertEqual([0, 50], seen)
 
     def test_a_failure_ends_with_its_last_words(self):
-        run = fakes.Programs(programs.Finished(1, 'one\nFATAL ERROR: Upgrade failed\n'))
+        run = fakes.Programs(Finished(1, 'one\nFATAL ERROR: Upgrade failed\n'))
         error = self.assertRaises(
             exceptions.StepFailed,
             engine_upgrade.run,
@@ -196,7 +195,7 @@ class TestEngineUpgrade(base.TestCase):
             '`a b`.`v`              FAILED',
             '`a`.`FAILED`           OK',
         ]
-        run = fakes.Programs(programs.Finished(0, '\n'.join(lines)), lines=lines)
+        run = fakes.Programs(Finished(0, '\n'.join(lines)), lines=lines)
         error = self.assertRaises(
             exceptions.StepFailed,
             engine_upgrade.run,

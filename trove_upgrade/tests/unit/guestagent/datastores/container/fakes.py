@@ -7,12 +7,13 @@ import dataclasses
 import itertools
 import pathlib
 
-from trove_upgrade.guestagent.containers import definitions, errors
-from trove_upgrade.guestagent.containers.answers import Container, Image
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import target_server
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
-from trove_upgrade.guestagent.datastores.mysql_family import connection, programs
+from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine.containers import definitions, errors
+from trove_upgrade.guestagent.machine.containers.answers import Container, Image
+from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 
 OLD, NEW = 'registry/mariadb:10.11', 'registry/mariadb:11.8'
@@ -50,8 +51,8 @@ class FakeEngine:
         self.registry_is_down = False
         self.exit_code = 0  # of a server that is shut down
         self.finished = {}  # name of a program -> how it ends
-        self.trial = programs.Finished(0, '')
-        self.target = programs.Finished(
+        self.trial = Finished(0, '')
+        self.target = Finished(
             0, f'{target_server.VERSION}mariadbd  Ver 11.8.6-MariaDB for Linux on x86_64\n'
         )
         self.answers_after = 0
@@ -144,8 +145,8 @@ class FakeEngine:
         if not self.containers[name].running:
             raise errors.EngineRefused(f'Container {name} does not run.')
         if argv[0] == 'sh' and 'sh' not in self.finished:
-            return programs.Finished(0, '/usr/bin/mariadb-upgrade\n')
-        return self.finished.get(argv[0], programs.Finished(0, ''))
+            return Finished(0, '/usr/bin/mariadb-upgrade\n')
+        return self.finished.get(argv[0], Finished(0, ''))
 
     def run_throwaway(
         self,

@@ -8,9 +8,9 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores.container import backup_images
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
+from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.tests import base
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
 

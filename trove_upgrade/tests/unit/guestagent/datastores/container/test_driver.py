@@ -8,13 +8,14 @@ import fixtures
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
-from trove_upgrade.guestagent.containers import errors
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
-from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated, programs
+from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
@@ -115,7 +116,7 @@ class TestBefore(ContainerTestCase):
 
     def test_an_image_of_an_older_release_is_refused_before_anything_is_stopped(self):
         for version in ('10.6.18-MariaDB', '5.5.68-MariaDB'):
-            self.engine.target = programs.Finished(
+            self.engine.target = Finished(
                 0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n'
             )
             error = self.assertRaises(
@@ -131,7 +132,7 @@ class TestBefore(ContainerTestCase):
 
     def test_an_image_that_lacks_a_library_is_refused_by_the_name_of_what_uses_it(self):
         self.guest.session_rules.append(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')]))
-        self.engine.target = programs.Finished(
+        self.engine.target = Finished(
             0,
             'trove-upgrade-version mariadbd  Ver 11.8.6-MariaDB\ntrove-upgrade-lacks '
             'lib_mysqludf_sys.so\n',
@@ -153,8 +154,8 @@ class TestBefore(ContainerTestCase):
             f'{my.read_text()}init_file = /srv/init.sql\nssl_ca = '
             f'{self.guest.root}/etc/mysql/ca.pem\ntmpdir = /srv/tmp:/gone\n'
         )
-        self.engine.finished['sh'] = programs.Finished(0, '/srv/init.sql\n/srv/tmp\n')
-        self.engine.target = programs.Finished(
+        self.engine.finished['sh'] = Finished(0, '/srv/init.sql\n/srv/tmp\n')
+        self.engine.target = Finished(
             0,
             'trove-upgrade-lacks-file /srv/init.sql\ntrove-upgrade-version mariadbd  Ver '
             '11.8.6-MariaDB\n',
@@ -173,7 +174,7 @@ class TestBefore(ContainerTestCase):
         self.assertTrue(self.database.running)
 
     def test_an_image_whose_server_tells_nothing_is_left_to_the_trial(self):
-        self.engine.target = programs.Finished(127, '')
+        self.engine.target = Finished(127, '')
         self.guest.driver().prepare_target(TARGET, GuestOptions(), quiet)
 
     def test_the_configuration_is_tried_without_network_and_as_the_containers_user(self):
@@ -210,7 +211,7 @@ class TestBefore(ContainerTestCase):
         self.assertIn(OLD, self.engine.images)
 
     def test_a_configuration_that_the_target_refuses_is_refused_with_its_words(self):
-        self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
+        self.engine.trial = Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
         error = self.assertRaises(
             exceptions.StepRefused,
             self.guest.driver().prepare_target,
@@ -221,7 +222,7 @@ class TestBefore(ContainerTestCase):
         self.assertEqual('CONFIGURATION_REFUSED', error.code)
         self.assertIn("unknown variable 'x=1'", error.message)
         for trial in (
-            programs.Finished(120, 'the image has no database server'),
+            Finished(120, 'the image has no database server'),
             errors.ContainerFailed('no such shell'),
             TimeoutError('120 s'),
         ):
@@ -870,7 +871,7 @@ class TestAfter(ContainerTestCase):
 
     def test_a_mended_image_that_refuses_the_configuration_is_told_each_time_and_not_chosen(self):
         driver = self.broken()
-        self.engine.trial = programs.Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
+        self.engine.trial = Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
         for _ in range(2):
             self.assertEqual(
                 'CONFIGURATION_REFUSED', driver.check_again(GuestOptions(), quiet).code
@@ -899,7 +900,7 @@ class TestAfter(ContainerTestCase):
         self.guest.new_root((NEW,))
         self.engine.images[NEW] = fakes.image('moved')
         self.engine.registry[NEW] = fakes.IMAGES[NEW]
-        self.engine.trial = programs.Finished(120, 'the image has no database server')
+        self.engine.trial = Finished(120, 'the image has no database server')
         driver = self.guest.driver()
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         self.assertEqual(['throwaway', 'pull'], self.engine.names())

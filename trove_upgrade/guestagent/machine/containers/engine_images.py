@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of the engine: looked at, asked for at a registry, brought here and removed."""
+
+import pathlib
+from collections.abc import Mapping
+
+from trove_upgrade.domain.image_reference import ImageReference
+from trove_upgrade.guestagent.machine.containers import answers, output
+from trove_upgrade.guestagent.machine.containers.answers import Image
+from trove_upgrade.guestagent.machine.containers.calls import Calls, quoted, refuse
+from trove_upgrade.guestagent.machine.containers.errors import EngineRefused
+from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
+from trove_upgrade.guestagent.machine.progress import Progress
+
+
+class EngineImages:
+    """Those of one engine; each method is that of the port."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        login: RegistryLogin | None,
+        *,
+        start_seconds: float,
+        pull_seconds: float,
+    ) -> None:
+        self._calls = calls
+        self._login = login
+        self._start_seconds = start_seconds
+        self._pull_seconds = pull_seconds
+
+    def image(self, reference: str) -> Image | None:
+        answer = self._calls.ask(
+            'GET',
+            f'/images/{quoted(reference)}/json',
+            f'look at image {reference}',
+            allowed=(404,),
+        )
+        return None if answer.status == 404 else answers.image(answer)
+
+    def image_directory(self) -> pathlib.Path:
+        return answers.image_directory(
+            self._calls.ask('GET', '/info', 'tell where its images are'), pathlib.Path.is_dir
+        )
+
+    def is_published(self, reference: str) -> bool:
+        what = f'ask the registry for image {reference}'
+        try:
+            with self._calls.transport.stream(
+                'GET',
+                f'/distribution/{quoted(reference)}/json',
+                seconds=self._start_seconds,
+                headers=self._headers(reference),
+            ) as stream:
+                answer = stream.rest()
+        except TimeoutError as error:
+            raise EngineRefused(
+                f'The container engine cannot {what}: no answer within '
+                f'{self._start_seconds:.0f} s. See that the guest reaches the registry.'
+            ) from error
+        if answer.status not in {200, 404}:
+            refuse(what, answer)
+        return answer.status == 200
+
+    def _headers(self, reference: str) -> Mapping[str, str] | None:
+        return self._login.headers(reference) if self._login is not None else None
+
+    def pull(self, reference: str, progress: Progress) -> None:
+        try:
+            wanted = ImageReference.parse(reference)
+        except ValueError as error:
+            raise answers.not_pulled(reference, str(error)) from error
+        try:
+            with self._calls.transport.stream(
+                'POST',
+                '/images/create',
+                seconds=self._pull_seconds,
+                headers=self._headers(reference),
+                query={'fromImage': wanted.name, 'tag': wanted.digest or wanted.tag or 'latest'},
+            ) as stream:
+                if stream.status >= 400:
+                    raise answers.not_pulled(reference, stream.rest().said)
+                for line in output.lines(stream.pieces()):
+                    answers.pull_line(reference, line, progress)
+        except TimeoutError as error:
+            raise answers.not_pulled(
+                reference, f'not there after {self._pull_seconds:.0f} s'
+            ) from error
+        if self.image(reference) is None:
+            raise answers.not_pulled(
+                reference, 'the engine ended without an error, and without the image'
+            )
+
+    def remove_image(self, reference: str) -> None:
+        self._calls.ask(
+            'DELETE',
+            f'/images/{quoted(reference)}',
+            f'remove image {reference}',
+            allowed=(404, 409),
+            seconds=self._start_seconds,
+        )

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services of the guest: systemd where it runs, sysv scripts everywhere else, behind one port.
+
+`systemctl` on the disk proves nothing (it is installed in images that another init boots);
+/run/systemd/system does. Source: sd_booted(3).
+"""
+
+import pathlib
+from typing import Protocol
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.machine import commands as commands_module
+from trove_upgrade.guestagent.machine import durable, listing
+
+#: Our own database service: checks mount point and UUID, then starts the server directly, without
+#: the distribution's hooks.
+DATABASE = 'trove-upgrade-database'
+
+#: Whichever of these exists on an image may run its database server.
+DATABASE_UNITS = (DATABASE, 'mariadb', 'mysql', 'mysqld')
+
+_START_SECONDS = 300
+_SHORT_SECONDS = 60
+
+
+class ServicePort(Protocol):
+    """The agent's operations on a service.  `name` has no suffix.
+
+    Every change is durable when the call returns.
+    """
+
+    def exists(self, name: str) -> bool:
+        """Return whether this image has such a service."""
+
+    def start(self, name: str) -> None:
+        """:raises StepFailed: SERVICE_NOT_STARTED; it did not start."""
+
+    def stop(self, name: str) -> None:
+        """:raises StepFailed: SERVICE_NOT_STOPPED; it did not stop."""
+
+    def status(self, name: str) -> bool:
+        """Return whether it runs."""
+
+    def enable(self, name: str) -> None:
+        """Let it start at boot.
+
+        :raises StepFailed: SERVICE_NOT_ENABLED.
+        """
+
+    def disable(self, name: str) -> None:
+        """Let nothing start it at boot.
+
+        :raises StepFailed: SERVICE_NOT_DISABLED.
+        """
+
+    def is_enabled(self, name: str) -> bool:
+        """Return whether it starts at boot."""
+
+
+def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed:
+    return exceptions.StepFailed(
+        f'Service {name} cannot be {what}: {said or "it said nothing"}. '
+        f"Look at the service's log in the guest.",
+        code,
+    )
+
+
+class Systemd:
+    """Services under systemd."""
+
+    def __init__(
+        self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+    ) -> None:
+        self._commands = commands
+        self._etc = root / 'etc' / 'systemd' / 'system'
+
+    def _systemctl(
+        self, *arguments: str, timeout_seconds: float = _SHORT_SECONDS
+    ) -> commands_module.Completed:
+        return self._commands.run(['systemctl', '--no-ask-password', *arguments], timeout_seconds)
+
+    def exists(self, name: str) -> bool:
+        return self._systemctl('cat', f'{name}.service').returncode == 0
+
+    def start(self, name: str) -> None:
+        """See the port.  A unit that has failed too often is given another chance."""
+        self._systemctl('reset-failed', f'{name}.service')
+        done = self._systemctl('start', f'{name}.service', timeout_seconds=_START_SECONDS)
+        if done.returncode != 0:
+            raise _failed('started', name, done.said, 'SERVICE_NOT_STARTED')
+
+    def stop(self, name: str) -> None:
+        done = self._systemctl('stop', f'{name}.service', timeout_seconds=_START_SECONDS)
+        if done.returncode != 0 or self.status(name):
+            raise _failed('stopped', name, done.said, 'SERVICE_NOT_STOPPED')
+
+    def status(self, name: str) -> bool:
+        return self._systemctl('is-active', '--quiet', f'{name}.service').returncode == 0
+
+    def enable(self, name: str) -> None:
+        self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
+
+    def disable(self, name: str) -> None:
+        self._change(name, 'disable', 'disabled', 'SERVICE_NOT_DISABLED')
+
+    def _change(self, name: str, verb: str, done_word: str, code: str) -> None:
+        done = self._systemctl(verb, f'{name}.service')
+        if done.returncode != 0 or self.is_enabled(name) != (verb == 'enable'):
+            raise _failed(done_word, name, done.said, code)
+        durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
+
+    def is_enabled(self, name: str) -> bool:
+        """See the port.  Only what says "enabled" counts: "alias" and "static" start nothing by
+        themselves.
+        """
+        return self._systemctl('is-enabled', f'{name}.service').stdout.strip() == 'enabled'
+
+
+class Sysv:
+    """Services with a script in /etc/init.d, started by whatever init reads /etc/rc?.d."""
+
+    def __init__(
+        self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+    ) -> None:
+        self._commands = commands
+        self._etc = root / 'etc'
+
+    def _script(self, name: str) -> str:
+        return str(self._etc / 'init.d' / name)
+
+    def exists(self, name: str) -> bool:
+        return (self._etc / 'init.d' / name).is_file()
+
+    def start(self, name: str) -> None:
+        done = self._commands.run([self._script(name), 'start'], _START_SECONDS)
+        if done.returncode != 0:
+            raise _failed('started', name, done.said, 'SERVICE_NOT_STARTED')
+
+    def stop(self, name: str) -> None:
+        done = self._commands.run([self._script(name), 'stop'], _START_SECONDS)
+        if done.returncode != 0 or self.status(name):
+            raise _failed('stopped', name, done.said, 'SERVICE_NOT_STOPPED')
+
+    def status(self, name: str) -> bool:
+        return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode == 0
+
+    def enable(self, name: str) -> None:
+        """See the port.  `defaults` makes the links where there are none, `enable` switches
+        existing ones on.
+        """
+        self._commands.run(['update-rc.d', name, 'defaults'], _SHORT_SECONDS)
+        self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
+
+    def disable(self, name: str) -> None:
+        if self._links(name, 'S'):
+            self._change(name, 'disable', 'disabled', 'SERVICE_NOT_DISABLED')
+
+    def _change(self, name: str, verb: str, done_word: str, code: str) -> None:
+        done = self._commands.run(['update-rc.d', name, verb], _SHORT_SECONDS)
+        if done.returncode != 0 or self.is_enabled(name) != (verb == 'enable'):
+            raise _failed(done_word, name, done.said, code)
+        durable.sync_directories(listing.matching(self._etc, 'rc?.d'))
+
+    def _links(self, name: str, kind: str) -> list[pathlib.Path]:
+        return [
+            link
+            for directory in listing.matching(self._etc, 'rc[2-5].d')
+            for link in listing.matching(directory, f'{kind}[0-9][0-9]{name}')
+        ]
+
+    def is_enabled(self, name: str) -> bool:
+        return bool(self._links(name, 'S'))
+
+
+def detect(
+    commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
+) -> Systemd | Sysv:
+    """The port for the init that runs now."""
+    if (root / 'run' / 'systemd' / 'system').is_dir():
+        return Systemd(commands, root)
+    return Sysv(commands, root)

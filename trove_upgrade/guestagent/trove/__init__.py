@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Living with Trove's own agent in the same guest."""

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pre_upgrade: checked, fingerprinted and stopped in one session, stashed, unmounted; or undone."""
+
+import dataclasses
+import json
+from typing import NoReturn
+
+from trove_upgrade.domain import exceptions, origin
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
+from trove_upgrade.guestagent.datastores.base import Fingerprint
+from trove_upgrade.guestagent.storage import data_files, volume_ownership
+from trove_upgrade.guestagent.storage.stash import publish
+from trove_upgrade.guestagent.storage.volume import Mounted
+from trove_upgrade.guestagent.upgrade import check, generations, undo
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+
+
+def quiesce(work: Work) -> Outcome:
+    """Nothing writes to the volume any more, and all that must survive is on it.
+
+    A run that an agent's death has cut short is undone and begun anew: writes may have come
+    meanwhile.
+
+    :raises StepRefused: a check said no, or it could not be done and was undone; the database
+        serves.
+    :raises StepFailed: it could not be undone either.
+    """
+    guest, call = work.guest, work.call
+    done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
+    if done is not None and guest.driver.server_version() is None:
+        guest.volume.unmount()  # a reboot since has mounted it again
+        return _outcome(done[ResultKey.UPGRADE_INFO])
+    undo.undo(guest)
+    check.require(work)
+    guest.driver.prepare_target(call.target, call.options, work.progress)
+    mounted = _mounted(guest)
+    guest.marks.set(
+        Mark.QUIESCING, call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options
+    )
+    try:
+        info = _stop_and_stash(work, mounted).to_wire()
+        guest.volume.unmount()
+        guest.marks.set(
+            Mark.QUIESCED,
+            call.upgrade_id,
+            volume_uuid=mounted.uuid,
+            mount_options=mounted.options,
+            upgrade_info=info,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
+        _undo(guest, error)
+    return _outcome(info)
+
+
+def _outcome(info: dict[str, object]) -> Outcome:
+    return Outcome(
+        'The database is stopped, its files are kept on the volume, and the volume is unmounted.',
+        {ResultKey.UPGRADE_INFO: info},
+    )
+
+
+def _mounted(guest: Guest) -> Mounted:
+    mounted = guest.volume.mounted()
+    if mounted is None:
+        raise exceptions.StepRefused(
+            f'Nothing is mounted at {guest.layout.volume} any more. Mount the volume there.',
+            'VOLUME_NOT_MOUNTED',
+        )
+    return mounted
+
+
+def _undo(guest: Guest, error: Exception) -> NoReturn:
+    reason, code = _told('The database could not be stopped and kept', error)
+    try:
+        undo.undo(guest)
+    except Exception as failure:  # noqa: BLE001 - whatever it was, both reasons are told; nothing is swallowed
+        found, failed_code = _told('The database may not serve', failure)
+        # the log has the traceback of what was not expected
+        raise exceptions.StepFailed(
+            f'{reason} And this could not be undone: {found}', failed_code
+        ) from (error if isinstance(failure, exceptions.TroveUpgradeError) else failure)
+    raise exceptions.StepRefused(
+        f'{reason} All was undone, the database serves as before.', code
+    ) from error
+
+
+def _told(what: str, error: Exception) -> tuple[str, str]:
+    """The message and the code of an error that was expected, or of one that was not."""
+    if isinstance(error, exceptions.TroveUpgradeError):
+        return error.message, error.code
+    return origin.unexpected(what, error, 'the log of the guest agent'), 'INTERNAL_ERROR'
+
+
+def _stop(work: Work) -> Fingerprint:
+    driver = work.guest.driver
+    work.progress(5, 'Switching off the start at boot.')
+    driver.set_autostart(enabled=False)
+    work.progress(10, 'Taking the fingerprint and stopping the database.')
+    fingerprint = driver.fingerprint_and_stop(work.call.options, work.progress)
+    if not driver.shutdown_was_clean():
+        raise exceptions.StepFailed(
+            'The database was stopped, but not cleanly: its log does not end with a clean '
+            'shutdown. Look into its error log, restart it and try again.',
+            'SHUTDOWN_NOT_CLEAN',
+        )
+    return fingerprint
+
+
+def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
+    guest, call = work.guest, work.call
+    fingerprint = _stop(work)
+    work.progress(80, 'Keeping the configuration on the volume.')
+    volume_ownership.anew(guest.layout.on_volume)  # nothing of the database's user runs now
+    documents = {
+        'fingerprint': json.dumps(dataclasses.asdict(fingerprint), sort_keys=True).encode(),
+        'files': data_files.listing(guest.layout.data_directory),
+    }
+    published = publish.publish(
+        check.stash_roots(guest),
+        guest.layout.on_volume,
+        call.upgrade_id,
+        call.attempt,
+        documents,
+        guest.accounts,
+    )
+    guest.marks.set(Mark.STASHED, call.upgrade_id, stash=published.name, digest=published.digest)
+    generations.carry_over(guest, call)  # now there is a directory on the volume to keep it in
+    work.progress(95, 'Unmounting the volume.')
+    return UpgradeInfo(
+        upgrade_id=call.upgrade_id,
+        attempt=call.attempt,
+        volume_uuid=mounted.uuid,
+        filesystem=mounted.filesystem,
+        stash=published.name,
+        stash_digest=published.digest,
+        fingerprint_digest=published.documents['fingerprint'],
+        files_digest=published.documents['files'],
+        former_server_version=fingerprint.server_version,
+        former_agent_version=guest.agent_version,
+        former_boot_id=guest.boot_id(),
+        stopped_at=fingerprint.taken_at,
+    )

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""post_upgrade: from a bare root disk of the new image to a database that serves, with nothing
+missing.
+
+A rollback is the same on the former image, with one rule more: the new server must never have been
+started on the data.
+
+The marks on the volume say how far any earlier run came, on this root disk or on one that has been
+lost since.
+"""
+
+import configparser
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trove_upgrade.domain import exceptions, logs, upgrade_info
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.upgrade_info import UpgradeInfo
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.machine import durable, service
+from trove_upgrade.guestagent.storage import data_files, volume_ownership
+from trove_upgrade.guestagent.storage.stash.restore import Stash
+from trove_upgrade.guestagent.upgrade import files, generations, root_disk, verify
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.work import ROLLBACK, Guest, Outcome, Work
+
+LOG = logs.get_logger(__name__)
+
+_NAMED = 5
+
+
+def restore(work: Work) -> Outcome:
+    """The new server serves the old data.
+
+    :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared
+        before.
+    """
+    guest, info = work.guest, _info(work)
+    root_disk.require_another(guest, info.former_boot_id)
+    work.progress(0, 'Mounting the volume.')
+    guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
+    _claim(guest)
+    if not guest.layout.on_volume.is_dir() or not volume_ownership.is_ours(guest.layout.on_volume):
+        raise exceptions.StepFailed(
+            f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, '
+            'or others than root can write there. Look whether this is the volume that the '
+            'upgrade unmounted.',
+            'STASH_MISSING',
+        )
+    generations.carry_over(guest, work.call)  # a new root disk has seen none; the volume has
+    _require_direction(work, info)
+    if guest.marks.has(Mark.RESTORED, info.upgrade_id) and guest.serving():
+        return _outcome(work, info)
+    if guest.driver.shares_volume:
+        # a root disk of Trove's own rebuild has no marker: what Trove's agent was asked for it must
+        # not run after this
+        guest.trove_agent.hold()
+    _require_image(work)
+    with Stash.open(guest.layout.on_volume, info.stash, info.stash_digest) as stash:
+        before = _read(stash, info)
+        if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
+            _require_release(work, before)
+            _require_untouched(work, stash, info)
+        _configure(work, stash, info)
+    if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
+        _upgrade(work, info)
+        _compare(work, info, before)
+    _open(work, info)
+    return _outcome(work, info)
+
+
+def _claim(guest: Guest) -> None:
+    """Trove's agent may have given all of the volume to the database's user; as long as nothing of
+    his has run, it is as it was.
+    """
+    if (
+        guest.driver.shares_volume
+        and not volume_ownership.is_ours(guest.layout.on_volume)
+        and guest.driver.server_version() is None
+        and not guest.volume.holders()
+    ):
+        volume_ownership.back(guest.layout.on_volume)
+
+
+def _info(work: Work) -> UpgradeInfo:
+    """The marks are kept under its id and the journal under the call's: they must be one."""
+    try:
+        info = UpgradeInfo.from_wire(work.call.upgrade_info)
+    except upgrade_info.Invalid as error:
+        raise upgrade_info.not_returned(str(error)) from None
+    if info.upgrade_id != work.call.upgrade_id:
+        raise upgrade_info.not_returned(
+            f'it is of upgrade {info.upgrade_id} and the call of {work.call.upgrade_id}'
+        )
+    return info
+
+
+def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
+    if stash.manifest.upgrade_id != info.upgrade_id:
+        raise upgrade_info.not_returned(
+            f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}'
+        )
+    return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
+
+
+def _is_rollback(work: Work) -> bool:
+    return work.call.options.rollback
+
+
+def _require_direction(work: Work, info: UpgradeInfo) -> None:
+    """Only one of the two servers may ever be started on the data: which one, the mark on the
+    volume remembers.
+    """
+    guest = work.guest
+    if _is_rollback(work):
+        if guest.server_started_for_certain(info.upgrade_id) is not False:
+            raise exceptions.StepFailed(
+                f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started '
+                'on the data already, and the former one could damage it. Retry the upgrade: it '
+                'goes on where it stopped.',
+                'SERVER_STARTED_ON_DATA',
+            )
+    elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(
+        info.upgrade_id
+    ):
+        raise exceptions.StepFailed(
+            f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on '
+            'the data, which may have been written to since. Finish the rollback, then upgrade '
+            'again.',
+            'ROLLBACK_UNFINISHED',
+        )
+
+
+def _require_image(work: Work) -> None:
+    """Facts that the image states of itself are looked at before its server could touch anything;
+    an image that states none passes.
+    """
+    installed = work.guest.driver.installed_version()
+    if installed is None:
+        return
+    result = verify.compare_version(installed, work.call.target)
+    if result.outcome == CheckOutcome.REFUSED:
+        raise exceptions.StepFailed(
+            'The data was not touched: the guest was booted from another image than it should. '
+            f'{result.message}',
+            result.code or 'SERVER_VERSION_DIFFERS',
+        )
+
+
+def _require_release(work: Work, before: base.Fingerprint) -> None:
+    """The target's number may name a series; only its image tells the release, and only the former
+    server told its own.
+    """
+    driver = work.guest.driver
+    installed = driver.installed_version()
+    result = (
+        driver.check_release(before.server_version, installed) if installed is not None else None
+    )
+    if result is not None and result.outcome == CheckOutcome.REFUSED:
+        raise exceptions.StepFailed(
+            f'The data was not touched. {result.message}', result.code or 'DOWNGRADE'
+        )
+
+
+def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
+    """A checksum taken before counts only if nothing has written since, and if it is this
+    instance's.
+    """
+    running = work.guest.driver.server_version()
+    if running is not None:
+        raise exceptions.StepFailed(
+            f'The data cannot be upgraded: a database server, {running}, runs already on the new '
+            'image, and the agent has not started it. Build the image with its own database '
+            'service masked.',
+            'SERVER_UNEXPECTED',
+        )
+    changed = data_files.differences(
+        stash.document('files', info.files_digest), work.guest.layout.data_directory
+    )
+    if changed:
+        raise exceptions.StepFailed(
+            'The data cannot be upgraded: it is not as it was when the database was stopped: '
+            f'{"; ".join(changed)}. Look what has written to the volume since {info.stopped_at}.',
+            'DATA_CHANGED',
+        )
+    former = _guest_id(stash, str(work.guest.layout.agent_files[0]))
+    if former not in {None, work.guest.instance_id}:
+        raise exceptions.StepFailed(
+            f'The stash {stash.name} cannot be used: it is of instance {former}, and this guest is '
+            f'{work.guest.instance_id}. Attach the right volume.',
+            'STASH_OF_ANOTHER_INSTANCE',
+        )
+
+
+def _guest_id(stash: Stash, path: str) -> str | None:
+    """None if the former root disk did not say."""
+    with contextlib.suppress(KeyError, configparser.Error):
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        parser.read_string(stash.file(path).decode(errors='replace'))
+        return parser.get('DEFAULT', 'guest_id', fallback=None)
+    return None
+
+
+def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
+    """Files back, owners by name, configuration tried on scratch; once per root disk.
+
+    The real data is not touched: what is refused here has not passed the point of no return.
+    """
+    guest = work.guest
+    guest.driver.expect(work.call.target)
+    if guest.marks.has(Mark.CONFIGURED, info.upgrade_id):
+        if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
+            _require_accepted(guest.driver.check_again(work.call.options, work.progress))
+        return
+    work.progress(10, 'Restoring the configuration.')
+    remarks = files.restore(guest.driver, guest.accounts, stash)
+    durable.make_directory(guest.layout.volume_uuid.parent)
+    durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
+    guest.driver.own_data()
+    work.progress(20, 'Trying the configuration on an empty data directory.')
+    _require_accepted(guest.driver.check_configuration(work.call.options))
+    guest.marks.set(Mark.CONFIGURED, info.upgrade_id, remarks=remarks)
+
+
+def _require_accepted(tried: CheckResult | None) -> None:
+    if tried is not None and tried.outcome == CheckOutcome.REFUSED:
+        raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
+
+
+def _upgrade(work: Work, info: UpgradeInfo) -> None:
+    """Past the point of no return from the first mark on: a start that is refused has changed
+    files, too.
+    """
+    guest = work.guest
+    if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
+        former = {ROLLBACK: True} if _is_rollback(work) else {}
+        guest.marks.set(
+            Mark.SERVER_STARTED,
+            info.upgrade_id,
+            boot_id=guest.boot_id(),
+            at=guest.clock.now().isoformat(),
+            **former,
+        )
+    if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
+        # a server of a run that was cut short; whether it is isolated cannot be told
+        guest.service.stop(service.DATABASE)
+    work.progress(30, 'Starting the new server, isolated.')
+    guest.driver.start_isolated()
+    upgraded = guest.marks.get(Mark.UPGRADED, info.upgrade_id)
+    # a mended image can be of another release
+    if upgraded is None or upgraded.get('server_version') != guest.driver.server_version():
+        work.progress(40, 'Upgrading the data.')
+        guest.driver.upgrade_data(work.progress)
+        guest.marks.set(
+            Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version()
+        )
+
+
+def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
+    """Before any client comes: afterwards its writes would be differences."""
+    guest = work.guest
+    work.progress(70, 'Comparing tables, users and grants.')
+    after = guest.driver.fingerprint(work.call.options, work.progress)
+    comparison = guest.driver.compare(before, after)
+    accepted = _accepted(work.guest, info)
+    missing = [difference for difference in comparison.missing if difference not in accepted]
+    if missing:
+        durable.write_json(
+            guest.layout.differences(info.upgrade_id), {'differences': list(comparison.missing)}
+        )
+        more = len(missing) - _NAMED
+        raise exceptions.StepFailed(
+            f'The upgraded data is not what it was: {"; ".join(missing[:_NAMED])}'
+            f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
+            f'compare it with a backup.',
+            'FINGERPRINT_DIFFERS',
+        )
+    kept = guest.driver.keep_settings(before, after, work.call.options)
+    raw = json.dumps(dataclasses.asdict(after), sort_keys=True).encode()
+    guest.marks.set(
+        Mark.COMPARED,
+        info.upgrade_id,
+        result={
+            **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
+            ResultKey.SETTINGS_KEPT: list(kept),
+        },
+    )
+
+
+def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
+    """Return what an operator has written in the guest, word for word as the differences are; else
+    a false one would cost an instance.
+    """
+    path = guest.layout.accepted(info.upgrade_id)
+    try:
+        return [str(difference) for difference in durable.read_json(path).get('differences') or ()]
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        LOG.warning('%s cannot be read and accepts nothing: %s', path, error)
+        return ()
+
+
+def _summary(
+    before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str
+) -> Mapping[str, Any]:
+    return {
+        ResultKey.FINGERPRINT: {
+            'missing': [],
+            'accepted': list(comparison.missing)[:100],
+            'tables_compared': comparison.tables_compared,
+            'rows_compared': comparison.rows_compared,
+            'users': len(after.users),
+            'objects': len(after.objects),
+            'counted_only_by_file': list(before.counted_only_by_file)[:100],
+            'not_compared': list(comparison.not_compared)[:100],
+            'former_server_version': before.server_version,
+            'server_version': after.server_version,
+            'digest': digest,
+        },
+        ResultKey.SETTINGS_CHANGED: [dict(change) for change in comparison.settings_changed],
+    }
+
+
+def _open(work: Work, info: UpgradeInfo) -> None:
+    """Boot first, clients next: a guest that reboots in between serves by itself."""
+    guest = work.guest
+    work.progress(90, 'Opening the database for clients.')
+    mounted = guest.volume.mounted()
+    if mounted is None:
+        raise exceptions.StepFailed(
+            f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. '
+            'Look who has unmounted the volume, then retry the upgrade.',
+            'VOLUME_NOT_MOUNTED',
+        )
+    # as the kernel says, nothing of what was sent
+    guest.volume.write_fstab(mounted.uuid, mounted.filesystem)
+    guest.driver.set_autostart(enabled=True)
+    guest.driver.open_for_clients()
+    if not guest.marks.has(Mark.OPENED, info.upgrade_id):
+        guest.marks.set(
+            Mark.OPENED,
+            info.upgrade_id,
+            opened_at=guest.clock.now().isoformat(),
+            server_version=guest.driver.server_version(),
+        )
+    guest.driver.publish()
+    guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
+
+
+def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
+    compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
+    opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
+    configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
+    return Outcome(
+        f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and '
+        'nothing is missing.',
+        {
+            **compared.get('result', {}),
+            ResultKey.STOPPED_AT: info.stopped_at,
+            ResultKey.OPENED_AT: opened.get('opened_at'),
+            ResultKey.REMARKS: list(configured.get('remarks', [])),
+        },
+    )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""verify_upgrade: what the server itself says, one row written and removed, and whether a plain
+reboot would serve again.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.guestagent.machine import service
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+
+_NUMBER = re.compile(r'\d+(?:\.\d+)*')
+
+
+def verify(work: Work) -> Outcome:
+    """All of it holds: from now on the stash is not needed.
+
+    :raises StepFailed: the first that does not.
+    """
+    guest = work.guest
+    work.progress(None, 'Asking the server for its version.')
+    version = guest.driver.server_version()
+    if version is None:
+        raise exceptions.StepFailed(
+            f'Instance {guest.instance_id} does not serve after the upgrade: its database does not '
+            'answer. Look into its error log in the guest.',
+            Code.DATABASE_NOT_SERVING,
+        )
+    work.progress(None, 'Writing and removing one row.')
+    guest.driver.write_probe()
+    results = [compare_version(version, work.call.target), *_durable(guest)]
+    for result in results:
+        if result.outcome == CheckOutcome.REFUSED:
+            raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
+    guest.marks.set(Mark.VERIFIED, work.call.upgrade_id)
+    return Outcome(
+        f'The database serves as {version}.',
+        {
+            ResultKey.SERVER_VERSION: version,
+            ResultKey.CHECKS: [dataclasses.asdict(result) for result in results],
+        },
+    )
+
+
+def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
+    """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
+    wanted, running = _NUMBER.match(str(target.get('server_version') or '')), _NUMBER.match(version)
+    if wanted is not None and (
+        running is None
+        or running[0].split('.')[: len(wanted[0].split('.'))] != wanted[0].split('.')
+    ):
+        return CheckResult.refused(
+            'guest_server_version',
+            (
+                f'The wrong server runs: {version}, expected {wanted[0]}. '
+                f'Look at the image of the datastore version.'
+            ),
+            'SERVER_VERSION_DIFFERS',
+        )
+    return CheckResult.ok('guest_server_version', f'The server says that it is {version}.')
+
+
+def _durable(guest: Guest) -> list[CheckResult]:
+    mounted = guest.volume.mounted()
+    if mounted is None or not guest.volume.in_fstab(mounted.uuid):
+        return [
+            CheckResult.refused(
+                'guest_mount',
+                (
+                    f'The database would not come back after a reboot: {guest.layout.fstab} does not '
+                    f'mount the volume by its UUID. Retry the upgrade.'
+                ),
+                'MOUNT_NOT_DURABLE',
+            )
+        ]
+    results = [CheckResult.ok('guest_mount', f'Volume {mounted.uuid} is mounted at boot.')]
+    own = guest.driver.autostart_is_durable()
+    if own is not None:
+        results.append(own)
+    elif not guest.service.is_enabled(service.DATABASE):
+        results.append(
+            CheckResult.refused(
+                'guest_autostart',
+                (
+                    f'The database would not come back after a reboot: service '
+                    f'{service.DATABASE} is not enabled. Retry the upgrade.'
+                ),
+                'AUTOSTART_NOT_DURABLE',
+            )
+        )
+    else:
+        results.append(
+            CheckResult.ok('guest_autostart', f'Service {service.DATABASE} is started at boot.')
+        )
+    return results
