@@ -20,10 +20,10 @@ from lab.layout import Layout
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models, outbox
-from trove_upgrade.db.migrations import lint
 from trove_upgrade.domain import guests
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.rpc import notifier
+from trove_upgrade.schema_tools import lint
 from trove_upgrade.tests.unit import base, database
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent

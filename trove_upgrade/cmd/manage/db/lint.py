@@ -12,7 +12,7 @@ from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain
 from trove_upgrade.db.migrations.exit_codes import ExitCode
-from trove_upgrade.db.migrations.lint import Finding, lint
+from trove_upgrade.schema_tools.lint import Finding, lint
 
 _CHAINS = (MAIN, STANDALONE)
 _WIDTH = 110

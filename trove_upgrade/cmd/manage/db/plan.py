@@ -8,11 +8,11 @@ import textwrap
 from typing import Any
 
 from trove_upgrade.cmd.manage.context import Context, print_line
-from trove_upgrade.db.migrations import plan
 from trove_upgrade.db.migrations.chain import MAIN, Chain
-from trove_upgrade.db.migrations.probe import Answer, Blocks, Source, Work
-from trove_upgrade.db.migrations.probe.risk import WAITING
 from trove_upgrade.db.migrations.recording import DIALECTS
+from trove_upgrade.schema_tools import plan
+from trove_upgrade.schema_tools.probe import Answer, Blocks, Source, Work
+from trove_upgrade.schema_tools.probe.risk import WAITING
 
 _KINDS = {'mariadb': 'MariaDB', 'mysql': 'MySQL', 'postgresql': 'PostgreSQL', 'sqlite': 'SQLite'}
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import models
-from trove_upgrade.db.migrations import autogenerate
 from trove_upgrade.db.migrations.chain import BRANCHES, MAIN
+from trove_upgrade.schema_tools import autogenerate
 
 
 def add_commands(nested: Any) -> None:

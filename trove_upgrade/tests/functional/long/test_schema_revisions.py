@@ -9,7 +9,7 @@ from trove_upgrade.db import engine
 from trove_upgrade.db.migrations import runner
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
-from trove_upgrade.tests.unit.db.migrations import model_changes
+from trove_upgrade.tests.unit.schema_tools import model_changes
 
 
 class OnARealServer(model_changes.ModelChanges, databases.OneServer):

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from trove_upgrade.cmd import manage
 from trove_upgrade.db import engine
-from trove_upgrade.db.migrations import probe
-from trove_upgrade.db.migrations.probe import Blocks, Source, Work, sizes
 from trove_upgrade.db.migrations.runner import Runner
+from trove_upgrade.schema_tools import probe
+from trove_upgrade.schema_tools.probe import Blocks, Source, Work, sizes
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import old_rows
