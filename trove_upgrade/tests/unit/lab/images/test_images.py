@@ -220,7 +220,7 @@ class RecipeTest(base.TestCase):
 class EnvironmentTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.project = pathlib.Path(images.__file__).parents[3]
+        self.project = pathlib.Path(images.__file__).parents[2]
         self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def test_trove_s_agent_has_an_environment_and_a_launcher_of_its_own(self):
@@ -294,7 +294,7 @@ class DigestTest(base.TestCase):
 class ProductFilesTest(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.project = pathlib.Path(images.__file__).parents[3]
+        self.project = pathlib.Path(images.__file__).parents[2]
         self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.product = ProductFiles(self.project, FILES, '9.9.9')
         self.packages = pathlib.Path('opt/trove-upgrade/venv/lib/python3.13/site-packages')
