@@ -15,9 +15,10 @@ from docutils import core
 from oslo_config import cfg, generator
 
 import trove_upgrade
-from lab import console, manage
+from lab import console
 from lab.layout import Layout
 from trove_upgrade import conf as our_conf
+from trove_upgrade.cmd import manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models, outbox
 from trove_upgrade.domain import guests
