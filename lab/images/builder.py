@@ -157,7 +157,12 @@ class ImageBuilder:
         """The agent says which image it was built into, as packages of a distribution do; its code
         is this checkout's in all.
         """
-        return ProductFiles(self._project, _HERE / 'files', f'{self._agent_version}+{recipe.suite}')
+        return ProductFiles(
+            self._project,
+            _HERE / 'files',
+            f'{self._agent_version}+{recipe.suite}',
+            self._commands,
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ def ours(project_dir: Path) -> Environment:
         title="the agent's dependencies",
         cache_name='deps',
         path=Path('opt/trove-upgrade/venv'),
-        requirements=_HERE / 'guest-requirements.txt',
+        requirements=project_dir / 'guest' / 'requirements.txt',
         constraints=project_dir / 'constraints.txt',
     )
 

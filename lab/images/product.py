@@ -8,10 +8,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from lab.hypervisor.commands import Commands
+from lab.images import agent_wheel
 from lab.images.layers import digest_of, digest_of_tree
 
-#: Parts of the package that no guest needs; a change there does not make images anew.
-_NOT_IN_GUESTS = ('tests', 'api', 'db', 'taskmanager', 'wsgi', '__pycache__')
+_ENVIRONMENT = 'opt/trove-upgrade/venv'
 _LAUNCHER = """#!/opt/trove-upgrade/venv/bin/python
 # SPDX-License-Identifier: Apache-2.0
 import sys
@@ -23,12 +24,15 @@ sys.exit(guestagent())
 
 
 class ProductFiles:
-    """Copies the product into a layer.  `version` is what the agent in the image says of itself."""
+    """Installs the product into a layer.  `version` is what the agent in the image says of itself."""
 
-    def __init__(self, project_dir: Path, lab_files: Path, version: str) -> None:
-        self._package = project_dir / 'trove_upgrade'
+    def __init__(
+        self, project_dir: Path, lab_files: Path, version: str, commands: Commands
+    ) -> None:
+        self._project = project_dir
         self._services = project_dir / 'etc' / 'trove-upgrade' / 'guest'
         self._lab_files = lab_files
+        self._commands = commands
         self.version = version
 
     def digest(self, has_agent: bool) -> str:
@@ -36,14 +40,7 @@ class ProductFiles:
         services = digest_of_tree(self._services)
         if not has_agent:
             return digest_of(services)
-        parts = [
-            path for path in sorted(self._package.iterdir()) if path.name not in _NOT_IN_GUESTS
-        ]
-        packages = digest_of_tree(*(path for path in parts if path.is_dir()))
-        modules = digest_of(
-            *(path.name + path.read_text('utf-8') for path in parts if path.is_file())
-        )
-        return digest_of(services, packages, modules, self.version)
+        return digest_of(services, agent_wheel.digest(self._project), self.version)
 
     def write(self, layer: Path, site_packages: Path, *, has_agent: bool) -> None:
         """Write everything below `layer`, as it shall stand below an image's root."""
@@ -62,22 +59,11 @@ class ProductFiles:
             (layer / path).unlink()
 
     def _write_agent(self, layer: Path, site_packages: Path) -> None:
-        shutil.copytree(
-            self._package,
-            layer / site_packages / 'trove_upgrade',
-            ignore=lambda directory, names: [
-                name
-                for name in names
-                if name in _NOT_IN_GUESTS
-                and (Path(directory) == self._package or name == '__pycache__')
-            ],
+        environment = layer / _ENVIRONMENT
+        agent_wheel.install(
+            self._project, self.version, environment, layer / site_packages, self._commands
         )
-        information = layer / site_packages / 'trove_upgrade-guest.dist-info'
-        information.mkdir()
-        (information / 'METADATA').write_text(
-            f'Metadata-Version: 2.1\nName: trove-upgrade\nVersion: {self.version}\n', 'utf-8'
-        )
-        launcher = layer / 'opt/trove-upgrade/venv/bin/trove-upgrade-guestagent'
+        launcher = environment / 'bin/trove-upgrade-guestagent'
         launcher.parent.mkdir(parents=True, exist_ok=True)
         launcher.write_text(_LAUNCHER, 'utf-8')
         launcher.chmod(0o755)

@@ -9,12 +9,13 @@ import tempfile
 
 from lab import images
 from lab.hypervisor import errors, nova_facts
+from lab.hypervisor.commands import HostCommands
 from lab.images import apt, environments, layers, provision, recipes
 from lab.images.builder import BuiltImage
 from lab.images.counting import PackageCount
 from lab.images.product import ProductFiles
 from trove_upgrade.rpc import transport
-from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit import base, test_architecture
 from trove_upgrade.tests.unit.lab.hypervisor import fakes
 
 FILES = pathlib.Path(images.__file__).parent / 'files'
@@ -296,7 +297,7 @@ class ProductFilesTest(base.TestCase):
         super().setUp()
         self.project = pathlib.Path(images.__file__).parents[2]
         self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.product = ProductFiles(self.project, FILES, '9.9.9')
+        self.product = ProductFiles(self.project, FILES, '9.9.9', HostCommands())
         self.packages = pathlib.Path('opt/trove-upgrade/venv/lib/python3.13/site-packages')
 
     def test_an_image_has_the_agent_and_both_kinds_of_service(self):
@@ -316,16 +317,40 @@ class ProductFilesTest(base.TestCase):
     def test_the_agent_says_the_version_of_the_checkout(self):
         self.product.write(self.layer, self.packages, has_agent=True)
 
-        [metadata] = (self.layer / self.packages).glob('trove_upgrade-*.dist-info/METADATA')
+        [metadata] = (self.layer / self.packages).glob('trove_upgrade_guest-*.dist-info/METADATA')
         self.assertIn('Version: 9.9.9\n', metadata.read_text())
 
-    def test_tests_and_the_lab_itself_are_not_in_an_image(self):
+    def test_nothing_of_the_control_plane_is_in_an_image_and_the_agent_imports_none_of_it(self):
         self.product.write(self.layer, self.packages, has_agent=True)
 
         package = self.layer / self.packages / 'trove_upgrade'
         self.assertEqual(
-            [], [name for name in ('tests', 'lab', 'db', 'api') if (package / name).exists()]
+            {'cmd', 'conf', 'domain', 'guestagent', 'rpc', 'sealing'},
+            {path.name for path in package.iterdir() if path.is_dir()},
         )
+        here = {path.relative_to(package).as_posix() for path in package.rglob('*.py')}
+        for path in sorted((package / 'guestagent').rglob('*.py')):
+            for name in test_architecture.imported(path):
+                if name.startswith('trove_upgrade.'):
+                    parts = name.split('.')[1:]
+                    found = ('/'.join(parts[:depth]) for depth in range(len(parts), 0, -1))
+                    self.assertTrue(
+                        any({f'{one}.py', f'{one}/__init__.py'} & here for one in found), name
+                    )
+
+    def test_what_the_agent_requires_is_pinned_with_the_product_and_asked_for_by_both(self):
+        def names(file):
+            lines = (self.project / file).read_text().splitlines()
+            return {line for line in lines if line and not line.startswith('#')}
+
+        self.assertLessEqual(names('guest/requirements.txt'), names('requirements.txt'))
+
+    def test_files_that_operators_copy_are_those_of_the_checkout(self):
+        self.product.write(self.layer, self.packages, has_agent=True)
+
+        copied = self.layer / 'opt/trove-upgrade/venv/etc/trove-upgrade/guest'
+        source = self.project / 'etc/trove-upgrade/guest'
+        self.assertEqual(layers.digest_of_tree(source), layers.digest_of_tree(copied))
 
     def test_an_image_without_agent_still_has_the_database_service(self):
         self.product.write(self.layer, self.packages, has_agent=False)
