@@ -75,11 +75,6 @@ class Layout:
         """
         return self.cache_dir / 'images'
 
-    @property
-    def downloads_dir(self) -> pathlib.Path:
-        """Packages fetched once."""
-        return self.cache_dir / 'downloads'
-
     # The run directory: one running cloud.
 
     @property

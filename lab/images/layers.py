@@ -33,10 +33,6 @@ class Stack:
     layers: tuple[Path, ...]
     scratch: Path
 
-    def with_layer(self, layer: Path) -> Stack:
-        """Another stack: this one with one more layer on top."""
-        return Stack((layer, *self.layers), self.scratch)
-
     def run(
         self, commands: Commands, upper: Path, argv: Sequence[str], timeout_seconds: float = 900
     ) -> Outcome:

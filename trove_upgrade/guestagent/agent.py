@@ -44,6 +44,8 @@ from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.rpc import taskmanager, transport
 
 LOG = logs.get_logger(__name__)
+#: In guests the first; in an environment of the whole product the second.
+_DISTRIBUTIONS = ('trove-upgrade-guest', 'trove-upgrade')
 
 _FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
     'check_upgrade': check.check,
@@ -114,6 +116,19 @@ def keep_apart(conf: cfg.ConfigOpts, services: service.ServicePort) -> None:
         conf.set_override('guest_topic_prefix', messaging.PREFIX_BESIDE_TROVE, group=our_conf.GROUP)
 
 
+def version() -> str:
+    """Return the version of the distribution that has brought the agent.
+
+    :raises importlib.metadata.PackageNotFoundError: none has.
+    """
+    for name in _DISTRIBUTIONS[:-1]:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return metadata.version(_DISTRIBUTIONS[-1])
+
+
 def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     """The guest with its real ports.
 
@@ -134,7 +149,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     driver = _driver(conf, context, services, containers)
     return work.Guest(
         instance_id=conf.guest_id,
-        agent_version=metadata.version('trove-upgrade'),
+        agent_version=version(),
         boot_id=identity.boot_id,
         marker=functools.partial(identity.read_marker, layout.marker),
         layout=layout,

@@ -320,6 +320,23 @@ class ProductFilesTest(base.TestCase):
         [metadata] = (self.layer / self.packages).glob('trove_upgrade_guest-*.dist-info/METADATA')
         self.assertIn('Version: 9.9.9\n', metadata.read_text())
 
+    def test_the_agent_that_is_installed_knows_its_version(self):
+        self.product.write(self.layer, self.packages, has_agent=True)
+        asked = 'from trove_upgrade.guestagent import agent; print(agent.__file__, agent.version())'
+
+        done = subprocess.run(
+            [sys.executable, '-c', asked],
+            env={'PYTHONPATH': str(self.layer / self.packages)},
+            cwd=self.layer,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+
+        place, version = done.stdout.split()
+        self.assertTrue(place.startswith(str(self.layer)), place)
+        self.assertEqual('9.9.9', version)
+
     def test_nothing_of_the_control_plane_is_in_an_image_and_the_agent_imports_none_of_it(self):
         self.product.write(self.layer, self.packages, has_agent=True)
 
