@@ -13,11 +13,11 @@ import logging
 import time
 from typing import Any
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.guests import GuestCall, JobState
 from trove_upgrade.domain.outcomes import Wait
-from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.recovery import Recovery

@@ -82,6 +82,19 @@ def read_number(text: str | None) -> Number | None:
     return None
 
 
+def is_same(target: str | None, running: str | None) -> bool:
+    """Return whether a server that says `running` is the target: every part that the target's
+    number has must be the same.
+
+    '11.8.6' is 11.8.6-MariaDB-0+deb13u1; '11.8' is any 11.8; a target that reads as no version is
+    any server that answers.
+    """
+    if running is None:
+        return False
+    asked, said = read_number(target), read_number(running)
+    return asked is None or (said is not None and said[: len(asked)] == asked)
+
+
 def _dotted(number: Number) -> str:
     return '.'.join(str(part) for part in number)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trove_upgrade import clock as clock_module
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
@@ -23,7 +24,6 @@ from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
-from trove_upgrade.guestagent.machine import clock as clock_module
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import identity, metadata_address, service
 from trove_upgrade.guestagent.machine.containers import docker_engine, http

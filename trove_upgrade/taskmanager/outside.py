@@ -11,6 +11,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import engine, services
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, versions
@@ -18,7 +19,6 @@ from trove_upgrade.domain.drops import Drops
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
-from trove_upgrade.taskmanager.clock import SystemClock
 
 _BROKER_SECONDS = 5.0
 

@@ -4,7 +4,6 @@
 It never decides which process holds something, or until when: the database's clock does.
 """
 
-import time
 from typing import Protocol
 
 
@@ -16,15 +15,3 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Let others work."""
-
-
-class SystemClock:
-    """Implements `Clock`."""
-
-    def monotonic(self) -> float:
-        """Seconds, for time-outs and rates."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Let others work."""
-        time.sleep(seconds)

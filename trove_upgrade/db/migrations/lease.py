@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import columns, errors
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.db.migrations import lock_waits
@@ -258,7 +259,7 @@ class Lease:
         self._engine = engine
         self._holder = holder[:255]
         self._seconds = seconds
-        self._clock = clock or clocks.SystemClock()
+        self._clock = clock or SystemClock()
         self._uniform = uniform
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.domain import exceptions
@@ -175,7 +176,7 @@ class Retry:
     ) -> None:
         """`uniform(low, high)` is the source of jitter."""
         self._backoff = backoff or Backoff()
-        self._clock = clock or clocks.SystemClock()
+        self._clock = clock or SystemClock()
         self._uniform = uniform
 
     def run(

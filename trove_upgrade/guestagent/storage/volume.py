@@ -10,8 +10,8 @@ import pathlib
 import stat
 from typing import NoReturn, Protocol
 
+from trove_upgrade import clock as clock_module
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.machine import clock as clock_module
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import durable, listing
 from trove_upgrade.guestagent.storage import mounts

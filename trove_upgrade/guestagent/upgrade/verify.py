@@ -4,19 +4,16 @@ reboot would serve again.
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.machine import service
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
-
-_NUMBER = re.compile(r'\d+(?:\.\d+)*')
 
 
 def verify(work: Work) -> Outcome:
@@ -51,15 +48,12 @@ def verify(work: Work) -> Outcome:
 
 def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
     """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
-    wanted, running = _NUMBER.match(str(target.get('server_version') or '')), _NUMBER.match(version)
-    if wanted is not None and (
-        running is None
-        or running[0].split('.')[: len(wanted[0].split('.'))] != wanted[0].split('.')
-    ):
+    expected = str(target.get('server_version') or '')
+    if not versions.is_same(expected, version):
         return CheckResult.refused(
             'guest_server_version',
             (
-                f'The wrong server runs: {version}, expected {wanted[0]}. '
+                f'The wrong server runs: {version}, expected {expected}. '
                 f'Look at the image of the datastore version.'
             ),
             'SERVER_VERSION_DIFFERS',

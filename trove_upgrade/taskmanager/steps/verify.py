@@ -52,7 +52,7 @@ class Verify:
         if answer.state is JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         running = answer.result.get(ResultKey.SERVER_VERSION) or answer.server_version
-        if not same_version(upgrade.wanted_number, running):
+        if not versions.is_same(upgrade.wanted_number, running):
             raise exceptions.StepFailed(
                 f'The wrong server runs on instance {upgrade.instance_id}: {running}, expected '
                 f'{upgrade.wanted_number}. Look at image {upgrade.wanted_image_id} '
@@ -123,16 +123,3 @@ class Verify:
 def _remarked(upgrade: Upgrade, code: notes.Code, message: str) -> Upgrade:
     remark = notes.Note(states.Step.VERIFY, code, message)
     return upgrade.evolve(progress=upgrade.progress.remarked(remark))
-
-
-def same_version(target_number: str, running: str | None) -> bool:
-    """Return whether a server that says `running` is the target: every part that the target's
-    number has must be the same.
-
-    '11.8.6' is 11.8.6-MariaDB-0+deb13u1; '11.8' is any 11.8; a target that reads as no version is
-    any server that answers.
-    """
-    if running is None:
-        return False
-    wanted, said = versions.read_number(target_number), versions.read_number(running)
-    return wanted is None or (said is not None and said[: len(wanted)] == wanted)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import columns, errors
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.db.migrations import lock_waits
@@ -93,7 +94,7 @@ class DataRuns:
         backoff: lock_waits.Backoff = _BACKOFF,
     ) -> None:
         self._engine = engine
-        self._clock = clock or clocks.SystemClock()
+        self._clock = clock or SystemClock()
         self._retry = lock_waits.Retry(backoff, clock=self._clock)
 
     def run(

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server versions as far as a driver compares them, and the directions in which data may go."""
 
-import re
-
+from trove_upgrade.domain import versions
 from trove_upgrade.domain.upgrade_checks import CheckResult
 
 NAME = 'target_version'
@@ -19,8 +18,8 @@ def series(version: str) -> tuple[int, ...]:
 
 def release(version: str) -> tuple[int, ...]:
     """All of its numbers, two or more, e.g. (10, 11, 14); empty where there are none."""
-    found = re.search(r'\d+(?:\.\d+)+', version)
-    return tuple(int(number) for number in found.group().split('.')) if found else ()
+    found = versions.read_number(version) or ()
+    return found if len(found) > 1 else ()
 
 
 def check_target(running: str, wanted: str) -> CheckResult:

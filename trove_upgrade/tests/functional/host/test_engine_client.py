@@ -2,7 +2,7 @@
 """The client of the engine's API against a real engine."""
 
 from lab.containers import recipes
-from trove_upgrade.guestagent.machine.clock import SystemClock
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.guestagent.machine.containers import definitions, errors, http
 from trove_upgrade.guestagent.machine.containers.docker_engine import DockerEngine
 from trove_upgrade.tests import base

@@ -10,8 +10,8 @@ import uuid
 
 import fixtures
 
+from trove_upgrade import clock as clock_module
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.machine import clock as clock_module
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.storage import mounts
 from trove_upgrade.guestagent.storage.layout import Layout

@@ -22,11 +22,11 @@ import time
 import fixtures
 
 from lab.containers import recipes
+from trove_upgrade import clock
 from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection
-from trove_upgrade.guestagent.machine import clock
 from trove_upgrade.guestagent.machine.containers import docker_engine as engines
 from trove_upgrade.guestagent.machine.containers import http
 from trove_upgrade.guestagent.storage.layout import Layout

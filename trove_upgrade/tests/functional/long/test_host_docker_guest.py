@@ -57,7 +57,7 @@ REACHED = re.compile('Connection failed: .*ECONNREFUSED')
 #: Our client against the guest's own engine: all that an upgrade asks of it, with the image of
 #: nothing but links.
 CLIENT = textwrap.dedent("""\
-    from trove_upgrade.guestagent.machine import clock
+    from trove_upgrade import clock
     from trove_upgrade.guestagent.machine.containers import docker_engine as engine, http
 
     client = engine.DockerEngine(http.UnixTransport(engine.SOCKET), clock.SystemClock())

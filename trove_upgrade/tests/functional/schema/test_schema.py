@@ -15,6 +15,7 @@ import fixtures
 import sqlalchemy as sa
 from oslo_db.sqlalchemy import test_migrations
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import engine, errors, models
 from trove_upgrade.db.migrations import lease, offline, runner
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, release_of
@@ -150,7 +151,7 @@ class EveryServer:
             thread = threading.Thread(target=patient.expand)
             thread.start()
             slowest = 0.0
-            clock = lease.clocks.SystemClock()
+            clock = SystemClock()
             while not any('again in' in line for line in said):
                 began = clock.monotonic()
                 query.execute(sa.text('SELECT COUNT(*) FROM instance_upgrades')).all()

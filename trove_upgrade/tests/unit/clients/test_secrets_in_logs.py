@@ -51,7 +51,7 @@ from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clients.nova_list import NovaDirectory
 from trove_upgrade.conf import start
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.machine import clock
+from trove_upgrade import clock
 from trove_upgrade.guestagent.machine.containers import docker_engine as engine, http
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.rpc import taskmanager

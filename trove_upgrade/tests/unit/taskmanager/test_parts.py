@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import columns, models, outbox
 from trove_upgrade.domain import guests, states, versions
@@ -26,7 +27,6 @@ from trove_upgrade.taskmanager import arguments as arguments_module
 from trove_upgrade.taskmanager import manager, service
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.checks import CheckRunner
-from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.outbox import Relay

@@ -6,9 +6,9 @@ test_parts.
 import threading
 import time
 
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.agenda import Again
-from trove_upgrade.taskmanager.clock import SystemClock
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.scheduler import Scheduler
 from trove_upgrade.tests.fakes import FakeClock

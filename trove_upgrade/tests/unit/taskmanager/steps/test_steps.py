@@ -6,10 +6,9 @@ import datetime
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
-from trove_upgrade.domain import compute, exceptions, guests, instances, states
+from trove_upgrade.domain import compute, exceptions, guests, instances, states, versions
 from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.outcomes import Done, Wait
-from trove_upgrade.taskmanager.steps.verify import same_version
 from trove_upgrade.tests import user_data_forms as forms
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -376,7 +375,7 @@ class TestVerify(_StepCase):
             ('latest', '11.8.6', True),
             ('11.8.6', 'junk', False),
         ):
-            self.assertEqual(same, same_version(target, running), (target, running))
+            self.assertEqual(same, versions.is_same(target, running), (target, running))
 
 
 class TestUndo(_StepCase):

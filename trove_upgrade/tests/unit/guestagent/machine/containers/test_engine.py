@@ -10,7 +10,7 @@ import threading
 
 import fixtures
 
-from trove_upgrade.guestagent.machine.clock import SystemClock
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.guestagent.machine.containers import definitions, errors, http, output, throwaway
 from trove_upgrade.guestagent.machine.containers import docker_engine as engine
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin

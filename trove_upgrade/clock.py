@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's own clock."""
+"""The clock of the machine that a program runs on."""
 
 import datetime
 import time
 
 
 class SystemClock:
-    """Implements the domain's Clock, and the agent's pauses."""
+    """Implements the domain's Clock, and every port to pauses."""
 
     def now(self) -> datetime.datetime:
         """Aware UTC."""
