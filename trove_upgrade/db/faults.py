@@ -11,7 +11,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trove_upgrade.conf import fault
-from trove_upgrade.db import address, errors, models, trove_tables
+from trove_upgrade.db import address, driver_errors, errors, models, trove_tables
 from trove_upgrade.db.old_schema import is_of_missing_table, is_of_old_columns
 from trove_upgrade.domain import exceptions
 
@@ -119,7 +119,7 @@ def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
 
 def said(error: BaseException) -> str:
     """The first line of the driver's own text; the others are the statement, and links."""
-    driver = _driver(error)
+    driver = driver_errors.drivers(error)
     if driver is None:
         return str(error).splitlines()[0].rstrip('.') if str(error) else type(error).__name__
     if len(driver.args) > 1 and isinstance(driver.args[0], int):
@@ -144,7 +144,7 @@ def _troves_missing(names: str) -> errors.SchemaMissing:
 
 
 def _kind(error: BaseException) -> type[exceptions.TroveUpgradeError]:
-    driver = _driver(error)
+    driver = driver_errors.drivers(error)
     number = driver.args[0] if driver is not None and driver.args else None
     if (
         number in _MYSQL_NO_WAY_IN
@@ -167,11 +167,12 @@ def _is_outage(error: BaseException, driver: BaseException | None) -> bool:
         return True
     if driver is None:
         return False
-    if isinstance(driver.args[0] if driver.args else None, int):
-        return driver.args[0] in _MYSQL_OUTAGES
-    state = getattr(driver, 'sqlstate', None) or getattr(driver, 'pgcode', None)
+    number = driver_errors.number(driver)
+    if number is not None:
+        return number in _MYSQL_OUTAGES
+    state = driver_errors.sql_state(driver)
     if state is not None:
-        return state in _POSTGRESQL_OUTAGES or str(state).startswith(_POSTGRESQL_CONNECTION)
+        return state in _POSTGRESQL_OUTAGES or state.startswith(_POSTGRESQL_CONNECTION)
     return _is_of_connect(error, driver)
 
 
@@ -179,12 +180,9 @@ def _is_of_connect(error: BaseException, driver: BaseException) -> bool:
     """Return whether libpq could not connect: its errors have no state then, and a text in the
     server's language.
     """
-    is_libpqs = hasattr(driver, 'sqlstate') or hasattr(driver, 'pgcode')
-    met = getattr(error, 'inner_exception', None) or error
-    return is_libpqs and isinstance(met, sa.exc.OperationalError) and met.statement is None
-
-
-def _driver(error: BaseException) -> BaseException | None:
-    """The driver's own error, inside oslo.db's around SQLAlchemy's."""
-    error = getattr(error, 'inner_exception', None) or error
-    return getattr(error, 'orig', None)
+    met = driver_errors.wrapped(error)
+    return (
+        driver_errors.is_of_postgresql(driver)
+        and isinstance(met, sa.exc.OperationalError)
+        and met.statement is None
+    )

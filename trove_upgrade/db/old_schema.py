@@ -3,6 +3,8 @@
 
 import sqlite3
 
+from trove_upgrade.db import driver_errors
+
 #: MariaDB and MySQL: ER_BAD_FIELD_ERROR; ER_TABLE_DEF_CHANGED, for a statement that began before
 #: the table was altered.
 _OLD_COLUMNS_MYSQL = frozenset({1054, 1412})
@@ -12,18 +14,12 @@ _OLD_COLUMNS_POSTGRESQL = '42703'
 
 def is_of_old_columns(error: BaseException) -> bool:
     """Return whether a statement failed as it names a column that the table does not have."""
-    # oslo.db's around SQLAlchemy's around the driver's
-    driver = getattr(error, 'inner_exception', None) or error
-    driver = getattr(driver, 'orig', None) or driver
-    if (
-        getattr(driver, 'sqlstate', None) == _OLD_COLUMNS_POSTGRESQL
-        or getattr(driver, 'pgcode', None) == _OLD_COLUMNS_POSTGRESQL
-    ):
+    driver = driver_errors.drivers(error) or error
+    if driver_errors.sql_state(driver) == _OLD_COLUMNS_POSTGRESQL:
         return True
-    said = driver.args[0] if driver.args else None
     if isinstance(driver, sqlite3.OperationalError):
-        return 'no such column' in str(said) or 'has no column named' in str(said)
-    return said in _OLD_COLUMNS_MYSQL if isinstance(said, int) else False
+        return 'no such column' in str(driver) or 'has no column named' in str(driver)
+    return driver_errors.number(driver) in _OLD_COLUMNS_MYSQL
 
 
 #: ER_NO_SUCH_TABLE; undefined_table.  oslo.db 18 knows neither.
@@ -33,11 +29,9 @@ _NO_TABLE_POSTGRESQL = '42P01'
 
 def is_of_missing_table(error: BaseException) -> bool:
     """Return whether a statement failed as it names a table that is not there."""
-    driver = getattr(error, 'inner_exception', None) or error
-    driver = getattr(driver, 'orig', None) or driver
-    if _NO_TABLE_POSTGRESQL in {getattr(driver, 'sqlstate', None), getattr(driver, 'pgcode', None)}:
+    driver = driver_errors.drivers(error) or error
+    if driver_errors.sql_state(driver) == _NO_TABLE_POSTGRESQL:
         return True
-    said = driver.args[0] if driver.args else None
-    return said == _NO_TABLE_MYSQL or (
-        isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(said)
+    return driver_errors.number(driver) == _NO_TABLE_MYSQL or (
+        isinstance(driver, sqlite3.OperationalError) and 'no such table' in str(driver)
     )

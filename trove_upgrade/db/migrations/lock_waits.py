@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.db import errors
+from trove_upgrade.db import driver_errors, errors
 from trove_upgrade.db.migrations import clock as clocks
 from trove_upgrade.domain import exceptions
 
@@ -139,11 +139,10 @@ def _is_drivers_lock_timeout(error: BaseException) -> bool:
         # extended codes carry the plain one in their lowest byte
         code = getattr(error, 'sqlite_errorcode', None)
         return code is not None and code & 0xFF in _SQLITE_ERRORS
-    # of psycopg, or else of psycopg2
-    if (getattr(error, 'sqlstate', None) or getattr(error, 'pgcode', None)) in _POSTGRESQL_STATES:
+    if driver_errors.sql_state(error) in _POSTGRESQL_STATES:
         return True
     from_mysql = type(error).__module__.partition('.')[0] in {'pymysql', 'MySQLdb'}
-    return from_mysql and bool(error.args) and error.args[0] in _MYSQL_ERRORS
+    return from_mysql and driver_errors.number(error) in _MYSQL_ERRORS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,12 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
+from trove_upgrade.db import driver_errors
 from trove_upgrade.schema_tools.probe import known
 from trove_upgrade.schema_tools.probe.answers import NEW_TABLE, Answer, Source, not_asked
 from trove_upgrade.schema_tools.probe.statement import Kind, Parsed, parse
@@ -33,15 +34,13 @@ ERRORS = (sa.exc.DBAPIError, db_exc.DBError)
 
 def cause(error: BaseException) -> tuple[str, str]:
     """The server's code ('1846', '42501') and the first line of what it says."""
-    inner: Any = error
-    while getattr(inner, 'inner_exception', None) is not None:
-        inner = inner.inner_exception
-    original = getattr(inner, 'orig', None) or inner
-    arguments: tuple[Any, ...] = getattr(original, 'args', ())
-    if len(arguments) > 1 and isinstance(arguments[0], int):  # PyMySQL: number and text
-        return str(arguments[0]), next(iter(str(arguments[1]).splitlines()), '')
-    code = getattr(original, 'pgcode', None) or getattr(original, 'sqlstate', None)
-    return str(code or ''), next(iter(str(original).splitlines()), type(original).__name__)
+    original = driver_errors.drivers(error) or driver_errors.wrapped(error)
+    number = driver_errors.number(original)
+    if number is not None and len(original.args) > 1:  # PyMySQL: number and text
+        return str(number), next(iter(str(original.args[1]).splitlines()), '')
+    return driver_errors.sql_state(original) or '', next(
+        iter(str(original).splitlines()), type(original).__name__
+    )
 
 
 class ServerProbe(abc.ABC):
