@@ -30,15 +30,17 @@ from trove_upgrade import signals
 # one cloud, on which nothing may happen at the same time.
 GROUPS = (
     r'trove_upgrade\.tests\.functional\.'
-    r'(schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|'
+    r'((?:host|schema)\.test_(?=\w+_long)|schema\.test_(?=data|plan|release|steps|trove|unfolded)|schema|'
     r'host\.test_(?=broker|collations|database|demo|engine|'
     r'guest_accounts|guest_broker|guest_keys|mariadb|option)|'
-    r'host|long\.test_schema|long\.test_host)?'
+    r'host)?'
 )
 # Tests of one of these groups share what the first of them has read of all files.
 UNIT_GROUPS = (
     r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation|test_style)'
 )
+#: In the name of each module that `make test` leaves to `make long`.
+LONG = r'_long\.'
 GIVES_WAY = 5  #: niceness added to what has time left when all others are done
 ON_CLOUD = frozenset({'functional', 'long'})
 SUITES = ('lint', 'format', 'types', 'docs', 'unit', 'functional')
@@ -64,13 +66,15 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
         reason = f': {cloud.last_line}' if cloud else ''
         say(f'{suite}: the cloud did not come up{reason}')
         return Count(failures=(f'{suite}: no cloud{reason}',))
-    folder, exclude = (
-        (TESTS / 'functional', r'functional\.long')
-        if suite == 'functional'
-        else (TESTS / 'functional' / 'long', '')
-    )
+    only = {'exclude': LONG} if suite == 'functional' else {'include': LONG}
     return runner.tests(
-        suite, folder, '--group-regex', GROUPS, workers=5, exclude=exclude, skips_fail=True
+        suite,
+        TESTS / 'functional',
+        '--group-regex',
+        GROUPS,
+        workers=5,
+        skips_fail=True,
+        **only,
     )
 
 

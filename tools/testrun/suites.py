@@ -50,10 +50,13 @@ class Runner:
         folder: pathlib.Path,
         *options: str,
         workers: int,
+        include: str = '',
         exclude: str = '',
         skips_fail: bool = False,
     ) -> Count:
-        """Every test below a folder, but those whose names the expression `exclude` finds."""
+        """Every test below a folder whose name the expression `include` finds, but those that
+        `exclude` finds.
+        """
         work = self.results / name
         output = work / 'output'
         shutil.rmtree(output, ignore_errors=True)
@@ -64,6 +67,7 @@ class Runner:
             *('--repo-url', str(work), *options),
             *('run', '--subunit', '--concurrency', str(workers)),
             *(['--exclude-regex', exclude] if exclude else []),
+            *([include] if include else []),
         ]
         env = self._environment(output)
         report, start, errors = (

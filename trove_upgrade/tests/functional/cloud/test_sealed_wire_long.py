@@ -20,8 +20,7 @@ import sqlalchemy as sa
 from lab.instances import GUEST_KEY_FILE
 from trove_upgrade.db import engine
 from trove_upgrade.domain import guests as guest_domain
-from trove_upgrade.tests.functional.cloud import base
-from trove_upgrade.tests.functional.long import attacker
+from trove_upgrade.tests.functional.cloud import attacker, base
 
 _PROGRAM = pathlib.Path(attacker.__file__)
 _PYTHON = '/opt/trove-upgrade/venv/bin/python'

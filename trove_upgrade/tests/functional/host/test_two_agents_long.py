@@ -10,12 +10,12 @@ from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from lab.images import recipes
-from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
-from trove_upgrade.tests.functional.long.test_host_docker_guest import (
+from trove_upgrade.tests.functional.host.test_docker_guest_long import (
     GATEWAY,
     REACHED,
     TROVE_CONFIGURATION,
 )
+from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
 
 UUID = '11111111-2222-3333-4444-555555555555'
 MARKER = textwrap.dedent(f"""\

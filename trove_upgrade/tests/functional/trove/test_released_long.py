@@ -8,7 +8,7 @@ import subprocess
 import trove_upgrade
 from lab.containers.recipes import BROKEN_11_8, MARIADB_11_8
 from lab.services import trove
-from trove_upgrade.tests.functional.long import test_trove_failures
+from trove_upgrade.tests.functional.trove import test_failures_long
 
 _ADMIN = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source' / 'admin'
 #: Asks what Trove's API asks of a guest, and waits for the answer.
@@ -33,7 +33,7 @@ def by_hand(page):
     return f'{found[0]}\n'.replace('guest-agent start', 'trove-guestagent start')
 
 
-class TestReleased(test_trove_failures.ImageCase):
+class TestReleased(test_failures_long.ImageCase):
     NAMES = ('released',)
 
     def ask_guest(self, instance):
@@ -58,7 +58,7 @@ class TestReleased(test_trove_failures.ImageCase):
         instance = self.made['released']
         self.addCleanup(self.push, MARIADB_11_8)
         self.push(BROKEN_11_8)
-        upgrade = self.upgrade(instance, self.register(test_trove_failures.MOVING_TAG))
+        upgrade = self.upgrade(instance, self.register(test_failures_long.MOVING_TAG))
         self.assertEqual('FAILED', upgrade['state'], upgrade)
         self.assertIn('UpgradeRuns', self.ask_guest(instance).stderr)
         self.assertEqual(202, self.reset_status(instance)[0])
