@@ -21,7 +21,7 @@ def authentication(probe: checks.Probe) -> CheckResult:
     """MySQL alone: MariaDB's servers have the plugin, and know others by their libraries."""
     wanted = versions.series(str(probe.target.get('server_version') or ''))
     if (
-        'mariadb' in probe.version.lower()
+        versions.is_mariadb(probe.version)
         or (wanted and wanted < _OFF_SINCE)
         or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration))
     ):

@@ -253,6 +253,6 @@ def _is_shown_alike(kind: str, before: str, after: str) -> bool:
     the server shows or keeps it in another way.
     """
     former, present = versions.series(before), versions.series(after)
-    if 'mariadb' in after.lower():
+    if versions.is_mariadb(after):
         return kind != 'account' or former >= _JSON_SINCE or present < _JSON_SINCE
     return (former < (8, 0)) == (present < (8, 0)) and (kind != 'account' or former >= (5, 7))

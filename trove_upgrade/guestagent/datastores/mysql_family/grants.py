@@ -147,7 +147,7 @@ def _meant_by_all(target: str, former_version: str) -> frozenset[str]:
         return _EVERYTHING_OF_10_11
     found = _EVERYTHING_IN_A_DATABASE if target.endswith('.*') else _EVERYTHING_IN_A_TABLE
     has_history = (
-        'mariadb' in former_version.lower() and versions.release(former_version) >= _HISTORY_SINCE
+        versions.is_mariadb(former_version) and versions.release(former_version) >= _HISTORY_SINCE
     )
     return found | {'DELETE HISTORY'} if has_history else found
 

@@ -115,7 +115,7 @@ def _short(*parts: object) -> str:
 
 def _columns(session: connection.Session) -> Iterator[_Row]:
     version = str(session.rows('SELECT VERSION()')[0][0])
-    has_quotes = 'mariadb' in version.lower() and versions.release(version) >= _QUOTED_SINCE
+    has_quotes = versions.is_mariadb(version) and versions.release(version) >= _QUOTED_SINCE
     rows = session.rows(
         'SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, '
         f'EXTRA, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA {NOT_SYSTEM}'

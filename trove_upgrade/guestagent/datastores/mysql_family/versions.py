@@ -11,6 +11,11 @@ NAME = 'target_version'
 _MYSQL_BOTH_WAYS = frozenset({(5, 5), (5, 6), (5, 7), (8, 4), (9, 7)})
 
 
+def is_mariadb(version: str) -> bool:
+    """Return whether a server that gives `version` is MariaDB; MySQL's versions name no product."""
+    return 'mariadb' in version.lower()
+
+
 def series(version: str) -> tuple[int, ...]:
     """The first two numbers of e.g. 10.11.14-MariaDB-0+deb12u2; empty where there are none."""
     return release(version)[:2]
@@ -55,7 +60,7 @@ def check_target(running: str, wanted: str) -> CheckResult:
 def _older_release(running: str, wanted: str) -> CheckResult:
     """Judge a target of the same series."""
     now = series(running)
-    if 'mariadb' in running.lower() or now in _MYSQL_BOTH_WAYS:
+    if is_mariadb(running) or now in _MYSQL_BOTH_WAYS:
         return CheckResult.warning(
             NAME,
             (
