@@ -27,7 +27,9 @@ backend.init_backend(backend.BackendType.THREADING)
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import agent, job, journal, layout, manager
+from trove_upgrade.guestagent import agent, manager
+from trove_upgrade.guestagent.jobs import job, journal
+from trove_upgrade.guestagent.storage import layout
 conf = cfg.CONF
 our_conf.register_opts(conf)
 conf.register_opts(guestagent_conf.IDENTITY_OPTS)
