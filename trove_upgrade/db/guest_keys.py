@@ -99,15 +99,12 @@ class GuestKeys:
             return _of_id(self._rows(connection, key.instance_id), key.id) is not None
 
     def next_number(self, instance_id: str, above: int = 0) -> int:
-        """See the port.
-
-        :raises GuestNumbersExhausted: there is none above.
-        """
+        """:raises GuestNumbersExhausted: there is none above."""
         return self._wires.next_number(instance_id, above)
 
     @retry_on_deadlock
     def met(self, key: GuestKey, session: str, former: str | None = None) -> None:
-        """See the port.  Of a key that was deleted meanwhile nothing is recorded."""
+        """Of a key that was deleted meanwhile nothing is recorded."""
         with self._database.write() as connection:
             row = self._row(connection, key)
             if row is None:
@@ -129,7 +126,7 @@ class GuestKeys:
 
     @retry_on_deadlock
     def hear(self, key: GuestKey, session: str, number: int) -> Heard:
-        """See the port.  What comes under a key that was deleted meanwhile is dropped as what is
+        """What comes under a key that was deleted meanwhile is dropped as what is
         replayed.
         """
         with self._database.write() as connection:
@@ -157,10 +154,7 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def minted_for(self, instance_id: str, marker: str) -> GuestKey | None:
-        """See the port.
-
-        :raises KeyUnreadable: no entry of the operator's list opens it.
-        """
+        """:raises KeyUnreadable: no entry of the operator's list opens it."""
         wrapping = self._wrapping()
         if wrapping is None:
             return None
@@ -176,9 +170,7 @@ class GuestKeys:
 
     @retry_on_deadlock
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
-        """See the port.
-
-        :raises GuestKeysUnset: there is no list to encrypt it under.
+        """:raises GuestKeysUnset: there is no list to encrypt it under.
         :raises SchemaMissing: the expand of this release has not been run.
         :raises KeyUnreadable: the key of this marker is there, and no entry of the list opens it.
         """

@@ -234,7 +234,8 @@ def changed(
     return exceptions.InstanceChanged(
         upgrade_id=held.id,
         instance_id=held.instance_id,
-        task=found if expected == 'UPGRADING' else f'{found} (before a retry: {expected})',
+        task=found,
+        expected=expected,
     )
 
 

@@ -15,7 +15,7 @@ from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain import exceptions, instances
 from trove_upgrade.domain.turn import Turn
-from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
+from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, CheckTaken, UpgradeCheck
 
 #: States of a report that is still to be made.
 _OPEN = (str(CheckState.PENDING), str(CheckState.RUNNING))
@@ -123,7 +123,7 @@ class UpgradeChecks:
                 )
             )
             if not taken.rowcount:
-                raise exceptions.LeaseLost(upgrade_id=check_id, generation='any')
+                raise CheckTaken(check_id=check_id)
             return _check_from(
                 connection.execute(sa.select(_checks).where(_checks.c.id == check_id)).one()
             )

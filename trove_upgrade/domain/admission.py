@@ -181,7 +181,7 @@ _STATUSES = {
     'EJECTING': 'EJECT',
     'DETACHING': 'DETACH',
     'DELETING': 'SHUTDOWN',
-    'NONE': 'changed since it was looked at',
+    'NONE': 'not the one that it was a moment ago, another action has just changed it',
 }
 
 

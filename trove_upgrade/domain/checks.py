@@ -183,7 +183,9 @@ def _compute_of_server(description: compute.ServerDescription, cannot: str) -> C
     if description.compute_up is None:
         return CheckResult.warning(
             'compute_up',
-            f'Whether the host of server {server.id} is up cannot be asked.',
+            f'Whether the host of server {server.id} is up cannot be asked: Nova does not show it '
+            'to the service user. See that it is up before you upgrade, or give the service user '
+            'the policy os_compute_api:servers:show:host_status.',
             'COMPUTE_STATE_HIDDEN',
         )
     if not description.compute_up:

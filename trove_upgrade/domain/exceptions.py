@@ -209,8 +209,8 @@ class LeaseLost(TroveUpgradeError):
 
     code = 'LEASE_LOST'
     template = (
-        'Upgrade {upgrade_id} is no longer ours: generation {generation} has been '
-        'overtaken. Nothing was written.'
+        'Upgrade {upgrade_id} belongs to another taskmanager by now: generation {generation} has '
+        'been overtaken. Nothing was written; that one goes on with it.'
     )
 
 
@@ -222,7 +222,7 @@ class InstanceChanged(TroveUpgradeError):
     code = 'INSTANCE_CHANGED'
     template = (
         'Upgrade {upgrade_id} found instance {instance_id} changed by another action: its task is '
-        '{task}, expected UPGRADING. Nothing was overwritten. '
+        '{task}, expected {expected}. Nothing was overwritten. '
         'Look who changed it before anything else.'
     )
 

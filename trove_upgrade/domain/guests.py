@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import answers
+from trove_upgrade.domain import answers, states
 from trove_upgrade.domain.guest_options import DEFAULT, GuestOptions
 from trove_upgrade.domain.wire import fields_of
 
@@ -34,6 +34,13 @@ class JobState(enum.StrEnum):
     REFUSED = 'REFUSED'  #: a check said no; the database serves as before
     FAILED = 'FAILED'  #: it could not be done; the message says what was found
 
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """A state that only a later agent has is no end: it is asked again, until the step's
+        time-out.
+        """
+        return cls.RUNNING if states.is_name(value) else None
+
 
 class ServerState(enum.StrEnum):
     """The database server in the guest, as the agent sees it now."""
@@ -41,6 +48,11 @@ class ServerState(enum.StrEnum):
     RUNNING = 'running'
     STOPPED = 'stopped'
     UNKNOWN = 'unknown'
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """A state that only a later agent has tells this release nothing."""
+        return cls.UNKNOWN if states.is_name(value) else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

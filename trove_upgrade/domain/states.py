@@ -15,17 +15,6 @@ from trove_upgrade.domain import exceptions
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,63}')
 
 
-class UpgradeState(enum.StrEnum):
-    """Where an upgrade stands, as users see it."""
-
-    PENDING = 'PENDING'  #: accepted by the API; no taskmanager has claimed it yet
-    RUNNING = 'RUNNING'  #: claimed at least once; the step says how far it is
-    COMPLETED = 'COMPLETED'  #: verify passed; the instance's datastore_version_id names the target
-    ABORTED = 'ABORTED'  #: ended before the rebuild; the database serves as before
-    ROLLED_BACK = 'ROLLED_BACK'  #: the former image runs again on untouched data
-    FAILED = 'FAILED'  #: needs an operator; cause and error_code say why
-
-
 class Extensible(enum.StrEnum):
     """Names that a later release may add to: `Step('warm_up')` is a value that no member is, and
     that is stored and shown as it was read.
@@ -49,6 +38,17 @@ class Extensible(enum.StrEnum):
 def is_name(value: object) -> bool:
     """Return whether `value` can be the name of a step or an outcome of some release."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+class UpgradeState(Extensible):
+    """Where an upgrade stands, as users see it."""
+
+    PENDING = 'PENDING'  #: accepted by the API; no taskmanager has claimed it yet
+    RUNNING = 'RUNNING'  #: claimed at least once; the step says how far it is
+    COMPLETED = 'COMPLETED'  #: verify passed; the instance's datastore_version_id names the target
+    ABORTED = 'ABORTED'  #: ended before the rebuild; the database serves as before
+    ROLLED_BACK = 'ROLLED_BACK'  #: the former image runs again on untouched data
+    FAILED = 'FAILED'  #: needs an operator; cause and error_code say why
 
 
 class Step(Extensible):
@@ -97,15 +97,21 @@ ACTIVE: frozenset[UpgradeState] = frozenset({_S.PENDING, _S.RUNNING})
 ENDED: frozenset[UpgradeState] = frozenset(_S) - ACTIVE
 
 
+def holds_instance(state: UpgradeState) -> bool:
+    """Return whether an upgrade in this state keeps others from its instance; one of a later
+    release does, as nothing is known of it.
+    """
+    return state in ACTIVE or not state.is_known
+
+
 def check_move(current: UpgradeState, new: UpgradeState) -> None:
     """Refuse a move that no rule knows.
 
     :raises IllegalMove: `new` cannot follow `current`.
     """
-    if new not in MOVES[current]:
-        raise exceptions.IllegalMove(
-            current=current, new=new, allowed=sorted(MOVES[current]) or 'nothing'
-        )
+    allowed = MOVES.get(current, frozenset())
+    if new not in allowed:
+        raise exceptions.IllegalMove(current=current, new=new, allowed=sorted(allowed) or 'nothing')
 
 
 def order(step: Step) -> int:

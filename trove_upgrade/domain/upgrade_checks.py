@@ -6,6 +6,7 @@ import datetime
 import enum
 from typing import Self
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.states import Extensible
 
 
@@ -82,3 +83,12 @@ class UpgradeCheck:
         if self.state is not CheckState.COMPLETED:
             return None
         return all(result.outcome in PASSING for result in self.results)
+
+
+class CheckTaken(exceptions.LeaseLost):
+    """Another taskmanager makes the check, or it has ended."""
+
+    template = (
+        'Upgrade check {check_id} is made by another taskmanager, or has ended. Nothing was '
+        'written; ask for the check to see its report.'
+    )

@@ -68,7 +68,7 @@ class GuestQueues:
         self._timeout = timeout_seconds
 
     def refusal(self, instance_id: str, files: Mapping[str, str]) -> str | None:
-        """See the port.  Nothing is made: only what exists is declared again, which changes
+        """Nothing is made: only what exists is declared again, which changes
         nothing.
         """
         with (

@@ -23,7 +23,6 @@ _ZEROS = bytes(keys.SECRET_BYTES)
 #: Below, a rebuild keeps the user data of the server.  Source: Nova api-ref, "Rebuild Server",
 #: microversion 2.57.
 _USER_DATA_SINCE = (2, 57)
-#: What counts as "would begin".
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

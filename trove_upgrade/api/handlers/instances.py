@@ -115,7 +115,7 @@ def _hand_on(call: Call, instance: instances.Instance) -> NoReturn:
     newest = next(
         iter(call.services.repos.upgrades.list(limit=1, instance_id=instance.id).items), None
     )
-    if newest is not None and newest.state in states.ACTIVE:
+    if newest is not None and states.holds_instance(newest.state):
         raise exceptions.InstanceBusy(instance_id=instance.id, status='UPGRADE')
     half = call.services.repos.upgrades.half_upgraded(instance)
     if half is not None:

@@ -87,14 +87,13 @@ def _state(call: Call) -> states.UpgradeState | None:
     wanted = call.query('state')
     if wanted is None:
         return None
-    try:
-        return states.UpgradeState(wanted.upper())
-    except ValueError as error:
+    if wanted.upper() not in set(states.UpgradeState):
         raise errors.QueryInvalid(
             name='state',
             found='none of the states of an upgrade',
             wanted='one of ' + ', '.join(states.UpgradeState),
-        ) from error
+        )
+    return states.UpgradeState(wanted.upper())
 
 
 def _versions(call: Call, rows: Iterable[Upgrade]) -> view.Versions:

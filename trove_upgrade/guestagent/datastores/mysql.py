@@ -45,7 +45,7 @@ class MySQLDriver(FamilyDriver):
     isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
     def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
-        """See `base`; also whether MySQL itself can go from here to there in one step."""
+        """Also whether MySQL itself can go from here to there in one step."""
         results = list(super().checks(target, options))
         version = self.server_version()
         if version is not None:
@@ -53,7 +53,7 @@ class MySQLDriver(FamilyDriver):
         return results
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
-        """See `base`.  MySQL's own --validate-config touches nothing."""
+        """MySQL's own --validate-config touches nothing."""
         refusal = bind_addresses.refusal(
             self.server.configuration(), self._sleep, self.context.monotonic
         )
@@ -102,7 +102,7 @@ class MySQLDriver(FamilyDriver):
             session.close()
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """See `base`.  Settings that are kept in the data directory are in force again when it is
+        """Settings that are kept in the data directory are in force again when it is
         opened.
         """
         return super().compare(self._without_persisted(before), after)

@@ -83,7 +83,7 @@ class Systemd:
         return self._systemctl('cat', f'{name}.service').returncode == 0
 
     def start(self, name: str) -> None:
-        """See the port.  A unit that has failed too often is given another chance."""
+        """A unit that has failed too often is given another chance."""
         self._systemctl('reset-failed', f'{name}.service')
         done = self._systemctl('start', f'{name}.service', timeout_seconds=_START_SECONDS)
         if done.returncode != 0:
@@ -110,7 +110,7 @@ class Systemd:
         durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
 
     def is_enabled(self, name: str) -> bool:
-        """See the port.  Only what says "enabled" counts: "alias" and "static" start nothing by
+        """Only what says "enabled" counts: "alias" and "static" start nothing by
         themselves.
         """
         return self._systemctl('is-enabled', f'{name}.service').stdout.strip() == 'enabled'
@@ -145,7 +145,7 @@ class Sysv:
         return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode == 0
 
     def enable(self, name: str) -> None:
-        """See the port.  `defaults` makes the links where there are none, `enable` switches
+        """`defaults` makes the links where there are none, `enable` switches
         existing ones on.
         """
         self._commands.run(['update-rc.d', name, 'defaults'], _SHORT_SECONDS)

@@ -165,7 +165,7 @@ class Volume:
         return found[0]
 
     def unmount(self) -> None:
-        """See the port.  A server that has just gone may hold on for a moment: it is given that."""
+        """A server that has just gone may hold on for a moment: it is given that."""
         deadline = self._clock.monotonic() + self._busy_seconds
         while (mount := self._mount()) is not None:
             device = _device(mount)
@@ -205,7 +205,7 @@ class Volume:
         return mounts.holders(self._layout.volume.stat().st_dev)
 
     def write_fstab(self, uuid: str, filesystem: str) -> None:
-        """See the port.  Other lines stay as they are, byte for byte; `nofail`: a guest without its
+        """Other lines stay as they are, byte for byte; `nofail`: a guest without its
         volume must still boot.
         """
         lines = [

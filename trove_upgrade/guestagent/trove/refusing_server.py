@@ -67,7 +67,7 @@ class RefusingServer:
         self._starting: threading.Thread | None = None
 
     def begin(self) -> None:
-        """See the port.  In the background: without a broker this lasts until there is one."""
+        """In the background: without a broker this lasts until there is one."""
         with self._lock:
             if self._server is None:
                 self._server = self._make_server()
@@ -77,7 +77,7 @@ class RefusingServer:
                 self._starting.start()
 
     def end(self) -> None:
-        """See the port.  Returns when nothing more is taken, or when there is no broker to take it
+        """Returns when nothing more is taken, or when there is no broker to take it
         from.
         """
         with self._lock:

@@ -44,7 +44,7 @@ class Calls:
         try:
             version = self.datastores.version_by_id(version_id)
         except exceptions.DatastoreVersionNotFound:
-            # deleted by an operator since: the upgrade's own upgrade knows the number
+            # deleted by an operator since: the upgrade itself knows the number
             return {'version_number': number}
         return {
             'version_number': version.number,

@@ -42,6 +42,6 @@ def _require(upgrade: Upgrade, holder: Holder) -> None:
         found = f'UPGRADING of another action, to version {holder.version_id}'
     if found is not None:
         changed = exceptions.InstanceChanged(
-            upgrade_id=upgrade.id, instance_id=upgrade.instance_id, task=found
+            upgrade_id=upgrade.id, instance_id=upgrade.instance_id, task=found, expected='UPGRADING'
         )
         raise exceptions.StepRefused(changed.message, changed.code)

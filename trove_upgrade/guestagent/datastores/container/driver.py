@@ -131,7 +131,7 @@ class ContainerDriver(FamilyDriver):
     # --- before -----------------------------------------------------------------------------------
 
     def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
-        """See `base`.  Also the container, whether the target's image can be had, and that of its
+        """Also the container, whether the target's image can be had, and that of its
         backups.
         """
         return [
@@ -159,7 +159,7 @@ class ContainerDriver(FamilyDriver):
         options: GuestOptions,  # noqa: ARG002
         progress: Progress,
     ) -> None:
-        """See `base`.  The target's image is brought here and tries the configuration as it is
+        """The target's image is brought here and tries the configuration as it is
         now.
         """
         TargetPreparation(
@@ -205,39 +205,39 @@ class ContainerDriver(FamilyDriver):
         return fingerprint
 
     def shutdown_was_clean(self) -> bool:
-        """See `base`.  By the data's files and by the exit code of the process."""
+        """By the data's files and by the exit code of the process."""
         container = self.engine.inspect(DATABASE)
         return container is not None and container.exit_code == 0 and super().shutdown_was_clean()
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
-        """See `base`.  All of /etc/mysql is Trove's there, none of it an image's."""
+        """All of /etc/mysql is Trove's there, none of it an image's."""
         return self._kept_files.roots(self._trove_agent.marker_files())
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """See `base`.  What Trove's agent takes for a database that serves comes last:
+        """What Trove's agent takes for a database that serves comes last:
         `publish`.
         """
         return self.restore_first(stashed.files)
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002
-        """See `base`.  None: all of /etc/mysql comes back."""
+        """None: all of /etc/mysql comes back."""
         return ()
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """See `base`.  Directories, as the server includes empty ones, too."""
+        """Directories, as the server includes empty ones, too."""
         return self._kept_files.coming_back(stashed)
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
-        """See `base`.  None: what the server needs elsewhere is its container's."""
+        """None: what the server needs elsewhere is its container's."""
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002
-        """See `base`.  No program of the guest's root reads the container's option files."""
+        """No program of the guest's root reads the container's option files."""
         return None
 
     # --- after ------------------------------------------------------------------------------------
 
     def prefetch(self) -> None:
-        """See `base`.  The stash cannot be read yet; user data has the number.  The engine lets a
+        """The stash cannot be read yet; user data has the number.  The engine lets a
         second pull join the first.
         """
         if self._number:
@@ -251,7 +251,7 @@ class ContainerDriver(FamilyDriver):
         self._selection.expect(target)
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:
-        """See `base`.  Also brings the image here.  What that very image has accepted on the former
+        """Also brings the image here.  What that very image has accepted on the former
         root disk it accepts here.
         """
         record = self.records.require()
@@ -261,7 +261,7 @@ class ContainerDriver(FamilyDriver):
         return self._selection.select(record, options)
 
     def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
-        """See `base`.  The image: an operator mends a broken one under its tag.  Not while its
+        """The image: an operator mends a broken one under its tag.  Not while its
         server works on the data.
         """
         if self._first_start_serves():
@@ -269,7 +269,7 @@ class ContainerDriver(FamilyDriver):
         return self._selection.renew(options, progress)
 
     def own_data(self) -> None:
-        """See `base`.  By number: the container's user is one, and its names are the image's."""
+        """By number: the container's user is one, and its names are the image's."""
         user = definition.user(self.records.require().definition)
         if user is not None:
             ownership.make(self.containers.socket_directory, *user)
@@ -311,7 +311,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """See `base`.  A container's host name is its id: what is named after it has not
+        """A container's host name is its id: what is named after it has not
         changed.
         """
         then, now = (fingerprint.settings.get('hostname', '') for fingerprint in (before, after))
@@ -326,7 +326,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def open_for_clients(self) -> None:
-        """See `base`.  As Trove made it, with its own command and ports."""
+        """As Trove made it, with its own command and ports."""
         record = self.records.require()
         container = self.engine.inspect(DATABASE)
         first = self.engine.inspect(FIRST_START)
@@ -352,7 +352,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def start(self) -> None:
-        """See `base`.  The same container; made again only if it was removed."""
+        """The same container; made again only if it was removed."""
         self.images.wait_for_engine()
         self._end(FIRST_START)
         if self.server_version() is None:
@@ -363,11 +363,11 @@ class ContainerDriver(FamilyDriver):
         self.containers.wait_for_clients_way(self.records.read())
 
     def installed_version(self) -> str | None:
-        """See `base`.  The root disk has no server of its own."""
+        """The root disk has no server of its own."""
         return None
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """See `base`.  From now on Trove's agent is silent, and does not restart what is being
+        """From now on Trove's agent is silent, and does not restart what is being
         stopped.
         """
         if not enabled:
@@ -375,7 +375,7 @@ class ContainerDriver(FamilyDriver):
         super().set_autostart(enabled=enabled)
 
     def undo_autostart(self) -> None:
-        """See `base`.  A container that was started while the volume was away serves an
+        """A container that was started while the volume was away serves an
         empty directory: it ends first.
         """
         container = self.engine.inspect(DATABASE)
@@ -391,5 +391,5 @@ class ContainerDriver(FamilyDriver):
         return self.restart_policy.durability()
 
     def publish(self) -> None:
-        """See `base`.  Trove's agent may say again that the database serves."""
+        """Trove's agent may say again that the database serves."""
         self._trove_agent.release()

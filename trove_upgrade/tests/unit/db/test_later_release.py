@@ -8,7 +8,7 @@ import datetime
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import exceptions, notes, states
+from trove_upgrade.domain import exceptions, guests, notes, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database, stored
@@ -31,6 +31,32 @@ class LaterReleaseTestCase(base.TestCase):
         with self.db.database.write() as connection:
             table = models.instance_upgrades
             connection.execute(sa.update(table).where(table.c.id == upgrade_id).values(**values))
+
+
+class TestStates(LaterReleaseTestCase):
+    def test_an_upgrade_in_one_is_read_and_listed_and_nobody_here_works_on_it(self):
+        begun = self.db.begin()
+        self.write(begun.id, state='SUSPENDED')
+        for found in (self.upgrades.get(begun.id), *self.upgrades.list(limit=5).items):
+            self.assertEqual('SUSPENDED', str(found.state))
+            self.assertFalse(found.state.is_known)
+        self.assertEqual([], list(self.upgrades.due(5)))
+        self.assertRaises(exceptions.LeaseLost, self.upgrades.claim, begun.id, 'tm', 60)
+
+    def test_it_holds_its_instance_and_moves_nowhere(self):
+        later = states.UpgradeState('SUSPENDED')
+        self.assertTrue(states.holds_instance(later))
+        self.assertFalse(any(states.holds_instance(state) for state in states.ENDED))
+        self.assertRaises(
+            exceptions.IllegalMove, states.check_move, later, states.UpgradeState.COMPLETED
+        )
+
+    def test_a_later_agents_words_end_nothing_and_tell_nothing(self):
+        self.assertIs(guests.JobState.RUNNING, guests.JobState('WAITING'))
+        self.assertIs(guests.ServerState.UNKNOWN, guests.ServerState('starting'))
+        for nonsense in (None, 7, '', 'a b', 'x' * 65):
+            self.assertRaises(ValueError, guests.JobState, nonsense)
+            self.assertRaises(ValueError, guests.ServerState, nonsense)
 
 
 class TestSteps(LaterReleaseTestCase):
