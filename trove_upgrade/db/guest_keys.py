@@ -251,7 +251,7 @@ class GuestKeys:
     def _derived(
         self, connection: sa.Connection, instance_id: str, live: Sequence[sa.Row[Any]]
     ) -> GuestKey | None:
-        """Return what Trove's key gives counts until the guest has spoken under any key."""
+        """Return the key that Trove's own gives; it counts until the guest has spoken under any."""
         if self._troves is None or not self._has_tables(connection):
             return None
         if live and live[0].proven_at is not None:

@@ -159,12 +159,12 @@ class Instances:
             backup_running=bool(row.backup_running),
         )
 
-    def service_status(self, instance_id: str) -> instances.ServiceStatus | None:
+    def service_status(self, instance_id: str) -> instances.StatusReport | None:
         """Return what `service_statuses` says now; None: nothing yet."""
         with self._database.read() as connection:
             rows = connection.execute(instance_rows.STATUSES, {'ids': [instance_id]}).all()
         return (
-            instances.ServiceStatus(rows[-1].status_description, rows[-1].updated_at)
+            instances.StatusReport(rows[-1].status_description, rows[-1].updated_at)
             if rows
             else None
         )
@@ -185,7 +185,7 @@ class Instances:
             )
 
     @retry_on_deadlock
-    def set_service_status(self, instance_id: str, status: str) -> None:
+    def set_service_status(self, instance_id: str, status: instances.ServiceStatus) -> None:
         """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...).
 
         :raises ValueError: Trove has no such status.

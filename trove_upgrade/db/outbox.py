@@ -18,11 +18,8 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_outbox as _outbox
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain import instances
-from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.events import PAYLOAD_VERSION, EventKind, OutboxEvent
 from trove_upgrade.domain.upgrades import Upgrade
-
-PAYLOAD_VERSION = '1.0'
-
 
 _earlier = _outbox.alias('earlier')
 #: An earlier event of the same upgrade, for the same receiver, has not been sent.

@@ -85,7 +85,7 @@ def _task_of_instance(
 def check_version(
     former: instances.DatastoreVersion, target: instances.DatastoreVersion, rules: versions.Rules
 ) -> Results:
-    """Return whether the target may follow: the API's rules, again."""
+    """Check that the target may follow, by the API's rules again."""
     verdict = rules.between(former, target)
     if verdict.allowed:
         return [ok('version', f'{target.name} may follow {former.name}: {verdict.reason}.')]
@@ -105,8 +105,8 @@ def check_configuration_group(
     target: instances.DatastoreVersion,
     known: Sequence[str],
 ) -> Results:
-    """Return what the instance's configuration group sets must be among the target's parameters, as
-    Trove has them loaded.
+    """Check that all that the instance's configuration group sets is among the target's parameters,
+    as Trove has them loaded.
 
     `configured` and `known` are names; dashes and underscores mean the same to every server.  An
     instance without a group has no such check, and a target without loaded parameters can say
@@ -144,8 +144,8 @@ def _unknown_parameters(configured: Sequence[str], known: Sequence[str]) -> list
 
 
 def check_server(description: compute.ServerDescription) -> Results:
-    """Return what Nova refuses to rebuild: a server that is not ACTIVE, locked, busy,
-    or on a host that is down.
+    """Check for what Nova refuses to rebuild: a server that is not ACTIVE, is locked or busy, or is
+    on a host that is down.
     """
     server = description.server
     cannot = f'Server {server.id} cannot be rebuilt'

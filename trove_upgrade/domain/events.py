@@ -7,6 +7,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+#: Of notifications: raised when a key goes or changes its meaning; new keys alone do not raise it.
+PAYLOAD_VERSION = '1.0'
+
 
 class Receiver(enum.StrEnum):
     """Addressee of an event: one that is silent holds up no other."""

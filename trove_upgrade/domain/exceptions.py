@@ -275,7 +275,7 @@ class ComputeUnavailable(TroveUpgradeError):
 
     @property
     def public_message(self) -> str:
-        """Return what the library found names Nova's own address."""
+        """The message without the library's words, which name Nova's own address."""
         return self.template.format(what=self.facts['what'], found="the taskmanager's log says why")
 
 

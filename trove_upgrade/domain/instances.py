@@ -91,8 +91,18 @@ class Holder:
         return self.deleted or self.task is Task.DELETING
 
 
+class ServiceStatus(enum.StrEnum):
+    """Of a database, as Trove calls them.  Source: trove/instance/service_status.py (Trove 26)."""
+
+    UPGRADING = 'upgrading'
+    HEALTHY = 'healthy'
+    SHUTDOWN = 'shutdown'
+    RESTART_REQUIRED = 'restart required'
+    UNKNOWN = 'unknown'
+
+
 @dataclasses.dataclass(frozen=True)
-class ServiceStatus:
+class StatusReport:
     """State of the database as Trove's conductor was last told it."""
 
     description: str  #: 'healthy', 'shutdown', ...

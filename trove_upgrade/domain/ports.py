@@ -15,6 +15,7 @@ from trove_upgrade.domain.instances import (
     Holder,
     Instance,
     ServiceStatus,
+    StatusReport,
     Task,
 )
 from trove_upgrade.domain.turn import Turn
@@ -240,7 +241,7 @@ class InstanceRepository(Protocol):
     def holder(self, instance_id: str) -> Holder:
         """Task, version, deletion and backups now; a row that is gone is a deleted one."""
 
-    def service_status(self, instance_id: str) -> ServiceStatus | None:
+    def service_status(self, instance_id: str) -> StatusReport | None:
         """Return what `service_statuses` says now; None: nothing yet."""
 
     def ssl_mode(self, instance_id: str) -> str | None:
@@ -248,7 +249,7 @@ class InstanceRepository(Protocol):
         None: this Trove has no such setting.
         """
 
-    def set_service_status(self, instance_id: str, status: str) -> None:
+    def set_service_status(self, instance_id: str, status: ServiceStatus) -> None:
         """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...)."""
 
 

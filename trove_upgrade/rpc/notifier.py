@@ -13,12 +13,9 @@ import oslo_messaging
 from oslo_config import cfg
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.events import PAYLOAD_VERSION, EventKind, OutboxEvent
 from trove_upgrade.domain.printable import printable_value
 from trove_upgrade.rpc import serializer, transport
-
-#: Raised when a key goes or changes its meaning; new keys alone do not raise it.
-PAYLOAD_VERSION = '1.0'
 
 EVENT_TYPES = {
     EventKind.START: 'trove.upgrade.start',

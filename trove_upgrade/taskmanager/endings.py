@@ -2,23 +2,14 @@
 """The end of an attempt: its row, the service status that Trove shows, and one line of the log."""
 
 import dataclasses
-import enum
 import logging
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, logs, ports, states
+from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
-
-
-class ServiceStatus(enum.StrEnum):
-    """Of a database, as Trove calls them.  Source: trove/instance/service_status.py (Trove 26)."""
-
-    UPGRADING = 'upgrading'
-    HEALTHY = 'healthy'
-    SHUTDOWN = 'shutdown'
-    UNKNOWN = 'unknown'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,10 +49,11 @@ class Endings:
         is_deleted = ended.error_code == exceptions.InstanceDeleted.code
         LOG.log(
             logging.ERROR if failed and not is_deleted else logging.INFO,
-            'Upgrade %s of instance %s: %s, was RUNNING at %s, attempt %d%s',
+            'Upgrade %s of instance %s: %s%s, was RUNNING at %s, attempt %d%s',
             ended.id,
             ended.instance_id,
             ended.state,
+            f' instead of {state}' if ended.state is not state else '',
             ended.step,
             ended.attempt,
             f': {ended.error_code}: {ended.cause}' if ended.cause else '',

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 
 from trove_upgrade.domain import admission, exceptions, logs, ports, stalls, states
 from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.outcomes import Broken, Done, GoTo, Outcome, Wait, WaitReason
 from trove_upgrade.domain.progress import FORWARD, Way
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
-from trove_upgrade.taskmanager.endings import Endings, ServiceStatus
+from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.step_runner import Step, StepRunner
 

@@ -179,11 +179,11 @@ class DatastoreDriver:
         self._refuse()
 
     def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
-        """Return what has accepted the configuration on this root disk may have been mended since,
-        in place: try that which has.
+        """Try the configuration again where what accepted it on this root disk may have been mended in
+        place since.
 
-        Called before each further first start, as long as the data has not been compared.  None: it
-        is what it was.
+        Called before each further first start, as long as the data has not been compared.  None: what
+        accepted it is what it was.
         """
         return None
 

@@ -137,8 +137,8 @@ def _database(guest: Guest) -> CheckResult:
 
 
 def _directories(guest: Guest) -> CheckResult:
-    """Return what root must walk and keep after the stop, and give to the server's user after the
-    rebuild.
+    """Check the directories that root walks and keeps after the stop, and gives to the server's user
+    after the rebuild.
     """
     name, layout = 'guest_directories', guest.layout
     for place in (layout.data_directory, layout.etc / 'mysql'):

@@ -66,7 +66,9 @@ class Rebuild:
         return self._post(upgrade, server, is_carried)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """Return whether it was accepted decides between undo and failure."""
+        """Return the error of the time-out: a failure once Nova has accepted the rebuild, else a refusal,
+        which undoes.
+        """
         accepted = upgrade.progress.rebuild.accepted_in_attempt
         if accepted == upgrade.attempt or upgrade.former_guest_is_gone:
             return exceptions.StepFailed(

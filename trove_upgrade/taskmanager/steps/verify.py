@@ -12,13 +12,13 @@ import datetime
 
 from trove_upgrade.domain import exceptions, notes, ports, states, versions
 from trove_upgrade.domain.guests import JobState
+from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 
 #: Service statuses as Trove calls them (service_statuses.status_description).
-_HEALTHY, _RESTART_REQUIRED = 'healthy', 'restart required'
 _STATUS_POLL_SECONDS = 0.5
 
 
@@ -76,7 +76,7 @@ class Verify:
         )
 
     def _reported(self, upgrade: Upgrade) -> Outcome:
-        """Return whether Trove has been told so, too.  Never fails what has passed."""
+        """End the step once Trove has been told, too.  Never fails what has passed."""
         serves = f'The database serves as {upgrade.progress.new.server_version}.'
         status = self.instances.service_status(upgrade.instance_id)
         told = (
@@ -85,9 +85,9 @@ class Verify:
             else None
         )
         description = status.description if status is not None else 'nothing yet'
-        if description == _HEALTHY and told != upgrade.progress.restore.status_seen_at:
+        if description == ServiceStatus.HEALTHY and told != upgrade.progress.restore.status_seen_at:
             return Done(upgrade, serves)
-        if description == _RESTART_REQUIRED:
+        if description == ServiceStatus.RESTART_REQUIRED:
             # Trove's conductor takes no heartbeat before a restart by Trove itself.
             remark = (
                 'Trove shows RESTART_REQUIRED, as before: only its own restart takes that away.'

@@ -20,7 +20,7 @@ class _Statuses:
 
     def __init__(self, inner):
         self._inner = inner
-        self.said = instances.ServiceStatus('healthy', BEFORE)
+        self.said = instances.StatusReport('healthy', BEFORE)
 
     def service_status(self, instance_id):
         return self.said
@@ -58,10 +58,10 @@ class TestVerifyBesideTrove(base.TestCase):
 
     def test_it_completes_with_the_next_healthy_word_and_the_guest_is_not_asked_again(self):
         row = self.verified()
-        self.statuses.said = instances.ServiceStatus('shutdown', LATER)
+        self.statuses.said = instances.StatusReport('shutdown', LATER)
         row = self.again(row, 1)
         self.assertIs(S.RUNNING, row.state)
-        self.statuses.said = instances.ServiceStatus('healthy', LATER)
+        self.statuses.said = instances.StatusReport('healthy', LATER)
         row = self.again(row, 1)
         self.assertIs(S.COMPLETED, row.state)
         self.assertEqual(1, len(self.stage.guest.asked('verify_upgrade')))
@@ -82,7 +82,7 @@ class TestVerifyBesideTrove(base.TestCase):
         self.assertIs(S.COMPLETED, row.state)
 
     def test_restart_required_is_never_overwritten_by_a_heartbeat_and_not_waited_for(self):
-        self.statuses.said = instances.ServiceStatus('restart required', BEFORE)
+        self.statuses.said = instances.StatusReport('restart required', BEFORE)
         row = self.verified()
         self.assertIs(S.COMPLETED, row.state)
         self.assertEqual('TROVE_RESTART_REQUIRED', row.notes.remarks[-1].code)
@@ -91,7 +91,7 @@ class TestVerifyBesideTrove(base.TestCase):
         self.statuses.said = None
         row = self.verified()
         self.assertIs(S.RUNNING, row.state)
-        self.statuses.said = instances.ServiceStatus('healthy', LATER)
+        self.statuses.said = instances.StatusReport('healthy', LATER)
         self.assertIs(S.COMPLETED, self.again(row, 1).state)
 
     def test_a_retry_verifies_anew(self):
