@@ -7,7 +7,7 @@ ever renamed once released.
 
 import enum
 import re
-from typing import Self
+from typing import Any, Self
 
 from trove_upgrade.domain import exceptions
 
@@ -28,6 +28,16 @@ class Extensible(enum.StrEnum):
         unknown._name_ = str(value).upper()
         unknown._value_ = str(value)
         return unknown
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Enum of Python 3.11 would look for a member of this name; `dataclasses.asdict` copies."""
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return type(self), (self._value_,)
 
     @property
     def is_known(self) -> bool:
