@@ -3,10 +3,13 @@
 
 import pathlib
 import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 project = 'trove-upgrade'
 copyright = 'OpenStack contributors'
-extensions = ['oslo_config.sphinxext', 'oslo_policy.sphinxext', 'reno.sphinxext']
+extensions = ['module_map', 'oslo_config.sphinxext', 'oslo_policy.sphinxext', 'reno.sphinxext']
 html_theme = 'alabaster'
 exclude_patterns = ['admin/figures.rst']  # is included by admin/upgrade
 suppress_warnings = ['config.cache']
