@@ -117,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _choose_threads()
     from oslo_config import cfg
+    from oslo_service import systemd
 
     from trove_upgrade import signals
     from trove_upgrade.conf import start
@@ -138,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_refusal(error), file=sys.stderr)
         return 1
     failed = _start(running, told)
+    systemd.notify_once()
     told.wait()
     logs.get_logger(__name__).info('The agent ends')
     logging.shutdown()

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads.choose()  # before anything imports oslo.messaging: that would choose eventlet, for good
     from oslo_config import cfg
     from oslo_log import log
+    from oslo_service import systemd
 
     from trove_upgrade import conf as our_conf
     from trove_upgrade.conf import start
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (exceptions.TroveUpgradeError, cfg.Error) as error:
         return _refused(faults.line(error))
     running.start()
+    systemd.notify_once()
     told.wait()
     running.stop()
     return 0

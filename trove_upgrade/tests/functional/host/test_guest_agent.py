@@ -346,6 +346,17 @@ class SystemdTest(AgentTestCase):
             seconds=60,
         )
         self.assertEqual(before, self.checksum(guest))
+        self._is_ready_though_no_broker_is_there(guest)
+
+    def _is_ready_though_no_broker_is_there(self, guest):
+        """A service that has not told systemd of itself stays `activating`."""
+        unit = 'trove-upgrade-guestagent'
+        self.assertEqual('notify', self.shell(guest, f'systemctl show -P Type {unit}'))
+        wait_until(
+            lambda: self.shell(guest, f'systemctl is-active {unit}', check=False) == 'active',
+            'the agent',
+            seconds=60,
+        )
 
 
 class RefusalTest(AgentTestCase):

@@ -129,6 +129,16 @@ def service_of(path):
 
 
 class TestUnits(base.TestCase):
+    def test_programs_of_ours_tell_systemd_when_they_are_ready(self):
+        kinds = {name: service_of(path)['Type'] for name, path in UNITS.items()}
+        self.assertEqual(
+            {'api': 'notify', 'taskmanager': 'notify', 'guestagent': 'notify'},
+            {name: kind for name, kind in kinds.items() if name not in {'database', 'metadata'}},
+        )
+
+    def test_a_taskmanager_may_wait_for_its_database_longer_than_systemd_would(self):
+        self.assertEqual('infinity', service_of(UNITS['taskmanager'])['TimeoutStartSec'])
+
     def test_each_unit_has_its_sandbox_in_the_list(self):
         self.assertEqual(set(SANDBOX), set(UNITS))
         for name, path in UNITS.items():
