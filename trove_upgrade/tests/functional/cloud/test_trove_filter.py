@@ -157,7 +157,7 @@ class UnderServer:
             connection.execute(
                 sa.update(models.instance_upgrades)
                 .where(models.instance_upgrades.c.id == upgrade_id)
-                .values(state='NONSENSE')
+                .values(state='NO NAME')  # of no release
             )
         answer = self.ask(self.api, 'GET', f'/upgrades/{upgrade_id}')
         with self.database.write() as connection:
