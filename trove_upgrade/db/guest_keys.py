@@ -126,9 +126,7 @@ class GuestKeys:
 
     @retry_on_deadlock
     def hear(self, key: GuestKey, session: str, number: int) -> Heard:
-        """What comes under a key that was deleted meanwhile is dropped as what is
-        replayed.
-        """
+        """A message under a key that was deleted meanwhile is dropped like a replayed one."""
         with self._database.write() as connection:
             row = self._row(connection, key)
             if row is None:

@@ -44,8 +44,8 @@ from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.rpc import taskmanager, transport
 
 LOG = logs.get_logger(__name__)
-#: In guests the first; in an environment of the whole product the second.
-_DISTRIBUTIONS = ('trove-upgrade-guest', 'trove-upgrade')
+#: Distributions that bring the agent.
+_OF_GUESTS, _WHOLE = 'trove-upgrade-guest', 'trove-upgrade'
 
 _FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
     'check_upgrade': check.check,
@@ -121,12 +121,10 @@ def version() -> str:
 
     :raises importlib.metadata.PackageNotFoundError: none has.
     """
-    for name in _DISTRIBUTIONS[:-1]:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return metadata.version(_DISTRIBUTIONS[-1])
+    try:
+        return metadata.version(_OF_GUESTS)
+    except metadata.PackageNotFoundError:
+        return metadata.version(_WHOLE)
 
 
 def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:

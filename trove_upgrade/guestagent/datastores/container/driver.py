@@ -131,7 +131,7 @@ class ContainerDriver(FamilyDriver):
     # --- before -----------------------------------------------------------------------------------
 
     def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
-        """Also the container, whether the target's image can be had, and that of its
+        """Check also the container, whether the target's image can be had, and that of its
         backups.
         """
         return [
@@ -159,7 +159,7 @@ class ContainerDriver(FamilyDriver):
         options: GuestOptions,  # noqa: ARG002
         progress: Progress,
     ) -> None:
-        """The target's image is brought here and tries the configuration as it is
+        """Bring the target's image here, which tries the configuration as it is
         now.
         """
         TargetPreparation(
@@ -205,30 +205,30 @@ class ContainerDriver(FamilyDriver):
         return fingerprint
 
     def shutdown_was_clean(self) -> bool:
-        """By the data's files and by the exit code of the process."""
+        """Tell by the data's files and by the exit code of the process."""
         container = self.engine.inspect(DATABASE)
         return container is not None and container.exit_code == 0 and super().shutdown_was_clean()
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
-        """All of /etc/mysql is Trove's there, none of it an image's."""
+        """Keep all of /etc/mysql: it is Trove's there, and nothing of it an image's."""
         return self._kept_files.roots(self._trove_agent.marker_files())
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """What Trove's agent takes for a database that serves comes last:
+        """Place last the files by which Trove's agent takes its database to serve:
         `publish`.
         """
         return self.restore_first(stashed.files)
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002
-        """None: all of /etc/mysql comes back."""
+        """Return none: all of /etc/mysql comes back."""
         return ()
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """Directories, as the server includes empty ones, too."""
+        """Return directories, too: the server includes empty ones."""
         return self._kept_files.coming_back(stashed)
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
-        """None: what the server needs elsewhere is its container's."""
+        """Do nothing: what the server needs elsewhere is its container's."""
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002
         """No program of the guest's root reads the container's option files."""
@@ -251,7 +251,7 @@ class ContainerDriver(FamilyDriver):
         self._selection.expect(target)
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:
-        """Also brings the image here.  What that very image has accepted on the former
+        """Bring the image here, too.  What that very image has accepted on the former
         root disk it accepts here.
         """
         record = self.records.require()
@@ -269,7 +269,7 @@ class ContainerDriver(FamilyDriver):
         return self._selection.renew(options, progress)
 
     def own_data(self) -> None:
-        """By number: the container's user is one, and its names are the image's."""
+        """Go by the number: the container's user is one, and its names are the image's."""
         user = definition.user(self.records.require().definition)
         if user is not None:
             ownership.make(self.containers.socket_directory, *user)
@@ -326,7 +326,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def open_for_clients(self) -> None:
-        """As Trove made it, with its own command and ports."""
+        """Open it as Trove made it, with its own command and ports."""
         record = self.records.require()
         container = self.engine.inspect(DATABASE)
         first = self.engine.inspect(FIRST_START)
@@ -352,7 +352,7 @@ class ContainerDriver(FamilyDriver):
         )
 
     def start(self) -> None:
-        """The same container; made again only if it was removed."""
+        """Start the same container; it is made again only if it was removed."""
         self.images.wait_for_engine()
         self._end(FIRST_START)
         if self.server_version() is None:
@@ -391,5 +391,5 @@ class ContainerDriver(FamilyDriver):
         return self.restart_policy.durability()
 
     def publish(self) -> None:
-        """Trove's agent may say again that the database serves."""
+        """Release Trove's agent: it may report again that the database serves."""
         self._trove_agent.release()

@@ -157,7 +157,7 @@ class FamilyDriver(base.DatastoreDriver):
         )
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
-        """Also writes, and names, the list of what comes back: only this root disk can
+        """Write, too, and name the list of what comes back: only this root disk can
         tell.
         """
         return self._preserved(self.server.configuration()).roots()
@@ -169,7 +169,7 @@ class FamilyDriver(base.DatastoreDriver):
         return self._admission(stashed).left(self.server.configuration())
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """Copies of directories and logs."""
+        """Return the copies of directories and logs."""
         return admitted.empty_ones(self.context, stashed)
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
@@ -210,7 +210,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     @typing.final
     def start_isolated(self) -> None:
-        """In two parts, as where a server runs and which server it is are two
+        """Start in two parts, as where a server runs and which server it is are two
         questions: neither driver hides the other's part.
         """
         self.run_isolated()
@@ -263,7 +263,7 @@ class FamilyDriver(base.DatastoreDriver):
         return credentials
 
     def fingerprint(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
-        """More time than before the upgrade: what was read then should be read
+        """Take more time than before the upgrade: what was read then should be read
         again.
         """
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
@@ -312,7 +312,7 @@ class FamilyDriver(base.DatastoreDriver):
             session.close()
 
     def open_for_clients(self) -> None:
-        """A server that is open already is left alone."""
+        """Open the server; one that is open already is left alone."""
         if self.server.arguments_file.exists() or self.server.version() is None:
             self._stop_whatever_runs()
             self.server.start(autostart.DATABASE)
