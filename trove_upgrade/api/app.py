@@ -37,7 +37,7 @@ from trove_upgrade.api.backup_filter import BackupFilter
 from trove_upgrade.api.call import VERSION_PATH
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
-from trove_upgrade.api.services import Services, Settings
+from trove_upgrade.api.services import GuestWithoutAgent, Services, Settings
 from trove_upgrade.clients import nova_list, session
 from trove_upgrade.db import engine, faults, installation, repositories, services
 from trove_upgrade.db.service_heartbeat import ImpatientRegistry, ServiceHeartbeat
@@ -72,7 +72,9 @@ def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
     """The options that are read with each request."""
     options = conf.trove_upgrade
     return Settings(
-        guest_without_agent=options.guest_without_agent if beside_trove else None,
+        guest_without_agent=(
+            GuestWithoutAgent(options.guest_without_agent) if beside_trove else None
+        ),
         guest_silence_seconds=options.guest_silence_seconds,
         page_size=options.page_size,
         max_body_bytes=options.max_body_bytes,

@@ -16,7 +16,7 @@ from typing import Any
 
 import webob
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, refusals
 
 
 class RequestError(exceptions.TroveUpgradeError):
@@ -156,39 +156,6 @@ class VersionHasNoImage(RequestError):
     )
 
 
-class InstanceHasNoServer(RequestError):
-    """There is nothing to rebuild."""
-
-    status = 422
-    code = 'INSTANCE_HAS_NO_SERVER'
-    template = (
-        'Instance {instance_id} cannot be upgraded: it has no server. '
-        'Wait until it is built, or restore it from a backup.'
-    )
-
-
-class GuestAgentMissing(RequestError):
-    """No agent of ours was heard from the guest lately,
-    and without one nothing can be upgraded in one piece.
-    """
-
-    status = 422
-    code = 'GUEST_AGENT_MISSING'
-    template = (
-        'Instance {instance_id} cannot be upgraded: {heard}. Ask for an upgrade check of the '
-        'instance, which asks the guest itself; if it finds none either, ask the operator to put '
-        'the agent into the guest.'
-    )
-    never = (
-        'no upgrade agent was ever heard from its guest, so its image holds none or it does not '
-        'reach the message broker'
-    )
-    silent = (
-        'the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or '
-        'hangs, lost the message broker, or got a root disk without the agent'
-    )
-
-
 class BackupOfFormerVersion(RequestError):
     """Trove would put an incremental backup on top of one that another release of the server has
     made, and no restore would work.
@@ -272,6 +239,8 @@ STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
     exceptions.DatastoreVersionInactive: 400,
     exceptions.VersionNotAllowed: 400,
     exceptions.InstanceBusy: 422,
+    refusals.InstanceHasNoServer: 422,
+    refusals.GuestAgentMissing: 422,
 }
 
 #: How Trove names the object of each status.

@@ -2,6 +2,7 @@
 """Services of the handlers, handed in by the composition of the application."""
 
 import dataclasses
+import enum
 from typing import Protocol
 
 from oslo_context import context as oslo_context
@@ -24,6 +25,13 @@ class TaskManager(Protocol):
         """Look at this upgrade check now."""
 
 
+class GuestWithoutAgent(enum.StrEnum):
+    """Answer to a PATCH of an instance whose guest has not told of an agent of ours lately."""
+
+    REFUSE = 'refuse'  #: 422
+    LEAVE = 'pass'  #: the request goes on to Trove
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Options that the API reads with each request."""
@@ -32,8 +40,8 @@ class Settings:
     max_body_bytes: int
     public_endpoint: str | None  #: e.g. https://database.example.org; None: as the request came
     region: str  #: shown for instances whose row names none
-    #: 'refuse' or 'pass' beside Trove; None alone, where the precheck finds it
-    guest_without_agent: str | None = None
+    #: None: the service runs alone, and the precheck finds it
+    guest_without_agent: GuestWithoutAgent | None = None
     #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
     guest_silence_seconds: float = 0
 

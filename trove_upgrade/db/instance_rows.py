@@ -77,7 +77,7 @@ def _instances_with_version(
 def select_one(scoped: bool, deleted: bool | None) -> sa.Select[Any]:
     """SELECT of one instance with its version, and of whether a backup of it runs."""
     instance_id = sa.bindparam('instance_id', type_=_instances.c.id.type)
-    backup = sa.exists().where(_backups.c.instance_id == instance_id, _is_running_backup())
+    backup = running_backup(instance_id)
     return _instances_with_version(
         *VERSION_COLUMNS, backup.label('backup_running'), scoped=scoped, deleted=deleted
     ).where(_instances.c.id == instance_id)
@@ -102,6 +102,11 @@ def _held_id() -> sa.BindParameter[Any]:
     return sa.bindparam('instance_id', type_=_instances.c.id.type)
 
 
+def running_backup(instance_id: str | sa.ColumnElement[str]) -> sa.Exists:
+    """EXISTS of a backup that runs of the instance."""
+    return sa.exists().where(_backups.c.instance_id == instance_id, _is_running_backup())
+
+
 def _is_running_backup() -> sa.ColumnElement[bool]:
     return sa.and_(
         sa.or_(*(_backups.c.state == state for state in RUNNING_BACKUPS)),
@@ -113,9 +118,7 @@ HOLD = sa.select(
     _instances.c.task_id,
     _instances.c.datastore_version_id,
     _instances.c.deleted,
-    sa.exists()
-    .where(_backups.c.instance_id == _held_id(), _is_running_backup())
-    .label('backup_running'),
+    running_backup(_held_id()).label('backup_running'),
 ).where(_instances.c.id == _held_id())
 
 

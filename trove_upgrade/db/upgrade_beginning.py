@@ -25,18 +25,20 @@ def begin(
     target_image_id: str,
     request_id: str | None,
     user_id: str | None,
+    agent_silence_seconds: float | None = None,
 ) -> Upgrade:
     """As `Upgrades.begin`, in a transaction of the caller's.
 
     :raises InstanceBusy, InstanceNeedsRetry, InstanceNotFound: as there.
+    :raises InstanceHasNoServer, GuestAgentMissing: as there.
     """
     if target_instance.server_id is None or not tasks.take(connection, target_instance):
         raise tasks.refusal(connection, target_instance)
     # now that the row is held: none fails meanwhile
-    latest = tasks.latest(connection, target_instance.id)
-    half = admission.half_upgraded(target_instance, latest)
-    if half is not None:
-        raise half
+    taken = tasks.taken(connection, target_instance.id, agent_silence_seconds)
+    obstacle = admission.why_not_begin(target_instance, taken)
+    if obstacle is not None:
+        raise obstacle
     begun = _begun(
         target_instance,
         target,

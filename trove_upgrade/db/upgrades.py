@@ -71,16 +71,21 @@ class Upgrades:
         target_image_id: str,
         request_id: str | None,
         user_id: str | None,
+        agent_silence_seconds: float | None = None,
     ) -> Upgrade:
         """One transaction: the instance's task NONE -> UPGRADING, a PENDING row, its 'start' event.
 
         `target_instance` is as it was read; its version and server must still be those.
+        `agent_silence_seconds`: seconds after which a guest that was not heard counts as one
+        without an agent of ours, 0: once heard is enough; None: the precheck asks the guest.
 
         :raises InstanceBusy: the instance has another task, or has changed since it was read;
             nothing was written.
         :raises InstanceNeedsRetry: its last upgrade has FAILED and holds it still, or may have left
             its data half-upgraded.
         :raises InstanceNotFound: it has been deleted since.
+        :raises InstanceHasNoServer: there is nothing to rebuild.
+        :raises GuestAgentMissing: no agent of ours was heard from its guest lately.
         """
         try:
             with self._database.write() as connection:
@@ -92,6 +97,7 @@ class Upgrades:
                     target_image_id=target_image_id,
                     request_id=request_id,
                     user_id=user_id,
+                    agent_silence_seconds=agent_silence_seconds,
                 )
         except db_exc.DBDuplicateEntry as error:
             raise exceptions.InstanceBusy(
@@ -99,12 +105,11 @@ class Upgrades:
             ) from error
 
     @repeat_on_new_columns
-    def half_upgraded(self, target: instances.Instance) -> exceptions.InstanceNeedsRetry | None:
-        """As `begin` finds out: why nothing but a retry may work on this instance's data, whatever
-        its task.
-        """
+    def why_not_leave(self, target: instances.Instance) -> exceptions.InstanceBusy | None:
+        """As `admission.why_not_leave`, of the upgrades of the instance as they are now."""
         with self._database.read() as connection:
-            return admission.half_upgraded(target, tasks.latest(connection, target.id))
+            newest = tasks.newest(connection, target.id)
+            return admission.why_not_leave(target, newest, tasks.latest(connection, target.id))
 
     @repeat_on_new_columns
     def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[Upgrade, bool]:

@@ -5,12 +5,18 @@ The repository asks inside its transaction, with what it has read there.
 """
 
 import dataclasses
+import datetime
 
-from trove_upgrade.domain import exceptions, instances, states
+from trove_upgrade.domain import exceptions, instances, refusals, silence, states
 from trove_upgrade.domain.progress import Way
 from trove_upgrade.domain.upgrades import Upgrade
 
 _S = states.UpgradeState
+
+
+#: An upgrade that ended thus in its checks has changed nothing at its instance.
+ENDED_UNTOUCHED = (_S.ABORTED, _S.FAILED)
+UNTOUCHED_STEP = states.Step.PRECHECK
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,32 @@ class LatestUpgrade:
     is_past_no_return: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class NewestUpgrade:
+    """The upgrade of an instance that began last, whatever it did."""
+
+    id: str
+    state: states.UpgradeState
+    error_code: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentHeard:
+    """When our agent at the guest was heard last, and whether that is lately enough."""
+
+    seen_at: datetime.datetime | None  #: None: it never was
+    is_lately: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TakenInstance:
+    """An instance as the transaction finds it that has just taken its task."""
+
+    latest: LatestUpgrade | None
+    backup_running: bool
+    agent: AgentHeard | None  #: None: the precheck asks the guest itself
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundInstance:
     """An instance as the transaction finds it that could not take its task."""
@@ -34,6 +66,45 @@ class FoundInstance:
     has_server: bool
     failed_upgrade_id: str | None = None  #: the newest that is FAILED
     failed_upgrade_code: str | None = None
+
+
+def why_not_begin(
+    target: instances.Instance, taken: TakenInstance
+) -> exceptions.TroveUpgradeError | None:
+    """Return why no upgrade of `target` may begin though its task could be taken; None: it may."""
+    half = half_upgraded(target, taken.latest)
+    if half is not None:
+        return half
+    if taken.backup_running:
+        return exceptions.InstanceBusy(instance_id=target.id, status='BACKUP')
+    if taken.agent is None or taken.agent.is_lately:
+        return None
+    kind = refusals.GuestAgentMissing
+    seen_at = taken.agent.seen_at
+    heard = kind.never if seen_at is None else kind.silent.format(seen_at=silence.moment(seen_at))
+    return kind(instance_id=target.id, heard=heard)
+
+
+def why_not_leave(
+    target: instances.Instance, newest: NewestUpgrade | None, latest: LatestUpgrade | None
+) -> exceptions.InstanceBusy | None:
+    """Return why an upgrade may not be left to Trove's own: two at once would work on one volume.
+
+    One of ours that has FAILED holds the instance as long as its task is that upgrade's, or its
+    data may be half-upgraded; else nothing could end it.
+    """
+    if newest is not None and states.holds_instance(newest.state):
+        return exceptions.InstanceBusy(instance_id=target.id, status='UPGRADE')
+    half = half_upgraded(target, latest)
+    if half is not None:
+        return half
+    if (
+        newest is not None
+        and newest.state is _S.FAILED
+        and target.task is instances.Task.UPGRADING_ERROR
+    ):
+        return _needs_retry(target, newest.id, newest.error_code)
+    return None
 
 
 def half_upgraded(
@@ -67,6 +138,8 @@ def refusal(
     if found.task is instances.Task.UPGRADING_ERROR and found.failed_upgrade_id is not None:
         return _needs_retry(target, found.failed_upgrade_id, found.failed_upgrade_code)
     if not found.has_server:
+        if found.task is instances.Task.NONE:
+            return refusals.InstanceHasNoServer(instance_id=target.id)
         return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
     return exceptions.InstanceBusy(instance_id=target.id, status=_status(found.task))
 

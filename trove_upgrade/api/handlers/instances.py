@@ -6,11 +6,12 @@ from typing import NoReturn
 
 import webob
 
-from trove_upgrade.api import errors, targets
+from trove_upgrade.api import targets
 from trove_upgrade.api.call import Call, HandedOn, json_response
+from trove_upgrade.api.services import GuestWithoutAgent
 from trove_upgrade.api.views import instances as view
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import exceptions, instances, logs, silence, states
+from trove_upgrade.domain import exceptions, instances, logs
 from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
@@ -44,6 +45,7 @@ def edit(call: Call, instance_id: str) -> webob.Response:
     precheck's to find.
 
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
+    :raises InstanceHasNoServer: 422; there is nothing to rebuild.
     :raises GuestAgentMissing: 422; beside Trove, the guest has not told of our agent lately.
     :raises HandedOn: the same, where the operator leaves such guests to Trove.
     """
@@ -64,17 +66,12 @@ def edit(call: Call, instance_id: str) -> webob.Response:
 
 def _begin(call: Call, instance_id: str, id_or_name: str) -> tuple[instances.Instance, Upgrade]:
     row = targets.instance_of(call, instance_id)
-    has_agent = _has_agent(call, row)
-    if not has_agent and call.services.settings.guest_without_agent == 'pass':
-        _hand_on(call, row)
+    settings = call.services.settings
+    is_left = settings.guest_without_agent is GuestWithoutAgent.LEAVE
+    guests = call.services.repos.guests
+    if is_left and not guests.heard(row.id, settings.guest_silence_seconds):
+        _leave(call, row)
     target = targets.target_of(call, row, id_or_name)
-    if row.task is instances.Task.NONE:  # every other task is begin's to refuse
-        if not row.server_id:
-            raise errors.InstanceHasNoServer(instance_id=row.id)
-        if row.backup_running:
-            raise exceptions.InstanceBusy(instance_id=row.id, status='BACKUP')
-        if not has_agent:
-            raise _agent_missing(call, row)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
         row,
@@ -82,55 +79,21 @@ def _begin(call: Call, instance_id: str, id_or_name: str) -> tuple[instances.Ins
         target_image_id=target.image_id or '',
         request_id=call.context.request_id,
         user_id=call.context.user_id,
+        agent_silence_seconds=(
+            None if settings.guest_without_agent is None else settings.guest_silence_seconds
+        ),
     )
 
 
-def _has_agent(call: Call, instance: instances.Instance) -> bool:
-    """Return whether the guest has told of our agent lately: a rebuild by Trove can have taken it
-    away. Alone the precheck finds out.
+def _leave(call: Call, instance: instances.Instance) -> NoReturn:
+    """Leave the upgrade to Trove, unless one of ours still works on the volume.
+
+    :raises HandedOn: none does.
+    :raises InstanceBusy, InstanceNeedsRetry: one does.
     """
-    settings = call.services.settings
-    return settings.guest_without_agent is None or call.services.repos.guests.heard(
-        instance.id, settings.guest_silence_seconds
-    )
-
-
-def _agent_missing(call: Call, instance: instances.Instance) -> errors.GuestAgentMissing:
-    last = call.services.repos.guests.last_word(instance.id)
-    kind = errors.GuestAgentMissing
-    heard = kind.never if last is None else kind.silent.format(seen_at=silence.moment(last.seen_at))
-    return kind(instance_id=instance.id, heard=heard)
-
-
-def _hand_on(call: Call, instance: instances.Instance) -> NoReturn:
-    """Leave the upgrade to Trove, unless one of ours is unfinished: two at once
-    would work on one volume.
-
-    One that has failed is, as long as it holds the instance or may have left its data
-    half-upgraded; else nothing could end it.
-
-    :raises HandedOn: none is.
-    :raises InstanceBusy, InstanceNeedsRetry: one is.
-    """
-    newest = next(
-        iter(call.services.repos.upgrades.list(limit=1, instance_id=instance.id).items), None
-    )
-    if newest is not None and states.holds_instance(newest.state):
-        raise exceptions.InstanceBusy(instance_id=instance.id, status='UPGRADE')
-    half = call.services.repos.upgrades.half_upgraded(instance)
-    if half is not None:
-        raise half
-    if (
-        newest is not None
-        and newest.state is states.UpgradeState.FAILED
-        and instance.task is instances.Task.UPGRADING_ERROR
-    ):
-        raise exceptions.InstanceNeedsRetry(
-            instance_id=instance.id,
-            status='ERROR',
-            upgrade_id=newest.id,
-            error_code=newest.error_code,
-        )
+    obstacle = call.services.repos.upgrades.why_not_leave(instance)
+    if obstacle is not None:
+        raise obstacle
     LOG.info(
         'The upgrade of instance %s is left to Trove: its guest has not told of our agent lately, '
         'and [trove_upgrade] guest_without_agent is "pass"',

@@ -26,7 +26,7 @@ _S = states.UpgradeState
 class BesideTroveTestCase(stage.ApiTestCase):
     """The filter before a stand-in of Trove; no guest has spoken yet."""
 
-    choice = 'refuse'
+    choice = services.GuestWithoutAgent.REFUSE
     silence_seconds = 10800
 
     def new_services(self, **changes):
@@ -125,7 +125,7 @@ class TestForEver(BesideTroveTestCase):
 
 
 class TestPass(BesideTroveTestCase):
-    choice = 'pass'
+    choice = services.GuestWithoutAgent.LEAVE
 
     def test_one_that_has_fallen_silent_since_is_left_to_trove_again(self):
         self.speak()

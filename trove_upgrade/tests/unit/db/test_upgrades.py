@@ -3,7 +3,7 @@ import dataclasses
 import datetime
 
 from trove_upgrade.db import models, trove_tables
-from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain import exceptions, refusals, states
 from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import Step, UpgradeState
 from trove_upgrade.domain.upgrades import StepRun
@@ -146,9 +146,47 @@ class TestBegin(UpgradesTestCase):
             user_id=None,
         )
 
+    def begin_as_read(self, read, **arguments):
+        return self.db.repositories.upgrades.begin(
+            read,
+            self.db.repositories.datastores.version_by_id(database.MARIADB_11_8),
+            target_image_id='image',
+            request_id=None,
+            user_id=None,
+            **arguments,
+        )
+
     def test_an_instance_without_a_server_is_refused(self):
         self.db.update_instance(compute_instance_id=None)
+        self.assertRaises(refusals.InstanceHasNoServer, self.db.begin)
+        self.db.update_instance(task_id=int(Task.BUILDING))
         self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+
+    def test_a_backup_that_began_after_the_instance_was_read_refuses_it_and_nothing_is_written(
+        self,
+    ):
+        read = self.db.repositories.instances.get(database.INSTANCE)
+        with self.db.database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO backups (id, name, instance_id, state, deleted) VALUES ('b1', 'b', "
+                f"'{database.INSTANCE}', 'BUILDING', 0)"
+            )
+        error = self.assertRaises(exceptions.InstanceBusy, self.begin_as_read, read)
+        self.assertIn('BACKUP', error.message)
+        self.assertIs(Task.NONE, self.instance().task)
+        self.assertEqual([], self.db.rows(models.instance_upgrades))
+
+    def test_an_agent_that_is_missing_refuses_it_and_nothing_is_written(self):
+        read = self.db.repositories.instances.get(database.INSTANCE)
+        for seconds in (0, 3600):
+            self.assertRaises(
+                refusals.GuestAgentMissing,
+                self.begin_as_read,
+                read,
+                agent_silence_seconds=seconds,
+            )
+        self.assertIs(Task.NONE, self.instance().task)
+        self.assertEqual([], self.db.rows(models.instance_upgrades))
 
     def test_a_failed_one_holds_the_instance_and_names_its_retry(self):
         failed = self.ended(UpgradeState.FAILED, cause='no heartbeat', error_code='BOOT_TIMEOUT')
