@@ -22,9 +22,10 @@ from oslo_messaging._drivers import common
 
 from trove_upgrade.db import repositories
 from trove_upgrade.domain import guest_call, guests, tree
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.sealing.sequence import Sequence
 from trove_upgrade.sealing import at_rest, envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.functional.schema import old_rows
 from trove_upgrade.tests.unit import database
 
@@ -81,7 +82,7 @@ def _calls(name: str, target: dict[str, Any]) -> list[Figure]:
         attempt=1,
         generation=1,
         deadline=datetime.datetime.now(datetime.UTC),
-        target={'server_version': '11.8.6', **target},
+        target=TargetFacts.from_wire({'server_version': '11.8.6', **target}),
     )
     answer = guests.GuestAnswer(
         state=guests.JobState.DONE,
@@ -120,9 +121,9 @@ def _sealed(key: GuestKey, call: guests.GuestCall, answer: guests.GuestAnswer) -
     request = messages.Request(
         method='check_upgrade', session=_SESSION, number=1, latest=1, arguments=call.to_wire()
     )
-    asked = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
+    asked = envelope.seal(key, MessageDirection.TO_GUEST, request.to_bytes())
     came = envelope.Envelope.from_wire(_over_the_broker(asked.to_wire()))
-    opened = messages.Request.from_bytes(envelope.unseal(key, Direction.TO_GUEST, came))
+    opened = messages.Request.from_bytes(envelope.unseal(key, MessageDirection.TO_GUEST, came))
     guest_call.read(opened.arguments)
     content = messages.Answer(
         request=came.digest,
@@ -132,9 +133,9 @@ def _sealed(key: GuestKey, call: guests.GuestCall, answer: guests.GuestAnswer) -
         refused=None,
         content=answer.to_wire(),
     )
-    answered = envelope.seal(key, Direction.TO_TASKMANAGER, content.to_bytes())
+    answered = envelope.seal(key, MessageDirection.TO_TASKMANAGER, content.to_bytes())
     back = envelope.Envelope.from_wire(_over_the_broker(answered.to_wire()))
-    found = messages.Answer.from_bytes(envelope.unseal(key, Direction.TO_TASKMANAGER, back))
+    found = messages.Answer.from_bytes(envelope.unseal(key, MessageDirection.TO_TASKMANAGER, back))
     if found.request != asked.digest or found.content is None:
         raise SystemExit('benchmarks: an answer was not that of its request')
     guests.GuestAnswer.from_wire(found.content)

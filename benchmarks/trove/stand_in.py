@@ -181,7 +181,7 @@ class StandInGuest:
         left = self._world.left(call.upgrade_id, method) if method in WORK else 0.0
         time.sleep(max(0.0, min(left, JOIN_SECONDS)))
         done = left <= JOIN_SECONDS
-        number = str(call.target.get('server_version'))
+        number = call.target.server_version
         after = method in {'post_upgrade', 'verify_upgrade', 'finish_upgrade'}
         if done and method == 'verify_upgrade':
             self._report(call.instance_id)
@@ -230,7 +230,7 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
     from trove_upgrade.rpc import serializer
     from trove_upgrade.rpc.taskmanager import TaskManagerAPI
     from trove_upgrade.sealing import envelope, messages
-    from trove_upgrade.sealing.keys import Direction
+    from trove_upgrade.sealing.keys import MessageDirection
 
     client = TaskManagerAPI.from_conf(conf)
 
@@ -251,7 +251,7 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
         report = messages.Report(messages.new_session(os.urandom), 1, heartbeat.to_wire())
         client.sealed(
             serializer.service_context(),
-            envelope.seal(key, Direction.TO_TASKMANAGER, report.to_bytes()),
+            envelope.seal(key, MessageDirection.TO_TASKMANAGER, report.to_bytes()),
         )
 
     nova = StandInNova(world, beat)

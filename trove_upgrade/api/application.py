@@ -99,7 +99,7 @@ def _for_client(
     """Faults of the database in words that name neither its address nor a statement."""
     match known:
         case db_errors.SchemaMissing():
-            return errors.SchemaMissing(advice=known.facts['advice'])
+            return errors.DatabaseSchemaMissing(advice=known.facts['advice'])
         case db_errors.DatabaseUnreachable():
             return errors.DatabaseUnavailable()
     return errors.DatabaseUnavailable() if isinstance(error, db_exception.DBDeadlock) else known

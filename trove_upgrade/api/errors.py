@@ -17,6 +17,7 @@ from typing import Any
 import webob
 
 from trove_upgrade.domain import exceptions, refusals
+from trove_upgrade.domain.codes import Code
 
 
 class RequestError(exceptions.TroveUpgradeError):
@@ -149,7 +150,7 @@ class QueryInvalid(RequestError):
 class VersionHasNoImage(RequestError):
     """A version that names neither an image nor tags cannot be booted from."""
 
-    code = 'DATASTORE_VERSION_HAS_NO_IMAGE'
+    code = Code.DATASTORE_VERSION_HAS_NO_IMAGE
     template = (
         'Datastore version {version} cannot be used: it names neither an image nor image tags. '
         'Choose another version, or ask the operator to register an image with it.'
@@ -188,7 +189,7 @@ class DatabaseUnavailable(RequestError):
     )
 
 
-class SchemaMissing(RequestError):
+class DatabaseSchemaMissing(RequestError):
     """Our tables are not there, as where the filter came into Trove's pipeline before they were
     made; or they are an earlier release's.
     """
@@ -306,5 +307,5 @@ def internal(request_id: str, status: int = 500) -> webob.Response:
             'The request could not be served: an internal error was found. Tell the operator its '
             f'id: {request_id}.'
         ),
-        'INTERNAL_ERROR',
+        Code.INTERNAL_ERROR,
     )

@@ -18,6 +18,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import cloud_config, session
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.domain.compute import ServerStatus
 
 Version = tuple[int, int]
 
@@ -153,9 +154,9 @@ class Nova:
         """By the last `rebuild` action's own event with the server's status: neither proves it
         alone (cloud-facts, 11).
         """
-        if server.status == 'ERROR':
+        if server.status == ServerStatus.ERROR:
             return compute.RebuildResult.ERROR
-        if server.status != 'ACTIVE' or server.task_state is not None:
+        if server.status != ServerStatus.ACTIVE or server.task_state is not None:
             return compute.RebuildResult.RUNNING
         request_id = self._ask(
             f'actions of server {server.id}',

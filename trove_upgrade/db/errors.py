@@ -4,6 +4,7 @@
 from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 
 
 class DatabaseRefused(exceptions.TroveUpgradeError):
@@ -165,7 +166,7 @@ class LeaseHeld(exceptions.TroveUpgradeError):
     )
 
 
-class LeaseLost(exceptions.TroveUpgradeError):
+class MigrationLeaseLost(exceptions.TroveUpgradeError):
     """One run may change the schema now, it is not this run: it stops before its next revision or
     batch.
     """
@@ -322,7 +323,7 @@ class GuestKeysInUse(exceptions.TroveUpgradeError):
 class OlderTaskmanagerRegistered(exceptions.TroveUpgradeError):
     """A taskmanager of an earlier release knows no keys of guests."""
 
-    code = 'TASKMANAGER_OLDER'
+    code = Code.TASKMANAGER_OLDER
     template = (
         'No key was made: a taskmanager of an earlier release is registered ({found}), and a '
         'guest that has a key takes no call of it. Stop it; one that is gone is removed with '

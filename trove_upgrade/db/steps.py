@@ -75,9 +75,9 @@ def write(connection: sa.Connection, upgrade_id: str, history: Iterable[StepRun]
     return wanted
 
 
-def outcome_of(stored: str | None) -> states.Outcome | None:
+def outcome_of(stored: str | None) -> states.StepOutcome | None:
     """Return the outcome that a row tells; None: the step goes on."""
-    return None if stored is None else states.Outcome(stored)
+    return None if stored is None else states.StepOutcome(stored)
 
 
 def _values(run: StepRun) -> Mapping[str, Any]:

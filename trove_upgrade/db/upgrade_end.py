@@ -41,7 +41,7 @@ def end(
     is_displaced = False
     if not tasks.release(connection, held, state):
         if tasks.release(connection, held, state, former=instances.Task.NONE):
-            remark = notes.Note(held.step, notes.Code.INSTANCE_RESET, _RESET)
+            remark = notes.Note(held.step, notes.NoteCode.INSTANCE_RESET, _RESET)
             held = held.evolve(progress=held.progress.remarked(remark))
         else:
             changed = tasks.changed(connection, held)

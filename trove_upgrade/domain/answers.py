@@ -12,7 +12,6 @@ from typing import Any
 
 from trove_upgrade.domain import notes, tree, upgrade_info
 from trove_upgrade.domain.printable import CUT, cut, is_plain
-from trove_upgrade.domain.result_keys import ResultKey
 
 #: Characters of one answer, and of one heartbeat, before anything of it is read.
 LARGEST_ANSWER = 2_000_000
@@ -183,15 +182,16 @@ def _version(value: Any) -> str | None:
     return cut(value, _VERSION) if isinstance(value, str) else None
 
 
+#: By key of the types in `domain.guest_results`.
 _RESULTS: Mapping[str, Callable[[Any], Any]] = {
-    ResultKey.CHECKS: _checks,
-    ResultKey.UPGRADE_INFO: lambda value: value,
-    ResultKey.FINGERPRINT: _mapping,
-    ResultKey.SETTINGS_CHANGED: _list,
-    ResultKey.SETTINGS_KEPT: _list,
-    ResultKey.REMARKS: _list,
-    ResultKey.STOPPED_AT: _time,
-    ResultKey.OPENED_AT: _time,
-    ResultKey.STASH_REMOVED_AT: _time,
-    ResultKey.SERVER_VERSION: _version,
+    'checks': _checks,
+    'upgrade_info': lambda value: value,
+    'fingerprint': _mapping,
+    'settings_changed': _list,
+    'settings_kept': _list,
+    'remarks': _list,
+    'stopped_at': _time,
+    'opened_at': _time,
+    'stash_removed_at': _time,
+    'server_version': _version,
 }

@@ -6,10 +6,12 @@ Pure functions over what Nova, Glance and Trove describe; what the guest checks 
 says what could not be done, what was found, and what to do next; codes are stable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from trove_upgrade.domain import compute, instances, versions
-from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.compute import ServerStatus
+from trove_upgrade.domain.upgrade_checks import CheckResult
 
 #: From here on Nova re-images a root disk that is a volume.  Source: Nova api-ref,
 #: microversion 2.93.
@@ -44,7 +46,7 @@ def check_instance(instance: instances.Instance, expected: instances.Task) -> Re
             refused(
                 'instance_server',
                 f'{cannot}: it has no server. Restore it from a backup.',
-                'SERVER_NOT_FOUND',
+                Code.SERVER_NOT_FOUND,
             )
         )
     if instance.cluster_id is not None:
@@ -61,7 +63,7 @@ def check_instance(instance: instances.Instance, expected: instances.Task) -> Re
             refused(
                 'backup',
                 f'{cannot}: a backup of it is running. Wait until it has ended.',
-                'BACKUP_RUNNING',
+                Code.BACKUP_RUNNING,
             )
         )
     else:
@@ -78,7 +80,7 @@ def _task_of_instance(
         'instance_task',
         f'{cannot}: its task is {instance.task.name}, expected {expected.name}. '
         'Wait until it has ended.',
-        'INSTANCE_BUSY',
+        Code.INSTANCE_BUSY,
     )
 
 
@@ -150,7 +152,7 @@ def check_server(description: compute.ServerDescription) -> Results:
     server = description.server
     cannot = f'Server {server.id} cannot be rebuilt'
     results: Results = []
-    if server.status != 'ACTIVE':
+    if server.status != ServerStatus.ACTIVE:
         results.append(
             refused(
                 'server_active',
@@ -266,25 +268,6 @@ def check_image(image: compute.Image, server: compute.Server) -> Results:
             )
     if len(results) == 1:
         results.append(ok('image_fits', 'The image fits the flavor.'))
-    return results
-
-
-def from_guest(checks: Sequence[Mapping[str, object]]) -> Results:
-    """The guest's own results; what a newer agent says in a form that is not
-    known counts as not checked.
-    """
-    results: Results = []
-    for entry in checks:
-        outcome = str(entry.get('outcome'))
-        code = entry.get('code')
-        results.append(
-            CheckResult(
-                name=str(entry.get('name', 'guest')),
-                outcome=outcome if outcome in set(CheckOutcome) else CheckOutcome.UNKNOWN,
-                message=str(entry.get('message', '')),
-                code=str(code) if code else None,
-            )
-        )
     return results
 
 

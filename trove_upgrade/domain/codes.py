@@ -1,15 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Error codes that one program sets and another acts on.  Stable: see the reference of errors."""
+"""Error codes that more than one module sets or acts on.  Stable: see the reference of errors."""
 
 import enum
 
 
 class Code(enum.StrEnum):
-    """Set by a guest or a step; read by a taskmanager or the API."""
+    """Set by a guest, a step or the API; each has its row in the reference of errors."""
 
-    #: A guest's check, or its pre_upgrade, has found a database that does not answer.
-    DATABASE_NOT_SERVING = 'DATABASE_NOT_SERVING'
-    #: The guest has undone its part, and its database does not serve all the same.
-    UNDO_NOT_SERVING = 'UNDO_NOT_SERVING'
-    #: Facts of pre_upgrade that are not of their form.
-    UPGRADE_INFO_INVALID = 'UPGRADE_INFO_INVALID'
+    # of any part
+    INTERNAL_ERROR = 'INTERNAL_ERROR'
+    CHECK_REFUSED = 'CHECK_REFUSED'  #: of a check that gave no code of its own
+
+    # of the instance and its version
+    INSTANCE_BUSY = 'INSTANCE_BUSY'
+    BACKUP_RUNNING = 'BACKUP_RUNNING'
+    SERVER_NOT_FOUND = 'SERVER_NOT_FOUND'
+    DATASTORE_VERSION_INACTIVE = 'DATASTORE_VERSION_INACTIVE'
+    DATASTORE_VERSION_HAS_NO_IMAGE = 'DATASTORE_VERSION_HAS_NO_IMAGE'
+    TARGET_FACTS_MISSING = 'TARGET_FACTS_MISSING'
+    TASKMANAGER_OLDER = 'TASKMANAGER_OLDER'
+
+    # of the database in the guest
+    DATABASE_NOT_SERVING = 'DATABASE_NOT_SERVING'  #: found by a check, or by pre_upgrade
+    DATABASE_NOT_REACHABLE = 'DATABASE_NOT_REACHABLE'
+    DATABASE_NOT_STARTED = 'DATABASE_NOT_STARTED'
+    DATABASE_NOT_STOPPED = 'DATABASE_NOT_STOPPED'
+    DATABASE_BUSY = 'DATABASE_BUSY'
+    PREPARED_TRANSACTIONS = 'PREPARED_TRANSACTIONS'
+    TABLE_UNREADABLE = 'TABLE_UNREADABLE'
+    FINGERPRINT_FAILED = 'FINGERPRINT_FAILED'
+    SHUTDOWN_NOT_CLEAN = 'SHUTDOWN_NOT_CLEAN'
+    UNCLEAN_SHUTDOWN = 'UNCLEAN_SHUTDOWN'  #: of a shutdown before the upgrade
+    SERVER_STARTED_ON_DATA = 'SERVER_STARTED_ON_DATA'
+    SERVER_VERSION_DIFFERS = 'SERVER_VERSION_DIFFERS'
+    AUTOSTART_NOT_DURABLE = 'AUTOSTART_NOT_DURABLE'
+
+    # of its configuration and its container
+    CONFIGURATION_REFUSED = 'CONFIGURATION_REFUSED'
+    CONFIGURATION_NOT_TRIED = 'CONFIGURATION_NOT_TRIED'
+    CONTAINER_IMAGE_INVALID = 'CONTAINER_IMAGE_INVALID'
+    CONTAINER_NOT_RUNNING = 'CONTAINER_NOT_RUNNING'
+
+    # of the guest's volume and what the upgrade keeps there
+    VOLUME_NOT_MOUNTED = 'VOLUME_NOT_MOUNTED'
+    STASH_MISSING = 'STASH_MISSING'
+    STASH_TOO_LARGE = 'STASH_TOO_LARGE'
+    MARK_NOT_WRITTEN = 'MARK_NOT_WRITTEN'
+    UPGRADE_INFO_INVALID = 'UPGRADE_INFO_INVALID'  #: facts of pre_upgrade, not of their form
+
+    # of a way back
+    UNDO_NOT_SERVING = 'UNDO_NOT_SERVING'  #: undone, and its database does not serve all the same
+    ROLLBACK_UNFINISHED = 'ROLLBACK_UNFINISHED'

@@ -6,6 +6,14 @@ import enum
 from collections.abc import Mapping
 
 
+class ServerStatus(enum.StrEnum):
+    """Status of a server that is acted on; Nova has more."""
+
+    ACTIVE = 'ACTIVE'
+    ERROR = 'ERROR'
+    SHUTOFF = 'SHUTOFF'
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
     """A Nova server, as it was when read.
@@ -15,7 +23,7 @@ class Server:
 
     id: str
     name: str
-    status: str
+    status: str  #: as Nova names it
     task_state: str | None
     image_id: str | None
     locked: bool

@@ -8,6 +8,8 @@ what to do next.
 
 from typing import Any
 
+from trove_upgrade.domain.codes import Code
+
 
 class TroveUpgradeError(Exception):
     """Base of all our errors.
@@ -16,7 +18,7 @@ class TroveUpgradeError(Exception):
     `facts` for a report or a log.
     """
 
-    code = 'INTERNAL_ERROR'
+    code: str = Code.INTERNAL_ERROR
     template = 'An internal error was found. Look into the service log for its request id.'
 
     def __init__(self, **facts: Any) -> None:
@@ -52,9 +54,6 @@ class IllegalMove(TroveUpgradeError):
         'An upgrade cannot go from {current} to {new}: what may follow is {allowed}. '
         'Report this as a bug.'
     )
-
-
-# --- what a request can be refused for ------------------------------------------------------------
 
 
 class InstanceNotFound(TroveUpgradeError):
@@ -108,7 +107,7 @@ class DatastoreVersionOfOther(TroveUpgradeError):
 class DatastoreVersionInactive(TroveUpgradeError):
     """The operator has switched the version off."""
 
-    code = 'DATASTORE_VERSION_INACTIVE'
+    code = Code.DATASTORE_VERSION_INACTIVE
     template = (
         'Datastore version {version} of {datastore} cannot be used: it is not active. '
         'Choose an active version, or ask the operator to activate it.'
@@ -128,7 +127,7 @@ class VersionNotAllowed(TroveUpgradeError):
 class InstanceBusy(TroveUpgradeError):
     """The instance is not in a state in which an upgrade may begin; nothing was written."""
 
-    code = 'INSTANCE_BUSY'
+    code: str = Code.INSTANCE_BUSY
     template = (
         'Instance {instance_id} cannot be upgraded now: its status is {status}. '
         'Wait until it is ACTIVE and try again.'
@@ -177,7 +176,7 @@ class RetryLeadsBack(RetryRefused):
     lose what it has written.
     """
 
-    code = 'ROLLBACK_UNFINISHED'
+    code = Code.ROLLBACK_UNFINISHED
     template = (
         'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former '
         'version on the data. Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}'
@@ -242,7 +241,7 @@ class InstanceDeleted(InstanceChanged):
 class StepRefused(TroveUpgradeError):
     """A check said no before anything was changed; the upgrade ends ABORTED."""
 
-    code = 'CHECK_REFUSED'
+    code: str = Code.CHECK_REFUSED
     template = '{reason}'
 
     def __init__(self, reason: str, code: str) -> None:
@@ -282,7 +281,7 @@ class ComputeUnavailable(TroveUpgradeError):
 class ServerNotFound(TroveUpgradeError):
     """Nova knows no such server."""
 
-    code = 'SERVER_NOT_FOUND'
+    code = Code.SERVER_NOT_FOUND
     template = (
         'Server {server_id} cannot be found in Nova. The instance has lost its server; '
         'restore it from a backup.'

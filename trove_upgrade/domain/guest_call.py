@@ -10,12 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import guests, tree, upgrade_info
-from trove_upgrade.domain.printable import is_plain
+from trove_upgrade.domain import guests, target_facts, tree, upgrade_info
 
 _CHARACTERS = 8_000_000
-#: Characters of one text of a target's facts.
-_LONGEST = 4096
 _LARGEST_NUMBER = 2**53
 
 
@@ -35,9 +32,10 @@ def read(arguments: Mapping[str, Any]) -> guests.GuestCall:
         tree.require(arguments, characters=_CHARACTERS)
         call = guests.GuestCall.from_wire(arguments)
         options = arguments.get('options', {})
-        tree.require_plain(call.target, longest=_LONGEST)
-        tree.require_plain(options, longest=_LONGEST)
-        tree.require_plain(call.upgrade_info, longest=_LONGEST)
+        target = arguments['target']
+        tree.require_plain(target, longest=target_facts.LONGEST)
+        tree.require_plain(options, longest=target_facts.LONGEST)
+        tree.require_plain(call.upgrade_info, longest=target_facts.LONGEST)
     except KeyError as error:
         raise Invalid(f'it lacks {error.args[0]}') from None
     except tree.ValueOutOfBounds as error:
@@ -46,7 +44,7 @@ def read(arguments: Mapping[str, Any]) -> guests.GuestCall:
         raise Invalid('a field is of another type or form') from None
     broken = [
         *_broken('', vars(call), _CALL),
-        *_broken('target.', call.target, _TARGET),
+        *(f'target.{name}' for name in target_facts.broken(target)),
         *_broken('options.', options, _OPTIONS),
     ]
     if broken:
@@ -62,18 +60,6 @@ def _broken(
         for name, is_form in forms.items()
         if found.get(name) is not None and not is_form(found[name])
     ]
-
-
-def _is_text(value: Any) -> bool:
-    return is_plain(value, _LONGEST)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(_is_text(one) for one in value)
-
-
-def _is_texts_by_name(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(_is_texts(one) for one in value.values())
 
 
 def _is_number(value: Any) -> bool:
@@ -100,20 +86,6 @@ _CALL: Mapping[str, Callable[[Any], bool]] = {
     'generation': _is_count,
     'deadline': _has_offset,
     'seconds': _is_count,
-}
-#: Facts of a target that an agent reads; others travel within the bounds of all.
-_TARGET: Mapping[str, Callable[[Any], bool]] = {
-    'server_version': _is_text,
-    'datastore_manager': _is_text,
-    'container_image': _is_text,
-    'version_number': _is_text,
-    'version_name': _is_text,
-    'image_id': _is_text,
-    'options': _is_texts,
-    'option_groups': _is_texts,
-    'plugins': _is_texts,
-    'plugin_options': _is_texts_by_name,
-    'configuration_parameters': _is_texts,
 }
 _OPTIONS: Mapping[str, Callable[[Any], bool]] = {
     'allow_replication': _is_flag,

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from trove_upgrade.domain import answers, states
 from trove_upgrade.domain.guest_options import DEFAULT, GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.wire import fields_of
 
 #: Some 68 years.
@@ -24,6 +25,17 @@ _MOST_SECONDS = 2**31 - 1
 def whole_seconds(seconds: float) -> int:
     """Round up to what a call carries: not below 0, and no more than every agent reads."""
     return math.ceil(min(max(seconds, 0), _MOST_SECONDS))
+
+
+class Method(enum.StrEnum):
+    """Guest method of RPC 1.1."""
+
+    CHECK_UPGRADE = 'check_upgrade'
+    PRE_UPGRADE = 'pre_upgrade'
+    ABORT_UPGRADE = 'abort_upgrade'
+    POST_UPGRADE = 'post_upgrade'
+    VERIFY_UPGRADE = 'verify_upgrade'
+    FINISH_UPGRADE = 'finish_upgrade'
 
 
 class JobState(enum.StrEnum):
@@ -64,8 +76,7 @@ class GuestCall:
     attempt: int
     generation: int
     deadline: datetime.datetime  #: aware UTC, for agents that know no `seconds`
-    #: target facts: datastore_manager, server_version, options, option_groups, plugins, uids, ...
-    target: Mapping[str, Any]
+    target: TargetFacts
     options: GuestOptions = DEFAULT  #: the operator's choices
     #: pre_upgrade's result, for the later methods
     upgrade_info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -78,7 +89,7 @@ class GuestCall:
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         wire.update(
             deadline=self.deadline.isoformat(),
-            target=dict(self.target),
+            target=self.target.to_wire(),
             options=self.options.to_wire(),
             upgrade_info=dict(self.upgrade_info),
         )
@@ -92,6 +103,7 @@ class GuestCall:
         """
         known = fields_of(cls, wire)
         known['deadline'] = datetime.datetime.fromisoformat(wire['deadline'])
+        known['target'] = TargetFacts.from_wire(known['target'])
         known['options'] = GuestOptions.from_wire(known.get('options', {}))
         return cls(**known)
 

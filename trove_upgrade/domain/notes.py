@@ -24,7 +24,7 @@ MOST = 100
 LONGEST = 1000
 
 
-class Code(enum.StrEnum):
+class NoteCode(enum.StrEnum):
     """Stable codes of notes that have none of a check."""
 
     #: a check's warning that has none, as in rows of earlier releases
@@ -39,10 +39,10 @@ class Code(enum.StrEnum):
 
 #: Plain sentences by what they contain: code and step.
 _SENTENCES = (
-    ('back to NONE', Code.INSTANCE_RESET, states.Step.VERIFY),
-    ('Trove shows RESTART_REQUIRED', Code.TROVE_RESTART_REQUIRED, states.Step.VERIFY),
-    ('The agent of Trove has not reported', Code.TROVE_AGENT_SILENT, states.Step.VERIFY),
-    ('belongs to', Code.OWNER_NOT_RESTORED, states.Step.RESTORE),
+    ('back to NONE', NoteCode.INSTANCE_RESET, states.Step.VERIFY),
+    ('Trove shows RESTART_REQUIRED', NoteCode.TROVE_RESTART_REQUIRED, states.Step.VERIFY),
+    ('The agent of Trove has not reported', NoteCode.TROVE_AGENT_SILENT, states.Step.VERIFY),
+    ('belongs to', NoteCode.OWNER_NOT_RESTORED, states.Step.RESTORE),
 )
 
 
@@ -88,7 +88,7 @@ class SettingChange:
     before: str
     after: str
     step: states.Step = states.Step.RESTORE
-    code: str = Code.SETTING_CHANGED
+    code: str = NoteCode.SETTING_CHANGED
 
     @classmethod
     def parse(cls, entry: Any) -> Self | None:
@@ -146,8 +146,8 @@ class Notes:
     def of(cls, data: Json) -> Self:
         """Those of a row's data, whichever release has written it."""
         return cls(
-            _notes(data.get(WARNINGS), states.Step.PRECHECK, Code.CHECK_WARNING),
-            _notes(data.get(REMARKS), states.Step.RESTORE, Code.RESTORE_REMARK),
+            _notes(data.get(WARNINGS), states.Step.PRECHECK, NoteCode.CHECK_WARNING),
+            _notes(data.get(REMARKS), states.Step.RESTORE, NoteCode.RESTORE_REMARK),
             tuple(
                 sorted(
                     _present(map(SettingChange.parse, _list(data.get(SETTINGS_CHANGED)))),

@@ -75,7 +75,7 @@ class Step(Extensible):
 STEPS: tuple[Step, ...] = tuple(Step)
 
 
-class Outcome(Extensible):
+class StepOutcome(Extensible):
     """The end of one run of a step, as the history of an upgrade has it."""
 
     DONE = 'done'
@@ -86,6 +86,12 @@ class Outcome(Extensible):
 
 #: The steps of the former guest: Nova has not been asked for anything.
 BEFORE_REBUILD: frozenset[Step] = frozenset({Step.PRECHECK, Step.QUIESCE})
+
+#: From what fails here there may be a way back to the former image.
+MAY_TURN_BACK: frozenset[Step] = frozenset({Step.REBUILD, Step.BOOT, Step.RESTORE})
+
+#: These wait for a heartbeat and call no guest, so that none tells them that it is being deleted.
+WITHOUT_CALLS: frozenset[Step] = frozenset({Step.BOOT})
 
 _S = UpgradeState
 

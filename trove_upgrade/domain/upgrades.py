@@ -18,7 +18,7 @@ class StepRun:
     started_at: datetime.datetime
     ended_at: datetime.datetime | None = None
     runs: int = 0  #: how often a taskmanager has run the step
-    outcome: states.Outcome | None = None  #: None while it goes on
+    outcome: states.StepOutcome | None = None  #: None while it goes on
     percent: int | None = None  #: 0 to 100 where the step can tell
     message: str | None = None  #: for a person: what the step waits for, or did
 
@@ -73,6 +73,13 @@ class Upgrade:
         for what is said to the guest later.
         """
         return self.progress.direction.way is Way.BACK
+
+    @property
+    def guest_told_in_attempt(self) -> int | None:
+        """Attempt in which the guest was first told of the upgrade; from then on giving up means
+        undoing.
+        """
+        return self.progress.quiesce.told_in_attempt
 
     @property
     def is_undoing(self) -> bool:
@@ -168,13 +175,13 @@ class Upgrade:
         return self._with_run(message=message, percent=percent)
 
     def step_ended(
-        self, now: datetime.datetime, outcome: states.Outcome, message: str | None
+        self, now: datetime.datetime, outcome: states.StepOutcome, message: str | None
     ) -> Self:
         """After the last run of the step."""
         percent = self.steps[-1].percent if self.steps else None
-        if outcome is states.Outcome.DONE:
+        if outcome is states.StepOutcome.DONE:
             percent = 100
-        elif outcome is states.Outcome.REPEATED:
+        elif outcome is states.StepOutcome.REPEATED:
             percent = None
         return self._with_run(ended_at=now, outcome=outcome, message=message, percent=percent)
 

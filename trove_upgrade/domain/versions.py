@@ -18,6 +18,7 @@ from typing import Any, Self
 import yaml
 
 from trove_upgrade.domain import instances
+from trove_upgrade.domain.codes import Code
 
 #: Parts are bounded: a name with a number of thousands of digits is junk, not a version.
 _NUMBER = r'(?<![0-9.])(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6}){0,7})(?![0-9])'
@@ -43,8 +44,8 @@ class Reason(enum.StrEnum):
     UNREADABLE = 'UNREADABLE'
     OTHER_MANAGER = 'OTHER_MANAGER'
     OTHER_DATASTORE = 'OTHER_DATASTORE'
-    INACTIVE = 'DATASTORE_VERSION_INACTIVE'
-    NO_IMAGE = 'DATASTORE_VERSION_HAS_NO_IMAGE'
+    INACTIVE = Code.DATASTORE_VERSION_INACTIVE
+    NO_IMAGE = Code.DATASTORE_VERSION_HAS_NO_IMAGE
 
 
 @dataclasses.dataclass(frozen=True)

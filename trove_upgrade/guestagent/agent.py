@@ -20,6 +20,7 @@ from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
 from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.guests import Method
 from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
@@ -47,13 +48,13 @@ LOG = logs.get_logger(__name__)
 #: Distributions that bring the agent.
 _OF_GUESTS, _WHOLE = 'trove-upgrade-guest', 'trove-upgrade'
 
-_FLOWS: dict[str, Callable[[work.Work], work.Outcome]] = {
-    'check_upgrade': check.check,
-    'pre_upgrade': quiesce.quiesce,
-    'abort_upgrade': undo.abort,
-    'post_upgrade': restore.restore,
-    'verify_upgrade': verify.verify,
-    'finish_upgrade': finish.finish,
+_FLOWS: dict[str, Callable[[work.Work], work.JobOutcome]] = {
+    Method.CHECK_UPGRADE: check.check,
+    Method.PRE_UPGRADE: quiesce.quiesce,
+    Method.ABORT_UPGRADE: undo.abort,
+    Method.POST_UPGRADE: restore.restore,
+    Method.VERIFY_UPGRADE: verify.verify,
+    Method.FINISH_UPGRADE: finish.finish,
 }
 
 
@@ -86,8 +87,8 @@ def bodies(own: work.Guest) -> dict[str, Body]:
     """Return what each method of the RPC API runs as a job."""
 
     def body(
-        flow: Callable[[work.Work], work.Outcome], call: guests.GuestCall, progress: Progress
-    ) -> work.Outcome:
+        flow: Callable[[work.Work], work.JobOutcome], call: guests.GuestCall, progress: Progress
+    ) -> work.JobOutcome:
         return flow(work.Work(own, call, progress))
 
     return {method: functools.partial(body, flow) for method, flow in _FLOWS.items()}

@@ -12,7 +12,10 @@ from typing import Any
 import oslo_messaging
 
 from trove_upgrade.domain import exceptions, guest_call, guests, logs, origin, upgrade_info
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guest_results import Quiesced
+from trove_upgrade.domain.guests import Method
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.jobs.job import Jobs
 from trove_upgrade.guestagent.jobs.journal import JobRecord, Journal
 from trove_upgrade.guestagent.sealing.seal import Seal
@@ -23,16 +26,6 @@ from trove_upgrade.sealing import messages
 
 LOG = logs.get_logger(__name__)
 
-_METHODS = frozenset(
-    {
-        'check_upgrade',
-        'pre_upgrade',
-        'abort_upgrade',
-        'post_upgrade',
-        'verify_upgrade',
-        'finish_upgrade',
-    }
-)
 _SPECIFICATION_HOURS = 2
 _SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')
 
@@ -92,7 +85,7 @@ class GuestManager:
 
     def check_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """All checks, nothing changed."""
-        return self._unsealed('check_upgrade', arguments)
+        return self._unsealed(Method.CHECK_UPGRADE, arguments)
 
     def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the
@@ -100,33 +93,30 @@ class GuestManager:
         """
         if not arguments:
             self._seal.require_unsealed_allowed()
-            return dict(
-                self._specification('pre_upgrade', self._specification_id(), {})[
-                    ResultKey.UPGRADE_INFO
-                ]
-            )
-        return self._unsealed('pre_upgrade', arguments)
+            result = self._specification(Method.PRE_UPGRADE, self._specification_id(), {})
+            return dict(Quiesced.from_wire(result).upgrade_info)
+        return self._unsealed(Method.PRE_UPGRADE, arguments)
 
     def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Undo pre_upgrade."""
-        return self._unsealed('abort_upgrade', arguments)
+        return self._unsealed(Method.ABORT_UPGRADE, arguments)
 
     def post_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any] | None:
         """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
         if arguments.keys() == {'upgrade_info'}:
             self._seal.require_unsealed_allowed()
             info = _read_info(arguments['upgrade_info'])
-            self._specification('post_upgrade', info.upgrade_id, info.to_wire())
+            self._specification(Method.POST_UPGRADE, info.upgrade_id, info.to_wire())
             return None
-        return self._unsealed('post_upgrade', arguments)
+        return self._unsealed(Method.POST_UPGRADE, arguments)
 
     def verify_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Version, write probe, durability."""
-        return self._unsealed('verify_upgrade', arguments)
+        return self._unsealed(Method.VERIFY_UPGRADE, arguments)
 
     def finish_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """The stash may go after its hours."""
-        return self._unsealed('finish_upgrade', arguments)
+        return self._unsealed(Method.FINISH_UPGRADE, arguments)
 
     def sealed(self, _context: object, /, **arguments: Any) -> dict[str, str]:
         """Carry out a sealed request, once; its answer is sealed, whatever comes of it.
@@ -145,16 +135,16 @@ class GuestManager:
         return self._seal.answer(opened, refused, content)
 
     def _carry_out(self, request: messages.Request) -> dict[str, Any]:
-        if request.method == 'greet':
+        if request.method == messages.GREET:
             return {}
-        if request.method in _METHODS:
-            return self._answer(request.method, request.arguments)
+        if request.method in set(Method):
+            return self._answer(Method(request.method), request.arguments)
         raise exceptions.StepFailed(
             'The guest agent has no such method. Look which release the taskmanager has.',
             'GUEST_METHOD_UNKNOWN',
         )
 
-    def _unsealed(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _unsealed(self, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a call of RPC 1.1.
 
         :raises GuestSealed: this guest takes none.
@@ -162,7 +152,7 @@ class GuestManager:
         self._seal.require_unsealed_allowed()
         return self._answer(method, arguments)
 
-    def _answer(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The endpoint's edge: whatever happens is an answer."""
         try:
             record = self._ask(method, _read(arguments), self._join_seconds)
@@ -174,11 +164,11 @@ class GuestManager:
             LOG.exception('%s failed', method)
             return self._failed(
                 origin.unexpected(f'{method} failed', error, 'the log of the guest agent'),
-                'INTERNAL_ERROR',
+                Code.INTERNAL_ERROR,
                 _upgrade_id(arguments),
             )
 
-    def _ask(self, method: str, call: guests.GuestCall, wait_seconds: float) -> JobRecord:
+    def _ask(self, method: Method, call: guests.GuestCall, wait_seconds: float) -> JobRecord:
         if call.instance_id != self._guest.instance_id:
             raise exceptions.StepFailed(
                 f'{method} is for instance {call.instance_id}, and this guest is '
@@ -196,7 +186,7 @@ class GuestManager:
         # nothing, longer than the caller waits.
         version, state = server_state(own) if record.ended else (None, guests.ServerState.UNKNOWN)
         if (
-            method == 'pre_upgrade'
+            method == Method.PRE_UPGRADE
             and job_state is guests.JobState.DONE
             and not own.marks.has(Mark.QUIESCED, upgrade_id)
         ):
@@ -238,7 +228,7 @@ class GuestManager:
         for record in reversed(self._journal.all()):
             upgrade_id, _, method = record.key
             if (
-                method == 'pre_upgrade'
+                method == Method.PRE_UPGRADE
                 and _SPECIFICATION_ID.fullmatch(upgrade_id)
                 and (not record.ended or self._guest.marks.has(Mark.QUIESCED, upgrade_id))
             ):
@@ -246,7 +236,7 @@ class GuestManager:
         return f'spec-{uuid.uuid4().hex}'
 
     def _specification(
-        self, method: str, upgrade_id: str, info: Mapping[str, Any]
+        self, method: Method, upgrade_id: str, info: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Wait until it is done.
 
@@ -259,7 +249,7 @@ class GuestManager:
             attempt=1,
             generation=1,
             deadline=deadline,
-            target={},
+            target=TargetFacts(),
             upgrade_info=info,
         )
         record = self._ask(method, _read(call.to_wire()), _SPECIFICATION_HOURS * 3600)

@@ -17,9 +17,11 @@ from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.domain import answers, exceptions, guests, logs, origin, upgrade_info
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.drops import Drops
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.guest_results import Quiesced
+from trove_upgrade.domain.guests import Method
 from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
 from trove_upgrade.rpc.sealed_calls import AnswerNotAuthentic, Unreadable
+from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.sealing.ports import GuestKeys, KnownKey
 
@@ -128,35 +130,35 @@ class GuestAgentAPI:
 
     def check_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """All checks, nothing changed."""
-        return self._ask('check_upgrade', call)
+        return self._ask(Method.CHECK_UPGRADE, call)
 
     def pre_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Check, fingerprint, stop, stash, unmount."""
-        return self._ask('pre_upgrade', call)
+        return self._ask(Method.PRE_UPGRADE, call)
 
     def abort_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Undo pre_upgrade."""
-        return self._ask('abort_upgrade', call)
+        return self._ask(Method.ABORT_UPGRADE, call)
 
     def post_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Restore, upgrade the data, compare, open."""
-        return self._ask('post_upgrade', call)
+        return self._ask(Method.POST_UPGRADE, call)
 
     def verify_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """Version, write probe, durability."""
-        return self._ask('verify_upgrade', call)
+        return self._ask(Method.VERIFY_UPGRADE, call)
 
     def finish_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """The stash may go after its hours."""
-        return self._ask('finish_upgrade', call)
+        return self._ask(Method.FINISH_UPGRADE, call)
 
     def greet(self, instance_id: str) -> None:
         """Let the guest tell in which start of its agent it is; nothing is done where it has no
         key.  Raises as the other calls.
         """
-        known = self._known(instance_id, 'greet')
+        known = self._known(instance_id, messages.GREET)
         if known is not None and self._sealed is not None:
-            self._answered(self._sealed, known, 'greet', {})
+            self._answered(self._sealed, known, messages.GREET, {})
 
     def _known(self, instance_id: str, method: str) -> KnownKey | None:
         """:raises GuestKeyUnusable: it cannot be decrypted, and security is required."""
@@ -193,7 +195,7 @@ class GuestAgentAPI:
     def _topic(self, instance_id: str) -> str:
         return f'{self._prefix}{instance_id}'
 
-    def _ask(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
+    def _ask(self, method: Method, call: guests.GuestCall) -> guests.GuestAnswer:
         try:
             return self._asked(method, call)
         except oslo_messaging.RemoteError as error:
@@ -234,7 +236,7 @@ class GuestAgentAPI:
                 ),
             )
 
-    def _asked(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
+    def _asked(self, method: Method, call: guests.GuestCall) -> guests.GuestAnswer:
         """Return the answer, by whichever version; raises whatever the guest made the library
         raise.
         """
@@ -264,25 +266,27 @@ class GuestAgentAPI:
                 raise
         return self._ask_version_1_0(method, call)
 
-    def _ask_version_1_0(self, method: str, call: guests.GuestCall) -> guests.GuestAnswer:
+    def _ask_version_1_0(self, method: Method, call: guests.GuestCall) -> guests.GuestAnswer:
         """Return what the specification's two calls can stand in for; they return when they are
         done.
         """
-        if method == 'pre_upgrade':
+        if method == Method.PRE_UPGRADE:
             return self._quiesced_by_1_0(call)
-        if method == 'post_upgrade':
+        if method == Method.POST_UPGRADE:
             self._call(method, '1.0', call.instance_id, {'upgrade_info': dict(call.upgrade_info)})
             return _made_up(
                 guests.JobState.DONE,
                 message='Done by an agent that knows RPC 1.0 only.',
                 started=True,
             )
-        if method == 'finish_upgrade':
+        if method == Method.FINISH_UPGRADE:
             return _made_up(
                 guests.JobState.DONE,
                 message='An agent that knows RPC 1.0 only has nothing to finish.',
             )
-        state = guests.JobState.REFUSED if method == 'check_upgrade' else guests.JobState.FAILED
+        state = (
+            guests.JobState.REFUSED if method == Method.CHECK_UPGRADE else guests.JobState.FAILED
+        )
         return _made_up(
             state,
             code=CODE_TOO_OLD,
@@ -295,7 +299,7 @@ class GuestAgentAPI:
     def _quiesced_by_1_0(self, call: guests.GuestCall) -> guests.GuestAnswer:
         """The answer of RPC 1.0 is the upgrade_info alone, or None."""
         try:
-            info = upgrade_info.carried(self._call('pre_upgrade', '1.0', call.instance_id, {}))
+            info = upgrade_info.carried(self._call(Method.PRE_UPGRADE, '1.0', call.instance_id, {}))
         except upgrade_info.Invalid as error:
             return _made_up(
                 guests.JobState.FAILED,
@@ -309,7 +313,7 @@ class GuestAgentAPI:
         return _made_up(
             guests.JobState.DONE,
             message='Done by an agent that knows RPC 1.0 only.',
-            result={ResultKey.UPGRADE_INFO: info},
+            result=Quiesced(info).to_wire(),
         )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from trove_upgrade.rpc.moments import Moments
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.envelope import Envelope, NotAuthentic
-from trove_upgrade.sealing.keys import Direction, GuestKey, RandomBytes
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection, RandomBytes
 from trove_upgrade.sealing.ports import GuestKeys, KnownKey
 
 VERSION = '1.2'
@@ -128,7 +128,7 @@ class SealedCalls:
         )
 
     def _asked(self, key: GuestKey, method: str, request: messages.Request) -> messages.Answer:
-        sealed = envelopes.seal(key, Direction.TO_GUEST, request.to_bytes(), self._random)
+        sealed = envelopes.seal(key, MessageDirection.TO_GUEST, request.to_bytes(), self._random)
         sent = self._moments.now()
         try:
             wire = self._call(METHOD, VERSION, key.instance_id, {'envelope': sealed.to_wire()})
@@ -139,7 +139,9 @@ class SealedCalls:
         except Unreadable:
             raise self._dropped(Reason.UNSEALED, key, method) from None
         try:
-            content = envelopes.unseal(key, Direction.TO_TASKMANAGER, Envelope.from_wire(wire))
+            content = envelopes.unseal(
+                key, MessageDirection.TO_TASKMANAGER, Envelope.from_wire(wire)
+            )
             answer = messages.Answer.from_bytes(content)
         except NotAuthentic:
             raise self._dropped(Reason.NOT_AUTHENTIC, key, method) from None

@@ -18,7 +18,7 @@ from cryptography import exceptions as cryptography_exceptions
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from trove_upgrade.domain import upgrade_info
-from trove_upgrade.sealing.keys import Direction, GuestKey, RandomBytes, is_key_id
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection, RandomBytes, is_key_id
 
 VERSION = '1.2'
 
@@ -78,7 +78,7 @@ class Envelope:
 
 
 def seal(
-    key: GuestKey, direction: Direction, message: bytes, random: RandomBytes = os.urandom
+    key: GuestKey, direction: MessageDirection, message: bytes, random: RandomBytes = os.urandom
 ) -> Envelope:
     """Put `message` into an envelope that only the other end of `direction` opens."""
     nonce = random(_NONCE_BYTES)
@@ -86,7 +86,7 @@ def seal(
     return Envelope(instance_id=key.instance_id, key_id=key.id, nonce=nonce, box=box)
 
 
-def unseal(key: GuestKey, direction: Direction, envelope: Envelope) -> bytes:
+def unseal(key: GuestKey, direction: MessageDirection, envelope: Envelope) -> bytes:
     """Return the message.
 
     :raises NotAuthentic: it was not sealed with this key for this direction, or a bit of it is
@@ -102,7 +102,7 @@ def unseal(key: GuestKey, direction: Direction, envelope: Envelope) -> bytes:
         raise NotAuthentic('it was not sealed with this key, or was changed') from None
 
 
-def _associated(key: GuestKey, direction: Direction) -> bytes:
+def _associated(key: GuestKey, direction: MessageDirection) -> bytes:
     """None of the four can have the separator in it."""
     return f'{VERSION}\n{direction}\n{key.instance_id}\n{key.id}'.encode()
 

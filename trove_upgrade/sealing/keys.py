@@ -31,7 +31,7 @@ _LABEL = b'trove-upgrade guest rpc 1.2 '
 RandomBytes = Callable[[int], bytes]
 
 
-class Direction(enum.StrEnum):
+class MessageDirection(enum.StrEnum):
     """Where a message goes."""
 
     TO_GUEST = 'to-guest'
@@ -81,7 +81,7 @@ class GuestKey:
             _derived(material, instance_id, b'key from trove', SECRET_BYTES),
         )
 
-    def of(self, direction: Direction) -> bytes:
+    def of(self, direction: MessageDirection) -> bytes:
         """Return the key for messages of one direction."""
         return _derived(self.secret, self.instance_id, direction.encode(), SECRET_BYTES)
 

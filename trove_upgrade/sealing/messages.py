@@ -18,6 +18,8 @@ from typing import Any, Self
 from trove_upgrade.sealing.envelope import NotAuthentic
 from trove_upgrade.sealing.keys import RandomBytes
 
+#: The method that a sealed call alone has: it does nothing, and its answer proves the guest's key.
+GREET = 'greet'
 #: What a BigInteger column holds.
 LARGEST_NUMBER = 2**63 - 1
 _BYTES = 8_000_000

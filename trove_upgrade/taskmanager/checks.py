@@ -6,7 +6,14 @@ import datetime
 from collections.abc import Callable
 
 from trove_upgrade.domain import checks, exceptions, instances, logs, ports, silence
-from trove_upgrade.domain.guests import GuestAnswer, GuestCall, Heartbeat, JobState, whole_seconds
+from trove_upgrade.domain.guests import (
+    GuestAnswer,
+    GuestCall,
+    Heartbeat,
+    JobState,
+    Method,
+    whole_seconds,
+)
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
@@ -113,7 +120,7 @@ class CheckRunner:
             self.pause(self.calls.poll_seconds)
         raise exceptions.GuestStillWorking(
             instance_id=check.instance_id,
-            method='check_upgrade',
+            method=Method.CHECK_UPGRADE,
             timeout_seconds=self.timeout_seconds,
         )
 

@@ -20,7 +20,7 @@ from trove_upgrade.taskmanager.outbox import Relay
 from trove_upgrade.taskmanager.outside import Ports, post_seconds
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
-from trove_upgrade.taskmanager.step_runner import Step, StepRunner
+from trove_upgrade.taskmanager.step_runner import RunnableStep, StepRunner
 from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, verify
 
 #: Beyond the time-outs of what a step asks, for our own work and the database.
@@ -154,7 +154,7 @@ def guest_hold(conf: cfg.ConfigOpts) -> float:
 
 def steps(
     conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
-) -> dict[states.Step, Step]:
+) -> dict[states.Step, RunnableStep]:
     """Return all six, with their time-outs."""
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent

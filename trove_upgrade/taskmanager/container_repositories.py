@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from trove_upgrade.domain import exceptions, image_reference
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.taskmanager import agent_options
 
@@ -46,7 +47,7 @@ def of_facts(facts: Mapping[str, Any]) -> tuple[str, ...]:
         raise exceptions.StepRefused(
             'The user data of the server cannot be made: the fact container_image of the datastore '
             f'version is {repr(text)[:200]}, and {error}. Record the facts of the version again.',
-            'CONTAINER_IMAGE_INVALID',
+            Code.CONTAINER_IMAGE_INVALID,
         ) from error
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.domain import checks, exceptions, ports
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -37,7 +38,7 @@ class OlderTaskmanager(exceptions.TroveUpgradeError):
     guest's key.
     """
 
-    code = 'TASKMANAGER_OLDER'
+    code = Code.TASKMANAGER_OLDER
     template = (
         'Instance {instance_id} is not rebuilt now: its guest has a key, and a taskmanager of an '
         'earlier release is registered ({found}), '

@@ -9,6 +9,7 @@ import random
 
 from trove_upgrade.domain import exceptions, guests, logs, ports, stalls
 from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.guests import Method
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
 
@@ -129,7 +130,7 @@ class Relay:
         if answer.state is guests.JobState.RUNNING:
             raise exceptions.GuestStillWorking(
                 instance_id=row.instance_id,
-                method='finish_upgrade',
+                method=Method.FINISH_UPGRADE,
                 timeout_seconds=self.calls.call_timeout_seconds,
             )
         if answer.state is not guests.JobState.DONE:

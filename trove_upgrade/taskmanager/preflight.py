@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import checks, compute, exceptions, guests, ports, versions
 from trove_upgrade.domain.cloud_init import documents
+from trove_upgrade.domain.guest_results import Checked
 from trove_upgrade.domain.instances import DatastoreVersion, Instance, Task
-from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing import keys
@@ -130,7 +130,7 @@ class Preflight:
         answer = self.agent.check_upgrade(call)
         if answer.state is guests.JobState.RUNNING:
             return dataclasses.replace(before, answer=answer)
-        results = checks.from_guest(answer.result.get(ResultKey.CHECKS) or ())
+        results = list(Checked.from_wire(answer.result).checks)
         if answer.state is not guests.JobState.DONE and not refusals(results):
             results.append(
                 checks.refused('guest', answer.message, answer.code or 'GUEST_CHECK_FAILED')

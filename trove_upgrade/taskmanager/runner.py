@@ -17,15 +17,13 @@ from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.outages import Outages
-from trove_upgrade.taskmanager.step_runner import Step, StepRunner
+from trove_upgrade.taskmanager.step_runner import RunnableStep, StepRunner
 
 LOG = logs.get_logger(__name__)
 
 _S = states.UpgradeState
 _WORK = 'An upgrade could not be worked on until its lease has run out'
 
-#: From what fails here there may be a way back to the former image.
-_MAY_TURN_BACK = frozenset({states.Step.REBUILD, states.Step.BOOT, states.Step.RESTORE})
 #: With these a guest itself has told that its database does not serve.
 _TOLD_DOWN = frozenset({Code.DATABASE_NOT_SERVING, Code.UNDO_NOT_SERVING})
 
@@ -54,8 +52,8 @@ class Runner:
 
     upgrades: ports.UpgradeRepository
     instances: ports.InstanceRepository
-    steps: Mapping[states.Step, Step]
-    undo: Step
+    steps: Mapping[states.Step, RunnableStep]
+    undo: RunnableStep
     step_runner: StepRunner
     endings: Endings
     clock: ports.Clock
@@ -139,12 +137,11 @@ class Runner:
             case Done():
                 return self._done(result.upgrade, result.message)
             case GoTo():
-                upgrade = self._ended(result.upgrade, states.Outcome.REPEATED, result.message)
+                upgrade = self._ended(result.upgrade, states.StepOutcome.REPEATED, result.message)
                 return self._waits(self._at(upgrade, result.step), result.seconds)
             case Wait():
                 upgrade = result.upgrade.ran(result.message, result.percent)
-                told = upgrade.progress.quiesce.told_in_attempt
-                if told != before.progress.quiesce.told_in_attempt:
+                if upgrade.guest_told_in_attempt != before.guest_told_in_attempt:
                     # not sooner: an end before this leaves the status that stood there
                     self.endings.tell(upgrade, ServiceStatus.UPGRADING)
                 rests = result.reason is WaitReason.SILENT_GUEST
@@ -160,7 +157,7 @@ class Runner:
         if upgrade.is_undoing:
             self._end_with(upgrade, _S.ABORTED)
             return _ENDED
-        upgrade = self._ended(upgrade, states.Outcome.DONE, message)
+        upgrade = self._ended(upgrade, states.StepOutcome.DONE, message)
         following = states.next_step(upgrade.step)
         if following is not None:
             return _GoesOn(self.upgrades.save(self._at(upgrade, following)))
@@ -184,7 +181,7 @@ class Runner:
         """
         is_going = self.instances.holder(upgrade.instance_id).is_going
         if isinstance(error, exceptions.InstanceDeleted) or is_going:
-            upgrade = self._ended(upgrade, states.Outcome.FAILED, error.message)
+            upgrade = self._ended(upgrade, states.StepOutcome.FAILED, error.message)
             self.endings.write(upgrade, _S.FAILED, error_code=error.code)
             return _ENDED
         if isinstance(error, exceptions.StepRefused):
@@ -195,8 +192,8 @@ class Runner:
         """Nothing has been rebuilt: give it up, and let the guest undo what it has done."""
         if upgrade.is_undoing or upgrade.former_guest_is_gone:
             return self._failed(upgrade, error)
-        upgrade = self._ended(upgrade, states.Outcome.REFUSED, error.message)
-        if upgrade.progress.quiesce.told_in_attempt is None:
+        upgrade = self._ended(upgrade, states.StepOutcome.REFUSED, error.message)
+        if upgrade.guest_told_in_attempt is None:
             down = isinstance(error, exceptions.NotServingBefore)
             self.endings.write(
                 upgrade,
@@ -222,7 +219,7 @@ class Runner:
 
     def _failed(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> _Next:
         """It ends; or, where the operator chose so and the data is untouched, it goes back."""
-        upgrade = self._ended(upgrade, states.Outcome.FAILED, error.message)
+        upgrade = self._ended(upgrade, states.StepOutcome.FAILED, error.message)
         if self._turns_back(upgrade):
             LOG.warning(
                 'Upgrade %s of instance %s: rolling back, was %s, attempt %d: %s: %s',
@@ -236,7 +233,7 @@ class Runner:
             back = upgrade.turned_back(error.message, error.code)
             return _GoesOn(self.upgrades.save(self._at(back, back.step)))
         status = None
-        if upgrade.progress.quiesce.told_in_attempt is not None:
+        if upgrade.guest_told_in_attempt is not None:
             down = error.code in _TOLD_DOWN
             status = ServiceStatus.SHUTDOWN if down else ServiceStatus.UNKNOWN
         self.endings.write(
@@ -251,13 +248,13 @@ class Runner:
     def _turns_back(self, upgrade: Upgrade) -> bool:
         return (
             self.rolls_back
-            and upgrade.step in _MAY_TURN_BACK
+            and upgrade.step in states.MAY_TURN_BACK
             and not upgrade.is_undoing
             and not upgrade.is_rolling_back
             and admission.why_no_rollback(upgrade) is None
         )
 
-    def _ended(self, upgrade: Upgrade, outcome: states.Outcome, message: str | None) -> Upgrade:
+    def _ended(self, upgrade: Upgrade, outcome: states.StepOutcome, message: str | None) -> Upgrade:
         return upgrade.step_ended(self.clock.now(), outcome, message)
 
 

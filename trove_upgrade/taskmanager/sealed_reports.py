@@ -14,7 +14,7 @@ from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.at_rest import KeyUnreadable
 from trove_upgrade.sealing.envelope import Envelope, NotAuthentic
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.sealing.ports import GuestKeys, Heard
 
 
@@ -87,7 +87,7 @@ class SealedReports:
         if key is None:
             raise _Dropped(Reason.NO_KEY)
         try:
-            content = envelopes.unseal(key, Direction.TO_TASKMANAGER, envelope)
+            content = envelopes.unseal(key, MessageDirection.TO_TASKMANAGER, envelope)
             return key, messages.Report.from_bytes(content)
         except NotAuthentic:
             raise _Dropped(Reason.NOT_AUTHENTIC, key.instance_id) from None

@@ -16,7 +16,7 @@ _ASKED_AGAIN = 'It is asked again.'
 _CRASH_SECONDS = 5.0
 
 
-class Step(Protocol):
+class RunnableStep(Protocol):
     """Interface of a step.
 
     A step looks at the world first, does one thing, and returns an outcome, which is committed
@@ -56,7 +56,7 @@ class StepRunner:
     longest_rest_seconds: float = 30.0  #: after calls without answer
     uniform: stalls.Uniform = random.uniform
 
-    def run(self, upgrade: Upgrade, step: Step) -> Outcome | Broken:
+    def run(self, upgrade: Upgrade, step: RunnableStep) -> Outcome | Broken:
         """Return the step's outcome, or what it refused or failed with.
 
         :raises LeaseLost: another taskmanager has the upgrade.
@@ -77,18 +77,22 @@ class StepRunner:
             return Broken(upgrade, _classified(upgrade, error))
         except Exception as error:  # noqa: BLE001 - the step's edge; it is logged by `_report`
             message = origin.unexpected(
-                f'Step {upgrade.step} failed and is tried again', error, "the taskmanager's log"
+                f'Step {upgrade.step} failed and is tried again',
+                error,
+                "the taskmanager's log",
             )
             _report(upgrade, error, message)
             result = Wait(upgrade=upgrade, seconds=_CRASH_SECONDS, message=message)
         return self._within_time(upgrade, step, result)
 
-    def _within_time(self, upgrade: Upgrade, step: Step, result: Outcome) -> Outcome | Broken:
+    def _within_time(
+        self, upgrade: Upgrade, step: RunnableStep, result: Outcome
+    ) -> Outcome | Broken:
         """The same, unless it waits for what will not come any more."""
         if isinstance(result, Done) or result.seconds <= 0:
             return result
-        if upgrade.step is states.Step.BOOT and self._is_going(upgrade):
-            return _deleted(upgrade)  # boot waits for a heartbeat and asks no guest
+        if upgrade.step in states.WITHOUT_CALLS and self._is_going(upgrade):
+            return _deleted(upgrade)
         if upgrade.step_deadline is not None and self.clock.now() >= upgrade.step_deadline:
             # with what this run has found: Nova may just have accepted a rebuild
             error = step.expired(result.upgrade, result.message or 'no reason was given')

@@ -139,7 +139,7 @@ class Held:
         has it again.  A database in memory is not asked: no other process sees it, and its only
         connection is the caller's.
 
-        :raises LeaseLost: another run has taken it, or it has run out and the database cannot be
+        :raises MigrationLeaseLost: another run has taken it, or it has run out and the database cannot be
             asked.
         """
         if self._alone:
@@ -156,9 +156,11 @@ class Held:
                 f'its lease could not be renewed for {self._seconds:g} s, and the database '
                 'does not say whose it is'
             )
-            raise errors.LeaseLost(holder=self.holder, found=found) from error
+            raise errors.MigrationLeaseLost(holder=self.holder, found=found) from error
         if not mine:
-            raise errors.LeaseLost(holder=self.holder, found='another run has taken the lease')
+            raise errors.MigrationLeaseLost(
+                holder=self.holder, found='another run has taken the lease'
+            )
 
     def renew(self) -> bool:
         """Have it for its whole length again; False where it was overtaken."""

@@ -68,7 +68,7 @@ def remove(
 
     :raises RemovalRefused: upgrades are not at their end, or services are listed.  Nothing was
         dropped.
-    :raises LeaseHeld, LeaseLost, SchemaLocked: what was dropped stays dropped.
+    :raises LeaseHeld, MigrationLeaseLost, SchemaLocked: what was dropped stays dropped.
     """
     found = plan(engine, guests_released=guests_released)
     if not found.tables:

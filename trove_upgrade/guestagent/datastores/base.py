@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -111,14 +112,14 @@ class DatastoreDriver:
     def __init__(self, context: DriverContext) -> None:
         self.context = context
 
-    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
+    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
         """Everything that could make the upgrade fail, looked at while the database serves.
         Changes nothing.
         """
         self._refuse()
 
     def prepare_target(
-        self, target: Mapping[str, Any], options: GuestOptions, progress: Progress
+        self, target: TargetFacts, options: GuestOptions, progress: Progress
     ) -> None:
         """Bring here, and try, what the new server needs and this guest lacks, while the old one
         serves.  Safe to repeat.
@@ -256,7 +257,7 @@ class DatastoreDriver:
         come.  Safe to repeat.
         """
 
-    def expect(self, target: Mapping[str, Any]) -> None:
+    def expect(self, target: TargetFacts) -> None:
         """Take the call's word for what this root disk shall run, where the stash has one, too."""
 
     def check_restored(self, stashed: Stashed) -> CheckResult | None:

@@ -5,11 +5,12 @@ start.
 
 import dataclasses
 import pwd
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -44,12 +45,12 @@ class MySQLDriver(FamilyDriver):
     dialect = MySQL()
     isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
-    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
+    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
         """Also whether MySQL itself can go from here to there in one step."""
         results = list(super().checks(target, options))
         version = self.server_version()
         if version is not None:
-            results.append(check_path(version, str(target.get('server_version') or '')))
+            results.append(check_path(version, target.server_version))
         return results
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
@@ -136,7 +137,7 @@ class MySQLDriver(FamilyDriver):
 def _not_tried(reason: str) -> CheckResult:
     """Refuse with a reason that begins in the middle of the sentence, and names the remedy."""
     return CheckResult.refused(
-        scratch.NAME, f'The configuration cannot be tried: {reason}', 'CONFIGURATION_NOT_TRIED'
+        scratch.NAME, f'The configuration cannot be tried: {reason}', Code.CONFIGURATION_NOT_TRIED
     )
 
 

@@ -11,17 +11,18 @@ import threading
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.domain import exceptions, guests, logs, origin, ports
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guests import Method
 from trove_upgrade.guestagent.jobs.journal import JobRecord, Journal
 from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.upgrade import generations
-from trove_upgrade.guestagent.upgrade.work import Outcome
+from trove_upgrade.guestagent.upgrade.work import JobOutcome
 
 LOG = logs.get_logger(__name__)
 
 #: What a job does.  It may be run again after an agent's death, from any point.
-Body = Callable[[guests.GuestCall, Progress], Outcome]
+Body = Callable[[guests.GuestCall, Progress], JobOutcome]
 
-_PRE, _ABORT = 'pre_upgrade', 'abort_upgrade'
 _LONG_SECONDS = 3600.0
 
 
@@ -92,12 +93,12 @@ class Jobs:
             record = None  # that answer was for the one who had lost its claim
         if record is not None and record.ended:
             return record, None
-        if method == _ABORT:
+        if method == Method.ABORT_UPGRADE:
             self._overrule(call)
         if running is not None:
             if (
-                method == _ABORT
-                and running.record.method == _PRE
+                method == Method.ABORT_UPGRADE
+                and running.record.method == Method.PRE_UPGRADE
                 and running.record.call['upgrade_id'] == call.upgrade_id
             ):
                 running.cancelled.set()
@@ -144,13 +145,13 @@ class Jobs:
 
         Unless it runs just now: then its own end is the truth, and it is told to come to it.
         """
-        key = (call.upgrade_id, call.attempt, _PRE)
+        key = (call.upgrade_id, call.attempt, Method.PRE_UPGRADE)
         if self._running is not None and self._running.record.key == key:
             return
         now = self._clock.now().isoformat()
         self._journal.write(
             JobRecord(
-                method=_PRE,
+                method=Method.PRE_UPGRADE,
                 call=call.to_wire(),
                 state=guests.JobState.REFUSED,
                 message=f'Attempt {call.attempt} of upgrade {call.upgrade_id} was '
@@ -182,7 +183,7 @@ class Jobs:
         goes on in any case.
         """
         call = guests.GuestCall.from_wire(record.call)
-        if record.method != _PRE or call.seconds is None:
+        if record.method != Method.PRE_UPGRADE or call.seconds is None:
             return call
         begun = datetime.datetime.fromisoformat(record.started_at)
         passed = (self._clock.now() - begun).total_seconds()
@@ -221,7 +222,7 @@ class Jobs:
             ended = dataclasses.replace(
                 started,
                 state=guests.JobState.FAILED,
-                code='INTERNAL_ERROR',
+                code=Code.INTERNAL_ERROR,
                 message=origin.unexpected(
                     f'{started.method} failed', error, 'the log of the guest agent'
                 ),
@@ -254,7 +255,8 @@ class Jobs:
         running.record = dataclasses.replace(running.record, percent=percent, message=message)
         if running.cancelled.is_set():
             raise exceptions.StepRefused(
-                f'Upgrade {running.call.upgrade_id} was aborted meanwhile.', 'UPGRADE_ABORTED'
+                f'Upgrade {running.call.upgrade_id} was aborted meanwhile.',
+                'UPGRADE_ABORTED',
             )
         if self._clock.monotonic() >= running.until:
             raise exceptions.StepFailed(

@@ -21,7 +21,7 @@ from trove_upgrade.guestagent.sealing.sequence import Sequence
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.envelope import Envelope, NotAuthentic
-from trove_upgrade.sealing.keys import Direction, GuestKey, RandomBytes
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection, RandomBytes
 
 
 class NotSealed(exceptions.Dropped):
@@ -114,7 +114,7 @@ class Seal:
             if arguments.keys() != {'envelope'}:
                 raise NotAuthentic('it has other arguments than an envelope')  # noqa: TRY301 - one end for all that is not
             envelope = Envelope.from_wire(arguments['envelope'])
-            content = envelopes.unseal(key, Direction.TO_GUEST, envelope)
+            content = envelopes.unseal(key, MessageDirection.TO_GUEST, envelope)
             return Opened(messages.Request.from_bytes(content), envelope.digest, key)
         except NotAuthentic:
             self._drops.count(Reason.NOT_AUTHENTIC)
@@ -193,4 +193,4 @@ class Seal:
         return int((self._monotonic() - self._start) * 1000) + 1
 
     def _sealed(self, key: GuestKey, message: bytes) -> Envelope:
-        return envelopes.seal(key, Direction.TO_TASKMANAGER, message, self._random)
+        return envelopes.seal(key, MessageDirection.TO_TASKMANAGER, message, self._random)

@@ -16,6 +16,7 @@ import threading
 import zlib
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import durable, untrusted_files
 from trove_upgrade.sealing import messages
 
@@ -81,7 +82,7 @@ def not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
     return exceptions.StepFailed(
         f'The call was not begun: {path} cannot be written ({error.strerror}). Look at the root '
         'disk of the guest, then try again.',
-        'MARK_NOT_WRITTEN',
+        Code.MARK_NOT_WRITTEN,
     )
 
 

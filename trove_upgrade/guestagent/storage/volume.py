@@ -12,6 +12,7 @@ from typing import NoReturn, Protocol
 
 from trove_upgrade import clock as clock_module
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import durable, listing
 from trove_upgrade.guestagent.storage import mounts
@@ -130,7 +131,7 @@ class Volume:
             raise exceptions.StepFailed(
                 f'The volume {uuid} cannot be mounted at {self._layout.volume}: {done.said}. '
                 f'Look at its file system in the guest.',
-                'VOLUME_NOT_MOUNTED',
+                Code.VOLUME_NOT_MOUNTED,
             )
         now = self.mounted()
         self._check_is(now.uuid if now else 'nothing', uuid)

@@ -3,19 +3,18 @@
 nothing is changed.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.guest_results import Checked
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.sealing import exposure
 from trove_upgrade.guestagent.storage.stash import publish
-from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
 
@@ -31,12 +30,12 @@ def stash_roots(guest: Guest) -> list[pathlib.Path]:
     ]
 
 
-def check(work: Work) -> Outcome:
+def check(work: Work) -> JobOutcome:
     """All checks, refused or not."""
     results = run(work)
-    return Outcome(
+    return JobOutcome(
         f'{len(results)} checks were made in the guest.',
-        {ResultKey.CHECKS: [dataclasses.asdict(result) for result in results]},
+        Checked(tuple(results)).to_wire(),
     )
 
 
@@ -47,7 +46,7 @@ def require(work: Work) -> None:
     """
     for result in run(work):
         if result.outcome not in PASSING:
-            raise exceptions.StepRefused(result.message, result.code or 'CHECK_REFUSED')
+            raise exceptions.StepRefused(result.message, result.code or Code.CHECK_REFUSED)
 
 
 def run(work: Work) -> Sequence[CheckResult]:
@@ -100,7 +99,7 @@ def _volume(guest: Guest) -> CheckResult:
                 f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
                 f'{layout.volume}. Mount its volume there.'
             ),
-            'VOLUME_NOT_MOUNTED',
+            Code.VOLUME_NOT_MOUNTED,
         )
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
         return CheckResult.refused(
@@ -163,7 +162,7 @@ def _directories(guest: Guest) -> CheckResult:
                     f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
                     f'{untrusted_files.ENTRIES} files and directories. Remove what the server does not need.'
                 ),
-                'STASH_TOO_LARGE',
+                Code.STASH_TOO_LARGE,
             )
         if found is not None:
             return CheckResult.refused(

@@ -4,13 +4,13 @@
 import datetime
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.guest_results import Finished
 from trove_upgrade.guestagent.upgrade import undo
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 
-def finish(work: Work) -> Outcome:
+def finish(work: Work) -> JobOutcome:
     """Start the hours; a repetition does not start them again.
 
     :raises StepFailed: FINISHED_TOO_EARLY; the upgrade needs its stash still.
@@ -24,9 +24,9 @@ def finish(work: Work) -> Outcome:
     else:
         remove_at = datetime.datetime.fromisoformat(finished['remove_at'])
     seconds_until_removal(guest)
-    return Outcome(
+    return JobOutcome(
         f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.',
-        {ResultKey.STASH_REMOVED_AT: remove_at.isoformat()},
+        Finished(remove_at.isoformat()).to_wire(),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.layout import Layout
@@ -197,7 +198,7 @@ def _not_written(path: pathlib.Path, error: OSError) -> exceptions.StepFailed:
     return exceptions.StepFailed(
         f'The upgrade cannot go on: {path} cannot be written ({error.strerror}), and what it '
         'announces was not done. Look at the disk of the guest and at its volume, then try again.',
-        'MARK_NOT_WRITTEN',
+        Code.MARK_NOT_WRITTEN,
     )
 
 

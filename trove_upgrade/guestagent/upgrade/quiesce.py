@@ -6,7 +6,8 @@ import json
 from typing import NoReturn
 
 from trove_upgrade.domain import exceptions, origin
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guest_results import Quiesced
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores.base import Fingerprint
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
@@ -14,10 +15,10 @@ from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.volume import Mounted
 from trove_upgrade.guestagent.upgrade import check, generations, undo
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 
-def quiesce(work: Work) -> Outcome:
+def quiesce(work: Work) -> JobOutcome:
     """Nothing writes to the volume any more, and all that must survive is on it.
 
     A run that an agent's death has cut short is undone and begun anew: writes may have come
@@ -31,7 +32,7 @@ def quiesce(work: Work) -> Outcome:
     done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
         guest.volume.unmount()  # a reboot since has mounted it again
-        return _outcome(done[ResultKey.UPGRADE_INFO])
+        return _outcome(done['upgrade_info'])
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
@@ -54,10 +55,10 @@ def quiesce(work: Work) -> Outcome:
     return _outcome(info)
 
 
-def _outcome(info: dict[str, object]) -> Outcome:
-    return Outcome(
+def _outcome(info: dict[str, object]) -> JobOutcome:
+    return JobOutcome(
         'The database is stopped, its files are kept on the volume, and the volume is unmounted.',
-        {ResultKey.UPGRADE_INFO: info},
+        Quiesced(info).to_wire(),
     )
 
 
@@ -66,7 +67,7 @@ def _mounted(guest: Guest) -> Mounted:
     if mounted is None:
         raise exceptions.StepRefused(
             f'Nothing is mounted at {guest.layout.volume} any more. Mount the volume there.',
-            'VOLUME_NOT_MOUNTED',
+            Code.VOLUME_NOT_MOUNTED,
         )
     return mounted
 
@@ -90,7 +91,7 @@ def _told(what: str, error: Exception) -> tuple[str, str]:
     """The message and the code of an error that was expected, or of one that was not."""
     if isinstance(error, exceptions.TroveUpgradeError):
         return error.message, error.code
-    return origin.unexpected(what, error, 'the log of the guest agent'), 'INTERNAL_ERROR'
+    return origin.unexpected(what, error, 'the log of the guest agent'), Code.INTERNAL_ERROR
 
 
 def _stop(work: Work) -> Fingerprint:
@@ -103,7 +104,7 @@ def _stop(work: Work) -> Fingerprint:
         raise exceptions.StepFailed(
             'The database was stopped, but not cleanly: its log does not end with a clean '
             'shutdown. Look into its error log, restart it and try again.',
-            'SHUTDOWN_NOT_CLEAN',
+            Code.SHUTDOWN_NOT_CLEAN,
         )
     return fingerprint
 

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions, logs, upgrade_info
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guest_results import Compared, Restored
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
@@ -27,14 +28,14 @@ from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash.restore import Stash
 from trove_upgrade.guestagent.upgrade import files, generations, root_disk, verify
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import ROLLBACK, Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import ROLLBACK, Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
 
 _NAMED = 5
 
 
-def restore(work: Work) -> Outcome:
+def restore(work: Work) -> JobOutcome:
     """The new server serves the old data.
 
     :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared
@@ -50,7 +51,7 @@ def restore(work: Work) -> Outcome:
             f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, '
             'or others than root can write there. Look whether this is the volume that the '
             'upgrade unmounted.',
-            'STASH_MISSING',
+            Code.STASH_MISSING,
         )
     generations.carry_over(guest, work.call)  # a new root disk has seen none; the volume has
     _require_direction(work, info)
@@ -123,7 +124,7 @@ def _require_direction(work: Work, info: UpgradeInfo) -> None:
                 f'Upgrade {info.upgrade_id} cannot be rolled back: the new server has been started '
                 'on the data already, and the former one could damage it. Retry the upgrade: it '
                 'goes on where it stopped.',
-                'SERVER_STARTED_ON_DATA',
+                Code.SERVER_STARTED_ON_DATA,
             )
     elif guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id) and not guest.server_started(
         info.upgrade_id
@@ -132,7 +133,7 @@ def _require_direction(work: Work, info: UpgradeInfo) -> None:
             f'Upgrade {info.upgrade_id} cannot go on: a rollback has started the former server on '
             'the data, which may have been written to since. Finish the rollback, then upgrade '
             'again.',
-            'ROLLBACK_UNFINISHED',
+            Code.ROLLBACK_UNFINISHED,
         )
 
 
@@ -148,7 +149,7 @@ def _require_image(work: Work) -> None:
         raise exceptions.StepFailed(
             'The data was not touched: the guest was booted from another image than it should. '
             f'{result.message}',
-            result.code or 'SERVER_VERSION_DIFFERS',
+            result.code or Code.SERVER_VERSION_DIFFERS,
         )
 
 
@@ -229,7 +230,7 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
 
 def _require_accepted(tried: CheckResult | None) -> None:
     if tried is not None and tried.outcome == CheckOutcome.REFUSED:
-        raise exceptions.StepFailed(tried.message, tried.code or 'CONFIGURATION_REFUSED')
+        raise exceptions.StepFailed(tried.message, tried.code or Code.CONFIGURATION_REFUSED)
 
 
 def _upgrade(work: Work, info: UpgradeInfo) -> None:
@@ -285,10 +286,11 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
     guest.marks.set(
         Mark.COMPARED,
         info.upgrade_id,
-        result={
-            **_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
-            ResultKey.SETTINGS_KEPT: list(kept),
-        },
+        result=Compared(
+            fingerprint=_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
+            settings_changed=comparison.settings_changed,
+            settings_kept=kept,
+        ).to_wire(),
     )
 
 
@@ -310,20 +312,17 @@ def _summary(
     before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str
 ) -> Mapping[str, Any]:
     return {
-        ResultKey.FINGERPRINT: {
-            'missing': [],
-            'accepted': list(comparison.missing)[:100],
-            'tables_compared': comparison.tables_compared,
-            'rows_compared': comparison.rows_compared,
-            'users': len(after.users),
-            'objects': len(after.objects),
-            'counted_only_by_file': list(before.counted_only_by_file)[:100],
-            'not_compared': list(comparison.not_compared)[:100],
-            'former_server_version': before.server_version,
-            'server_version': after.server_version,
-            'digest': digest,
-        },
-        ResultKey.SETTINGS_CHANGED: [dict(change) for change in comparison.settings_changed],
+        'missing': [],
+        'accepted': list(comparison.missing)[:100],
+        'tables_compared': comparison.tables_compared,
+        'rows_compared': comparison.rows_compared,
+        'users': len(after.users),
+        'objects': len(after.objects),
+        'counted_only_by_file': list(before.counted_only_by_file)[:100],
+        'not_compared': list(comparison.not_compared)[:100],
+        'former_server_version': before.server_version,
+        'server_version': after.server_version,
+        'digest': digest,
     }
 
 
@@ -336,7 +335,7 @@ def _open(work: Work, info: UpgradeInfo) -> None:
         raise exceptions.StepFailed(
             f'The database cannot be opened: nothing is mounted at {guest.layout.volume} any more. '
             'Look who has unmounted the volume, then retry the upgrade.',
-            'VOLUME_NOT_MOUNTED',
+            Code.VOLUME_NOT_MOUNTED,
         )
     # as the kernel says, nothing of what was sent
     guest.volume.write_fstab(mounted.uuid, mounted.filesystem)
@@ -353,17 +352,17 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
 
 
-def _outcome(work: Work, info: UpgradeInfo) -> Outcome:
+def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
     compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
     opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
     configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
-    return Outcome(
+    return JobOutcome(
         f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and '
         'nothing is missing.',
-        {
-            **compared.get('result', {}),
-            ResultKey.STOPPED_AT: info.stopped_at,
-            ResultKey.OPENED_AT: opened.get('opened_at'),
-            ResultKey.REMARKS: list(configured.get('remarks', [])),
-        },
+        Restored(
+            compared=Compared.from_wire(compared.get('result', {})),
+            stopped_at=info.stopped_at,
+            opened_at=opened.get('opened_at'),
+            remarks=configured.get('remarks', ()),
+        ).to_wire(),
     )

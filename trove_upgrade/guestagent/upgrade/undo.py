@@ -7,7 +7,7 @@ from trove_upgrade.guestagent.machine import listing
 from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
 
@@ -27,7 +27,7 @@ def undo(guest: Guest) -> None:
         raise exceptions.StepFailed(
             f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data '
             'already. Retry the upgrade, or restore a backup.',
-            'SERVER_STARTED_ON_DATA',
+            Code.SERVER_STARTED_ON_DATA,
         )
     guest.driver.undo_autostart()
     if guest.driver.server_version() is None:
@@ -59,7 +59,7 @@ def remove_stashes(guest: Guest, upgrade_id: str) -> None:
         )
 
 
-def abort(work: Work) -> Outcome:
+def abort(work: Work) -> JobOutcome:
     """The database serves again, or never stopped.
 
     :raises StepFailed: it does not serve.
@@ -72,4 +72,4 @@ def abort(work: Work) -> Outcome:
             'this upgrade has nothing left to undo. Look into its error log in the guest.',
             Code.DATABASE_NOT_SERVING,
         )
-    return Outcome('The database serves as before.')
+    return JobOutcome('The database serves as before.')

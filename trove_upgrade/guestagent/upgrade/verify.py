@@ -3,20 +3,17 @@
 reboot would serve again.
 """
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
 from trove_upgrade.domain import exceptions, versions
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.domain.result_keys import ResultKey
+from trove_upgrade.domain.guest_results import Verified
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.machine import service
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import Guest, Outcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 
-def verify(work: Work) -> Outcome:
+def verify(work: Work) -> JobOutcome:
     """All of it holds: from now on the stash is not needed.
 
     :raises StepFailed: the first that does not.
@@ -37,18 +34,14 @@ def verify(work: Work) -> Outcome:
         if result.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepFailed(result.message, result.code or 'VERIFY_FAILED')
     guest.marks.set(Mark.VERIFIED, work.call.upgrade_id)
-    return Outcome(
-        f'The database serves as {version}.',
-        {
-            ResultKey.SERVER_VERSION: version,
-            ResultKey.CHECKS: [dataclasses.asdict(result) for result in results],
-        },
+    return JobOutcome(
+        f'The database serves as {version}.', Verified(version, tuple(results)).to_wire()
     )
 
 
-def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
+def compare_version(version: str, target: TargetFacts) -> CheckResult:
     """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
-    expected = str(target.get('server_version') or '')
+    expected = target.server_version
     if not versions.is_same(expected, version):
         return CheckResult.refused(
             'guest_server_version',
@@ -56,7 +49,7 @@ def compare_version(version: str, target: Mapping[str, Any]) -> CheckResult:
                 f'The wrong server runs: {version}, expected {expected}. '
                 f'Look at the image of the datastore version.'
             ),
-            'SERVER_VERSION_DIFFERS',
+            Code.SERVER_VERSION_DIFFERS,
         )
     return CheckResult.ok('guest_server_version', f'The server says that it is {version}.')
 
@@ -86,7 +79,7 @@ def _durable(guest: Guest) -> list[CheckResult]:
                     f'The database would not come back after a reboot: service '
                     f'{service.DATABASE} is not enabled. Retry the upgrade.'
                 ),
-                'AUTOSTART_NOT_DURABLE',
+                Code.AUTOSTART_NOT_DURABLE,
             )
         )
     else:

@@ -97,8 +97,8 @@ class Work:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """Outcome of a flow."""
+class JobOutcome:
+    """JobOutcome of a flow."""
 
     message: str
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)

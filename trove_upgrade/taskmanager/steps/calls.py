@@ -3,12 +3,12 @@
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, guests, ports, versions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.outcomes import Wait
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrades import Upgrade
 
 
@@ -23,35 +23,37 @@ class Calls:
     poll_max_seconds: float
     call_timeout_seconds: float  #: how long one call may last
 
-    def facts(self, version_id: str, manager: str, number: str) -> dict[str, Any]:
+    def facts(self, version_id: str, manager: str, number: str) -> TargetFacts:
         """Return what registering the target version recorded of its image,
         with what the upgrade itself says.
         """
-        facts = dict(self.datastores.target_facts(version_id))
-        parameters = list(self.datastores.configuration_parameters(version_id))
-        return {
-            'server_version': spoken(number),
-            **facts,
-            'datastore_manager': manager,
-            'configuration_parameters': parameters,
-            **self._version(version_id, number),
-        }
+        recorded = self._recorded(version_id)
+        return dataclasses.replace(
+            self._of_version(recorded, version_id, number),
+            server_version=recorded.server_version or spoken(number),
+            datastore_manager=manager,
+            configuration_parameters=tuple(self.datastores.configuration_parameters(version_id)),
+        )
 
-    def _version(self, version_id: str, number: str) -> dict[str, Any]:
-        """Return what Trove's upgrade says of the version: a guest that runs containers makes the
-        image's tag of its number, as Trove's agent does.
+    def _recorded(self, version_id: str) -> TargetFacts:
+        return TargetFacts.from_wire(self.datastores.target_facts(version_id))
+
+    def _of_version(self, facts: TargetFacts, version_id: str, number: str) -> TargetFacts:
+        """Return `facts` with what Trove's upgrade says of the version: a guest that runs
+        containers makes the image's tag of its number, as Trove's agent does.
         """
         try:
             version = self.datastores.version_by_id(version_id)
         except exceptions.DatastoreVersionNotFound:
             # deleted by an operator since: the upgrade itself knows the number
-            return {'version_number': number}
-        return {
-            'version_number': version.number,
-            'version_name': version.name,
-            'image_id': version.image_id or '',
-            'packages': version.packages,
-        }
+            return dataclasses.replace(facts, version_number=number)
+        return dataclasses.replace(
+            facts,
+            version_number=version.number,
+            version_name=version.name,
+            image_id=version.image_id or '',
+            others={**facts.others, 'packages': version.packages},
+        )
 
     def with_facts(self, upgrade: Upgrade) -> guests.GuestCall:
         """For what is checked against the target; the facts are too many to
@@ -65,7 +67,7 @@ class Calls:
     def plain(
         self,
         upgrade: Upgrade,
-        target: Mapping[str, Any] | None = None,
+        target: TargetFacts | None = None,
         *,
         seconds: float | None = None,
     ) -> guests.GuestCall:
@@ -74,17 +76,10 @@ class Calls:
         if deadline is None or seconds is not None:
             deadline = now + datetime.timedelta(seconds=3600 if seconds is None else seconds)
         if target is None:
-            target = {
-                'server_version': spoken(upgrade.wanted_number),
-                'datastore_manager': upgrade.datastore_manager,
-                **self._version(upgrade.wanted_version_id, upgrade.wanted_number),
-                'container_image': self.datastores.target_facts(upgrade.wanted_version_id).get(
-                    'container_image'
-                ),
-            }
+            target = self._short(upgrade)
         # frozen; the version may have been given another one since, or have tags
         if upgrade.wanted_image_id:
-            target = {**target, 'image_id': upgrade.wanted_image_id}
+            target = dataclasses.replace(target, image_id=upgrade.wanted_image_id)
         options = dataclasses.replace(self.options, rollback=upgrade.is_rolling_back)
         return guests.GuestCall(
             instance_id=upgrade.instance_id,
@@ -97,6 +92,16 @@ class Calls:
             upgrade_info=upgrade.progress.quiesce.info.wire,
             seconds=guests.whole_seconds((deadline - now).total_seconds()),
         )
+
+    def _short(self, upgrade: Upgrade) -> TargetFacts:
+        """The facts that each call carries."""
+        version_id, number = upgrade.wanted_version_id, upgrade.wanted_number
+        own = TargetFacts(
+            server_version=spoken(number),
+            datastore_manager=upgrade.datastore_manager,
+            container_image=self._recorded(version_id).container_image or '',
+        )
+        return self._of_version(own, version_id, number)
 
     def ask_again(self, upgrade: Upgrade, answer: guests.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""

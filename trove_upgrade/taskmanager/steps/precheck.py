@@ -74,7 +74,7 @@ def _require_passed(results: Sequence[CheckResult]) -> None:
         down = any(result.code == Code.DATABASE_NOT_SERVING for result in refused)
         kind = exceptions.NotServingBefore if down else exceptions.StepRefused
         raise kind(
-            ' '.join(result.message for result in refused), refused[0].code or 'CHECK_REFUSED'
+            ' '.join(result.message for result in refused), refused[0].code or Code.CHECK_REFUSED
         )
 
 

@@ -7,8 +7,8 @@ import dataclasses
 
 from trove_upgrade.domain import exceptions, guests, ports, upgrade_info
 from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guest_results import Quiesced
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
-from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.task import require_quiet
@@ -57,7 +57,7 @@ def _info(upgrade: Upgrade, answer: guests.GuestAnswer) -> upgrade_info.StoredIn
     """
     try:
         return upgrade_info.StoredInfo(
-            upgrade_info.carried(answer.result.get(ResultKey.UPGRADE_INFO))
+            upgrade_info.carried(Quiesced.from_wire(answer.result).upgrade_info)
         )
     except upgrade_info.Invalid as error:
         raise exceptions.StepRefused(

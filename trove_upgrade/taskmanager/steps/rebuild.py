@@ -10,6 +10,7 @@ server's metadata is saved in the same write and proves that this rebuild was as
 import dataclasses
 
 from trove_upgrade.domain import compute, exceptions, guests, ports, upgrade_info
+from trove_upgrade.domain.compute import ServerStatus
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -19,7 +20,7 @@ from trove_upgrade.taskmanager.steps.calls import Calls, answered
 from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 
 #: A rebuild may be asked for in these; anything else is another action and waited for.
-_REBUILDABLE = frozenset({'ACTIVE', 'ERROR', 'SHUTOFF'})
+_REBUILDABLE = frozenset(ServerStatus)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,7 @@ class Rebuild:
         """Still stopped, same boot?  None: go on.  No guest is asked where a former rebuild has
         taken the guest away.
         """
-        if upgrade.former_guest_is_gone or server.status == 'ERROR':
+        if upgrade.former_guest_is_gone or server.status == ServerStatus.ERROR:
             return None
         # a guest that knows nothing of this attempt stops its database now
         require_quiet(self.instances, upgrade)

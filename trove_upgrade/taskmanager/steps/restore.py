@@ -7,11 +7,11 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, notes, ports, states, upgrade_info
+from trove_upgrade.domain import exceptions, ports, states, upgrade_info
+from trove_upgrade.domain.guest_results import Restored
 from trove_upgrade.domain.guests import GuestAnswer, JobState
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.progress import Progress
-from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 
@@ -67,13 +67,14 @@ class Restore:
 
     def _restored(self, upgrade: Upgrade, answer: GuestAnswer) -> Upgrade:
         heartbeat = self.guests.heartbeat(upgrade.instance_id)
-        stopped_at = answer.result.get(ResultKey.STOPPED_AT) or upgrade.progress.quiesce.stopped_at
+        restored = Restored.from_wire(answer.result)
+        stopped_at = restored.stopped_at or upgrade.progress.quiesce.stopped_at
         return upgrade.evolve(
             progress=upgrade.progress.restored(
                 boot_id=answer.boot_id or (heartbeat.boot_id if heartbeat else ''),
-                fingerprint=dict(answer.result.get(ResultKey.FINGERPRINT) or {}),
-                downtime_seconds=_seconds(stopped_at, answer.result.get(ResultKey.OPENED_AT)),
-                found=notes.Notes.of(answer.result).of_known_steps(),
+                fingerprint=dict(restored.compared.fingerprint),
+                downtime_seconds=_seconds(stopped_at, restored.opened_at),
+                found=restored.notes(),
             )
         )
 

@@ -4,6 +4,7 @@ that cannot be taken back.
 """
 
 from trove_upgrade.domain import exceptions, ports
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.instances import Holder, Task
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -27,7 +28,7 @@ def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None
         raise exceptions.StepRefused(
             f'Instance {upgrade.instance_id} cannot be upgraded: a backup of it is running. Wait until '
             'it has ended, and upgrade again.',
-            'BACKUP_RUNNING',
+            Code.BACKUP_RUNNING,
         )
 
 

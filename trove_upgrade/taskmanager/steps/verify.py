@@ -11,10 +11,11 @@ import dataclasses
 import datetime
 
 from trove_upgrade.domain import exceptions, notes, ports, states, versions
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.guest_results import Verified
 from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
-from trove_upgrade.domain.result_keys import ResultKey
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.steps.calls import Calls, answered
 
@@ -51,13 +52,13 @@ class Verify:
         answer = answered(self.agent.verify_upgrade, call, exceptions.StepFailed)
         if answer.state is JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
-        running = answer.result.get(ResultKey.SERVER_VERSION) or answer.server_version
+        running = Verified.from_wire(answer.result).server_version or answer.server_version
         if not versions.is_same(upgrade.wanted_number, running):
             raise exceptions.StepFailed(
                 f'The wrong server runs on instance {upgrade.instance_id}: {running}, expected '
                 f'{upgrade.wanted_number}. Look at image {upgrade.wanted_image_id} '
                 'of the datastore version.',
-                'SERVER_VERSION_DIFFERS',
+                Code.SERVER_VERSION_DIFFERS,
             )
         served = upgrade.progress.served(running, answer.agent_version)
         message = f'The database serves as {running}.'
@@ -92,14 +93,14 @@ class Verify:
             remark = (
                 'Trove shows RESTART_REQUIRED, as before: only its own restart takes that away.'
             )
-            return Done(_remarked(upgrade, notes.Code.TROVE_RESTART_REQUIRED, remark), serves)
+            return Done(_remarked(upgrade, notes.NoteCode.TROVE_RESTART_REQUIRED, remark), serves)
         if self.calls.clock.now() >= self._waits_until(upgrade):
             remark = (
                 f'The agent of Trove has not reported it healthy within {self.status_seconds:g} s; '
                 f'its last word is {description!r}. Look at trove-guestagent in the guest if that '
                 'stays.'
             )
-            return Done(_remarked(upgrade, notes.Code.TROVE_AGENT_SILENT, remark), serves)
+            return Done(_remarked(upgrade, notes.NoteCode.TROVE_AGENT_SILENT, remark), serves)
         message = f'{serves} Waiting for the agent of Trove to report it, too.'
         return Wait(upgrade=upgrade, seconds=_STATUS_POLL_SECONDS, message=message)
 
@@ -120,6 +121,6 @@ class Verify:
         )
 
 
-def _remarked(upgrade: Upgrade, code: notes.Code, message: str) -> Upgrade:
+def _remarked(upgrade: Upgrade, code: notes.NoteCode, message: str) -> Upgrade:
     remark = notes.Note(states.Step.VERIFY, code, message)
     return upgrade.evolve(progress=upgrade.progress.remarked(remark))

@@ -170,7 +170,7 @@ def codes_of(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
             found |= codes_of_assignment(node)
-        elif isinstance(node, ast.ClassDef) and node.name in {'Reason', 'Code'}:
+        elif isinstance(node, ast.ClassDef) and node.name in {'Reason', 'Code', 'NoteCode'}:
             found |= set().union(*(codes_in(part) for part in node.body))
         elif isinstance(node, ast.Call):
             given = [word.value for word in node.keywords if word.arg and is_code_name(word.arg)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
@@ -43,7 +44,7 @@ def check_running(engine: Engine, places: Sequence[pathlib.Path]) -> list[CheckR
                     f'{"is " + container.status if container else "is not there"}. Start it and '
                     'try again.'
                 ),
-                'CONTAINER_NOT_RUNNING',
+                Code.CONTAINER_NOT_RUNNING,
             )
         ]
     network = definition.network(container.definition)

@@ -6,6 +6,7 @@ keeps on the root disk.
 import pathlib
 from typing import Any
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
@@ -86,7 +87,7 @@ class ContainerAutostart(autostart.Autostart):
                     f'The database would not come back after a reboot: the restart policy of container '
                     f'{DATABASE} is {policy}. Retry the upgrade.'
                 ),
-                'AUTOSTART_NOT_DURABLE',
+                Code.AUTOSTART_NOT_DURABLE,
             )
         if self._service.exists(_ENGINE_SERVICE) and not self._service.is_enabled(_ENGINE_SERVICE):
             return CheckResult.refused(
@@ -96,7 +97,7 @@ class ContainerAutostart(autostart.Autostart):
                     'not enabled. Build the image with it enabled, or enable it, and retry the '
                     'upgrade.'
                 ),
-                'AUTOSTART_NOT_DURABLE',
+                Code.AUTOSTART_NOT_DURABLE,
             )
         return CheckResult.ok(name, f'Container {DATABASE} is started at boot ({policy}).')
 

@@ -7,10 +7,10 @@ nothing. The agent takes the image only where the registry has it, whatever the 
 trove/guestagent/datastore/service.py and mysql/service.py, get_backup_image (Trove 26).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, image_reference, versions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 
@@ -56,11 +56,11 @@ class BackupImages:
         self._repository = repository
         self._names = names
 
-    def check(self, target: Mapping[str, Any]) -> CheckResult:
+    def check(self, target: TargetFacts) -> CheckResult:
         """Ask the registry by way of the guest's engine; nothing is brought here, and nothing is
         refused.
         """
-        number = str(target.get('version_number') or target.get('server_version') or '')
+        number = target.version_number or target.server_version
         if not self._repository:
             return CheckResult.ok(
                 CHECK,

@@ -7,10 +7,10 @@ import dataclasses
 import pathlib
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import (
@@ -130,7 +130,7 @@ class ContainerDriver(FamilyDriver):
 
     # --- before -----------------------------------------------------------------------------------
 
-    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
+    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
         """Check also the container, whether the target's image can be had, and that of its
         backups.
         """
@@ -155,7 +155,7 @@ class ContainerDriver(FamilyDriver):
 
     def prepare_target(
         self,
-        target: Mapping[str, Any],
+        target: TargetFacts,
         options: GuestOptions,  # noqa: ARG002
         progress: Progress,
     ) -> None:
@@ -243,11 +243,11 @@ class ContainerDriver(FamilyDriver):
         if self._number:
             self.images.wait_for_engine()
             self.images.fetch(
-                self.images.reference({'version_number': self._number}),
+                self.images.reference(TargetFacts(version_number=self._number)),
                 lambda _percent, _sentence: None,
             )
 
-    def expect(self, target: Mapping[str, Any]) -> None:
+    def expect(self, target: TargetFacts) -> None:
         self._selection.expect(target)
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:

@@ -4,10 +4,10 @@ the container has them, once it has taken the configuration.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
@@ -28,13 +28,13 @@ class ImageSelection:
         self._images = images
         self._records = records
         self._trial = trial
-        self._expected: Mapping[str, Any] | None = None
+        self._expected: TargetFacts | None = None
 
-    def expect(self, target: Mapping[str, Any]) -> None:
+    def expect(self, target: TargetFacts) -> None:
         """Take the call's word for the target.  A taskmanager of the release before leaves out the
         fact that counts.
         """
-        self._expected = target if 'container_image' in target else None
+        self._expected = None if target.container_image is None else target
 
     def select(self, record: Record, options: GuestOptions) -> CheckResult:
         """Bring the image here and try it.  What that very image has accepted on the former root

@@ -5,11 +5,12 @@ undo needs the old one.
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, image_reference, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_reference import ImageReference
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.container import repositories
 from trove_upgrade.guestagent.datastores.container.names import DATABASE
@@ -67,11 +68,11 @@ class Images:
             raise exceptions.StepRefused(
                 f'The database cannot be upgraded: container {DATABASE} or its image has gone. '
                 'Look who has removed it.',
-                'CONTAINER_NOT_RUNNING',
+                Code.CONTAINER_NOT_RUNNING,
             )
         return container, image
 
-    def reference(self, target: Mapping[str, Any]) -> str:
+    def reference(self, target: TargetFacts) -> str:
         """The target's: what its facts name, else as Trove does it, the datastore version's number
         as the tag.
 
@@ -80,9 +81,9 @@ class Images:
         :raises StepRefused: CONTAINER_IMAGE_UNKNOWN; CONTAINER_IMAGE_INVALID;
             CONTAINER_REPOSITORY_NOT_ALLOWED.
         """
-        if target.get('container_image'):
-            return self._repositories.require(target['container_image']).exact
-        number = target.get('version_number') or target.get('server_version')
+        if target.container_image:
+            return self._repositories.require(target.container_image).exact
+        number = target.version_number or target.server_version
         if not self._repository or not number:
             missing = (
                 "docker_image is not set in the guest's trove-guestagent.conf"
@@ -103,7 +104,7 @@ class Images:
             )
         return self._repositories.require(f'{self._repository}:{number}').exact
 
-    def is_of_target(self, choice: ImageChoice, target: Mapping[str, Any]) -> bool:
+    def is_of_target(self, choice: ImageChoice, target: TargetFacts) -> bool:
         """Return True where a choice of another root disk has the repository that this one takes
         for the target, or none can be told.
 
@@ -124,7 +125,7 @@ class Images:
             and own.digest in {None, chosen.digest}
         )
 
-    def check(self, target: Mapping[str, Any]) -> CheckResult:
+    def check(self, target: TargetFacts) -> CheckResult:
         """Return whether it is here or there is room for it.  Nothing is brought here."""
         try:
             reference = self.reference(target)
@@ -144,7 +145,7 @@ class Images:
                     f'The database cannot be upgraded: the registry does not know container image '
                     f'{reference}. Push it there, or correct the datastore version.'
                 ),
-                errors.ImageNotFound.code,
+                errors.ContainerImageNotFound.code,
             )
         return CheckResult.ok(
             CHECK, f'Container image {reference} is brought here before anything is stopped.'
@@ -165,7 +166,7 @@ class Images:
             self._engine.pull(reference, progress)
             found = self._engine.image(reference)
         if found is None:
-            raise errors.ImageNotFound(
+            raise errors.ContainerImageNotFound(
                 f'Container image {reference} cannot be used: it was brought here, and the engine '
                 'does not have it. Look whether somebody prunes images, and try again.'
             )
@@ -198,7 +199,7 @@ class Images:
             if own is not None and other is not None and other.repository == own.repository:
                 return self.fetch(digest, progress)
         if found is None or exact:
-            raise errors.ImageNotFound(
+            raise errors.ContainerImageNotFound(
                 f'Container image {wanted.reference} cannot be had: the registry does not know it '
                 'any more, or has another under this name. Put that of before there again '
                 f'({", ".join(wanted.digests)}) and retry the upgrade.'
@@ -228,7 +229,7 @@ class Images:
     def _tagged(self, wanted: ImageChoice, progress: Progress) -> ImageChoice | None:
         try:
             return self.fetch(wanted.reference, progress)
-        except errors.ImageNotFound:
+        except errors.ContainerImageNotFound:
             if not wanted.digests:
                 raise
             return None

@@ -9,12 +9,13 @@ repository, and the call only on what an operator could have pushed there.
 from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions, image_reference, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_reference import ImageReference
 
 LOG = logs.get_logger(__name__)
 
 NOT_ALLOWED = 'CONTAINER_REPOSITORY_NOT_ALLOWED'
-INVALID = 'CONTAINER_IMAGE_INVALID'
+INVALID = Code.CONTAINER_IMAGE_INVALID
 #: What a message quotes of a name that is none.
 _CHARACTERS = 200
 

@@ -9,6 +9,7 @@ import socket as sockets
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import credentials, definition
 from trove_upgrade.guestagent.datastores.container.names import (
@@ -146,21 +147,21 @@ class ContainerServer(server.Server):
                     'The database server could not be shut down: its container still ran '
                     f'{limit_seconds:.0f} s after SHUTDOWN and was stopped by its engine. Look at '
                     'its log; it may need longer.',
-                    'DATABASE_NOT_STOPPED',
+                    Code.DATABASE_NOT_STOPPED,
                 )
             self._sleep(_POLL_SECONDS)
         if container is None:
             raise exceptions.StepFailed(
                 f'The database server cannot be said to have ended cleanly: container {DATABASE} '
                 'has been removed meanwhile. Look who has done that.',
-                'DATABASE_NOT_STOPPED',
+                Code.DATABASE_NOT_STOPPED,
             )
         if container.exit_code != 0:
             raise exceptions.StepFailed(
                 f'The database server did not end cleanly: container {DATABASE} exited with code '
                 f'{container.exit_code} ({self._last_words(DATABASE)}). Look at its log, start it '
                 'and try again.',
-                'SHUTDOWN_NOT_CLEAN',
+                Code.SHUTDOWN_NOT_CLEAN,
             )
 
     def wait_for_clients_way(self, record: Record | None) -> None:
@@ -189,7 +190,7 @@ class ContainerServer(server.Server):
                     f'but not on {address} port {published} of the guest. Look at its '
                     "bind_address, and at the rules of the engine's network."
                 )
-                raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
+                raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
             self._sleep(_POLL_SECONDS)
 
     def _failed(
@@ -203,7 +204,7 @@ class ContainerServer(server.Server):
             f'The database server cannot be started: {found}. Mend what its log names, or use '
             f'another image. The log ends with: {self._last_words(name)}'
         )
-        return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
+        return exceptions.StepFailed(reason, Code.DATABASE_NOT_STARTED)
 
     def _last_words(self, name: str) -> str:
         try:

@@ -6,9 +6,9 @@ configuration, and is compared with what runs.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container import target_server
@@ -44,7 +44,7 @@ class TargetPreparation:
     #: Tries the configuration as it is now.
     trial: Callable[[ImageChoice, Record], CheckResult]
 
-    def prepare(self, target: Mapping[str, Any], progress: Progress) -> None:
+    def prepare(self, target: TargetFacts, progress: Progress) -> None:
         """Bring the image here, try it, and write the record of the container.  Safe to repeat.
 
         :raises StepRefused: it cannot be had, or cannot follow; the database serves.

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.libraries import Library
 from trove_upgrade.guestagent.machine.containers.engine import Engine
@@ -60,7 +61,7 @@ def inspect(
         raise exceptions.StepFailed(
             f'Container image {image} cannot be looked at: its server does not tell its version '
             f'within {_SECONDS} s. See that the image is whole.',
-            'CONFIGURATION_NOT_TRIED',
+            Code.CONFIGURATION_NOT_TRIED,
         ) from error
     lines = done.output.splitlines()
     versions = [line.removeprefix(VERSION) for line in lines if line.startswith(VERSION)]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, scratch
@@ -135,4 +136,4 @@ def _not_tried(image: str, found: str) -> CheckResult:
         f'The configuration cannot be tried with container image {image}: {found}. The server was '
         'not started on the data. See that the image is whole and that the engine can run it.'
     )
-    return CheckResult.refused(scratch.NAME, message, 'CONFIGURATION_NOT_TRIED')
+    return CheckResult.refused(scratch.NAME, message, Code.CONFIGURATION_NOT_TRIED)

@@ -19,7 +19,7 @@ _ALL_LET_IN = CheckResult.ok(NAME, 'The target lets every account in by the plug
 
 def authentication(probe: checks.Probe) -> CheckResult:
     """MySQL alone: MariaDB's servers have the plugin, and know others by their libraries."""
-    wanted = versions.series(str(probe.target.get('server_version') or ''))
+    wanted = versions.series(probe.target.server_version)
     if (
         versions.is_mariadb(probe.version)
         or (wanted and wanted < _OFF_SINCE)

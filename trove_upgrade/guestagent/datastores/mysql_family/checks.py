@@ -6,10 +6,11 @@ it serves.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -51,7 +52,7 @@ class Probe:
     session: connection.Session
     configuration: option_files.Configuration
     version: str
-    target: Mapping[str, Any]
+    target: TargetFacts
     options: GuestOptions
     proc: pathlib.Path
     #: of the server; None in a container, which is made again with its own
@@ -63,7 +64,7 @@ Check = Callable[[Probe], CheckResult]
 
 def target_version(probe: Probe) -> CheckResult:
     """A data directory does not go back to an older series, nor everywhere to an older release."""
-    return versions.check_target(probe.version, str(probe.target.get('server_version') or ''))
+    return versions.check_target(probe.version, probe.target.server_version)
 
 
 def prepared_transactions(probe: Probe) -> CheckResult:
@@ -79,7 +80,7 @@ def prepared_transactions(probe: Probe) -> CheckResult:
                 f'The server cannot be stopped for an upgrade: {len(prepared)} XA transactions are '
                 'prepared. Commit or roll them back (XA RECOVER lists them) and upgrade again.'
             ),
-            'PREPARED_TRANSACTIONS',
+            Code.PREPARED_TRANSACTIONS,
         )
     return CheckResult.ok(name, 'No XA transaction is prepared.')
 
@@ -104,7 +105,7 @@ def backup(probe: Probe) -> CheckResult:
                 'The server cannot be stopped for an upgrade: a backup seems to run: '
                 f'{", ".join(running)}. Wait for its end and upgrade again.'
             ),
-            'BACKUP_RUNNING',
+            Code.BACKUP_RUNNING,
         )
     return CheckResult.ok(name, 'No backup runs.')
 
@@ -152,7 +153,7 @@ def disk_space(probe: Probe) -> CheckResult:
     rebuilt.
     """
     name, needed = 'disk_space', _ALWAYS_FREE_BYTES
-    wanted = versions.series(str(probe.target.get('server_version') or ''))
+    wanted = versions.series(probe.target.server_version)
     if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
         far = catalog.far_tables(probe.session)
         largest = probe.session.rows(
@@ -198,7 +199,7 @@ def clean_stop(probe: Probe) -> CheckResult:
                 f'{found.get("innodb_force_recovery")}, innodb_read_only is '
                 f'{found.get("innodb_read_only")}. Repair the data first and upgrade again.'
             ),
-            'UNCLEAN_SHUTDOWN',
+            Code.UNCLEAN_SHUTDOWN,
         )
     return CheckResult.ok(name, 'The server can be shut down cleanly.')
 
@@ -221,7 +222,7 @@ def statements(probe: Probe) -> CheckResult:
                 f'The upgrade may be refused: statements have been running for more than {limit} s '
                 f'({found}). Wait for their end or stop them.'
             ),
-            'DATABASE_BUSY',
+            Code.DATABASE_BUSY,
         )
     return CheckResult.ok(name, 'No statement has been running for long.')
 

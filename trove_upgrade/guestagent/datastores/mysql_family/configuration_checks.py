@@ -6,9 +6,11 @@ command line.
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
@@ -92,7 +94,7 @@ def check_options(options: Sequence[option_files.Option], target: TargetOptions)
         )
     unsure = _places(option for option, verdict in verdicts if verdict is Verdict.OF_A_PLUGIN)
     if unsure or not target.has_facts:
-        return CheckResult.warning(name, _missing_facts(unsure), 'TARGET_FACTS_MISSING')
+        return CheckResult.warning(name, _missing_facts(unsure), Code.TARGET_FACTS_MISSING)
     return CheckResult.ok(
         name, f'The target version knows all {len(options)} options of the configuration.'
     )
@@ -118,17 +120,14 @@ def check_groups(
     configuration: option_files.Configuration,
     comes_back: Callable[[pathlib.Path], bool],
     server_version: str,
-    target: Mapping[str, Any],
+    target: TargetFacts,
 ) -> CheckResult:
     """Groups that the running server reads and the target's does not: their options would be gone
     without a word.
     """
     name = 'option_groups'
     read_now = frozenset(configuration.groups.of(server_version))
-    read_then = frozenset(
-        target.get('option_groups')
-        or configuration.groups.of(str(target.get('server_version') or ''))
-    )
+    read_then = frozenset(target.option_groups or configuration.groups.of(target.server_version))
     lost = [
         option
         for option in configuration.options

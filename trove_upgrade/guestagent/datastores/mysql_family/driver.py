@@ -6,11 +6,12 @@ nouns.
 import pathlib
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -97,7 +98,7 @@ class FamilyDriver(base.DatastoreDriver):
 
     # --- before -----------------------------------------------------------------------------------
 
-    def checks(self, target: Mapping[str, Any], options: GuestOptions) -> Sequence[CheckResult]:
+    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
         """A server that does not answer is one refusal; the rest cannot be looked at
         then.
         """
@@ -115,8 +116,8 @@ class FamilyDriver(base.DatastoreDriver):
         finally:
             session.close()
 
-    def _precheck(self) -> precheck.Precheck:
-        return precheck.Precheck(
+    def _precheck(self) -> precheck.DatabaseChecks:
+        return precheck.DatabaseChecks(
             context=self.context,
             server=self.server,
             dialect=self.dialect,
@@ -275,7 +276,7 @@ class FamilyDriver(base.DatastoreDriver):
                 f'The fingerprint cannot be taken: {error.text}. Look at the error log of the '
                 'database server.'
             )
-            raise exceptions.StepFailed(reason, 'FINGERPRINT_FAILED') from error
+            raise exceptions.StepFailed(reason, Code.FINGERPRINT_FAILED) from error
         finally:
             session.close()
 

@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, connection, option_files
 
@@ -100,16 +101,16 @@ def plugins(probe: checks.Probe) -> CheckResult:
         return CheckResult.ok(
             NAME, "The server loads no plugins, functions or components of its users' choice."
         )
-    if 'plugins' not in probe.target:
+    if probe.target.plugins is None:
         return CheckResult.warning(
             NAME,
             (
                 'It cannot be told whether the target has what the server loads, '
                 f'{_named(wanted)}: it was registered without facts. See that its image has them.'
             ),
-            'TARGET_FACTS_MISSING',
+            Code.TARGET_FACTS_MISSING,
         )
-    there = {stem(str(entry)) for entry in probe.target['plugins']}
+    there = {stem(str(entry)) for entry in probe.target.plugins}
     missing = [library for library in wanted if library.stem not in there]
     if missing:
         return refusal(missing)

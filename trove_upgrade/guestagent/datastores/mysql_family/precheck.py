@@ -6,10 +6,11 @@ told.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -58,7 +59,7 @@ _OF_SERVER: Sequence[checks.Check] = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Precheck:
+class DatabaseChecks:
     """Means to look at one server."""
 
     context: base.DriverContext
@@ -71,7 +72,7 @@ class Precheck:
     preserve: Callable[[option_files.Configuration], preserved.Preserved] | None
 
     def run(
-        self, session: connection.Session, target: Mapping[str, Any], options: GuestOptions
+        self, session: connection.Session, target: TargetFacts, options: GuestOptions
     ) -> Sequence[CheckResult]:
         """Make all of them; where the configuration cannot be read, those alone that do without.
 
@@ -192,5 +193,5 @@ def clean_end(data_directory: pathlib.Path, *, clean: bool) -> CheckResult:
             f'The data in {data_directory} cannot be upgraded: its server did not end cleanly. '
             'Start and stop it with its own version first.'
         ),
-        'UNCLEAN_SHUTDOWN',
+        Code.UNCLEAN_SHUTDOWN,
     )

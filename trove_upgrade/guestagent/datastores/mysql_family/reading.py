@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores.mysql_family import (
     aspects,
     catalog,
@@ -68,7 +69,7 @@ def unreadable(table: catalog.Table, found: str) -> exceptions.StepRefused:
         f'The fingerprint cannot be taken: table {table.full_name} cannot be read ({found}). '
         f'Repair or drop it and upgrade again.'
     )
-    return exceptions.StepRefused(reason, 'TABLE_UNREADABLE')
+    return exceptions.StepRefused(reason, Code.TABLE_UNREADABLE)
 
 
 def _permissions(

@@ -7,6 +7,7 @@ Of each table one row is read, so damage that opening the table does not show is
 
 from collections.abc import Callable, Sequence
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import connection, grants, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
@@ -50,7 +51,7 @@ def rehearse(
         return _refused(
             'The fingerprint could not be taken: the server gives no answer to '
             f'"{error.statement}" ({error.text}). Mend the cause and try again.',
-            'FINGERPRINT_FAILED',
+            Code.FINGERPRINT_FAILED,
         )
     dialect.limit_statements(session, _TABLE_SECONDS)
     tables = [table for table in found.tables if table.kind != 'view' and table.has_own_rows]
@@ -116,7 +117,7 @@ def _busy(found: str) -> CheckResult:
             'The upgrade may be refused: the catalog of the database cannot be read at this time '
             f'({found}). Look for statements that change tables, and wait for their end.'
         ),
-        'DATABASE_BUSY',
+        Code.DATABASE_BUSY,
     )
 
 
@@ -125,7 +126,7 @@ def _unreadable(broken: Sequence[str]) -> CheckResult:
     return _refused(
         'The fingerprint could not be taken: tables cannot be read: '
         f'{", ".join(broken[:_NAMED])}{more}. Repair or drop them and try again.',
-        'TABLE_UNREADABLE',
+        Code.TABLE_UNREADABLE,
     )
 
 

@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import option_files
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
@@ -20,7 +21,7 @@ from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.machine.finished import Finished
 
 NAME = 'configuration_accepted'
-REFUSED = 'CONFIGURATION_REFUSED'
+REFUSED = Code.CONFIGURATION_REFUSED
 _NEEDED_BYTES = 200 << 20
 _TIMEOUT_SECONDS = 120
 _LOG_BYTES = 1 << 20
@@ -70,7 +71,7 @@ def try_configuration(
             f'Make room in one of {", ".join(str(place) for place in places)}, and see that the '
             'image is whole.'
         )
-        return CheckResult.refused(NAME, message, 'CONFIGURATION_NOT_TRIED')
+        return CheckResult.refused(NAME, message, Code.CONFIGURATION_NOT_TRIED)
     return judge(finished)
 
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
@@ -197,7 +198,7 @@ class Server:
                     'The database server cannot be opened for clients: it answers on its socket, '
                     f'but not on {address} port {port}. Look at its bind_address and its error log.'
                 )
-                raise exceptions.StepFailed(reason, 'DATABASE_NOT_REACHABLE')
+                raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
             self._sleep(_POLL_SECONDS)
 
     def process_id(self, session: connection.Session) -> int | None:
@@ -231,7 +232,7 @@ class Server:
                     f'{process_id or "unknown"} still runs {limit_seconds:.0f} s after SHUTDOWN. '
                     'Look at its error log; it may need longer.'
                 )
-                raise exceptions.StepFailed(reason, 'DATABASE_NOT_STOPPED')
+                raise exceptions.StepFailed(reason, Code.DATABASE_NOT_STOPPED)
             self._sleep(_POLL_SECONDS)
 
     def _still_there(self, process_id: int | None) -> bool:
@@ -280,7 +281,7 @@ class Server:
             f'The database server cannot be started: {found}. Mend what its error log names. '
             f'The log ends with: {self.log_tail() or "(no error log found)"}'
         )
-        return exceptions.StepFailed(reason, 'DATABASE_NOT_STARTED')
+        return exceptions.StepFailed(reason, Code.DATABASE_NOT_STARTED)
 
 
 def _accepts(address: str, port: int) -> bool:

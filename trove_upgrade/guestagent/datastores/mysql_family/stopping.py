@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
@@ -50,7 +51,7 @@ class Stop:
                 'The database cannot be stopped for the upgrade: the fingerprint failed '
                 f'({error.text}). It goes on as before; mend what the error says and upgrade again.'
             )
-            raise exceptions.StepRefused(reason, 'FINGERPRINT_FAILED') from error
+            raise exceptions.StepRefused(reason, Code.FINGERPRINT_FAILED) from error
         finally:
             session.close()
         self.server.wait_for_end(process_id, self.progress, self.shutdown_seconds)
@@ -70,7 +71,7 @@ class Stop:
                 f'kept it from being locked for {self.lock_seconds:.0f} s ({_busy(session)}). It '
                 'goes on as before; upgrade again when they have ended.'
             )
-            raise exceptions.StepRefused(reason, 'DATABASE_BUSY') from error
+            raise exceptions.StepRefused(reason, Code.DATABASE_BUSY) from error
 
     def _look_for_prepared(self, session: connection.Session) -> None:
         prepared = session.rows('XA RECOVER')
@@ -79,7 +80,7 @@ class Stop:
                 f'The database cannot be stopped for the upgrade: {len(prepared)} XA transactions '
                 'are prepared. Commit or roll them back and upgrade again.'
             )
-            raise exceptions.StepRefused(reason, 'PREPARED_TRANSACTIONS')
+            raise exceptions.StepRefused(reason, Code.PREPARED_TRANSACTIONS)
 
     def _shut_down(self, session: connection.Session) -> None:
         """A server that shuts down ends sessions one by one; the lock ends with ours, and a session

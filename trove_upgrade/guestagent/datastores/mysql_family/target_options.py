@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, versions
 
 
@@ -28,13 +29,9 @@ class TargetOptions:
     options are theirs to judge.
     """
 
-    def __init__(
-        self, datastore: str, target: Mapping[str, Any], modules: Iterable[str] = ()
-    ) -> None:
-        self._known = frozenset(
-            option_files.canonical(str(name)) for name in target.get('options') or ()
-        )
-        series = versions.series(str(target.get('server_version') or ''))
+    def __init__(self, datastore: str, target: TargetFacts, modules: Iterable[str] = ()) -> None:
+        self._known = frozenset(option_files.canonical(str(name)) for name in target.options or ())
+        series = versions.series(target.server_version)
         table = yaml.safe_load(
             importlib.resources.files(__package__).joinpath('removed_options.yaml').read_text()
         )
@@ -43,7 +40,7 @@ class TargetOptions:
         self._modules = tuple(sorted(option_files.canonical(name) for name in modules))
         recorded: Mapping[str, Any] = {
             option_files.canonical(name): names
-            for name, names in dict(target.get('plugin_options') or {}).items()
+            for name, names in (target.plugin_options or {}).items()
         }
         self._of_plugins = frozenset(
             option_files.canonical(str(name))

@@ -2,6 +2,7 @@
 """Server versions as far as a driver compares them, and the directions in which data may go."""
 
 from trove_upgrade.domain import versions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 
 NAME = 'target_version'
@@ -41,7 +42,7 @@ def check_target(running: str, wanted: str) -> CheckResult:
                 f'The versions cannot be compared: the server is {running} and the target names '
                 'none. Register the target version with its facts.'
             ),
-            'TARGET_FACTS_MISSING',
+            Code.TARGET_FACTS_MISSING,
         )
     if then[:2] < now[:2]:
         return CheckResult.refused(

@@ -10,9 +10,9 @@ from typing import Any
 
 from trove_upgrade.guestagent.machine.containers import definitions, http, output
 from trove_upgrade.guestagent.machine.containers.errors import (
+    ContainerImageNotFound,
     EngineError,
     EngineNotAnswering,
-    ImageNotFound,
     ImageNotPulled,
 )
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -148,7 +148,7 @@ def frames(stream: http.Stream) -> Iterator[bytes]:
 def pull_line(reference: str, line: bytes, progress: Progress) -> None:
     """One line of a pull: the status of all was 200 long before it can fail.
 
-    :raises ImageNotFound, ImageNotPulled: the line says so.
+    :raises ContainerImageNotFound, ImageNotPulled: the line says so.
     """
     if not line.strip():
         return
@@ -183,7 +183,7 @@ def not_pulled(reference: str, found: str) -> EngineError:
     """The error for an image that did not come: the registry has none, or something else."""
     found = ' '.join(found.split())[:500]
     if any(word in found.lower() for word in _UNKNOWN):
-        return ImageNotFound(
+        return ContainerImageNotFound(
             f'Image {reference} cannot be found: {found}. Push it to the registry, or correct the '
             'version of the datastore.'
         )

@@ -22,9 +22,9 @@ from trove_upgrade.guestagent.machine.containers.calls import Calls, not_found, 
 from trove_upgrade.guestagent.machine.containers.engine_images import EngineImages
 from trove_upgrade.guestagent.machine.containers.errors import (
     ContainerFailed,
+    ContainerImageNotFound,
     EngineNotAnswering,
     EngineRefused,
-    ImageNotFound,
 )
 from trove_upgrade.guestagent.machine.containers.executions import Executions
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
@@ -127,7 +127,7 @@ class DockerEngine:
             seconds=self._limits.start,
         )
         if answer.status == 404:
-            raise ImageNotFound(
+            raise ContainerImageNotFound(
                 f'Container {name} cannot be made: image {body["Image"]} is not in the guest '
                 f'({answer.said}). It is pulled first; look who has removed it.'
             )

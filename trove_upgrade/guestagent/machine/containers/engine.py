@@ -37,7 +37,7 @@ class Engine(Protocol):
     ) -> None:
         """Make one like a saved definition; it is not started.
 
-        :raises ImageNotFound: that image is not here.
+        :raises ContainerImageNotFound: that image is not here.
         :raises ContainerFailed: the engine cannot make it.
         """
 
@@ -100,7 +100,7 @@ class Engine(Protocol):
     ) -> Finished:
         """Run a program in a container of its own, which is always removed again.
 
-        :raises ImageNotFound, ContainerFailed: as `create`.
+        :raises ContainerImageNotFound, ContainerFailed: as `create`.
         :raises TimeoutError: it did not end in time, and has been killed.
         """
 
@@ -119,7 +119,7 @@ class Engine(Protocol):
     def pull(self, reference: str, progress: Progress) -> None:
         """Bring it here.
 
-        :raises ImageNotFound: the registry does not know it.
+        :raises ContainerImageNotFound: the registry does not know it.
         :raises ImageNotPulled: it cannot be brought here.
         """
 

@@ -35,7 +35,7 @@ class ContainerFailed(EngineError):
     code = 'CONTAINER_FAILED'
 
 
-class ImageNotFound(EngineError):
+class ContainerImageNotFound(EngineError):
     """The registry does not know the image, or the engine has none of that name."""
 
     code = 'CONTAINER_IMAGE_NOT_FOUND'

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Mapping
 
-from trove_upgrade.guestagent.storage.stash.manifest import Entry
+from trove_upgrade.guestagent.storage.stash.manifest import Entry, EntryKind
 
 MODE_OF_FILES, MODE_OF_DIRECTORIES = 0o666, 0o777
 _STICKY, _OTHERS_WRITE, _OF_THE_GROUP = 0o1000, 0o002, 0o070
@@ -30,7 +30,7 @@ def mode(entry: Entry) -> int:
     found = entry.mode
     if ACCESS_LIST in entry.xattrs:
         found = found & ~_OF_THE_GROUP | _rights_of_the_group(entry.xattrs) << 3
-    return of_file(found) if entry.kind == 'file' else of_directory(found)
+    return of_file(found) if entry.kind is EntryKind.FILE else of_directory(found)
 
 
 def of_file(found: int) -> int:

@@ -2,6 +2,7 @@
 """The manifest of a stash, and its form on the volume."""
 
 import dataclasses
+import enum
 import json
 import os
 from collections.abc import Mapping
@@ -10,9 +11,16 @@ from typing import Any, Self
 SCHEMA = 1
 MANIFEST = 'manifest.json'
 CONTENT = 'content'
-_KINDS = frozenset({'file', 'directory', 'symlink'})
 _LAST_ID = 2**32 - 2
 _LAST_OFFSET = 2**63 - 1
+
+
+class EntryKind(enum.StrEnum):
+    """Kind of what an entry keeps."""
+
+    FILE = 'file'
+    DIRECTORY = 'directory'
+    SYMLINK = 'symlink'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Entry:
     """One file, directory or symbolic link."""
 
     path: str  #: absolute; bytes that are not UTF-8 as os.fsdecode gives them
-    kind: str  #: 'file', 'directory', 'symlink'
+    kind: EntryKind
     mode: int  #: permission bits with setuid, setgid and sticky
     uid: int
     gid: int
@@ -105,7 +113,8 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     with a digest that matches.
     """
     piece = _piece(fields['piece']) if fields['piece'] else None
-    entry = Entry(**{**fields, 'piece': piece})
+    _require(fields['kind'] in set(EntryKind), f'kind is {fields["kind"]!r}')
+    entry = Entry(**{**fields, 'kind': EntryKind(fields['kind']), 'piece': piece})
     _require_path(entry.path)
     # The last number is no owner: chown takes it for "leave it", which would be root.  Source:
     # chown(2).
@@ -124,12 +133,12 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     for account in (entry.owner, entry.group):
         _require(account is None or _is_text(account), f'an account is {account!r}')
     _require(
-        entry.kind in _KINDS and (piece is not None) == (entry.kind == 'file'),
+        (piece is not None) == (entry.kind is EntryKind.FILE),
         f'kind is {entry.kind!r}',
     )
     _require(
-        (entry.kind == 'symlink' and _is_text(entry.target))
-        or (entry.kind != 'symlink' and entry.target is None),
+        (entry.kind is EntryKind.SYMLINK and _is_text(entry.target))
+        or (entry.kind is not EntryKind.SYMLINK and entry.target is None),
         f'target is {entry.target!r}',
     )
     _require(

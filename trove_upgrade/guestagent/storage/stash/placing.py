@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.storage.stash import attributes
-from trove_upgrade.guestagent.storage.stash.manifest import Entry
+from trove_upgrade.guestagent.storage.stash.manifest import Entry, EntryKind
 from trove_upgrade.guestagent.storage.stash.owners import Owners
 
 _BESIDE = '.trove-upgrade-'
@@ -59,9 +59,13 @@ class Placing:
         :raises StepFailed: STASH_IN_THE_WAY; errors of the source.
         """
         for _, entry in self._entries:
-            if entry.kind == 'directory':
+            if entry.kind is EntryKind.DIRECTORY:
                 self._directory(entry)
-        others = [(index, entry) for index, entry in self._entries if entry.kind != 'directory']
+        others = [
+            (index, entry)
+            for index, entry in self._entries
+            if entry.kind is not EntryKind.DIRECTORY
+        ]
         try:
             for index, entry in others:
                 self._beside(index, entry)
@@ -74,7 +78,7 @@ class Placing:
                     os.unlink(self._temporary(index, entry))  # noqa: PTH108 - odd bytes stay as they are
             raise
         for _, entry in self._entries:
-            if entry.kind == 'directory':
+            if entry.kind is EntryKind.DIRECTORY:
                 self._attributes(self._target(entry), entry)
         self._sync()
         return self._owners.remarks + [
@@ -128,13 +132,13 @@ class Placing:
                 self._in_the_way(entry)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108 - odd bytes stay as they are
-        if entry.kind == 'symlink':
+        if entry.kind is EntryKind.SYMLINK:
             os.symlink(entry.target or '', temporary)  # noqa: PTH211 - odd bytes stay as they are
         elif (inode := _inode(entry)) in self._links:
             with contextlib.suppress(OSError):  # another file system: it becomes a file of its own
                 os.link(self._links[inode], temporary)
                 return
-        if entry.kind == 'file':
+        if entry.kind is EntryKind.FILE:
             self._file(entry, temporary)
         self._attributes(temporary, entry)
 
@@ -156,7 +160,7 @@ class Placing:
         run, and has no rights of its own.
         """
         os.chown(path, *self._numbers[entry.path], follow_symlinks=False)
-        if entry.kind != 'symlink':
+        if entry.kind is not EntryKind.SYMLINK:
             attributes.set_extended(path, entry)
             os.chmod(path, attributes.mode(entry))  # noqa: PTH101 - odd bytes stay as they are
         os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)

@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.storage.stash.manifest import (
     CONTENT,
     MANIFEST,
     Entry,
+    EntryKind,
     Manifest,
     Piece,
 )
@@ -206,7 +207,9 @@ def _entry(
     """
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(seen.name, dir_fd=seen.above)
-        return dataclasses.replace(_plain(seen, status, accounts), kind='symlink', target=target)
+        return dataclasses.replace(
+            _plain(seen, status, accounts), kind=EntryKind.SYMLINK, target=target
+        )
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return None
     descriptor = seen.open(os.O_DIRECTORY if stat.S_ISDIR(status.st_mode) else 0)
@@ -221,7 +224,7 @@ def _entry(
         if inode not in links:
             links[inode] = len(links), writer.add(_chunks(descriptor, status.st_size))
         link, piece = links[inode]
-        return dataclasses.replace(plain, kind='file', link=link, piece=piece)
+        return dataclasses.replace(plain, kind=EntryKind.FILE, link=link, piece=piece)
     finally:
         os.close(descriptor)
 
@@ -229,7 +232,7 @@ def _entry(
 def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts) -> Entry:
     return Entry(
         path=seen.path,
-        kind='directory',
+        kind=EntryKind.DIRECTORY,
         mode=stat.S_IMODE(status.st_mode),
         uid=status.st_uid,
         gid=status.st_gid,

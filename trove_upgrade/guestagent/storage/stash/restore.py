@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.storage.stash import accounts as accounts_module
 from trove_upgrade.guestagent.storage.stash import owners
 from trove_upgrade.guestagent.storage.stash.manifest import (
     CONTENT,
     MANIFEST,
     Entry,
+    EntryKind,
     Manifest,
     Piece,
 )
@@ -118,14 +120,16 @@ class Stash:
 
     def files(self) -> list[str]:
         """Paths of files and links."""
-        return [entry.path for entry in self.manifest.entries if entry.kind != 'directory']
+        return [
+            entry.path for entry in self.manifest.entries if entry.kind is not EntryKind.DIRECTORY
+        ]
 
     def links(self) -> dict[str, str]:
         """Each link with what it leads to."""
         return {
             entry.path: entry.target or ''
             for entry in self.manifest.entries
-            if entry.kind == 'symlink'
+            if entry.kind is EntryKind.SYMLINK
         }
 
     def differing(self, paths: Sequence[str]) -> list[str]:
@@ -228,7 +232,7 @@ class Stash:
             raise _broken(self.name, 'it has one path twice')
         for entry in entries:
             if '..' in entry.path.split('/') or any(
-                kinds.get(str(above), 'directory') != 'directory'
+                kinds.get(str(above), EntryKind.DIRECTORY) is not EntryKind.DIRECTORY
                 for above in pathlib.PurePosixPath(entry.path).parents
             ):
                 raise _broken(self.name, f'{entry.path!r} leads through what is no directory')
@@ -249,7 +253,7 @@ def _missing(name: str, error: OSError) -> exceptions.StepFailed:
     return exceptions.StepFailed(
         f'The stash {name} cannot be used: it cannot be opened on the volume ({error.strerror}). '
         f"Nothing was written. Look whether this is the instance's volume.",
-        'STASH_MISSING',
+        Code.STASH_MISSING,
     )
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import listing, untrusted_files
 
 LOG = logs.get_logger(__name__)
@@ -117,7 +118,7 @@ class _Walk:
             f'{self._limits.entries} files and directories, or a look at all of them takes more '
             f'than {self._limits.seconds:.0f} s. Remove from its directories what the server does '
             'not need, and try again.',
-            'STASH_TOO_LARGE',
+            Code.STASH_TOO_LARGE,
         )
 
 

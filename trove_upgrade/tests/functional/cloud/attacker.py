@@ -21,7 +21,7 @@ import amqp
 
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 
 ACCOUNT = '/etc/trove/conf.d/trove-guestagent.conf'
 KEY = '/etc/trove/trove-upgrade-guest.key'
@@ -150,7 +150,7 @@ class Attacker:
                 instance_id,
                 'sealed',
                 '1.2',
-                {'envelope': envelopes.seal(name, Direction.TO_GUEST, request).to_wire()},
+                {'envelope': envelopes.seal(name, MessageDirection.TO_GUEST, request).to_wire()},
                 seconds,
             )
             for name in names
@@ -173,7 +173,7 @@ class Attacker:
             GuestKey(mine.id, instance_id, mine.secret),
             GuestKey(victims_key_id, instance_id, mine.secret),
         ):
-            sealed = envelopes.seal(name, Direction.TO_TASKMANAGER, report.to_bytes())
+            sealed = envelopes.seal(name, MessageDirection.TO_TASKMANAGER, report.to_bytes())
             self.cast('sealed', '1.2', {'envelope': sealed.to_wire()})
         return 3
 
@@ -251,7 +251,7 @@ class Attacker:
             content=content,
         ).to_bytes()
         name = GuestKey(asked.key_id, asked.instance_id, key().secret)
-        return envelopes.seal(name, Direction.TO_TASKMANAGER, answer).to_wire()
+        return envelopes.seal(name, MessageDirection.TO_TASKMANAGER, answer).to_wire()
 
     def flip(self, instance_id, seconds):
         """Take one request, change one bit of it, and send it on: in the box, the nonce, the
@@ -292,7 +292,7 @@ class Attacker:
         """All of it, in turns, until it is stopped."""
         mine, garbage = key(), {'envelope': {'instance_id': instance_id}}
         name = GuestKey(victims_key_id, instance_id, mine.secret)
-        box = envelopes.seal(name, Direction.TO_GUEST, b'{}').to_wire()
+        box = envelopes.seal(name, MessageDirection.TO_GUEST, b'{}').to_wire()
         queue = queue_of(instance_id)
         forged = {**heartbeat, 'instance_id': instance_id}
         acts = [

@@ -3,6 +3,7 @@
 undo, rollback.
 """
 
+import dataclasses
 import os
 import secrets
 import time
@@ -12,6 +13,7 @@ from testtools import content
 from lab.containers import recipes
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.upgrade import check, quiesce, restore, undo, verify
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
@@ -233,7 +235,7 @@ class TestRefusals(ContainerTestCase):
         error = self.assertRaises(
             exceptions.StepRefused,
             quiesce.quiesce,
-            self.guest.work(target={**trove_guest.TARGET, 'version_number': number}),
+            self.guest.work(target=dataclasses.replace(trove_guest.TARGET, version_number=number)),
         )
         self.assert_serves_as_before()
         self.assertEqual(
@@ -308,7 +310,7 @@ class TestTheWayBack(ContainerTestCase):
         work = self.guest.work(
             upgrade_info=info,
             options=GuestOptions(rollback=True),
-            target={'server_version': '10.11'},
+            target=TargetFacts(server_version='10.11'),
         )
         restore.restore(work)
         self.assertEqual('mariadb:10.11', self.container().image)
@@ -322,7 +324,7 @@ class TestForgedCalls(ContainerTestCase):
     def test_no_pair_of_calls_puts_the_data_into_an_image_of_another_repository(self):
         self.seed()
         self.guest.load(recipes.MARIADB_11_8, ['mariadb:11.8', self.FOREIGN])
-        forged = {**trove_guest.TARGET, 'container_image': self.FOREIGN}
+        forged = dataclasses.replace(trove_guest.TARGET, container_image=self.FOREIGN)
         error = self.assertRaises(
             exceptions.StepRefused, quiesce.quiesce, self.guest.work(target=forged)
         )

@@ -18,6 +18,7 @@ from kombu import connection as kombu_connection
 
 from trove_upgrade.cmd import manage
 from trove_upgrade.domain import exceptions, guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.rpc import guestagent, place, queues, serializer, taskmanager, transport
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.listener import Listener
@@ -160,7 +161,7 @@ class GuestAccountsTest(broker_case.BrokerCase):
             attempt=1,
             generation=1,
             deadline=datetime.datetime.now(datetime.UTC),
-            target={},
+            target=TargetFacts(),
         )
 
     def asked(self, conf, instance):

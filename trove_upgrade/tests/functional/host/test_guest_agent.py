@@ -241,7 +241,7 @@ class SealedTest(AgentTestCase):
             latest=messages.LARGEST_NUMBER,
             arguments=arguments or {},
         )
-        return envelope.seal(self.key, keys.Direction.TO_GUEST, request.to_bytes())
+        return envelope.seal(self.key, keys.MessageDirection.TO_GUEST, request.to_bytes())
 
     def deliver(self, guest, method, *arguments):
         """To one start of the agent: the answers."""
@@ -254,7 +254,9 @@ class SealedTest(AgentTestCase):
         return [
             messages.Answer.from_bytes(
                 envelope.unseal(
-                    self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+                    self.key,
+                    keys.MessageDirection.TO_TASKMANAGER,
+                    envelope.Envelope.from_wire(wire),
                 )
             )
             for wire in wires
@@ -301,7 +303,9 @@ class SealedTest(AgentTestCase):
             wire = json.loads(self.shell(guest, 'tail -n 1 /root/out'))
             return messages.Answer.from_bytes(
                 envelope.unseal(
-                    self.key, keys.Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+                    self.key,
+                    keys.MessageDirection.TO_TASKMANAGER,
+                    envelope.Envelope.from_wire(wire),
                 )
             )
 

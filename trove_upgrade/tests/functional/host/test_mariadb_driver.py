@@ -13,6 +13,7 @@ import pymysql
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
 from trove_upgrade.tests import base
@@ -171,7 +172,8 @@ class MariaDBTestCase(base.TestCase):
 
     def checks(self, target=None, options=None):
         found = self.driver.checks(
-            {'server_version': '11.8.6', **(target or {})}, options or GuestOptions()
+            TargetFacts.from_wire({'server_version': '11.8.6', **(target or {})}),
+            options or GuestOptions(),
         )
         return {result.name: result for result in found}
 

@@ -24,6 +24,7 @@ import fixtures
 from lab.containers import recipes
 from trove_upgrade import clock
 from trove_upgrade.domain import guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
 from trove_upgrade.guestagent.datastores.mysql_family import connection
@@ -42,7 +43,7 @@ UPGRADE = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'
 USER = 1001
 PASSWORD = 'of-the-root'
 RECIPES = {recipe.family: recipe for recipe in (*recipes.GOOD, recipes.MARIADB_10_5)}
-TARGET = {'version_number': '11.8', 'server_version': '11.8', 'datastore_manager': 'mariadb'}
+TARGET = TargetFacts(version_number='11.8', server_version='11.8', datastore_manager='mariadb')
 
 
 class DirectoryVolume:

@@ -32,7 +32,7 @@ with lease.Lease(engine.Database.from_url(sys.argv[1]).engine, sys.argv[2], seco
     sys.stdin.readline()
     try:
         held.check()
-    except errors.LeaseLost as error:
+    except errors.MigrationLeaseLost as error:
         print(error.code, flush=True)
     else:
         print('ours', flush=True)

@@ -143,7 +143,7 @@ class TestHistory(LaterReleaseTestCase):
             attempt=1,
             started_at=BEGAN,
             ended_at=BEGAN,
-            outcome=states.Outcome(OUTCOME),
+            outcome=states.StepOutcome(OUTCOME),
         )
         self.upgrades.save(held.evolve(steps=(run,)), release_for_seconds=0)
         again = self.upgrades.claim(held.id, 'tm', 60)
@@ -190,7 +190,7 @@ class TestAnswers(stage.ApiTestCase):
             attempt=1,
             started_at=BEGAN,
             ended_at=BEGAN,
-            outcome=states.Outcome(OUTCOME),
+            outcome=states.StepOutcome(OUTCOME),
         )
         self.db.repositories.upgrades.save(
             held.evolve(step=states.Step(STEP), steps=(run,)), release_for_seconds=0

@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import answers, checks, guests, notes
+from trove_upgrade.domain import answers, guest_results, guests, notes
 from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE, texts
@@ -113,7 +113,9 @@ class TestAnswers(base.TestCase):
             {'outcome': 'OK'},
             {'outcome': 'ok\n'},
         ):
-            [found] = checks.from_guest(read(result={'checks': [entry]}).result['checks'])
+            [found] = guest_results.Checked.from_wire(
+                read(result={'checks': [entry]}).result
+            ).checks
             self.assertEqual(CheckOutcome.UNKNOWN, found.outcome)
 
     def test_times_are_times(self):
@@ -143,7 +145,7 @@ class TestAnswers(base.TestCase):
             return
         self.assertEqual([], [one for one in texts(kept.result) if not one.isprintable()])
         notes.Notes.of(kept.result).to_answer()
-        checks.from_guest(kept.result.get('checks') or ())
+        guest_results.Checked.from_wire(kept.result)
         self.assertEqual(kept, guests.GuestAnswer.from_wire(kept.to_wire()))
 
     def test_a_heartbeat_has_ids_and_a_marker_of_ours_or_is_refused(self):

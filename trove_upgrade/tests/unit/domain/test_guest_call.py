@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from trove_upgrade.domain import guest_call, guests
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.domain.test_upgrade_info import ANYTHING, HOSTILE
 from trove_upgrade.tests.unit.domain.test_wire import CALL
@@ -26,7 +27,7 @@ class TestGuestCall(base.TestCase):
             attempt=1,
             generation=0,
             deadline=CALL.deadline,
-            target=target,
+            target=TargetFacts.from_wire(target),
             options=GuestOptions(lock_seconds=3.5, min_free_bytes=1 << 40, rollback=True),
         )
         self.assertEqual(call, guest_call.read(call.to_wire()))
@@ -51,6 +52,8 @@ class TestGuestCall(base.TestCase):
             {'instance_id': 'i\n'},
             {'target': {'server_version': 7}},
             {'target': {'plugins': 'x'}},
+            {'target': {'container_image': ['registry/mariadb:11.8']}},
+            {'target': {'version_number': ['11.8']}},
             {'target': {'options': [7]}},
             {'target': {'plugin_options': []}},
             {'options': {'rollback': 'yes'}},

@@ -52,6 +52,6 @@ class TestStates(base.TestCase):
 class TestNamesOfLaterReleases(base.TestCase):
     def test_a_copy_of_one_is_the_same_name(self):
         """Python 3.11 up to 3.11.2 at least knows no copy of what is no member."""
-        for name in (Step('warm_up'), Step.BOOT, S('SUSPENDED'), states.Outcome('skipped')):
+        for name in (Step('warm_up'), Step.BOOT, S('SUSPENDED'), states.StepOutcome('skipped')):
             for same in (copy.copy(name), copy.deepcopy(name), pickle.loads(pickle.dumps(name))):
                 self.assertEqual((name, name.is_known), (same, same.is_known))

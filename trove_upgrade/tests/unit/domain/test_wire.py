@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import guests, wire
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.tests.unit import base
 
 ANSWER = guests.GuestAnswer(
@@ -33,7 +34,7 @@ CALL = guests.GuestCall(
     attempt=1,
     generation=2,
     deadline=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-    target={'server_version': '11.8'},
+    target=TargetFacts(server_version='11.8'),
 )
 SOMETHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -12,6 +12,7 @@ import tempfile
 import threading
 
 from trove_upgrade.domain import drops, exceptions, guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.sealing import held_key, seal, sequence
@@ -243,9 +244,10 @@ class Machine:
             attempt=1,
             generation=1,
             deadline=self.clock.time + datetime.timedelta(hours=1),
-            target={},
+            target=TargetFacts(),
         )
-        return dataclasses.replace(call, **changes)
+        target = TargetFacts.from_wire(changes.pop('target', {}))
+        return dataclasses.replace(call, target=target, **changes)
 
     def work(self, wire=None, **changes):
         return work.Work(self.guest(wire), self.call(**changes), lambda percent, message: None)
@@ -453,4 +455,4 @@ class Gate:
         while not self.released.wait(0.01):
             progress(10, 'Waiting.')
         progress(20, 'Let go.')
-        return work.Outcome('Done.', {'n': self.calls})
+        return work.JobOutcome('Done.', {'n': self.calls})

@@ -8,7 +8,7 @@ from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.jobs.journal import JobRecord
 from trove_upgrade.guestagent.manager import GuestManager
 from trove_upgrade.sealing import envelope, messages
-from trove_upgrade.sealing.keys import Direction
+from trove_upgrade.sealing.keys import MessageDirection
 
 
 class Notes:
@@ -55,12 +55,12 @@ class Sender:
             arguments=arguments or {},
         )
         content = dataclasses.replace(request, **changes).to_bytes()
-        return envelope.seal(self.key, Direction.TO_GUEST, content)
+        return envelope.seal(self.key, MessageDirection.TO_GUEST, content)
 
     def read(self, sealed, wire):
         """The answer to it; raises NotAuthentic where it is none."""
         content = envelope.unseal(
-            self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+            self.key, MessageDirection.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
         )
         answer = messages.Answer.from_bytes(content)
         assert answer.request == sealed.digest

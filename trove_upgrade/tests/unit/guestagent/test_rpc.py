@@ -14,12 +14,13 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.sealing.seal import NotSealed
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.rpc import guestagent, serializer, transport
 from trove_upgrade.sealing import envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
@@ -95,7 +96,7 @@ class RpcTest(RpcCase):
             attempt=1,
             generation=1,
             deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
-            target={},
+            target=TargetFacts(),
         )
         answer = self.client.check_upgrade(call)
         self.assertEqual(
@@ -131,14 +132,16 @@ class SealedRpcTest(RpcCase):
     def test_a_sealed_call_and_its_answer_travel_whole(self):
         sealed = envelope.seal(
             self.key,
-            Direction.TO_GUEST,
+            MessageDirection.TO_GUEST,
             messages.Request(
                 method='greet', session=messages.NO_SESSION, number=1, latest=0, arguments={}
             ).to_bytes(),
         )
         wire = self.raw.call(serializer.service_context(), 'sealed', envelope=sealed.to_wire())
         answer = messages.Answer.from_bytes(
-            envelope.unseal(self.key, Direction.TO_TASKMANAGER, envelope.Envelope.from_wire(wire))
+            envelope.unseal(
+                self.key, MessageDirection.TO_TASKMANAGER, envelope.Envelope.from_wire(wire)
+            )
         )
         self.assertEqual(
             (sealed.digest, messages.Refusal.SESSION), (answer.request, answer.refused)
@@ -161,7 +164,7 @@ class SealedRpcTest(RpcCase):
         self.assertTrue(self.taskmanager.sealed_arrived.wait(_LONG))
         sealed = envelope.Envelope.from_wire(self.taskmanager.sealed_ones[0])
         report = messages.Report.from_bytes(
-            envelope.unseal(self.key, Direction.TO_TASKMANAGER, sealed)
+            envelope.unseal(self.key, MessageDirection.TO_TASKMANAGER, sealed)
         )
         self.assertEqual(fakes.INSTANCE, report.heartbeat['instance_id'])
         self.assertEqual([], self.taskmanager.heard)

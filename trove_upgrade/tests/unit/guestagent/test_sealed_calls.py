@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trove_upgrade.domain import guests
 from trove_upgrade.guestagent.sealing.seal import GuestSealed, NotSealed, Reason
 from trove_upgrade.sealing import envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes, sealed_calls
 
@@ -279,10 +279,10 @@ class DroppedTest(SealedCase):
             GuestKey.new('another'),
             GuestKey.of_trove(own.instance_id, ''),
         ):
-            yield {'envelope': envelope.seal(key, Direction.TO_GUEST, message).to_wire()}
-        yield {'envelope': envelope.seal(own, Direction.TO_TASKMANAGER, message).to_wire()}
+            yield {'envelope': envelope.seal(key, MessageDirection.TO_GUEST, message).to_wire()}
+        yield {'envelope': envelope.seal(own, MessageDirection.TO_TASKMANAGER, message).to_wire()}
         for content in (b'', b'null', b'{}', b'[' * 9999, message[:-1]):
-            yield {'envelope': envelope.seal(own, Direction.TO_GUEST, content).to_wire()}
+            yield {'envelope': envelope.seal(own, MessageDirection.TO_GUEST, content).to_wire()}
         for name in wire:
             for value in (None, 7, '', 'x' * 40, wire[name][::-1], wire[name][4:]):
                 yield {'envelope': {**wire, name: value}}
@@ -435,7 +435,7 @@ class Wire(stateful.RuleBasedStateMachine):
             latest=self.sender.latest,
             arguments=self.sender.arguments(),
         )
-        wire = envelope.seal(self.other, Direction.TO_GUEST, message.to_bytes()).to_wire()
+        wire = envelope.seal(self.other, MessageDirection.TO_GUEST, message.to_bytes()).to_wire()
         names = {'instance_id': self.key.instance_id, 'key_id': self.key.id}
         self.dropped(
             wire

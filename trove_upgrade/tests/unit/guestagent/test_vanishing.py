@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
@@ -600,7 +601,7 @@ class TestBesideOthers(DirectoryTestCase):
             for _ in range(_ROUNDS):
                 codes |= {
                     (one.name, one.code)
-                    for one in driver.checks({'server_version': '11.8.6'}, GuestOptions())
+                    for one in driver.checks(TargetFacts(server_version='11.8.6'), GuestOptions())
                     if one.outcome in {'refused', 'unknown'}
                 }
                 self.assertIsNone(untrusted_files.too_deep(self.root / 'v/data'))
@@ -624,7 +625,8 @@ class TestBesideOthers(DirectoryTestCase):
         driver = self.driver()
         (self.root / 'v/data').rmdir()
         found = {
-            one.name: one for one in driver.checks({'server_version': '11.8.6'}, GuestOptions())
+            one.name: one
+            for one in driver.checks(TargetFacts(server_version='11.8.6'), GuestOptions())
         }
         self.assertEqual(
             ('refused', 'FILES_NOT_READ'), (found['layout'].outcome, found['layout'].code)

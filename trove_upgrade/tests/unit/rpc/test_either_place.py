@@ -6,6 +6,7 @@ import datetime
 import oslo_messaging
 
 from trove_upgrade.domain import exceptions, guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.rpc import guestagent
 from trove_upgrade.rpc.either_place import Caller, EitherPlace
 from trove_upgrade.tests.unit import base
@@ -72,7 +73,12 @@ class TestEitherPlace(base.TestCase):
         """Places that were asked for one call, and whether it was answered."""
         del self.asked[:]
         call = guests.GuestCall(
-            instance_id=instance, upgrade_id='u1', attempt=1, generation=2, deadline=NOW, target={}
+            instance_id=instance,
+            upgrade_id='u1',
+            attempt=1,
+            generation=2,
+            deadline=NOW,
+            target=TargetFacts(),
         )
         try:
             answered = self.api.check_upgrade(call).state is guests.JobState.DONE
@@ -155,7 +161,12 @@ class TestEitherPlace(base.TestCase):
         self.guests.error = oslo_messaging.MessageDeliveryFailure('away')
         self.services.has = LISTENS
         call = guests.GuestCall(
-            instance_id='i1', upgrade_id='u1', attempt=1, generation=2, deadline=NOW, target={}
+            instance_id='i1',
+            upgrade_id='u1',
+            attempt=1,
+            generation=2,
+            deadline=NOW,
+            target=TargetFacts(),
         )
         self.assertRaises(exceptions.GuestNotAsked, self.api.check_upgrade, call)
         self.assertEqual(['guests'], self.asked)

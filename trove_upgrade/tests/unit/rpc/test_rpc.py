@@ -18,9 +18,10 @@ from oslo_messaging._drivers import common as oslo_common
 from trove_upgrade import conf as our_conf
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.events import OutboxEvent
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.rpc import guestagent, notifier, serializer, taskmanager, transport
 from trove_upgrade.sealing import envelope
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base, database
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -30,7 +31,7 @@ CALL = guests.GuestCall(
     attempt=1,
     generation=2,
     deadline=NOW,
-    target={'server_version': '11.8.6'},
+    target=TargetFacts(server_version='11.8.6'),
 )
 ANSWER = guests.GuestAnswer(
     state=guests.JobState.DONE,
@@ -342,7 +343,9 @@ class TestTaskManagerAPI(base.TestCase):
     def test_a_cap_of_the_apis_holds_no_sealed_heartbeat_back(self):
         conf = configuration('fake://capped', taskmanager_rpc_version_cap='1.1')
         api = taskmanager.TaskManagerAPI.from_conf(conf, transport.get_transport(conf))
-        api.sealed(self.context, envelope.seal(GuestKey.new('i1'), Direction.TO_TASKMANAGER, b'{}'))
+        api.sealed(
+            self.context, envelope.seal(GuestKey.new('i1'), MessageDirection.TO_TASKMANAGER, b'{}')
+        )
 
 
 class TestSerializer(base.TestCase):

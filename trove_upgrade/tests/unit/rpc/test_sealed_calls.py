@@ -14,7 +14,7 @@ from trove_upgrade.rpc import sealed_calls
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.sealed_calls import Reason
 from trove_upgrade.sealing import at_rest, envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.sealing.ports import KnownKey
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.rpc.test_rpc import CALL
@@ -78,7 +78,9 @@ class Guest:
             self.requests.append((self.target['version'], method))
             return DONE.to_wire()
         sealed = envelope.Envelope.from_wire(arguments['envelope'])
-        request = messages.Request.from_bytes(envelope.unseal(self.key, Direction.TO_GUEST, sealed))
+        request = messages.Request.from_bytes(
+            envelope.unseal(self.key, MessageDirection.TO_GUEST, sealed)
+        )
         self.requests.append((self.target['version'], request))
         answer = self.seal(self.answer(sealed.digest, request))
         return self.in_place.pop(0)(answer, sealed.digest) if self.in_place else answer
@@ -117,7 +119,7 @@ class Guest:
             content=DONE.to_wire(),
         )
 
-    def seal(self, answer, key=None, direction=Direction.TO_TASKMANAGER):
+    def seal(self, answer, key=None, direction=MessageDirection.TO_TASKMANAGER):
         return envelope.seal(key or self.key, direction, answer.to_bytes()).to_wire()
 
 
@@ -370,7 +372,7 @@ class TestForgeries(SealedCase):
                 messages.Answer(
                     request=digest, session=SESSION, highest=9, moment=1, content=content
                 ),
-                direction=Direction.TO_GUEST,
+                direction=MessageDirection.TO_GUEST,
             )
 
         remote = oslo_messaging.RemoteError

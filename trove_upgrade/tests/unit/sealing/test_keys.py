@@ -8,7 +8,7 @@ import json
 from cryptography import fernet
 
 from trove_upgrade.sealing import at_rest, keys
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base
 
 INSTANCE = '11111111-2222-3333-4444-555555555555'
@@ -22,7 +22,9 @@ class TestGuestKey(base.TestCase):
     def test_each_is_another_one(self):
         made = [GuestKey.new(INSTANCE) for _ in range(50)]
         self.assertEqual(50, len({key.id for key in made}))
-        self.assertEqual(100, len({key.of(direction) for key in made for direction in Direction}))
+        self.assertEqual(
+            100, len({key.of(direction) for key in made for direction in MessageDirection})
+        )
 
     def test_no_text_of_it_has_the_secret(self):
         key = GuestKey(32 * '1', INSTANCE, b'the secret of thirty-two letters')
@@ -44,7 +46,7 @@ class TestGuestKey(base.TestCase):
         key = GuestKey.of_trove(INSTANCE, 'BzmpbhrkPPvvAyKEVvHGFVMqNzfKKrzT')
         self.assertEqual(FROZEN_ID, key.id)
         self.assertEqual(FROZEN_SECRET, key.secret.hex())
-        self.assertEqual(FROZEN_TO_GUEST, key.of(Direction.TO_GUEST).hex())
+        self.assertEqual(FROZEN_TO_GUEST, key.of(MessageDirection.TO_GUEST).hex())
 
 
 class TestKeyFile(base.TestCase):

@@ -662,7 +662,13 @@ class TestService(base.TestCase):
         transport.get_transport(self.conf)
         self.conf.set_override('transport_url', f'fake://{path}')
         self.conf.set_override('taskmanager_poll_interval', 600, 'trove_upgrade')
-        outside = Ports(
+        self.service = service.Service(self.conf, self.outside())
+        self.service.start()
+        self.addCleanup(self.service.stop)
+        self.api = TaskManagerAPI.from_conf(self.conf)
+
+    def outside(self, **changes):
+        made = Ports(
             repos=self.db.repositories,
             nova=self.stage.nova,
             images=self.stage.images,
@@ -671,10 +677,7 @@ class TestService(base.TestCase):
             clock=SystemClock(),
             rules=versions.Rules.load(),
         )
-        self.service = service.Service(self.conf, outside)
-        self.service.start()
-        self.addCleanup(self.service.stop)
-        self.api = TaskManagerAPI.from_conf(self.conf)
+        return dataclasses.replace(made, **changes)
 
     def test_nudge_and_heartbeat_carry_an_upgrade_to_its_end(self):
         upgrades = self.db.repositories.upgrades
@@ -711,15 +714,7 @@ class TestService(base.TestCase):
         self.conf.set_override(
             'guest_transport_url', f'{self.conf.transport_url}/guests', 'trove_upgrade'
         )
-        outside = Ports(
-            repos=self.db.repositories,
-            nova=self.stage.nova,
-            images=self.stage.images,
-            agent=self.stage.guest,
-            notifier=self.stage.notifier,
-            clock=SystemClock(),
-            rules=versions.Rules.load(),
-        )
+        outside = self.outside()
         other = service.Service(self.conf, outside)
         with self.assertLogs('trove_upgrade.rpc.listener', logging.INFO) as logged:
             other.start()
@@ -735,15 +730,7 @@ class TestService(base.TestCase):
         registry = HangingRegistry(self.db.repositories.services)
         self.addCleanup(registry.end.set)
         repositories = dataclasses.replace(self.db.repositories, services=registry)
-        outside = Ports(
-            repos=repositories,
-            nova=self.stage.nova,
-            images=self.stage.images,
-            agent=self.stage.guest,
-            notifier=self.stage.notifier,
-            clock=SystemClock(),
-            rules=versions.Rules.load(),
-        )
+        outside = self.outside(repos=repositories)
         other = service.Service(self.conf, outside, leave_seconds=0.5)
         other.start()
         wait_for(lambda: len(self.db.rows(models.upgrade_services)) == 2)

@@ -157,7 +157,7 @@ class TestRollsBack(RollbackCase):
                 (True, '10.11.14', 'stash-s1'),
                 (
                     call.options.rollback,
-                    call.target['server_version'],
+                    call.target.server_version,
                     call.upgrade_info['stash'],
                 ),
             )

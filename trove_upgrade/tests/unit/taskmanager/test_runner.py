@@ -54,7 +54,7 @@ class TestRunner(base.TestCase):
         self.assertEqual(
             (row.id, 1, database.INSTANCE), (call.upgrade_id, call.attempt, call.instance_id)
         )
-        self.assertEqual('11.8.6', call.target['server_version'])
+        self.assertEqual('11.8.6', call.target.server_version)
         self.assertIn(b'trove-upgrade-marker.conf', self.stage.nova.rebuilds[0][3])
 
     def test_a_refused_precheck_aborts_and_never_touches_the_guest(self):

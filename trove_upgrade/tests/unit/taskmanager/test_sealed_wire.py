@@ -12,7 +12,7 @@ from trove_upgrade.domain import compute, exceptions, states
 from trove_upgrade.domain.cloud_init import documents, write_files
 from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.sealing import envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.sealing.ports import Heard
 from trove_upgrade.taskmanager import greeting, key_delivery, manager, user_data
 from trove_upgrade.taskmanager.sealed_reports import Reason
@@ -40,7 +40,9 @@ class KeyedCase(base.TestCase):
         self.keys.hear(key, SESSION, 1)
         return key
 
-    def report(self, key, beat, *, session=SESSION, number=2, direction=Direction.TO_TASKMANAGER):
+    def report(
+        self, key, beat, *, session=SESSION, number=2, direction=MessageDirection.TO_TASKMANAGER
+    ):
         content = messages.Report(session, number, beat.to_wire()).to_bytes()
         return {'envelope': envelope.seal(key, direction, content).to_wire()}
 
@@ -90,7 +92,7 @@ class TestReports(KeyedCase):
         self.assert_dropped({'envelope': renamed}, Reason.NOT_AUTHENTIC)
         forged = self.report(other, self.beat)['envelope']
         self.assert_dropped({'envelope': forged}, Reason.NOT_AUTHENTIC)
-        sent_back = self.report(key, self.beat, direction=Direction.TO_GUEST)
+        sent_back = self.report(key, self.beat, direction=MessageDirection.TO_GUEST)
         self.assert_dropped(sent_back, Reason.NOT_AUTHENTIC)
         for odd in ({}, {'envelope': None}, {'envelope': 7}, {'envelope': good, 'more': 1}):
             self.assert_dropped(odd, Reason.NO_ENVELOPE)

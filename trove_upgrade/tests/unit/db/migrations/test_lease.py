@@ -260,18 +260,18 @@ class TestHolding(LeaseTestCase):
     def test_an_overtaken_run_is_told_and_cannot_renew(self):
         with self.lease().held() as held:
             self.overtake()
-            error = self.assertRaises(errors.LeaseLost, held.check)
+            error = self.assertRaises(errors.MigrationLeaseLost, held.check)
             self.assertIn('another run', error.message)
             self.assertIn('host/1', error.message)
             self.assertFalse(held.renew())
-            self.assertRaises(errors.LeaseLost, held.check)
+            self.assertRaises(errors.MigrationLeaseLost, held.check)
         self.assertEqual(('other/2', 2), (self.row().holder, self.row().generation))
 
     def test_a_lease_whose_row_is_gone_is_lost(self):
         with self.lease().held() as held:
             with self.engine.begin() as connection:
                 connection.execute(sa.delete(lease.TABLE))
-            self.assertRaises(errors.LeaseLost, held.check)
+            self.assertRaises(errors.MigrationLeaseLost, held.check)
 
     def test_a_run_that_slept_too_long_has_it_again_where_nobody_took_it(self):
         with self.lease().held() as held:
@@ -284,7 +284,7 @@ class TestHolding(LeaseTestCase):
         with self.lease().held() as held:
             self.overtake()
             self.clock.pass_time(100)
-            self.assertRaises(errors.LeaseLost, held.check)
+            self.assertRaises(errors.MigrationLeaseLost, held.check)
 
     def test_a_database_that_cannot_be_asked_is_believed_for_the_leases_length_and_no_longer(self):
         with self.lease().held() as held:
@@ -294,7 +294,7 @@ class TestHolding(LeaseTestCase):
             self.clock.pass_time(20)
             held.check()
             self.clock.pass_time(10)
-            error = self.assertRaises(errors.LeaseLost, held.check)
+            error = self.assertRaises(errors.MigrationLeaseLost, held.check)
             self.assertIn('could not be renewed for 30 s', error.message)
 
     def test_a_check_renews_it_after_a_third_of_its_length_and_not_before(self):
@@ -317,7 +317,7 @@ class TestHolding(LeaseTestCase):
             self.clock.pass_time(20)
             held.check()
             self.clock.pass_time(10)
-            self.assertRaises(errors.LeaseLost, held.check)
+            self.assertRaises(errors.MigrationLeaseLost, held.check)
 
     def test_the_block_is_left_when_the_thread_has_ended(self):
         done, left = [], threading.Event()

@@ -2,6 +2,7 @@
 import pathlib
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import authentication, checks, option_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
@@ -27,7 +28,7 @@ class TestAuthentication(DriverTestCase):
                 session=fakes.Session(('mysql.user', rows)),
                 configuration=configuration,
                 version=running,
-                target={'server_version': target},
+                target=TargetFacts(server_version=target),
                 options=GuestOptions(),
                 proc=self.root,
             )

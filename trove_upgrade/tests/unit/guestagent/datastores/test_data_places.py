@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import checks, data_places, option_files
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
@@ -23,7 +24,7 @@ class TestLayout(DriverTestCase):
                 session=session,
                 configuration=option_files.Configuration(options=(), files=()),
                 version='10.11.14-MariaDB',
-                target={},
+                target=TargetFacts(),
                 options=GuestOptions(),
                 proc=self.root,
             )

@@ -7,6 +7,7 @@ import fixtures
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores import factory, mysql
 from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
@@ -63,7 +64,7 @@ class TestDialects(DriverTestCase):
         results = {
             result.name: result
             for result in driver.checks(
-                {'server_version': version, 'options': ['port']}, GuestOptions()
+                TargetFacts(server_version=version, options=('port',)), GuestOptions()
             )
         }
         return results['configuration_options'].message
@@ -100,7 +101,7 @@ class TestChecks(DriverTestCase):
             session=fakes.Session(*rules),
             configuration=option_files.Configuration(options=tuple(configuration), files=()),
             version='10.11.14-MariaDB',
-            target={'server_version': '11.8.6', 'plugins': ['auth_ed25519.so']}
+            target=TargetFacts(server_version='11.8.6', plugins=('auth_ed25519.so',))
             if target is None
             else target,
             options=options or GuestOptions(),
@@ -160,7 +161,8 @@ class TestChecks(DriverTestCase):
             'ok',
             checks.disk_space(
                 self.probe(
-                    ('SYSTEM VERSIONED', [(1 << 60,)]), target={'server_version': '10.11.20'}
+                    ('SYSTEM VERSIONED', [(1 << 60,)]),
+                    target=TargetFacts(server_version='10.11.20'),
                 )
             ).outcome,
         )
@@ -201,14 +203,14 @@ class TestDriverChecks(DriverTestCase):
         def nobody(credentials, timeout_seconds):
             raise connection.NoAnswer(socket=credentials.socket, found='refused')
 
-        found = self.driver(nobody).checks({}, GuestOptions())
+        found = self.driver(nobody).checks(TargetFacts(), GuestOptions())
         self.assertEqual(
             [('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)],
             [(one.name, one.code) for one in found],
         )
         (self.root / 'v/data/ibtmp1').touch()
         self.assertEqual(
-            'UNCLEAN_SHUTDOWN', self.driver(nobody).checks({}, GuestOptions())[-1].code
+            'UNCLEAN_SHUTDOWN', self.driver(nobody).checks(TargetFacts(), GuestOptions())[-1].code
         )
 
     def test_one_check_that_fails_hides_no_other(self):
@@ -223,7 +225,7 @@ class TestDriverChecks(DriverTestCase):
         found = {
             one.name: one
             for one in self.driver(lambda credentials, timeout_seconds: session).checks(
-                {'server_version': '11.8.6'}, GuestOptions()
+                TargetFacts(server_version='11.8.6'), GuestOptions()
             )
         }
         self.assertEqual('unknown', found['prepared_transactions'].outcome)

@@ -2,6 +2,7 @@
 import pathlib
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
@@ -37,7 +38,7 @@ class TestLibraries(DriverTestCase):
                 session=fakes.Session(*rules, NO_COMPONENTS),
                 configuration=configuration,
                 version='10.11.14-MariaDB',
-                target=facts,
+                target=TargetFacts.from_wire(facts),
                 options=GuestOptions(),
                 proc=self.root,
             )

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import mariadb, mysql
 from trove_upgrade.guestagent.datastores.mysql_family import (
     bind_addresses,
@@ -45,7 +46,7 @@ class RootDiskTestCase(DriverTestCase):
                 session=session,
                 configuration=configuration,
                 version='10.11.14-MariaDB',
-                target={},
+                target=TargetFacts(),
                 options=GuestOptions(),
                 proc=self.root,
                 process=process,

@@ -3,6 +3,7 @@ import pathlib
 import zoneinfo
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     option_files,
@@ -36,7 +37,7 @@ class EnvironmentTestCase(DriverTestCase):
                 session=fakes.Session(*rules),
                 configuration=configuration or option_files.Configuration(options=(), files=()),
                 version='10.11.14-MariaDB',
-                target={},
+                target=TargetFacts(),
                 options=GuestOptions(),
                 proc=self.root,
                 process=process,

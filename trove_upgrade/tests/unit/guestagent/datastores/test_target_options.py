@@ -3,6 +3,7 @@ import pathlib
 
 import fixtures
 
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.mysql_family import configuration_checks, option_files
 from trove_upgrade.guestagent.datastores.mysql_family.target_options import TargetOptions, Verdict
 from trove_upgrade.tests.unit import base
@@ -26,7 +27,7 @@ def option(name, group='mysqld', value='1'):
 
 class TestVerdicts(base.TestCase):
     def judge(self, name, target=FACTS, modules=()):
-        return TargetOptions('mariadb', target, modules).judge(option(name))
+        return TargetOptions('mariadb', TargetFacts.from_wire(target), modules).judge(option(name))
 
     def test_known_by_any_spelling(self):
         for name in (
@@ -87,7 +88,7 @@ class TestVerdicts(base.TestCase):
         )
         found = configuration_checks.check_options(
             [option('rpl_semi_sync_master_enabled')],
-            TargetOptions('mariadb', FACTS, ('semisync_master',)),
+            TargetOptions('mariadb', TargetFacts.from_wire(FACTS), ('semisync_master',)),
         )
         self.assertEqual(('warning', 'TARGET_FACTS_MISSING'), (found.outcome, found.code))
         self.assertIn('rpl-semi-sync-master-enabled', found.message)
@@ -102,7 +103,7 @@ class TestVerdicts(base.TestCase):
 class TestConfigurationChecks(base.TestCase):
     def test_an_unknown_option_is_named_with_its_place(self):
         found = configuration_checks.check_options(
-            [option('max_tmp_tables')], TargetOptions('mariadb', FACTS)
+            [option('max_tmp_tables')], TargetOptions('mariadb', TargetFacts.from_wire(FACTS))
         )
         self.assertEqual(('refused', 'UNKNOWN_OPTION'), (found.outcome, found.code))
         self.assertIn('max-tmp-tables (/etc/mysql/conf.d/x.cnf:3)', found.message)
@@ -111,17 +112,17 @@ class TestConfigurationChecks(base.TestCase):
         self.assertEqual(
             'IGNORED_OPTION',
             configuration_checks.check_options(
-                [option('date_format')], TargetOptions('mariadb', FACTS)
+                [option('date_format')], TargetOptions('mariadb', TargetFacts.from_wire(FACTS))
             ).code,
         )
         self.assertEqual(
             'TARGET_FACTS_MISSING',
-            configuration_checks.check_options([], TargetOptions('mariadb', {})).code,
+            configuration_checks.check_options([], TargetOptions('mariadb', TargetFacts())).code,
         )
         self.assertEqual(
             'ok',
             configuration_checks.check_options(
-                [option('log_bin')], TargetOptions('mariadb', FACTS)
+                [option('log_bin')], TargetOptions('mariadb', TargetFacts.from_wire(FACTS))
             ).outcome,
         )
 
@@ -130,7 +131,7 @@ class TestConfigurationChecks(base.TestCase):
             options=(option('wait_timeout', group),), files=()
         )
         return configuration_checks.check_groups(
-            configuration, lambda _: comes_back, '10.11.14-MariaDB', FACTS
+            configuration, lambda _: comes_back, '10.11.14-MariaDB', TargetFacts.from_wire(FACTS)
         )
 
     def test_options_in_the_old_version_s_group_are_refused(self):

@@ -7,6 +7,7 @@ import threading
 import fixtures
 
 from trove_upgrade.domain import exceptions, guests
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.jobs.job import Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.upgrade import work
@@ -27,7 +28,7 @@ class JobsTest(base.TestCase):
         self.addCleanup(self.gate.released.set)
         self.bodies = {
             'pre_upgrade': self.gate,
-            'abort_upgrade': lambda call, progress: work.Outcome('Aborted.'),
+            'abort_upgrade': lambda call, progress: work.JobOutcome('Aborted.'),
         }
         self.jobs = self.new_jobs()
 
@@ -46,7 +47,7 @@ class JobsTest(base.TestCase):
             'attempt': 1,
             'generation': 1,
             'deadline': self.clock.time + datetime.timedelta(hours=1),
-            'target': {},
+            'target': TargetFacts(),
             **changes,
         }
         return guests.GuestCall(**arguments)
@@ -103,7 +104,7 @@ class JobsTest(base.TestCase):
 
         def body(call, progress):
             let_go.wait(_LONG)
-            return work.Outcome('Stopped all the same.')
+            return work.JobOutcome('Stopped all the same.')
 
         self.bodies['pre_upgrade'] = body
         self.jobs.ask('pre_upgrade', self.call(), 0)
@@ -134,7 +135,7 @@ class JobsTest(base.TestCase):
         def body(call, progress):
             for percent, message in ((10, 'a'), (10, 'b'), (None, 'c'), (20, 'd')):
                 progress(percent, message)
-            return work.Outcome('Done.')
+            return work.JobOutcome('Done.')
 
         self.bodies['pre_upgrade'] = body
         self.jobs.ask('pre_upgrade', self.call(), _LONG)
@@ -277,7 +278,7 @@ class JobsTest(base.TestCase):
                 def body(call, progress, calls=calls):
                     progress(1, 'Begun again.')
                     calls.append(call.seconds)
-                    return work.Outcome('Done.')
+                    return work.JobOutcome('Done.')
 
                 self.bodies = {**bodies, 'pre_upgrade': body}
                 again = self.new_jobs()
@@ -292,7 +293,7 @@ class JobsTest(base.TestCase):
         self.jobs.ask('post_upgrade', self.call(seconds=600), 0)
         self.gate.entered.wait(_LONG)
         self.clock.set(86_400)
-        self.bodies['post_upgrade'] = lambda call, progress: work.Outcome('Done.')
+        self.bodies['post_upgrade'] = lambda call, progress: work.JobOutcome('Done.')
         again = self.new_jobs()
         again.resume()
         record = again.ask('post_upgrade', self.call(seconds=600), 0)

@@ -9,7 +9,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.sealing.reports import Reports
 from trove_upgrade.sealing import envelope, messages
-from trove_upgrade.sealing.keys import Direction, GuestKey
+from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
 
@@ -50,7 +50,9 @@ class ReportsTest(base.TestCase):
 
     def read(self, key):
         return [
-            messages.Report.from_bytes(envelope.unseal(key, Direction.TO_TASKMANAGER, sealed))
+            messages.Report.from_bytes(
+                envelope.unseal(key, MessageDirection.TO_TASKMANAGER, sealed)
+            )
             for sealed in self.taskmanagers.sealed_ones
         ]
 
@@ -82,7 +84,7 @@ class ReportsTest(base.TestCase):
         request = messages.Request(
             method='greet', session=messages.NO_SESSION, number=1, latest=0, arguments={}
         )
-        sealed = envelope.seal(key, Direction.TO_GUEST, request.to_bytes())
+        sealed = envelope.seal(key, MessageDirection.TO_GUEST, request.to_bytes())
         seal.take(seal.open({'envelope': sealed.to_wire()}))
         self.assertEqual((2, 1), self.send(seal))
         self.assertEqual((3, 1), self.send(self.machine.seal(TROVES)))

@@ -30,9 +30,11 @@ class TestTarget(base.TestCase):
         for call in (self.stage.calls.plain(row), self.stage.calls.with_facts(row)):
             self.assertEqual(
                 ('11.8.6', '11.8', 'mariadb-server=11.8', database.IMAGE_11_8),
-                tuple(
-                    call.target[name]
-                    for name in ('version_number', 'version_name', 'packages', 'image_id')
+                (
+                    call.target.version_number,
+                    call.target.version_name,
+                    call.target.others['packages'],
+                    call.target.image_id,
                 ),
             )
 
@@ -41,14 +43,12 @@ class TestTarget(base.TestCase):
             database.MARIADB_11_8, {'version_number': 'x', 'server_version': '11.8.6-deb'}
         )
         target = self.stage.calls.with_facts(self.stage.row()).target
-        self.assertEqual(
-            ('11.8.6', '11.8.6-deb'), (target['version_number'], target['server_version'])
-        )
+        self.assertEqual(('11.8.6', '11.8.6-deb'), (target.version_number, target.server_version))
 
     def test_the_image_is_the_frozen_one_also_where_the_version_has_tags(self):
         row = self.stage.row(target_image_id='frozen')
         self.change(image_id=None, image_tags='trove,mariadb')
-        self.assertEqual('frozen', self.stage.calls.plain(row).target['image_id'])
+        self.assertEqual('frozen', self.stage.calls.plain(row).target.image_id)
 
     def test_a_way_back_names_the_former_version(self):
         back = self.stage.row(
@@ -60,8 +60,8 @@ class TestTarget(base.TestCase):
             },
         )
         target = self.stage.calls.plain(back).target
-        self.assertEqual(('10.11.14', 'former'), (target['version_number'], target['image_id']))
+        self.assertEqual(('10.11.14', 'former'), (target.version_number, target.image_id))
 
     def test_a_version_that_is_gone_is_still_told_by_its_number(self):
         row = self.stage.row(target_version_id='00000000-0000-4000-8000-0000000000ff')
-        self.assertEqual('11.8.6', self.stage.calls.plain(row).target['version_number'])
+        self.assertEqual('11.8.6', self.stage.calls.plain(row).target.version_number)

@@ -88,7 +88,7 @@ class FakeEngine:
         )
         self._note('create', name, body['Image'])
         if body['Image'] not in self.images:
-            raise errors.ImageNotFound(f'Container {name} cannot be made.')
+            raise errors.ContainerImageNotFound(f'Container {name} cannot be made.')
         if name in self.containers:
             raise errors.ContainerFailed(f'The name {name} is taken.')
         host = body.pop('HostConfig')
@@ -187,7 +187,7 @@ class FakeEngine:
                 f'Container image {reference} cannot be pulled: connection refused.'
             )
         if reference not in self.registry:
-            raise errors.ImageNotFound(
+            raise errors.ContainerImageNotFound(
                 f'Container image {reference} cannot be found: manifest unknown.'
             )
         self.images[reference] = self.registry[reference]

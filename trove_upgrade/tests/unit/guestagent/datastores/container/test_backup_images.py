@@ -8,6 +8,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.container import backup_images
 from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
 from trove_upgrade.guestagent.machine.containers import errors
@@ -15,7 +16,7 @@ from trove_upgrade.tests import base
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
 
 REPOSITORY = 'registry:5000/db-backup-mariadb'
-TARGET = {'version_number': '11.8.6'}
+TARGET = TargetFacts(version_number='11.8.6')
 
 
 class Registry:
@@ -100,14 +101,14 @@ class CheckTest(base.TestCase):
 
     def test_the_number_is_trove_s_or_else_the_server_s(self):
         for target, wanted in (
-            ({'version_number': '11.8', 'server_version': '11.8.6'}, '11.8'),
-            ({'server_version': '11.4.2'}, '11.4.2'),
-            ({'version_number': '11.8.6', 'container_image': 'elsewhere/db:1'}, '11.8.6'),
+            (TargetFacts(version_number='11.8', server_version='11.8.6'), '11.8'),
+            (TargetFacts(server_version='11.4.2'), '11.4.2'),
+            (TargetFacts(version_number='11.8.6', container_image='elsewhere/db:1'), '11.8.6'),
         ):
             registry = Registry()
             check(registry, target=target)
             self.assertEqual(f'{REPOSITORY}:{wanted}', registry.asked[0])
-        self.assertEqual('BACKUP_IMAGE_UNKNOWN', check(Registry(), target={}).code)
+        self.assertEqual('BACKUP_IMAGE_UNKNOWN', check(Registry(), target=TargetFacts()).code)
 
     def test_where_trove_makes_no_backups_nothing_is_asked(self):
         for repository in (None, ''):

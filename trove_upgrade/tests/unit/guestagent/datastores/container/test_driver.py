@@ -8,6 +8,7 @@ import fixtures
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
@@ -21,7 +22,7 @@ from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.container.fakes import NEW, OLD
 
-TARGET = {'version_number': '11.8', 'server_version': '11.8.6'}
+TARGET = TargetFacts(version_number='11.8', server_version='11.8.6')
 FIRST = 'trove-upgrade-first-start'
 
 
@@ -86,7 +87,9 @@ class TestBefore(ContainerTestCase):
         my.write_text(f'{my.read_text()}ssl_capath = {searched}\nno_such_option_at_all = 1\n')
         for directory in searched.iterdir():
             os.utime(directory, ns=(0, 1))
-        self.guest.driver().checks({**TARGET, 'options': ['ssl-capath', 'socket']}, GuestOptions())
+        self.guest.driver().checks(
+            dataclasses.replace(TARGET, options=('ssl-capath', 'socket')), GuestOptions()
+        )
         self.assertEqual({0}, {directory.stat().st_atime_ns for directory in searched.iterdir()})
 
     def test_after_the_stop_the_configuration_is_not_read_again(self):
@@ -201,7 +204,7 @@ class TestBefore(ContainerTestCase):
         error = self.assertRaises(
             exceptions.StepRefused,
             self.guest.driver().prepare_target,
-            {'version_number': '10.77'},
+            TargetFacts(version_number='10.77'),
             {},
             quiet,
         )
@@ -248,13 +251,14 @@ class TestBefore(ContainerTestCase):
     def test_the_image_is_what_the_facts_say_then_the_version_number(self):
         reference = self.guest.driver(repositories=['elsewhere/db']).images.reference
         self.assertEqual(
-            'elsewhere/db:1', reference({'container_image': 'elsewhere/db:1', **TARGET})
+            'elsewhere/db:1',
+            reference(dataclasses.replace(TARGET, container_image='elsewhere/db:1')),
         )
         self.assertEqual(NEW, reference(TARGET))
-        self.assertEqual('registry/mariadb:11.8.6', reference({'server_version': '11.8.6'}))
+        self.assertEqual('registry/mariadb:11.8.6', reference(TargetFacts(server_version='11.8.6')))
         for driver, target in (
             (self.guest.driver(repository=None), TARGET),
-            (self.guest.driver(), {}),
+            (self.guest.driver(), TargetFacts()),
         ):
             self.assertEqual(
                 'CONTAINER_IMAGE_UNKNOWN',
@@ -262,21 +266,19 @@ class TestBefore(ContainerTestCase):
             )
 
     FORGED = (
-        {'container_image': 'evil.example/mariadb:11.8'},
-        {'container_image': 'mariadb:11.8'},
-        {'container_image': 'registry/mariadb2:11.8'},
-        {'container_image': 'registry/mariadb/x:11.8'},
-        {'container_image': 'evil.example/registry/mariadb:11.8'},
-        {'container_image': f'evil.example/mariadb@sha256:{"1" * 64}'},
-        {'container_image': '1' * 64},
-        {'container_image': ['registry/mariadb:11.8']},
-        {'container_image': 'registry/mariadb:11.8\n'},
-        {'container_image': f'sha256:{"1" * 64}'},
-        {'version_number': '11.8/../x:1'},
-        {'version_number': f'11.8@sha256:{"1" * 64}'},
-        {'version_number': '11.8\n'},
-        {'version_number': ['11.8']},
-        {'server_version': '11 8'},
+        TargetFacts(container_image='evil.example/mariadb:11.8'),
+        TargetFacts(container_image='mariadb:11.8'),
+        TargetFacts(container_image='registry/mariadb2:11.8'),
+        TargetFacts(container_image='registry/mariadb/x:11.8'),
+        TargetFacts(container_image='evil.example/registry/mariadb:11.8'),
+        TargetFacts(container_image=f'evil.example/mariadb@sha256:{"1" * 64}'),
+        TargetFacts(container_image='1' * 64),
+        TargetFacts(container_image='registry/mariadb:11.8\n'),
+        TargetFacts(container_image=f'sha256:{"1" * 64}'),
+        TargetFacts(version_number='11.8/../x:1'),
+        TargetFacts(version_number=f'11.8@sha256:{"1" * 64}'),
+        TargetFacts(version_number='11.8\n'),
+        TargetFacts(server_version='11 8'),
     )
     CODES = frozenset({'CONTAINER_REPOSITORY_NOT_ALLOWED', 'CONTAINER_IMAGE_INVALID'})
 
@@ -298,16 +300,15 @@ class TestBefore(ContainerTestCase):
 
     def test_what_a_forged_call_names_is_quoted_in_part(self):
         for forged in (
-            {'container_image': 'x' * 100000},
-            {'container_image': ['x'] * 100000},
-            {'version_number': '1' * 100000},
+            TargetFacts(container_image='x' * 100000),
+            TargetFacts(version_number='1' * 100000),
         ):
             self.assertLess(len(self.results(forged)['container_image'].message), 1000)
 
     def test_a_repository_that_is_not_named_tells_the_operator_what_to_set(self):
-        found = self.results({**TARGET, 'container_image': 'elsewhere:5000/team/mariadb:11.8'})[
-            'container_image'
-        ]
+        found = self.results(
+            dataclasses.replace(TARGET, container_image='elsewhere:5000/team/mariadb:11.8')
+        )['container_image']
         self.assertEqual('CONTAINER_REPOSITORY_NOT_ALLOWED', found.code)
         self.assertIn('registry/mariadb alone', found.message)
         self.assertIn(
@@ -319,14 +320,17 @@ class TestBefore(ContainerTestCase):
         for named in ('elsewhere/db', 'docker.io/elsewhere/db'):
             driver = self.guest.driver(repositories=['no repository', 'elsewhere/db:1', named])
             self.assertEqual(
-                'elsewhere/db:2', driver.images.reference({'container_image': 'elsewhere/db:2'})
+                'elsewhere/db:2',
+                driver.images.reference(TargetFacts(container_image='elsewhere/db:2')),
             )
 
     def test_a_number_that_is_no_tag_asks_the_registry_for_no_backup_image(self):
         driver = self.guest.driver(backup_repository='registry/backup')
         found = {
             result.name: result
-            for result in driver.checks({'version_number': '../../containers/json'}, GuestOptions())
+            for result in driver.checks(
+                TargetFacts(version_number='../../containers/json'), GuestOptions()
+            )
         }
         self.assertEqual(
             ('warning', 'BACKUP_IMAGE_UNKNOWN'),
@@ -346,10 +350,12 @@ class TestBefore(ContainerTestCase):
 
     def test_checks_bring_nothing_here(self):
         self.assertEqual('ok', self.results()['container_image'].outcome)
-        self.assertEqual('CONTAINER_IMAGE_UNKNOWN', self.results({})['container_image'].code)
+        self.assertEqual(
+            'CONTAINER_IMAGE_UNKNOWN', self.results(TargetFacts())['container_image'].code
+        )
         self.assertEqual(
             'CONTAINER_IMAGE_NOT_FOUND',
-            self.results({'version_number': '10.77'})['container_image'].code,
+            self.results(TargetFacts(version_number='10.77'))['container_image'].code,
         )
         self.engine.registry = None
         self.assertEqual(
@@ -642,7 +648,7 @@ class TestAfter(ContainerTestCase):
         driver.prefetch()
         driver.check_configuration(GuestOptions())
         self.assertEqual(['pull'], self.engine.names())
-        self.assertRaises(errors.ImageNotFound, self.guest.driver(number='10.77').prefetch)
+        self.assertRaises(errors.ContainerImageNotFound, self.guest.driver(number='10.77').prefetch)
 
     def test_an_image_that_is_another_one_now_is_tried(self):
         self.stopped()
@@ -721,14 +727,16 @@ class TestAfter(ContainerTestCase):
         record = former.records.require()
         other = dataclasses.replace(record.target, reference='elsewhere/mariadb:11.8')
         former.records.write(dataclasses.replace(record, target=other))
-        self.guest.new_root((NEW, other.reference) if 'container_image' not in expected else (NEW,))
+        self.guest.new_root((NEW, other.reference) if expected.container_image is None else (NEW,))
         driver = self.guest.driver()
         driver.expect(expected)
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         return driver.records.require().chosen.reference
 
     def test_an_image_of_another_repository_than_the_target_s_does_not_run(self):
-        self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': None}))
+        self.assertEqual(
+            NEW, self.of_another_repository(dataclasses.replace(TARGET, container_image=''))
+        )
 
     def test_a_forged_call_starts_no_image_of_a_repository_that_the_guest_does_not_name(self):
         for forged in TestBefore.FORGED:
@@ -737,10 +745,14 @@ class TestAfter(ContainerTestCase):
             self.stopped()
             self.guest.new_root(())
             self.engine.images.update(
-                {name: fakes.image('evil') for name in map(str, forged.values())}
+                {
+                    name: fakes.image('evil')
+                    for name in (forged.container_image, forged.version_number)
+                    if name
+                }
             )  # as if it were here already
             driver = self.guest.driver()
-            driver.expect({'container_image': None, **forged})
+            driver.expect(dataclasses.replace(forged, container_image=forged.container_image or ''))
             error = self.assertRaises(
                 exceptions.StepRefused, driver.check_configuration, GuestOptions()
             )
@@ -775,7 +787,9 @@ class TestAfter(ContainerTestCase):
         self.engine.registry[fakes.NEW_EXACT] = fakes.IMAGES[NEW]
         driver = self.guest.driver()
         driver.expect(
-            {**TARGET, 'container_image': f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb") :]}'}
+            dataclasses.replace(
+                TARGET, container_image=f'{NEW}{fakes.NEW_EXACT[len("registry/mariadb") :]}'
+            )
         )
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         self.assertEqual(fakes.NEW_EXACT, driver.records.require().chosen.reference)
@@ -867,7 +881,9 @@ class TestAfter(ContainerTestCase):
         )
 
     def test_a_registered_image_is_the_target_s_whatever_its_repository(self):
-        self.assertEqual(NEW, self.of_another_repository({**TARGET, 'container_image': NEW}))
+        self.assertEqual(
+            NEW, self.of_another_repository(dataclasses.replace(TARGET, container_image=NEW))
+        )
 
     def test_a_mended_image_that_refuses_the_configuration_is_told_each_time_and_not_chosen(self):
         driver = self.broken()
@@ -996,7 +1012,7 @@ class TestChoosing(ContainerTestCase):
         )
         driver = self.guest.driver(MySQLContainerDriver, repository='registry/mysql')
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
-        driver.prepare_target({'version_number': '8.4'}, GuestOptions(), quiet)
+        driver.prepare_target(TargetFacts(version_number='8.4'), GuestOptions(), quiet)
         self.assertIn('--validate-config', self.engine.script)
         refusing = factory.driver('postgresql', context, family.Service(), self.containers())
         self.assertRaises(exceptions.StepRefused, refusing.checks, GuestOptions(), {})

@@ -5,6 +5,7 @@ import pathlib
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.image_reference import ImageReference
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores.container.images import Images
 from trove_upgrade.guestagent.datastores.container.record import ImageChoice
 from trove_upgrade.guestagent.machine.containers import errors
@@ -68,7 +69,7 @@ class TestFetchAgain(base.TestCase):
 
     def test_a_way_back_takes_no_other_image(self):
         error = self.assertRaises(
-            errors.ImageNotFound,
+            errors.ContainerImageNotFound,
             self.fetch_again,
             'db.example/mariadb:1',
             f'mirror.example/mariadb@{DIGEST}',
@@ -145,7 +146,7 @@ class TestRoom(base.TestCase):
         images = Images(
             Full(), 'registry/mariadb', None, sleep=lambda _seconds: None, monotonic=lambda: 0.0
         )
-        found = images.check({'version_number': '11.8.6'})
+        found = images.check(TargetFacts(version_number='11.8.6'))
         self.assertEqual(
             ('refused', 'CONTAINER_DISK_SPACE', ['image_directory']),
             (found.outcome, found.code, asked),

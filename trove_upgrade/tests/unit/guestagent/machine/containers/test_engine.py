@@ -316,7 +316,7 @@ class ContainersTest(EngineTestCase):
 
     def test_a_missing_image_and_a_container_that_cannot_be_made_are_told_apart(self):
         for status, kind, code in (
-            ('404 Not Found', errors.ImageNotFound, 'CONTAINER_IMAGE_NOT_FOUND'),
+            ('404 Not Found', errors.ContainerImageNotFound, 'CONTAINER_IMAGE_NOT_FOUND'),
             ('409 Conflict', errors.ContainerFailed, 'CONTAINER_FAILED'),
         ):
             found = self.engine({'POST /containers/create': answer({'message': 'said'}, status)})
@@ -353,7 +353,7 @@ class ContainersTest(EngineTestCase):
             }
         )
         self.assertRaises(
-            errors.ImageNotFound,
+            errors.ContainerImageNotFound,
             found.run_throwaway,
             'mariadb:11.8',
             ['true'],
@@ -483,7 +483,7 @@ class PullTest(EngineTestCase):
             {'errorDetail': {'message': 'no space left'}, 'error': 'no space left'},
         )
         self.assertRaises(
-            errors.ImageNotFound,
+            errors.ContainerImageNotFound,
             self.pull,
             {'error': 'manifest for r:5000/mariadb:11.8 not found: manifest unknown'},
         )
