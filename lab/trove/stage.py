@@ -183,6 +183,12 @@ def record_facts(layout: Layout, ours: Product) -> None:
         load_facts(ours, number, facts)
 
 
+def facts_of(layout: Layout, number: str) -> Mapping[str, Any]:
+    """Return the facts of the guest image that was registered with a version's number."""
+    found: Mapping[str, Mapping[str, Any]] = json.loads(_facts(layout).read_text())
+    return found[number]
+
+
 def load_facts(ours: Product, version: str, facts: Mapping[str, Any]) -> None:
     """Load the facts of one version's image.  Safe to repeat."""
     with tempfile.NamedTemporaryFile('w', suffix='.json') as file:

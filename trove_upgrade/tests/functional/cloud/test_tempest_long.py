@@ -12,6 +12,7 @@ from lab.containers import recipes, registry
 from lab.containers.builder import ContainerBuilder
 from lab.hypervisor.commands import HostCommands
 from lab.tempest import acceptance
+from lab.trove import stage as trove_stage
 from lab.trove.stage import DATASTORE
 from trove_upgrade.tests.functional.trove import base
 
@@ -19,20 +20,23 @@ UPGRADE_OF_MARIADB = r'^trove_tempest_plugin\.tests\.scenario\.test_instance_act
 
 
 class TestTempest(base.TroveGuestTestCase):
-    def offer(self, recipe, guest_image_id):
-        """Its container in the registry, itself registered under a name of its own with this guest
-        image.
+    def offer(self, recipe, guest):
+        """Its container in the registry, itself registered under a name of its own with the guest
+        image of this version, and the facts of that: the guest has a key.
         """
         settings = self.side.settings
         image = ContainerBuilder(settings.layout.images_cache, HostCommands(), print).build(recipe)
         registry.client(settings).push(image)
-        return self.stage.datastores.register(
-            DATASTORE, f'{image.version}-{recipe.family}', image.version, guest_image_id
+        version = self.stage.datastores.register(
+            DATASTORE, f'{image.version}-{recipe.family}', image.version, guest.image_id
         )
+        facts = trove_stage.facts_of(self.stage.layout, guest.number)
+        trove_stage.load_facts(self.product, version.name, facts)
+        return version
 
     def test_its_own_test_of_an_upgrade_of_mariadb_passes(self):
-        before = self.offer(recipes.MARIADB_10_5, self.former.image_id)
-        newer = self.offer(recipes.MARIADB_10_5_SECURITY, self.target.image_id)
+        before = self.offer(recipes.MARIADB_10_5, self.former)
+        newer = self.offer(recipes.MARIADB_10_5_SECURITY, self.target)
 
         outcome = acceptance.run(
             self.stage,
