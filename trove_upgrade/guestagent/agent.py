@@ -22,6 +22,7 @@ from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guests import Method
 from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import Containers
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
@@ -141,6 +142,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         clock_module.SystemClock(),
         commands_module.SystemCommands(),
     )
+    layout = dataclasses.replace(layout, mount_point=factory.mount_point(conf.datastore_manager))
     context = _driver_context(layout, clock)
     services = service.detect(commands, layout.root)
     others = _others(conf, layout, commands, services)
@@ -194,7 +196,7 @@ def _driver(
     conf: cfg.ConfigOpts,
     context: base.DriverContext,
     services: service.ServicePort,
-    containers: Callable[[], factory.Containers],
+    containers: Callable[[], Containers],
 ) -> base.DatastoreDriver:
     """The driver of the database as it runs here; `containers` is called if that is in one."""
     runtime = factory.runtime(conf[our_conf.GROUP].database_runtime, context, services)
@@ -234,7 +236,7 @@ def _containers(
     conf: cfg.ConfigOpts,
     clock: clock_module.SystemClock,
     others: trove_agent_control.TroveAgentControl,
-) -> factory.Containers:
+) -> Containers:
     """Return what it takes to run the server in a container."""
     conf.register_opts(guestagent_conf.IMAGE_OPTS, group=conf.datastore_manager)
     conf.register_opts(guestagent_conf.REGISTRY_OPTS, group=guestagent_conf.REGISTRY_GROUP)
@@ -246,7 +248,7 @@ def _containers(
             registry.container_registry_username or '',
             registry.container_registry_password or '',
         )
-    return factory.Containers(
+    return Containers(
         engine=docker_engine.DockerEngine(
             http.UnixTransport(docker_engine.SOCKET), clock, login=login
         ),

@@ -153,6 +153,12 @@ class DatastoreDriver:
         """Return whether the data directory is that of a server which ended cleanly."""
         self._refuse()
 
+    def directories(self) -> Sequence[pathlib.Path]:
+        """Return the directories of the root disk that root walks and keeps after the stop, and
+        gives to the server's user after the rebuild.
+        """
+        return ()
+
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """Files and directories of the root disk to keep: existing ones only."""
         self._refuse()

@@ -3,42 +3,40 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
-from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
-from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
-from trove_upgrade.guestagent.datastores.mysql import MySQLDriver
+from trove_upgrade.guestagent.datastores.mysql_family import places
+from trove_upgrade.guestagent.datastores.mysql_family.datastore import Datastore
+from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import (
+    ContainerHost,
+    Containers,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import ServiceHost
 from trove_upgrade.guestagent.machine import service as service_module
-from trove_upgrade.guestagent.machine.containers.engine import Engine
-from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
 #: Values of database_runtime and of the fact of that name in an image.
 SERVICE, CONTAINER, AUTO = 'service', 'container', 'auto'
 
-#: Below the root: where the database service looks for a server, and where an engine is.
-_SERVERS = ('usr/sbin/mariadbd', 'usr/sbin/mysqld', 'usr/libexec/mysqld')
+#: Below the root: where a container engine is.
 _ENGINES = ('run/docker.sock', 'usr/bin/dockerd', 'usr/sbin/dockerd', 'usr/local/bin/dockerd')
 
-_FAMILY = {driver_class.manager: driver_class for driver_class in (MariaDBDriver, MySQLDriver)}
-_IN_CONTAINERS = {
-    driver_class.manager: driver_class
-    for driver_class in (MariaDBContainerDriver, MySQLContainerDriver)
+_ENGINES_BY_MANAGER: Mapping[str, Engine] = {
+    engine.manager: engine for engine in (MariaDB(), MySQL())
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Containers:
-    """Parts that run the server in a container."""
-
-    engine: Engine
-    repository: str  #: docker_image of Trove's configuration
-    trove_agent: TroveAgentControl
-    backup_repository: str | None = None  #: backup_docker_image of Trove's configuration
-    repositories: Sequence[str] = ()  #: whose images are taken besides
-    #: of the datastore version that this root disk is for, as user data says
-    number: str | None = None
+def mount_point(manager: str) -> str:
+    """Where the volume of `manager` is mounted, below the root; where none has a driver, a place
+    that no image has.
+    """
+    known = manager in _ENGINES_BY_MANAGER
+    return places.MOUNT_POINT if known else 'var/lib/database'
 
 
 def driver(
@@ -52,22 +50,39 @@ def driver(
 
     With `containers` the server runs in one; without, it is a service of the guest.
     """
-    if containers is not None and manager in _IN_CONTAINERS:
-        return _IN_CONTAINERS[manager](
-            context,
-            service,
-            containers.engine,
-            repository=containers.repository,
-            trove_agent=containers.trove_agent,
-            backup_repository=containers.backup_repository,
-            repositories=containers.repositories,
-            number=containers.number,
-        )
-    if containers is None and manager in _FAMILY:
-        return _FAMILY[manager](context, service)
-    refusing = base.DatastoreDriver(context)
-    refusing.manager = manager
-    return refusing
+    engine = _ENGINES_BY_MANAGER.get(manager)
+    if engine is None:
+        refusing = base.DatastoreDriver(context)
+        refusing.manager = manager
+        return refusing
+    if containers is not None:
+        return in_container(engine, context, service, containers)
+    return as_service(engine, context, service)
+
+
+def as_service(
+    engine: Engine,
+    context: base.DriverContext,
+    service: service_module.ServicePort,
+    ports: HostPorts | None = None,
+    **parts: Any,
+) -> Datastore:
+    """An engine that is a service of the guest; `parts`: those of `ServiceHost`."""
+    ports = ports or HostPorts()
+    return Datastore(context, engine, ServiceHost(context, engine, service, ports, **parts), ports)
+
+
+def in_container(
+    engine: Engine,
+    context: base.DriverContext,
+    service: service_module.ServicePort,
+    containers: Containers,
+    ports: HostPorts | None = None,
+) -> Datastore:
+    """An engine in Trove's container."""
+    ports = ports or HostPorts()
+    host = ContainerHost(context, engine, service, ports, containers)
+    return Datastore(context, engine, host, ports)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +122,10 @@ def runtime(
 def _guessed(root: pathlib.Path, service: service_module.ServicePort) -> Runtime:
     """An engine can be there for something else; a server that is installed is the database."""
     end = 'image-facts.json names no database_runtime.'
-    program = next((place for place in _SERVERS if (root / place).exists()), None)
+    program = next((place for place in places.SERVERS if (root / place).exists()), None)
     if program is not None:
         return Runtime(SERVICE, f'/{program} is installed, and {end}')
-    unit = next((name for name in service_module.DATABASE_UNITS if service.is_enabled(name)), None)
+    unit = next((name for name in places.UNITS if service.is_enabled(name)), None)
     if unit is not None:
         return Runtime(SERVICE, f'service {unit} is enabled, and {end}')
     engine = next((place for place in _ENGINES if (root / place).exists()), None)

@@ -16,9 +16,6 @@ from trove_upgrade.guestagent.machine import durable, listing
 #: the distribution's hooks.
 DATABASE = 'trove-upgrade-database'
 
-#: Whichever of these exists on an image may run its database server.
-DATABASE_UNITS = (DATABASE, 'mariadb', 'mysql', 'mysqld')
-
 _START_SECONDS = 300
 _SHORT_SECONDS = 60
 

@@ -16,6 +16,8 @@ class Layout:
     """
 
     root: pathlib.Path = pathlib.Path('/')
+    #: of the volume, below the root; the composition takes the driver's
+    mount_point: str = 'var/lib/database'
 
     @property
     def etc(self) -> pathlib.Path:
@@ -50,7 +52,7 @@ class Layout:
     @property
     def volume(self) -> pathlib.Path:
         """The volume's mount point."""
-        return self.root / 'var' / 'lib' / 'mysql'
+        return self.root / self.mount_point
 
     @property
     def data_directory(self) -> pathlib.Path:

@@ -140,7 +140,7 @@ def _directories(guest: Guest) -> CheckResult:
     after the rebuild.
     """
     name, layout = 'guest_directories', guest.layout
-    for place in (layout.data_directory, layout.etc / 'mysql'):
+    for place in (layout.data_directory, *guest.driver.directories()):
         try:
             found = untrusted_files.too_deep(place)
             crowded = untrusted_files.too_many(place)

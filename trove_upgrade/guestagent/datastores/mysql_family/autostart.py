@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.guestagent.datastores.mysql_family import places
 from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.machine import service as service_module
 
@@ -86,7 +87,7 @@ class Autostart:
         )[0]
 
     def _existing(self) -> Sequence[str]:
-        return [name for name in service_module.DATABASE_UNITS if self._service.exists(name)]
+        return [name for name in places.UNITS if self._service.exists(name)]
 
     def _remembered(self) -> dict[str, Any]:
         try:

@@ -115,6 +115,18 @@ class Server:
                 refusals.append(error)
         raise connection.worst(refusals)
 
+    def require_session(
+        self, timeout_seconds: float = _SHORT_SECONDS
+    ) -> tuple[connection.Session, connection.Credentials]:
+        """Return the first way in that works, and which it was.
+
+        :raises StepFailed: DATABASE_NOT_RUNNING; nothing answers where a server must run.
+        """
+        try:
+            return self.session_with_credentials(timeout_seconds)
+        except connection.NoAnswer as error:
+            raise exceptions.StepFailed(error.message, error.code) from error
+
     def version(self) -> str | None:
         """Return what the running server says; None if none answers."""
         try:

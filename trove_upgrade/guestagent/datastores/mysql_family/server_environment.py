@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
+from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files, places
 from trove_upgrade.guestagent.machine import listing
 from trove_upgrade.guestagent.machine import service as service_module
 
@@ -162,7 +162,7 @@ def _units(root: pathlib.Path) -> Iterator[tuple[pathlib.Path, Sequence[str]]]:
     packages and of systemctl.
     """
     for place in _UNIT_PLACES:
-        for service in service_module.DATABASE_UNITS:
+        for service in places.UNITS:
             unit_file = root / place / f'{service}.service'
             for path in (
                 unit_file,

@@ -14,8 +14,10 @@ import pymysql
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
 
@@ -134,13 +136,16 @@ class MariaDBTestCase(base.TestCase):
         super().setUp()
         self.root = self.useFixture(private_mariadb.Root())
         self.service = self.root.service
-        self.driver = MariaDBDriver(
+        self.driver = factory.as_service(
+            MariaDB(),
             self.root.context,
             self.service,
-            start_seconds=private_mariadb.DEADLINE_SECONDS,
+            HostPorts(
+                start_seconds=private_mariadb.DEADLINE_SECONDS,
+                proc=self.root.path / 'proc',  # other tests make backups meanwhile
+            ),
             user=private_mariadb.ACCOUNT.pw_name,
-            proc=self.root.path / 'proc',
-        )  # other tests make backups meanwhile
+        )
         self.said = []
 
     def progress(self, percent, sentence):
@@ -295,7 +300,9 @@ class TestTheWholeWay(MariaDBTestCase):
         self.seed()
         self.driver.set_autostart(enabled=False)
         self.stop()
-        fresh = MariaDBDriver(self.root.context, self.service)  # as after a restart of the agent
+        fresh = factory.as_service(
+            MariaDB(), self.root.context, self.service
+        )  # as after a restart of the agent
         fresh.undo_autostart()
         fresh.start()
         fresh.start()
@@ -431,7 +438,7 @@ class TestTheWholeWay(MariaDBTestCase):
         (self.root.path / 'root/.my.cnf').write_text(
             '[client]\nuser = os_admin\npassword = "it\'s"\n'
         )
-        self.assertIn('os_admin', str(self.driver.server.session_with_credentials(5)[1]))
+        self.assertIn('os_admin', str(self.driver.host.server.session_with_credentials(5)[1]))
         self.driver.upgrade_data(self.progress)
         self.stop()
 
@@ -762,7 +769,8 @@ class TestTryingAConfiguration(MariaDBTestCase):
     def try_it(self, text):
         self.configure(text)
         places = [pathlib.Path('/dev/shm'), self.root.path / 'scratch']
-        driver = MariaDBDriver(
+        driver = factory.as_service(
+            MariaDB(),
             self.root.context,
             self.service,
             scratch_places=places,

@@ -25,9 +25,11 @@ from lab.containers import recipes
 from trove_upgrade import clock
 from trove_upgrade.domain import guests
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
-from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.mysql_family import connection, places
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import Containers
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine.containers import docker_engine as engines
 from trove_upgrade.guestagent.machine.containers import http
 from trove_upgrade.guestagent.storage.layout import Layout
@@ -122,7 +124,7 @@ class TroveGuest(fixtures.Fixture):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix='tu-trove-', dir=private_engine.PLACE))
         self.addCleanup(shutil.rmtree, self.path)
         self.path.chmod(0o755)
-        self.layout = Layout(self.path / 'root')
+        self.layout = Layout(self.path / 'root', mount_point=places.MOUNT_POINT)
         self.volume = DirectoryVolume(self.path / 'volume', self.layout)
         self.trove_agent = TroveAgentControl()
         self.boots = 0
@@ -246,18 +248,19 @@ class TroveGuest(fixtures.Fixture):
             now=lambda: datetime.datetime.now(datetime.UTC),
             monotonic=time.monotonic,
         )
-        return MariaDBContainerDriver(
+        containers = Containers(
+            engine=self.client(),
+            repository='mariadb',
+            trove_agent=self.trove_agent,
+            store=self.engine.path,
+            reach=self.engine.connect,
+        )
+        return factory.in_container(
+            MariaDB(),
             context,
             NoServices(),
-            self.client(),
-            **{
-                'repository': 'mariadb',
-                'trove_agent': self.trove_agent,
-                'store': self.engine.path,
-                'start_seconds': private_engine.DEADLINE_SECONDS,
-                'reach': self.engine.connect,
-                **changes,
-            },
+            dataclasses.replace(containers, **changes),
+            HostPorts(start_seconds=private_engine.DEADLINE_SECONDS),
         )
 
     def client(self):

@@ -9,8 +9,8 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores.container.record import Records
 from trove_upgrade.guestagent.datastores.mysql_family import preserved
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import Records
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.machine import durable, identity, untrusted_files
 from trove_upgrade.guestagent.storage.layout import Layout

@@ -20,8 +20,7 @@ from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
-from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
-from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     engine_upgrade,
@@ -32,6 +31,11 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     scratch,
 )
 from trove_upgrade.guestagent.datastores.mysql_family import settings as kept
+from trove_upgrade.guestagent.datastores.mysql_family.container import (
+    ownership as container_ownership,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.programs import LocalPrograms
 from trove_upgrade.guestagent.jobs.job import Jobs
 from trove_upgrade.guestagent.jobs.journal import JobRecord, Journal
@@ -588,10 +592,11 @@ class TestBesideOthers(DirectoryTestCase):
             ('pid_file', [('/nonexistent',)]),
             ('datadir', [('datadir', str(self.root / 'v/data'))]),
         )
-        return MariaDBDriver(
+        return factory.as_service(
+            MariaDB(),
             test_drivers.context(self.root),
             servers.Service(),
-            connect=lambda credentials, timeout_seconds: session,
+            HostPorts(connect=lambda credentials, timeout_seconds: session),
         )
 
     def test_all_checks_of_a_server_are_made(self):

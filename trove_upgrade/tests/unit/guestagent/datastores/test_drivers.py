@@ -9,14 +9,18 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores import factory, mysql
-from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
     option_files,
     redo_log,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.engines import mysql
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import ServiceHost
 from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
@@ -45,7 +49,7 @@ class DriverTestCase(base.TestCase):
 class TestDialects(DriverTestCase):
     """A file that servers of both read: each its own groups."""
 
-    def unknown(self, driver_class, version):
+    def unknown(self, engine, version):
         (self.root / 'etc/mysql').mkdir(parents=True, exist_ok=True)
         (self.root / 'etc/mysql/my.cnf').write_text(
             '[mariadb]\naria_pagecache_buffer_size = 1M\n[mysqld-9.7]\nmysqlx_port = '
@@ -58,9 +62,8 @@ class TestDialects(DriverTestCase):
             ('pid_file', [('/nonexistent',)]),
             ('datadir', [('datadir', str(self.root / 'v/data'))]),
         )
-        driver = driver_class(
-            self.context, fakes.Service(), connect=lambda credentials, timeout_seconds: session
-        )
+        ports = HostPorts(connect=lambda credentials, timeout_seconds: session)
+        driver = factory.as_service(engine, self.context, fakes.Service(), ports)
         results = {
             result.name: result
             for result in driver.checks(
@@ -70,22 +73,21 @@ class TestDialects(DriverTestCase):
         return results['configuration_options'].message
 
     def test_options_of_the_other_dialect_are_not_held_against_the_target(self):
-        found = self.unknown(mysql.MySQLDriver, '9.7.4')
+        found = self.unknown(MySQL(), '9.7.4')
         self.assertIn('mysqlx-port', found)
         self.assertNotIn('aria', found)
-        found = self.unknown(MariaDBDriver, '11.8.6-MariaDB')
+        found = self.unknown(MariaDB(), '11.8.6-MariaDB')
         self.assertIn('aria', found)
         self.assertNotIn('mysqlx', found)
 
 
 class TestFactory(DriverTestCase):
     def test_each_manager_has_its_driver(self):
-        self.assertIsInstance(
-            factory.driver('mariadb', self.context, fakes.Service()), MariaDBDriver
-        )
-        self.assertIsInstance(
-            factory.driver('mysql', self.context, fakes.Service()), mysql.MySQLDriver
-        )
+        for engine in (MariaDB, MySQL):
+            driver = factory.driver(engine.manager, self.context, fakes.Service())
+            self.assertIsInstance(driver.engine, engine)
+            self.assertIsInstance(driver.host, ServiceHost)
+            self.assertEqual(engine.manager, driver.manager)
 
     def test_what_has_no_driver_is_refused_by_name(self):
         driver = factory.driver('couchbase', self.context, fakes.Service())
@@ -197,7 +199,8 @@ class TestChecks(DriverTestCase):
 
 class TestDriverChecks(DriverTestCase):
     def driver(self, connect):
-        return MariaDBDriver(self.context, fakes.Service(), connect=connect, proc=self.root)
+        ports = HostPorts(connect=connect, proc=self.root)
+        return factory.as_service(MariaDB(), self.context, fakes.Service(), ports)
 
     def test_no_answer_is_one_refusal_and_the_state_of_the_files(self):
         def nobody(credentials, timeout_seconds):
@@ -253,11 +256,12 @@ class TestMySQL(DriverTestCase):
             self.assertEqual(outcome, mysql.check_path(version, wanted).outcome, (version, wanted))
 
     def driver(self, run):
-        return mysql.MySQLDriver(
+        return factory.as_service(
+            MySQL(),
             self.context,
             fakes.Service(),
+            HostPorts(connect=lambda credentials, seconds: fakes.Session()),
             runs=run,
-            connect=lambda credentials, seconds: fakes.Session(),
             user='daemon',
         )
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores.mariadb import MariaDBDriver
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
     option_files,
@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     preserved,
     trusted_places,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.storage.stash.restore import Stash
@@ -130,7 +131,7 @@ class RootDiskTest(base.TestCase):
         self.new_root()
         for name, text in dict(image).items():
             self.write(name, text)
-        driver = MariaDBDriver(self.context, fakes.Service())
+        driver = factory.as_service(MariaDB(), self.context, fakes.Service())
         remarks = []
         for _ in range(2):  # a retry brings nothing else
             with Stash.open(self.stash, published.name, published.digest) as stash:

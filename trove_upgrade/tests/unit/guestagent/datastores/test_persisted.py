@@ -4,8 +4,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.guestagent.datastores.mysql import MySQLDriver
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import persisted
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
 
@@ -92,8 +93,10 @@ class TestPersisted(DriverTestCase):
         }
         self.write(json.dumps({'mysql_static_variables': odd}))
         self.assertEqual(('--loose-back-log=7',), persisted.at_start(self.data))
-        driver = MySQLDriver(self.context, fakes.Service())
-        self.assertEqual(('--loose-back-log=7', *driver.isolated), driver.isolated_arguments())
+        engine = MySQL()
+        self.assertEqual(
+            ('--loose-back-log=7', *engine.isolated), engine.isolated_arguments(self.data)
+        )
 
     def test_a_name_that_is_none_is_not_sent(self):
         self.write(json.dumps({'v': {'a; DROP TABLE x': {'Value': '1'}, 'b c': {'Value': '2'}}}))
@@ -103,7 +106,11 @@ class TestPersisted(DriverTestCase):
 
     def test_they_are_part_of_the_servers_configuration(self):
         self.write(json.dumps(_NOW))
-        options = MySQLDriver(self.context, fakes.Service()).server.configuration().options
+        options = (
+            factory.as_service(MySQL(), self.context, fakes.Service())
+            .host.server.configuration()
+            .options
+        )
         self.assertIn(
             ('loose-ssl-key', '/srv/keys/x.pem'),
             [(option.name, option.value) for option in options],

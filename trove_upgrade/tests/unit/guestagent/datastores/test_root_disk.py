@@ -7,7 +7,7 @@ import pathlib
 
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.datastores import mariadb, mysql
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import (
     bind_addresses,
     checks,
@@ -16,6 +16,9 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     server_process,
     system_accounts,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 from trove_upgrade.tests.unit.guestagent.datastores.test_drivers import DriverTestCase
 
@@ -119,8 +122,9 @@ class TestBindAddresses(RootDiskTestCase):
         place.parent.mkdir(parents=True)
         place.write_text(f'[mysqld]\nbind-address = {NOWHERE}\n')
         context = dataclasses.replace(self.context, monotonic=lambda: next(clock))
-        for kind in (mariadb.MariaDBDriver, mysql.MySQLDriver):
-            driver = kind(context, fakes.Service(), sleep=lambda seconds: None)
+        for engine in (MariaDB(), MySQL()):
+            ports = HostPorts(sleep=lambda seconds: None)
+            driver = factory.as_service(engine, context, fakes.Service(), ports)
             self.assertEqual('BIND_ADDRESS', driver.check_configuration(GuestOptions()).code)
 
 

@@ -13,8 +13,6 @@ import threading
 import fixtures
 
 from trove_upgrade.guestagent.datastores import base as datastore
-from trove_upgrade.guestagent.datastores.container import credentials
-from trove_upgrade.guestagent.datastores.container import ownership as container_ownership
 from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
     option_groups,
@@ -24,6 +22,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     scratch,
     server,
     settings,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.container import credentials
+from trove_upgrade.guestagent.datastores.mysql_family.container import (
+    ownership as container_ownership,
 )
 from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.storage import data_files, volume_ownership

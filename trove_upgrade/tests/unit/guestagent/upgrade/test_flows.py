@@ -8,6 +8,7 @@ import shutil
 import fixtures
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.upgrade import check, finish, quiesce, restore, undo, verify
@@ -175,7 +176,8 @@ class QuiesceTest(FlowTestCase):
                 work, guest=dataclasses.replace(work.guest, driver=Preparing(self.machine))
             )
         )
-        self.assertEqual([({'server_version': '11.8.6'}, {'a': 'b'}, '10.11.14-MariaDB')], prepared)
+        target = TargetFacts(server_version='11.8.6')
+        self.assertEqual([(target, {'a': 'b'}, '10.11.14-MariaDB')], prepared)
 
     def test_an_undo_that_fails_has_the_cause_that_was_not_expected(self):
         first = exceptions.StepRefused('locked', 'LOCKED')

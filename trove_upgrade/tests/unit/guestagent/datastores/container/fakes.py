@@ -7,10 +7,12 @@ import dataclasses
 import itertools
 import pathlib
 
-from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import target_server
-from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
+from trove_upgrade.guestagent.datastores import base, factory
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family.container import target_server
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import Containers
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine.containers import definitions, errors
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
 from trove_upgrade.guestagent.machine.finished import Finished
@@ -331,7 +333,7 @@ class Guest:
     def sleep(self, seconds):
         self.clock.seconds += seconds
 
-    def driver(self, kind=MariaDBContainerDriver, **changes):
+    def driver(self, database=None, proc=pathlib.Path('/proc'), **changes):
         context = base.DriverContext(
             volume=self.volume,
             data_directory=self.volume / 'data',
@@ -341,20 +343,19 @@ class Guest:
             now=_Now(),
             monotonic=self.clock,
         )
-        return kind(
+        containers = Containers(
+            engine=self.engine,
+            repository='registry/mariadb',
+            trove_agent=TroveAgentControl(self.engine),
+            store=self.root,
+            reach=lambda address, seconds: Socket(self.greeting),
+        )
+        return factory.in_container(
+            database or MariaDB(),
             context,
             family.Service(known=(), enabled=(), running=None),
-            self.engine,
-            **{
-                'repository': 'registry/mariadb',
-                'trove_agent': TroveAgentControl(self.engine),
-                'store': self.root,
-                'connect': self.connect,
-                'sleep': self.sleep,
-                'reach': lambda address, seconds: Socket(self.greeting),
-                'start_seconds': 60,
-                **changes,
-            },
+            dataclasses.replace(containers, **changes),
+            HostPorts(connect=self.connect, sleep=self.sleep, start_seconds=60, proc=proc),
         )
 
 

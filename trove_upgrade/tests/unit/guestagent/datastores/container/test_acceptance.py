@@ -3,7 +3,7 @@ import pathlib
 
 import fixtures
 
-from trove_upgrade.guestagent.datastores.container import acceptance
+from trove_upgrade.guestagent.datastores.mysql_family.container import acceptance
 from trove_upgrade.tests.unit import base
 
 

@@ -9,8 +9,8 @@ import fixtures
 
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.datastores.container import backup_images
-from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
+from trove_upgrade.guestagent.datastores.mysql_family.container import backup_images
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
 from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.tests import base
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
@@ -137,5 +137,5 @@ class DriverTest(base.TestCase):
         self.assertEqual('ok', self.found().outcome)
 
     def test_mysql_s_driver_looks_for_mysql_s_names(self):
-        result = self.found(kind=MySQLContainerDriver, backup_repository='registry/backup:1.0')
+        result = self.found(database=MySQL(), backup_repository='registry/backup:1.0')
         self.assertIn('registry/backup11.8:1.0', result.message)

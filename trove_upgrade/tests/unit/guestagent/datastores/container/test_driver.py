@@ -10,11 +10,16 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import factory
-from trove_upgrade.guestagent.datastores.base import Fingerprint, Stashed
-from trove_upgrade.guestagent.datastores.container.mariadb import MariaDBContainerDriver
-from trove_upgrade.guestagent.datastores.container.mysql import MySQLContainerDriver
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+from trove_upgrade.guestagent.datastores.base import DatastoreDriver, Fingerprint, Stashed
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import ImageChoice
+from trove_upgrade.guestagent.datastores.mysql_family.datastore import Datastore
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
+from trove_upgrade.guestagent.datastores.mysql_family.engines.mysql import MySQL
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import (
+    ContainerHost,
+    Containers,
+)
 from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.tests.unit import base
@@ -249,7 +254,7 @@ class TestBefore(ContainerTestCase):
         self.assertEqual('ENGINE_NOT_ANSWERING', error.code)
 
     def test_the_image_is_what_the_facts_say_then_the_version_number(self):
-        reference = self.guest.driver(repositories=['elsewhere/db']).images.reference
+        reference = self.guest.driver(repositories=['elsewhere/db']).host.images.reference
         self.assertEqual(
             'elsewhere/db:1',
             reference(dataclasses.replace(TARGET, container_image='elsewhere/db:1')),
@@ -262,7 +267,9 @@ class TestBefore(ContainerTestCase):
         ):
             self.assertEqual(
                 'CONTAINER_IMAGE_UNKNOWN',
-                self.assertRaises(exceptions.StepRefused, driver.images.reference, target).code,
+                self.assertRaises(
+                    exceptions.StepRefused, driver.host.images.reference, target
+                ).code,
             )
 
     FORGED = (
@@ -321,7 +328,7 @@ class TestBefore(ContainerTestCase):
             driver = self.guest.driver(repositories=['no repository', 'elsewhere/db:1', named])
             self.assertEqual(
                 'elsewhere/db:2',
-                driver.images.reference(TargetFacts(container_image='elsewhere/db:2')),
+                driver.host.images.reference(TargetFacts(container_image='elsewhere/db:2')),
             )
 
     def test_a_number_that_is_no_tag_asks_the_registry_for_no_backup_image(self):
@@ -378,17 +385,17 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(
             [
                 self.guest.root / 'etc/mysql',
-                driver.records.path,
-                driver.records.path.with_name('database-health-accounts.json'),
+                driver.host.records.path,
+                driver.host.records.path.with_name('database-health-accounts.json'),
             ],
             kept,
         )
-        text = driver.records.path.read_text()
+        text = driver.host.records.path.read_text()
         self.assertNotIn(fakes.PASSWORD, text)
         record = json.loads(text)
         self.assertEqual(['MARIADB_AUTO_UPGRADE=1'], record['definition']['Config']['Env'])
         self.assertEqual(['MYSQL_ROOT_PASSWORD'], record['secrets'])
-        self.assertEqual(0o600, driver.records.path.stat().st_mode & 0o777)
+        self.assertEqual(0o600, driver.host.records.path.stat().st_mode & 0o777)
         below = f'{self.guest.root}/etc/mysql/conf.d/x.cnf'
         names = [str(path) for path in kept]
         never = [
@@ -687,7 +694,7 @@ class TestAfter(ContainerTestCase):
         self.engine.registry[NEW] = fakes.image('mended')
         driver.start_isolated()
         self.assertTrue(self.engine.containers[FIRST].running)
-        self.assertEqual(fakes.image('mended').id, driver.records.require().chosen.image_id)
+        self.assertEqual(fakes.image('mended').id, driver.host.records.require().chosen.image_id)
 
     def broken(self):
         """A first start has failed, and the registry has a mended image under the tag."""
@@ -702,7 +709,7 @@ class TestAfter(ContainerTestCase):
         driver = self.broken()
         self.assertEqual('ok', driver.check_again(GuestOptions(), quiet).outcome)
         self.assertEqual(['pull', 'throwaway'], self.engine.names())
-        self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
+        self.assertEqual('sha256:mended', driver.host.records.require().chosen.image_id)
         driver.start_isolated()
         self.assertEqual(
             ('sha256:mended', True),
@@ -724,14 +731,14 @@ class TestAfter(ContainerTestCase):
     def of_another_repository(self, expected):
         """The image that runs where the former root disk has named one of another repository."""
         former = self.stopped()
-        record = former.records.require()
+        record = former.host.records.require()
         other = dataclasses.replace(record.target, reference='elsewhere/mariadb:11.8')
-        former.records.write(dataclasses.replace(record, target=other))
+        former.host.records.write(dataclasses.replace(record, target=other))
         self.guest.new_root((NEW, other.reference) if expected.container_image is None else (NEW,))
         driver = self.guest.driver()
         driver.expect(expected)
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
-        return driver.records.require().chosen.reference
+        return driver.host.records.require().chosen.reference
 
     def test_an_image_of_another_repository_than_the_target_s_does_not_run(self):
         self.assertEqual(
@@ -766,13 +773,13 @@ class TestAfter(ContainerTestCase):
             self.guest.new_root((OLD,))
             self.guest.trove_creates()
             former = self.stopped()
-            record = former.records.require()
+            record = former.host.records.require()
             other = ImageChoice(
                 'elsewhere/mariadb:11.8',
                 'sha256:evil',
                 ('elsewhere/mariadb@' + fakes.NEW_EXACT.partition('@')[2],),
             )
-            former.records.write(dataclasses.replace(record, target=other, former=other))
+            former.host.records.write(dataclasses.replace(record, target=other, former=other))
             self.guest.new_root(())
             self.engine.images[other.reference] = fakes.image('evil')
             error = self.assertRaises(
@@ -792,7 +799,7 @@ class TestAfter(ContainerTestCase):
             )
         )
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
-        self.assertEqual(fakes.NEW_EXACT, driver.records.require().chosen.reference)
+        self.assertEqual(fakes.NEW_EXACT, driver.host.records.require().chosen.reference)
 
     def test_the_final_container_has_the_rights_that_trove_gives_whatever_the_former_one_had(self):
         changed = {
@@ -812,7 +819,7 @@ class TestAfter(ContainerTestCase):
             'CapDrop': ['NET_RAW'],
         }
         former = self.stopped()
-        record = former.records.require()
+        record = former.host.records.require()
         defined = {
             'Config': {
                 **record.definition['Config'],
@@ -824,7 +831,7 @@ class TestAfter(ContainerTestCase):
             },
             'HostConfig': {**record.definition['HostConfig'], **changed},
         }
-        former.records.write(dataclasses.replace(record, definition=defined))
+        former.host.records.write(dataclasses.replace(record, definition=defined))
         self.guest.new_root((NEW,))
         driver = self.guest.driver()
         driver.check_configuration(GuestOptions())
@@ -854,7 +861,7 @@ class TestAfter(ContainerTestCase):
         self.assertIn('MARIADB_AUTO_UPGRADE=1', config['Env'])
 
     def test_a_container_whose_image_decides_on_its_user_has_no_privileges(self):
-        record = self.guest.driver()._record(ImageChoice(NEW, 'sha256:new'))
+        record = self.guest.driver().host._record(ImageChoice(NEW, 'sha256:new'))
         for user, privileged in (
             ('1001:1001', True),
             ('1001', True),
@@ -866,18 +873,16 @@ class TestAfter(ContainerTestCase):
             kept = {**record.definition, 'Config': {**record.definition['Config'], 'User': user}}
             self.assertEqual(
                 privileged,
-                self.guest.driver()._privileges.given(kept)['HostConfig']['Privileged'],
+                self.guest.driver().host._privileges.given(kept)['HostConfig']['Privileged'],
                 user,
             )
 
     def test_mysql_has_no_privileges(self):
         former = self.stopped()
-        kept = former.records.require().definition
+        kept = former.host.records.require().definition
         self.assertTrue(kept['HostConfig']['Privileged'])
         self.assertFalse(
-            self.guest.driver(MySQLContainerDriver)._privileges.given(kept)['HostConfig'][
-                'Privileged'
-            ]
+            self.guest.driver(MySQL()).host._privileges.given(kept)['HostConfig']['Privileged']
         )
 
     def test_a_registered_image_is_the_target_s_whatever_its_repository(self):
@@ -892,7 +897,7 @@ class TestAfter(ContainerTestCase):
             self.assertEqual(
                 'CONFIGURATION_REFUSED', driver.check_again(GuestOptions(), quiet).code
             )
-        self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
+        self.assertEqual(fakes.IMAGES[NEW].id, driver.host.records.require().chosen.image_id)
 
     def test_an_image_that_nobody_has_mended_is_used_again_also_without_a_registry(self):
         driver = self.broken()
@@ -909,7 +914,7 @@ class TestAfter(ContainerTestCase):
         self.engine.registry_is_down = True
         self.engine.images[NEW] = fakes.image('mended')
         self.assertEqual('ok', driver.check_again(GuestOptions(), quiet).outcome)
-        self.assertEqual('sha256:mended', driver.records.require().chosen.image_id)
+        self.assertEqual('sha256:mended', driver.host.records.require().chosen.image_id)
 
     def test_another_image_that_cannot_be_tried_makes_way_for_a_mended_one(self):
         self.stopped()
@@ -920,7 +925,7 @@ class TestAfter(ContainerTestCase):
         driver = self.guest.driver()
         self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
         self.assertEqual(['throwaway', 'pull'], self.engine.names())
-        self.assertEqual(fakes.IMAGES[NEW].id, driver.records.require().chosen.image_id)
+        self.assertEqual(fakes.IMAGES[NEW].id, driver.host.records.require().chosen.image_id)
 
     def test_a_rollback_takes_no_mended_image(self):
         self.stopped()
@@ -945,12 +950,12 @@ class TestAfter(ContainerTestCase):
             exceptions.StepFailed, self.guest.driver().check_configuration, GuestOptions()
         )
         self.assertEqual('CONTAINER_RECORD_MISSING', error.code)
-        path = self.guest.driver().records.path
+        path = self.guest.driver().host.records.path
         path.parent.mkdir(parents=True)
         path.write_text('{"schema": 99}')
         self.assertEqual(
             'CONTAINER_RECORD_BROKEN',
-            self.assertRaises(exceptions.StepFailed, self.guest.driver().records.read).code,
+            self.assertRaises(exceptions.StepFailed, self.guest.driver().host.records.read).code,
         )
 
     def test_a_proxy_that_accepts_for_a_server_that_is_not_there_is_not_believed(self):
@@ -998,7 +1003,7 @@ class TestAfter(ContainerTestCase):
 
 class TestChoosing(ContainerTestCase):
     def containers(self):
-        return factory.Containers(
+        return Containers(
             engine=self.engine,
             repository='registry/mysql',
             trove_agent=fakes.TroveAgentControl(self.engine),
@@ -1006,11 +1011,10 @@ class TestChoosing(ContainerTestCase):
 
     def test_mysql_s_image_validates_by_itself(self):
         context = self.guest.driver().context
-        self.assertIsInstance(
-            factory.driver('mysql', context, family.Service(), self.containers()),
-            MySQLContainerDriver,
-        )
-        driver = self.guest.driver(MySQLContainerDriver, repository='registry/mysql')
+        driver = factory.driver('mysql', context, family.Service(), self.containers())
+        self.assertIsInstance(driver.engine, MySQL)
+        self.assertIsInstance(driver.host, ContainerHost)
+        driver = self.guest.driver(MySQL(), repository='registry/mysql')
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
         driver.prepare_target(TargetFacts(version_number='8.4'), GuestOptions(), quiet)
         self.assertIn('--validate-config', self.engine.script)
@@ -1035,7 +1039,7 @@ class TestChoosing(ContainerTestCase):
         self.engine.images['registry/mysql:8.4'] = fakes.image('mysql')
         self.stopped()
         self.guest.new_root((NEW,))
-        driver = self.guest.driver(MySQLContainerDriver)
+        driver = self.guest.driver(MySQL())
         driver.check_configuration(GuestOptions())
         driver.start_isolated()
         self.assertEqual(2, len(said))
@@ -1043,21 +1047,15 @@ class TestChoosing(ContainerTestCase):
         self.assertEqual(['--loose-innodb-ft-min-token-size=2', '--skip-networking'], command[3:5])
         self.assertIn('--loose-persisted-globals-load=OFF', command)
 
-    def test_what_runs_the_server_hides_nothing_of_which_server_it_is(self):
-        """A composition takes one of two methods of a name: the one that is taken must call the
-        other, or have its parts as hooks.
-        """
-        by_hooks = {'check_configuration'}  # _trial_script
-        for kinds in (MySQLContainerDriver.__bases__, MariaDBContainerDriver.__bases__):
-            runtime, server = map(vars, kinds)
-            both = {
-                name for name in runtime.keys() & server.keys() if callable(runtime[name])
-            } - by_hooks
-            hidden = {
-                name for name in both if not {'super', name} <= set(runtime[name].__code__.co_names)
-            }
-            self.assertEqual(set(), hidden)
-        self.assertTrue({'checks', 'compare'} <= vars(MySQLContainerDriver.__bases__[0]).keys())
+    def test_every_engine_on_every_host_keeps_the_whole_contract(self):
+        """What a driver does not override refuses the upgrade."""
+        contract = {name for name, part in vars(DatastoreDriver).items() if callable(part)}
+        inherited = contract - vars(Datastore).keys() - {'_refuse'}
+        self.assertEqual(set(), inherited)
+        for database in (MariaDB(), MySQL()):
+            driver = self.guest.driver(database)
+            self.assertEqual(database.manager, driver.manager)
+            self.assertIsInstance(driver.host, ContainerHost)
 
     def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(
         self,

@@ -6,7 +6,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.guestagent.datastores.base import Stashed
-from trove_upgrade.guestagent.datastores.container import health_account
+from trove_upgrade.guestagent.datastores.mysql_family.container import health_account
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 from trove_upgrade.tests.unit.guestagent.datastores.container import test_driver

@@ -6,8 +6,8 @@ import pathlib
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.datastores.container.images import Images
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import ImageChoice
 from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.guestagent.machine.containers.answers import Image
 from trove_upgrade.tests import base

@@ -13,7 +13,7 @@ from typing import Any
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.guestagent.datastores.container import definition
+from trove_upgrade.guestagent.datastores.mysql_family.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.libraries import Library
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 

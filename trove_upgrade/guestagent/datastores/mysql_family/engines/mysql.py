@@ -4,27 +4,31 @@ start.
 """
 
 import dataclasses
+import pathlib
 import pwd
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
-    bind_addresses,
     connection,
     isolated,
+    option_files,
     persisted,
     scratch,
     versions,
 )
-from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL
-from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.container import backup_images, trial
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import MySQL as MySQLDialect
+from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import (
+    Engine,
+    InstalledServer,
+    UpgradingServer,
+)
 from trove_upgrade.guestagent.machine.finished import Finished
-from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Source: MySQL 8.0 Reference Manual, "Upgrade Paths": the redo log of servers before 5.7.9 is not
 #: read.
@@ -35,49 +39,45 @@ _LONG_TERM: Sequence[tuple[int, ...]] = ((5, 7), (8, 0), (8, 4), (9, 7))
 _VALIDATE_SECONDS = 120
 
 
-class MySQLDriver(FamilyDriver):
+class MySQL(Engine):
     """MySQL 5.7 and later.  Only the same version on a new image could be measured; a step of
     series is taken one at a time.
+
+    No image of a container could be had here: those follow MySQL's own documentation, and what is
+    the same as MariaDB.
     """
 
     manager = 'mysql'
-    title = 'MySQL'
-    dialect = MySQL()
+    dialect = MySQLDialect()
     isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
 
-    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
-        """Also whether MySQL itself can go from here to there in one step."""
-        results = list(super().checks(target, options))
-        version = self.server_version()
-        if version is not None:
-            results.append(check_path(version, target.server_version))
-        return results
+    def backup_images(self, repository: str, number: str) -> Sequence[str]:
+        return backup_images.by_name_for_mysql(repository, number)
 
-    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
-        """MySQL's own --validate-config touches nothing."""
-        refusal = bind_addresses.refusal(
-            self.server.configuration(), self._sleep, self.context.monotonic
-        )
-        if refusal:
-            return refusal
-        server = self.programs.find('mysqld')
-        if server is None:
+    def checks(self, version: str, target: TargetFacts) -> Sequence[CheckResult]:
+        """Check whether MySQL itself can go from here to there in one step."""
+        return (check_path(version, target.server_version),)
+
+    def try_configuration(self, server: InstalledServer) -> CheckResult:
+        """Validate it without a start: --validate-config touches nothing."""
+        program = server.programs.find('mysqld')
+        if program is None:
             return _not_tried('mysqld is not installed in this image. Build the image with it.')
-        defaults = self._defaults_file()
+        defaults = server.defaults_file
         arguments = [
-            server,
+            program,
             *([f'--defaults-file={defaults}'] if defaults else []),
             '--validate-config',
             '--log-error=stderr',
         ]
         try:
-            account = pwd.getpwnam(self.user)
+            account = pwd.getpwnam(server.user)
         except KeyError:
             return _not_tried(
-                f'this image has no user {self.user}. Build the image with the database server.'
+                f'this image has no user {server.user}. Build the image with the database server.'
             )
         try:  # as the server's user, whatever user the configuration names
-            finished = self.programs.run(
+            finished = server.programs.run(
                 arguments,
                 timeout_seconds=_VALIDATE_SECONDS,
                 as_user=(account.pw_uid, account.pw_gid),
@@ -86,52 +86,50 @@ class MySQLDriver(FamilyDriver):
             finished = Finished(-1, str(error))
         return scratch.judge(finished)
 
-    def isolated_arguments(self) -> Sequence[str]:
-        """See `FamilyDriver`.  With the kept variables that a server takes at its start alone."""
-        return (*persisted.at_start(self.context.data_directory), *self.isolated)
+    def trial_script(
+        self,
+        options: Sequence[str],
+        configuration: option_files.Configuration,  # noqa: ARG002
+    ) -> str:
+        return trial.of_mysql(options)
 
-    def settle_isolated(self) -> None:
-        """See `FamilyDriver`.  What the customer has told the server to keep is in force, but for
-        what would start events.
+    def isolated_arguments(self, data_directory: pathlib.Path) -> Sequence[str]:
+        """Return also the kept variables that a server takes at its start alone."""
+        return (*persisted.at_start(data_directory), *self.isolated)
+
+    def settle_isolated(
+        self, open_session: Callable[[], connection.Session], data_directory: pathlib.Path
+    ) -> None:
+        """Put in force what the customer has told the server to keep, but for what would start
+        events.
         """
-        session, _ = self._session()
+        session = open_session()
         try:
-            persisted.apply(session, self.context.data_directory)
+            persisted.apply(session, data_directory)
         except connection.SessionError as error:
             raise exceptions.StepFailed(error.message, error.code) from error
         finally:
             session.close()
 
-    def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """Settings that are kept in the data directory are in force again when it is
-        opened.
-        """
-        return super().compare(self._without_persisted(before), after)
-
-    def keep_settings(
-        self, before: base.Fingerprint, after: base.Fingerprint, options: GuestOptions
-    ) -> Sequence[str]:
-        return super().keep_settings(self._without_persisted(before), after, options)
-
-    def _without_persisted(self, fingerprint: base.Fingerprint) -> base.Fingerprint:
-        kept = persisted.names(self.context.data_directory)
-        return dataclasses.replace(
-            fingerprint,
-            settings={
-                name: value for name, value in fingerprint.settings.items() if name not in kept
-            },
-        )
-
-    def upgrade_data(self, progress: Progress) -> None:
-        """The server has done it while it started (8.0.16 and later); that it answers proves it.
+    def upgrade_data(self, server: UpgradingServer) -> None:
+        """Do nothing more: the server has done it while it started (8.0.16 and later), and that it
+        answers proves it.
 
         Source: MySQL 8.0 Reference Manual, "What the MySQL Upgrade Process Upgrades".
-
-        :raises StepFailed: no server answers.
         """
-        progress(None, 'the server upgrades its data while it starts')
-        session, _ = self._session()
-        session.close()
+        server.progress(None, 'the server upgrades its data while it starts')
+
+    def comparable(
+        self, before: base.Fingerprint, data_directory: pathlib.Path
+    ) -> base.Fingerprint:
+        """Leave out settings that are kept in the data directory: they are in force again when it
+        is opened.
+        """
+        kept = persisted.names(data_directory)
+        return dataclasses.replace(
+            before,
+            settings={name: value for name, value in before.settings.items() if name not in kept},
+        )
 
 
 def _not_tried(reason: str) -> CheckResult:

@@ -12,9 +12,9 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.datastores.container import repositories
-from trove_upgrade.guestagent.datastores.container.names import DATABASE
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice
+from trove_upgrade.guestagent.datastores.mysql_family.container import repositories
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import ImageChoice
 from trove_upgrade.guestagent.machine import listing
 from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image

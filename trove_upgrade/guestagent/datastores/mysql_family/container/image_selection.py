@@ -9,9 +9,13 @@ from collections.abc import Callable
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
-from trove_upgrade.guestagent.datastores.container.images import Images
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
 from trove_upgrade.guestagent.datastores.mysql_family import scratch
+from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
+    ImageChoice,
+    Record,
+    Records,
+)
 from trove_upgrade.guestagent.machine.progress import Progress
 
 

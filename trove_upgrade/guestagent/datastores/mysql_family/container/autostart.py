@@ -8,8 +8,8 @@ from typing import Any
 
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.datastores.container.names import DATABASE
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE
 from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.containers.engine import Engine

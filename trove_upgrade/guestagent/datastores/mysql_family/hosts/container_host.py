@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of a server of the MySQL family in a container: the contract of `base`, with
-containers for services.
-"""
+"""A server in Trove's container: containers for services."""
 
 import dataclasses
 import pathlib
 import socket
-import time
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import (
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, preserved
+from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
+from trove_upgrade.guestagent.datastores.mysql_family.container import (
     acceptance,
     backup_images,
     definition,
@@ -23,120 +22,129 @@ from trove_upgrade.guestagent.datastores.container import (
     privileges,
     trial,
 )
-from trove_upgrade.guestagent.datastores.container.autostart import (
+from trove_upgrade.guestagent.datastores.mysql_family.container.autostart import (
     DURABLE,
     DURABLE_POLICIES,
     ContainerAutostart,
 )
-from trove_upgrade.guestagent.datastores.container.creation import Creation
-from trove_upgrade.guestagent.datastores.container.image_selection import ImageSelection
-from trove_upgrade.guestagent.datastores.container.kept_files import KeptFiles
-from trove_upgrade.guestagent.datastores.container.names import DATABASE, FIRST_START
-from trove_upgrade.guestagent.datastores.container.programs import ContainerPrograms
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
-from trove_upgrade.guestagent.datastores.container.server import ContainerServer, Reach
-from trove_upgrade.guestagent.datastores.container.target_preparation import TargetPreparation
-from trove_upgrade.guestagent.datastores.mysql_family import connection
-from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
-from trove_upgrade.guestagent.datastores.mysql_family.driver import FamilyDriver
+from trove_upgrade.guestagent.datastores.mysql_family.container.creation import Creation
+from trove_upgrade.guestagent.datastores.mysql_family.container.image_selection import (
+    ImageSelection,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.container.kept_files import KeptFiles
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE, FIRST_START
+from trove_upgrade.guestagent.datastores.mysql_family.container.programs import ContainerPrograms
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
+    ImageChoice,
+    Record,
+    Records,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.container.server import ContainerServer, Reach
+from trove_upgrade.guestagent.datastores.mysql_family.container.target_preparation import (
+    TargetPreparation,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine import service as service_module
-from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.containers.engine import Engine as ContainerEngine
 from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
-_START_SECONDS = 900
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Containers:
+    """Parts of the guest that run the server in a container."""
+
+    engine: ContainerEngine
+    repository: str | None  #: docker_image of Trove's configuration
+    trove_agent: TroveAgentControl
+    backup_repository: str | None = None  #: backup_docker_image of Trove's configuration
+    repositories: Sequence[str] = ()  #: whose images are taken besides
+    #: of the datastore version that this root disk is for, as user data names it
+    number: str | None = None
+    store: pathlib.Path | None = None  #: where the engine keeps images; None: the engine tells
+    reach: Reach = socket.create_connection
 
 
-class ContainerDriver(FamilyDriver):
-    """Differences of the family's drivers where the server runs in Trove's container."""
+class ContainerHost:
+    """Implements Host with Trove's container."""
 
     shares_volume = True
-    #: How Trove names the images of its backups.
-    backup_image_names: backup_images.Names = staticmethod(backup_images.by_tag)
-    #: Whether Trove's agent makes its container privileged.
-    privileged = False
 
     def __init__(
         self,
         context: base.DriverContext,
-        service: service_module.ServicePort,
         engine: Engine,
-        *,
-        repository: str | None,
-        trove_agent: TroveAgentControl,
-        backup_repository: str | None = None,
-        repositories: Sequence[str] = (),
-        number: str | None = None,
-        store: pathlib.Path | None = None,
-        connect: connection.Connector = connection.open_session,
-        sleep: Callable[[float], None] = time.sleep,
-        proc: pathlib.Path = pathlib.Path('/proc'),
-        start_seconds: float = _START_SECONDS,
-        reach: Reach = socket.create_connection,
+        service: service_module.ServicePort,
+        ports: HostPorts,
+        containers: Containers,
     ) -> None:
-        """`repository`, `backup_repository`: docker_image and backup_docker_image of Trove's
-        configuration; `repositories`: further ones that images are taken from; `number`: of the
-        datastore version that this root disk is for.
-        """
-        runs = ContainerPrograms(engine, self._running_container)
-        super().__init__(context, service, connect=connect, runs=runs, sleep=sleep, proc=proc)
-        self.engine = engine
-        self.server = self.containers = ContainerServer(
+        self._context, self._engine, self._ports = context, engine, ports
+        self._containers = containers.engine
+        self._trove_agent, self._number = containers.trove_agent, containers.number
+        self.programs = ContainerPrograms(self._containers, self._running_container)
+        self.server = ContainerServer(
             context,
             service,
-            connect,
-            sleep,
-            engine,
-            groups=self.dialect.groups,
-            start_seconds=start_seconds,
-            reach=reach,
+            ports.connect,
+            ports.sleep,
+            self._containers,
+            groups=engine.dialect.groups,
+            start_seconds=ports.start_seconds,
+            reach=containers.reach,
         )
         self.images = images.Images(
-            engine, repository, store, sleep=sleep, monotonic=context.monotonic, others=repositories
+            self._containers,
+            containers.repository,
+            containers.store,
+            sleep=ports.sleep,
+            monotonic=context.monotonic,
+            others=containers.repositories,
         )
-        self._trove_agent, self._number = trove_agent, number
-        self._assemble(service, backup_repository)
-
-    def _assemble(self, service: service_module.ServicePort, backup_repository: str | None) -> None:
-        """Put together what is kept on this root disk, and what works with it."""
         self._backup_images = backup_images.BackupImages(
-            self.engine, backup_repository, self.backup_image_names
+            self._containers, containers.backup_repository, engine.backup_images
         )
-        state = self.context.etc.parent / 'var/lib/trove-upgrade'
+        self._assemble(service)
+
+    def _assemble(self, service: service_module.ServicePort) -> None:
+        """Put together what is kept on this root disk, and what works with it."""
+        state = self._context.etc.parent / 'var/lib/trove-upgrade'
         self.records = Records(state / 'database-container.json')
         policy = state / 'database-restart-policy.json'
-        self.restart_policy = ContainerAutostart(self.engine, service, policy)
-        self.autostart = self.restart_policy
+        self.autostart = ContainerAutostart(self._containers, service, policy)
         self._health = health_account.HealthAccount(
-            state / 'database-health-accounts.json', self.context.data_directory
+            state / 'database-health-accounts.json', self._context.data_directory
         )
-        mysql = self.context.etc / 'mysql'
+        mysql = self._context.etc / 'mysql'
         self._kept_files = KeptFiles(mysql, (self.records.path, self._health.path))
         self._privileges = privileges.Privileges(
-            volume=self.context.volume,
+            volume=self._context.volume,
             mysql=mysql,
-            sockets=self.containers.socket_directory,
-            privileged=self.privileged,
+            sockets=self.server.socket_directory,
+            privileged=self._engine.privileged_container,
         )
         self._creation = Creation(
-            engine=self.engine,
+            engine=self._containers,
             images=self.images,
             records=self.records,
             privileges=self._privileges,
             health=self._health,
-            volume=self.context.volume,
+            volume=self._context.volume,
         )
         self._selection = ImageSelection(self.images, self.records, self._try)
 
     # --- before -----------------------------------------------------------------------------------
 
-    def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
-        """Check also the container, whether the target's image can be had, and that of its
-        backups.
-        """
+    def preserve(
+        self,
+    ) -> Callable[[option_files.Configuration], preserved.Preserved] | None:
+        """Return None: all of /etc/mysql comes back, and no directory that it names is searched."""
+        return None
+
+    def checks(self, target: TargetFacts) -> Sequence[CheckResult]:
+        """Check the container, whether the target's image can be had, and that of its backups."""
         return [
-            *super().checks(target, options),
-            *acceptance.check_running(self.engine, self._places),
+            *acceptance.check_running(self._containers, self._places),
             self.images.check(target),
             self._backup_images.check(target),
         ]
@@ -144,31 +152,26 @@ class ContainerDriver(FamilyDriver):
     @property
     def _places(self) -> Sequence[pathlib.Path]:
         """Directories that Trove gives to its container; the last two are of older Troves."""
-        root = self.context.etc.parent
+        root = self._context.etc.parent
         return (
-            self.context.volume,
-            self.context.etc / 'mysql',
-            self.containers.socket_directory,
+            self._context.volume,
+            self._context.etc / 'mysql',
+            self.server.socket_directory,
             root / 'run/mysqld',
             root / 'var/run/mysqld',
         )
 
-    def prepare_target(
-        self,
-        target: TargetFacts,
-        options: GuestOptions,  # noqa: ARG002
-        progress: Progress,
-    ) -> None:
+    def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Bring the target's image here, which tries the configuration as it is
         now.
         """
         TargetPreparation(
-            engine=self.engine,
+            engine=self._containers,
             images=self.images,
             records=self.records,
-            containers=self.containers,
-            context=self.context,
-            session=lambda: self._session()[0],
+            containers=self.server,
+            context=self._context,
+            session=lambda: self.server.require_session()[0],
             record=self._record,
             trial=self._try,
         ).prepare(target, progress)
@@ -180,34 +183,30 @@ class ContainerDriver(FamilyDriver):
         return Record(
             definition=kept,
             secrets=secrets,
-            restart_policy=self.restart_policy.policy(),
+            restart_policy=self.autostart.policy(),
             former=former,
             target=wanted,
         )
 
     def _try(self, image: ImageChoice, record: Record) -> CheckResult:
         return trial.try_configuration(
-            self.engine,
+            self._containers,
             image.reference,
             self._privileges.given(record.definition),
-            self.context.etc / 'mysql',
-            self._trial_script(record),
+            self._context.etc / 'mysql',
+            self._engine.trial_script(
+                definition.options(record.definition), self.server.configuration()
+            ),
         )
 
-    def _trial_script(self, record: Record) -> str:
-        return trial.of_mariadb(
-            definition.options(record.definition), self.containers.configuration()
-        )
-
-    def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
-        fingerprint = super().fingerprint_and_stop(options, progress)
+    def stopped(self, fingerprint: base.Fingerprint) -> None:
+        """Remember the accounts, of which the container's health check may have one."""
         self._health.remember(fingerprint.users)
-        return fingerprint
 
-    def shutdown_was_clean(self) -> bool:
-        """Tell by the data's files and by the exit code of the process."""
-        container = self.engine.inspect(DATABASE)
-        return container is not None and container.exit_code == 0 and super().shutdown_was_clean()
+    def ended_cleanly(self) -> bool:
+        """Tell by the exit code of the process."""
+        container = self._containers.inspect(DATABASE)
+        return container is not None and container.exit_code == 0
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
         """Keep all of /etc/mysql: it is Trove's there, and nothing of it an image's."""
@@ -272,13 +271,13 @@ class ContainerDriver(FamilyDriver):
         """Go by the number: the container's user is one, and its names are the image's."""
         user = definition.user(self.records.require().definition)
         if user is not None:
-            ownership.make(self.containers.socket_directory, *user)
-            family_ownership.give_beside(self.context.data_directory, *user)
-            for directory in (self.context.data_directory, self.context.etc / 'mysql'):
+            ownership.make(self.server.socket_directory, *user)
+            family_ownership.give_beside(self._context.data_directory, *user)
+            for directory in (self._context.data_directory, self._context.etc / 'mysql'):
                 ownership.give(directory, *user)
 
-    def run_isolated(self) -> None:
-        """See `FamilyDriver`.  In a container of another name, without a network."""
+    def run_isolated(self, arguments: Sequence[str]) -> None:
+        """Run it in a container of another name, without a network."""
         if self._first_start_serves():
             return
         self._end(FIRST_START)
@@ -287,35 +286,34 @@ class ContainerDriver(FamilyDriver):
         self._creation.create(
             FIRST_START,
             record,
-            command=[*definition.command(record.definition), *self.isolated_arguments()],
+            command=[*definition.command(record.definition), *arguments],
             network='none',
         )
-        self.containers.run(FIRST_START)
+        self.server.run(FIRST_START)
 
     def _first_start_serves(self) -> bool:
-        container = self.engine.inspect(FIRST_START)
-        return container is not None and container.running and self.server_version() is not None
+        container = self._containers.inspect(FIRST_START)
+        return container is not None and container.running and self.server.version() is not None
 
     def _end(self, name: str) -> None:
         """Stop it cleanly and remove it, if it is there."""
-        self.containers.stop(name)
-        self.engine.remove(name, force=True)
+        self.server.stop(name)
+        self._containers.remove(name, force=True)
 
     def _running_container(self) -> str:
-        container = self.engine.inspect(FIRST_START)
+        container = self._containers.inspect(FIRST_START)
         return FIRST_START if container is not None and container.running else DATABASE
 
-    def _for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
+    def for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
         return connection.Credentials(
-            self.containers.socket_inside, credentials.user, credentials.password
+            self.server.socket_inside, credentials.user, credentials.password
         )
 
-    def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
-        """A container's host name is its id: what is named after it has not
-        changed.
-        """
+    def compared(
+        self, before: base.Fingerprint, after: base.Fingerprint, found: base.Comparison
+    ) -> base.Comparison:
+        """A container's host name is its id: what is named after it has not changed."""
         then, now = (fingerprint.settings.get('hostname', '') for fingerprint in (before, after))
-        found = super().compare(before, after)
         return dataclasses.replace(
             found,
             settings_changed=[
@@ -328,25 +326,25 @@ class ContainerDriver(FamilyDriver):
     def open_for_clients(self) -> None:
         """Open it as Trove made it, with its own command and ports."""
         record = self.records.require()
-        container = self.engine.inspect(DATABASE)
-        first = self.engine.inspect(FIRST_START)
+        container = self._containers.inspect(DATABASE)
+        first = self._containers.inspect(FIRST_START)
         if (
             first is not None
             or container is None
             or not container.running
-            or self.server_version() is None
+            or self.server.version() is None
         ):
             self._end(FIRST_START)
             self._end(DATABASE)
             self._creation.create(DATABASE, record)
-            self.containers.run(DATABASE)
-        session, _ = self._session()
+            self.server.run(DATABASE)
+        session, _ = self.server.require_session()
         try:
             self._health.drop_listed(session)
         finally:
             session.close()
-        self.containers.wait_for_clients_way(record)
-        self.engine.set_restart_policy(
+        self.server.wait_for_clients_way(record)
+        self._containers.set_restart_policy(
             DATABASE,
             record.restart_policy if record.restart_policy in DURABLE_POLICIES else DURABLE,
         )
@@ -355,12 +353,12 @@ class ContainerDriver(FamilyDriver):
         """Start the same container; it is made again only if it was removed."""
         self.images.wait_for_engine()
         self._end(FIRST_START)
-        if self.server_version() is None:
-            if self.engine.inspect(DATABASE) is None:
+        if self.server.version() is None:
+            if self._containers.inspect(DATABASE) is None:
                 self._creation.create(DATABASE, self.records.require())
-            self.containers.run(DATABASE)
+            self.server.run(DATABASE)
             self.autostart.undo()
-        self.containers.wait_for_clients_way(self.records.read())
+        self.server.wait_for_clients_way(self.records.read())
 
     def installed_version(self) -> str | None:
         """The root disk has no server of its own."""
@@ -370,25 +368,27 @@ class ContainerDriver(FamilyDriver):
         """From now on Trove's agent is silent, and does not restart what is being
         stopped.
         """
-        if not enabled:
+        if enabled:
+            self.autostart.switch_on_ours()
+        else:
             self._trove_agent.hold()
-        super().set_autostart(enabled=enabled)
+            self.autostart.switch_off()
 
     def undo_autostart(self) -> None:
         """A container that was started while the volume was away serves an
         empty directory: it ends first.
         """
-        container = self.engine.inspect(DATABASE)
+        container = self._containers.inspect(DATABASE)
         if (
             container is not None
             and container.running
-            and not self.containers.sees_the_data(container, self._proc)
+            and not self.server.sees_the_data(container, self._ports.proc)
         ):
-            self.containers.stop(DATABASE)
-        super().undo_autostart()
+            self.server.stop(DATABASE)
+        self.autostart.undo()
 
     def autostart_is_durable(self) -> CheckResult:
-        return self.restart_policy.durability()
+        return self.autostart.durability()
 
     def publish(self) -> None:
         """Release Trove's agent: it may report again that the database serves."""

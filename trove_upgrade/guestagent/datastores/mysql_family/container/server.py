@@ -11,14 +11,14 @@ from collections.abc import Callable
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import credentials, definition
-from trove_upgrade.guestagent.datastores.container.names import (
+from trove_upgrade.guestagent.datastores.mysql_family import connection, option_groups, server
+from trove_upgrade.guestagent.datastores.mysql_family.container import credentials, definition
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import (
     DATABASE,
     DEFAULT_SOCKET,
     SOCKET_DIRECTORY,
 )
-from trove_upgrade.guestagent.datastores.container.record import Record
-from trove_upgrade.guestagent.datastores.mysql_family import connection, option_groups, server
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import Record
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.containers.answers import Container
 from trove_upgrade.guestagent.machine.containers.engine import Engine

@@ -8,12 +8,16 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.guestagent.datastores.container import credentials, definition
-from trove_upgrade.guestagent.datastores.container.autostart import OFF
-from trove_upgrade.guestagent.datastores.container.health_account import HealthAccount
-from trove_upgrade.guestagent.datastores.container.images import Images
-from trove_upgrade.guestagent.datastores.container.privileges import Privileges
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
+from trove_upgrade.guestagent.datastores.mysql_family.container import credentials, definition
+from trove_upgrade.guestagent.datastores.mysql_family.container.autostart import OFF
+from trove_upgrade.guestagent.datastores.mysql_family.container.health_account import HealthAccount
+from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
+from trove_upgrade.guestagent.datastores.mysql_family.container.privileges import Privileges
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
+    ImageChoice,
+    Record,
+    Records,
+)
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 _ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})

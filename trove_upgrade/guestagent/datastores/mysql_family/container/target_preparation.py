@@ -11,11 +11,6 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.datastores.container import target_server
-from trove_upgrade.guestagent.datastores.container.images import Images
-from trove_upgrade.guestagent.datastores.container.names import DATABASE
-from trove_upgrade.guestagent.datastores.container.record import ImageChoice, Record, Records
-from trove_upgrade.guestagent.datastores.container.server import ContainerServer
 from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     libraries,
@@ -25,6 +20,15 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     scratch,
     versions,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.container import target_server
+from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
+    ImageChoice,
+    Record,
+    Records,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.container.server import ContainerServer
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.progress import Progress
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trove_upgrade.guestagent.datastores.container import definition
-from trove_upgrade.guestagent.datastores.container.names import SOCKETS_INSIDE
+from trove_upgrade.guestagent.datastores.mysql_family.container import definition
+from trove_upgrade.guestagent.datastores.mysql_family.container.names import SOCKETS_INSIDE
 from trove_upgrade.guestagent.machine.containers import definitions as engine_definitions
 
 _BRIDGE = 'bridge'

@@ -14,8 +14,8 @@ from typing import Any
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
-from trove_upgrade.guestagent.datastores.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, scratch
+from trove_upgrade.guestagent.datastores.mysql_family.container import definition
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.finished import Finished
 

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MariaDB."""
+
+from collections.abc import Sequence
+
+from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family.container import trial
+from trove_upgrade.guestagent.datastores.mysql_family.dialect import MariaDB as MariaDBDialect
+from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
+
+
+class MariaDB(Engine):
+    """MariaDB 10.4 to 11.8 as measured, 10.11 to 11.8 in containers; others by the same rules."""
+
+    manager = 'mariadb'
+    dialect = MariaDBDialect()
+    #: For io_uring.  Source: trove/guestagent/datastore/mariadb/service.py (Trove 26).
+    privileged_container = True
+
+    def trial_script(
+        self, options: Sequence[str], configuration: option_files.Configuration
+    ) -> str:
+        return trial.of_mariadb(options, configuration)

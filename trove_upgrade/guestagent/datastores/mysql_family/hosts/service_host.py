@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that is a service of the guest, installed on its root disk."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
+from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    admitted,
+    autostart,
+    bind_addresses,
+    connection,
+    option_files,
+    ownership,
+    preserved,
+    programs,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine, InstalledServer
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
+from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.progress import Progress
+
+USER = 'mysql'
+
+
+class ServiceHost:
+    """Implements Host with systemd's or an init script's service."""
+
+    shares_volume = False
+
+    def __init__(
+        self,
+        context: base.DriverContext,
+        engine: Engine,
+        service: service_module.ServicePort,
+        ports: HostPorts,
+        *,
+        runs: programs.Programs | None = None,
+        scratch_places: Sequence[pathlib.Path] | None = None,
+        user: str = USER,
+    ) -> None:
+        """`scratch_places`: where an empty data directory may stand for a trial."""
+        self._context = context
+        self._engine = engine
+        self._sleep = ports.sleep
+        self._user = user
+        self.programs = runs or programs.LocalPrograms()
+        self.server = Server(
+            context,
+            service,
+            ports.connect,
+            ports.sleep,
+            groups=engine.dialect.groups,
+            start_seconds=ports.start_seconds,
+        )
+        self._scratch_places = scratch_places or (
+            pathlib.Path('/dev/shm'),  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
+            context.run.parent,
+            pathlib.Path('/var/tmp'),  # noqa: S108
+        )
+        memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
+        self.autostart = autostart.Autostart(service, memory)
+
+    # --- before -----------------------------------------------------------------------------------
+
+    def preserve(
+        self,
+    ) -> Callable[[option_files.Configuration], preserved.Preserved] | None:
+        return self._preserved
+
+    def _preserved(self, configuration: option_files.Configuration) -> preserved.Preserved:
+        return preserved.Preserved(
+            self._context, configuration, self.server.client_file, self._user
+        )
+
+    def checks(self, target: TargetFacts) -> Sequence[CheckResult]:  # noqa: ARG002
+        """Return none: what the database's own checks look at is all there is."""
+        return ()
+
+    def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
+        """Do nothing: the target's server is in the image that Nova boots."""
+
+    def stopped(self, fingerprint: base.Fingerprint) -> None:
+        """Keep nothing."""
+
+    def ended_cleanly(self) -> bool:
+        """Leave it to the data's files."""
+        return True
+
+    def stash_roots(self) -> Sequence[pathlib.Path]:
+        """Write, too, and name the list of what comes back: only this root disk can tell."""
+        return self._preserved(self.server.configuration()).roots()
+
+    # --- after ------------------------------------------------------------------------------------
+
+    def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
+        return self._admission(stashed).admitted(self.server.configuration())
+
+    def left_alone(self, stashed: base.Stashed) -> Sequence[str]:
+        return self._admission(stashed).left(self.server.configuration())
+
+    def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
+        """Return the copies of directories and logs."""
+        return admitted.empty_ones(self._context, stashed)
+
+    def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
+        self._admission(stashed).make(self.server.configuration(), coming)
+
+    def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
+        return self._admission(stashed).judge(self.server.configuration())
+
+    def _admission(self, stashed: base.Stashed) -> admitted.Admission:
+        return admitted.Admission(self._context, stashed, self.server.client_file, self._user)
+
+    def prefetch(self) -> None:
+        """Do nothing: the server is here."""
+
+    def expect(self, target: TargetFacts) -> None:
+        """Do nothing: this root disk has the one server that it can run."""
+
+    def installed_version(self) -> str | None:
+        version = self._context.image_facts.get('server_version')
+        return None if version is None else str(version)
+
+    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
+        configuration = self.server.configuration()
+        refusal = bind_addresses.refusal(configuration, self._sleep, self._context.monotonic)
+        return refusal or self._engine.try_configuration(
+            InstalledServer(
+                programs=self.programs,
+                configuration=configuration,
+                scratch_places=self._scratch_places,
+                defaults_file=self._defaults_file(),
+                user=self._user,
+            )
+        )
+
+    def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:  # noqa: ARG002
+        """The server of a root disk is what it was."""
+        return None
+
+    def _defaults_file(self) -> pathlib.Path | None:
+        if self._context.etc == pathlib.Path('/etc'):
+            return None
+        return self._context.etc / 'mysql' / 'my.cnf'
+
+    def own_data(self) -> None:
+        ownership.give(self._context.data_directory, self._user)
+
+    def run_isolated(self, arguments: Sequence[str]) -> None:
+        if self._is_isolated():
+            return
+        self._stop_whatever_runs()
+        self.server.start(autostart.DATABASE, arguments)
+
+    def _is_isolated(self) -> bool:
+        try:
+            session = self.server.session()
+        except connection.NoAnswer:
+            return False
+        try:
+            skips, events = session.rows(
+                'SELECT @@global.skip_networking, @@global.event_scheduler'
+            )[0]
+            return (
+                bool(skips) and str(events).upper() != 'ON' and self.server.arguments_file.exists()
+            )
+        finally:
+            session.close()
+
+    def for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
+        return credentials
+
+    def compared(
+        self,
+        before: base.Fingerprint,  # noqa: ARG002
+        after: base.Fingerprint,  # noqa: ARG002
+        found: base.Comparison,
+    ) -> base.Comparison:
+        return found
+
+    def open_for_clients(self) -> None:
+        """Open the server; one that is open already is left alone."""
+        if self.server.arguments_file.exists() or self.server.version() is None:
+            self._stop_whatever_runs()
+            self.server.start(autostart.DATABASE)
+        self.server.wait_for_tcp()
+
+    def start(self) -> None:
+        if self.server.arguments_file.exists():
+            self._stop_whatever_runs()
+        if self.server.version() is None:
+            self.server.start(self.autostart.former())
+        self.server.wait_for_tcp()
+
+    def set_autostart(self, *, enabled: bool) -> None:
+        if enabled:
+            self.autostart.switch_on_ours()
+        else:
+            self.autostart.switch_off()
+
+    def undo_autostart(self) -> None:
+        self.autostart.undo()
+
+    def autostart_is_durable(self) -> CheckResult | None:
+        """Our database service does it, and is asked."""
+        return None
+
+    def publish(self) -> None:
+        """Do nothing: no agent of Trove watches a service of ours."""
+
+    def _stop_whatever_runs(self) -> None:
+        running = self.autostart.running()
+        if running:
+            self.server.stop(running)
