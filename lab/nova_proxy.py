@@ -45,8 +45,9 @@ _HOP_BY_HOP = frozenset(
     )
 )
 #: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets
-#: `status` hold: nobody sees it, the connection closes after `seconds` · drop_answer: Nova sees it,
-#: the caller gets nothing, after `seconds` delay: handed on after `seconds`, answered as Nova does
+#: `status` hold: no service sees it, the connection closes after `seconds` · drop_answer: Nova sees
+#: it, the caller gets nothing, after `seconds` delay: handed on after `seconds`, answered as Nova
+#: does
 ACTIONS = ('refuse', 'accept_then_status', 'hold', 'drop_answer', 'delay')
 
 

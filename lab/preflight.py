@@ -195,9 +195,9 @@ def _taken(machine: Facts, ports: Ports) -> list[str]:
         return []
     return [
         (
-            f'Somebody listens on {HOST} port {", ".join(taken)}. If it is another cloud of ours, '
-            'end it with "trove-upgrade-lab down" in its environment; else see who it is with "ss '
-            '-ltnp".'
+            f'Another process listens on {HOST} port {", ".join(taken)}. If it is another cloud of '
+            'ours, end it with "trove-upgrade-lab down" in its environment; else see which process '
+            'it is with "ss -ltnp".'
         )
     ]
 

@@ -33,7 +33,7 @@ class Ports:
     compute: int = 18774
     compute_proxy: int = 18775
     placement: int = 18778
-    database: int = 18779  #: our own API; whoever runs it binds it
+    database: int = 18779  #: our own API; the process that runs it binds it
     image: int = 18292
     registry: int = 18505  #: of container images; only beside Trove
 

@@ -118,7 +118,8 @@ class Supervisor:
             except OSError as error:
                 raise errors.CommandFailed(f'Cannot start {command.name}: {error}.') from error
         self._children[child.pid] = child
-        process = processes.read(child.pid)  # at least a zombie of ours: nobody else reaps it
+        # At least a zombie of ours: no other process reaps it.
+        process = processes.read(child.pid)
         record = Record(
             name=command.name,
             pid=child.pid,

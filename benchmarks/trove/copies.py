@@ -6,8 +6,8 @@ A copy has an id and a name of its own, so every PATCH is on an instance of its 
 the real one has it: its server, its version, its guest's last words.  What stock Trove asks of Nova
 and Neutron in each PATCH is asked of that one real server and of its real port, and is the same
 work for them as for a server per row: each is looked up by its id, in tables where it is indexed.
-The copies are made and removed while both taskmanagers are stopped, so nobody ever works on the
-server in their name.
+The copies are made and removed while both taskmanagers are stopped, so no taskmanager ever works
+on the server in their name.
 """
 
 import contextlib
@@ -174,9 +174,8 @@ def drain(stage: TroveStage) -> dict[str, int]:
     found = {}
     try:
         for queue in (TROVE_QUEUE, OUR_QUEUE):
-            with contextlib.suppress(
-                amqp.NotFound
-            ):  # nobody has ever listened, so nothing is in it
+            # Not found: no taskmanager has ever listened, so nothing is in it.
+            with contextlib.suppress(amqp.NotFound):
                 found[queue] = int(connection.channel().queue_purge(queue))
     finally:
         connection.close()

@@ -7,8 +7,8 @@ import dataclasses
 import enum
 
 REPOSITORY = 'mariadb'
-#: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where somebody
-#: starts it as root.
+#: zstd: the entrypoint packs the system tables with it before an upgrade.  gosu: where the
+#: entrypoint is started as root.
 _PACKAGES = (
     'mariadb-server',
     'mariadb-backup',

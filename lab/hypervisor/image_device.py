@@ -19,8 +19,8 @@ def attached(image: Path, record: Path, commands: Commands) -> Iterator[str]:
     try:
         yield device
     finally:
-        # Busy, so the kernel takes the device away when the guest's mounts go, whoever ends the
-        # guest.
+        # Busy, so the kernel takes the device away when the guest's mounts go, whichever process
+        # ends the guest.
         commands.run(['losetup', '--detach', device], check=False)
 
 

@@ -38,7 +38,7 @@ _NO_LOG_FLUSH = 2
 class Volume:
     """A volume as it is on disk.
 
-    `filesystem_uuid` is how everyone finds it: never by device name.  It is empty where the volume
+    `filesystem_uuid` is what each program finds it by: never a device name.  Empty where the volume
     was made raw: its user formats it, and `VolumeStore.probe_uuid` tells what is on it now.
     """
 

@@ -39,8 +39,8 @@ from lab.images.recipes import Recipe
 _HERE = Path(__file__).parent
 FACTS = Path('etc/trove-upgrade/image-facts.json')
 _KEPT_IMAGES = 4
-#: Documentation, manuals and translations are a third of an image, and nobody reads them in a
-#: guest.
+#: Documentation, manuals and translations are a third of an image, and no program of a guest reads
+#: them.
 _LEFT_OUT = (
     '/usr/share/man/*',
     '/usr/share/doc/*',

@@ -17,8 +17,7 @@ from lab.settings import HOST, REGION, Settings
 VOLUME_SERVICE = 'lab-no-volumes'
 DATASTORES = ('mysql', 'mariadb', 'postgresql')
 FILTER = 'trove_upgrade'
-#: Of the lab alone, and not Trove's published defaults: keys that everybody knows would prove
-#: nothing.
+#: Of the lab alone, and not Trove's published defaults: published keys would prove nothing.
 RPC_KEYS: dict[str, object] = {
     'taskmanager_rpc_encr_key': 'lab-taskmanager-rpc-key-of-36-letters',
     'inst_rpc_key_encr_key': 'lab-key-that-wraps-the-instances-keys',

@@ -25,7 +25,7 @@ from lab.trove.side import TroveSide
 CREATE_SECONDS = 300.0
 DELETE_SECONDS = 120.0
 POLL_SECONDS = 1.0
-NO_TASK = '1'  #: instances.task_id of an instance on which nobody works
+NO_TASK = '1'  #: instances.task_id of an instance on which no service works
 DATABASE = 'app'
 USER = 'app'
 PASSWORD = 'app-password-of-the-lab'  # nosec B105 # the lab is a throwaway cloud on loopback

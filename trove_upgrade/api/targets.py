@@ -76,7 +76,7 @@ def _named(call: Call, instance: instances.Instance, id_or_name: str) -> instanc
 
 def version_of(call: Call, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
     """The version of a datastore by id or name.  Of several with one name the caller's choice is
-    among those that he sees.
+    among those that the caller sees.
 
     :raises DatastoreVersionNotFound, DatastoreVersionAmbiguous: it names none, or several.
     """

@@ -23,7 +23,8 @@ def _choose_threads() -> None:
     """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source:
     oslo.service's documentation.
     """
-    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]  # None: an import of it fails, whoever tries
+    # None: an import of it fails in every module.
+    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
     from oslo_service import backend
 
     backend.init_backend(backend.BackendType.THREADING)

@@ -100,7 +100,7 @@ CREDENTIALS_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'insecure',
         default=False,
-        help="Do not check certificates. Only for tests: anybody could answer in Nova's name.",
+        help="Do not check certificates. Only for tests: any host could answer in Nova's name.",
     ),
 ]
 

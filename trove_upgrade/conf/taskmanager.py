@@ -47,7 +47,7 @@ OPTS: list[cfg.Opt] = [
         default=2.0,
         min=0.1,
         max=600.0,
-        help='Seconds between two looks for rows that nobody has nudged about: new upgrades whose '
+        help='Seconds between two looks for rows that no nudge came for: new upgrades whose '
         'message was lost, and those of a dead taskmanager. Low: load on the database; high: delay '
         'after a broker outage.',
     ),
@@ -213,8 +213,8 @@ OPTS: list[cfg.Opt] = [
         default=True,
         help='Write service_statuses of instances: "upgrading" from the moment the guest is told '
         'to stop, "healthy" once the guest has said that its database serves, "shutdown" once it '
-        'has said that it does not, "unknown" after a failure of which nobody has said so. For an '
-        'installation alone; beside Trove its own conductor writes them.',
+        'has said that it does not, "unknown" after a failure of which the guest has said neither. '
+        'For an installation alone; beside Trove its own conductor writes them.',
     ),
     cfg.FloatOpt(
         'service_status_timeout',

@@ -20,8 +20,7 @@ from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
 
-#: Of one answer of the database, where somebody else's request or the end of a process waits for
-#: it.
+#: Of one answer of the database, where a caller's request or the end of a process waits for it.
 _ANSWER_SECONDS = 3
 #: Whose driver bounds each answer.
 _BOUNDED = frozenset({'mysql', 'mariadb'})

@@ -28,9 +28,7 @@ class TroveUpgradeError(Exception):
 
     @property
     def public_message(self) -> str:
-        """Return what a tenant may read: without addresses and statements of services that are not
-        his.
-        """
+        """Return what a tenant may read: no addresses and statements of the operator's services."""
         return self.message
 
 

@@ -28,7 +28,7 @@ class Broker:
     """One host of a URL."""
 
     address: str  #: host:port
-    error: str | None  #: why it let nobody in; None: it did
+    error: str | None  #: why it refused us; None: it did not
 
 
 def ask(

@@ -11,7 +11,7 @@ from trove_upgrade.domain import printable
 
 #: Characters of one text of a context.
 _LONGEST = 1024
-#: Never put on the wire: nobody on the other side acts as the user.
+#: Never put on the wire: no process on the other side acts as the user.
 _SECRETS = frozenset({'auth_token', 'service_token', 'trustor_id', 'trust_id'})
 
 

@@ -47,7 +47,7 @@ class Planned:
     table: str  #: '' where the statement names none
     size: sizes.Size | None  #: of the table, None where it is not there or may not be seen
     answer: probe.Answer
-    risk: risk.Risk | None  #: None for another engine's SQL, about which nobody was asked
+    risk: risk.Risk | None  #: None for another engine's SQL, about which no server was asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class DataStep:
     """One data migration."""
 
     migration: str
-    rows: int | None  #: None where nobody can tell yet
+    rows: int | None  #: None where the plan cannot tell yet
     rows_source: str  #: 'counted', 'estimated' (the whole table, before its expand) or 'unknown'
     rate: float  #: rows per second
     rate_source: str  #: 'persisted' (of former runs on this database) or 'assumed'

@@ -71,7 +71,7 @@ class CheckRunner:
             if self.outages.is_known(error):
                 raise
             LOG.exception(
-                'Upgrade check %s of instance %s ended in an error that nobody expected',
+                'Upgrade check %s of instance %s ended in an unexpected error',
                 check.id,
                 check.instance_id,
             )

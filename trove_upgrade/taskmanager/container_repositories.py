@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repositories of container images that a rebuilt guest takes besides its own docker_image.
 
-A guest lets no call choose its repository. What an operator has recorded of a version, he has
-recorded in the database: so it reaches the guest in the user data of its rebuild.
+A guest lets no call choose its repository. What an operator has recorded of a version is in the
+database: so it reaches the guest in the user data of its rebuild.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,8 @@ The guest's own files travel in user data as cloud-config `write_files`.  Nova k
 the old root disk, and the agent believes its configuration from here alone.  What belongs to the
 server (its id, its RPC key, its ports, how its engine is set up, the number of the database's user)
 stays as it was when the server was made; what belongs to the version, and what Trove keeps in its
-rows, is taken anew; the operator's own template of the agent's configuration is taken anew where he
-names it.  Pure: text in, text out.
+rows, is taken anew; the operator's own template of the agent's configuration is taken anew where
+the configuration names it.  Pure: text in, text out.
 
 Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (Trove 26).
 """

@@ -73,7 +73,7 @@ _DELETED_ENDS = {
 
 
 def _taken(task: Task) -> dict:
-    """Somebody else's task stands and stays; what serves is told all the same."""
+    """Another action's task stands and stays; what serves is told all the same."""
     return {
         Group.CHECKING: End('FAILED', 'INSTANCE_CHANGED', task, 'former', 0),
         Group.STOPPED: End('FAILED', 'INSTANCE_CHANGED', task, 'former', 0, undone=True),

@@ -51,7 +51,7 @@ sql_text() { printf "'%s'" "${1//\'/\'\'}"; }
 
 random_password() { od -vAn -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# What the server would take for an option: of its files first, of the command line last.  $1 option, $2 where nobody says.
+# What the server would take for an option: of its files first, of the command line last.  $1 option, $2 where neither names it.
 server_option() {
     local name="$1" found="$2" word
     while IFS= read -r word; do
@@ -82,7 +82,7 @@ end_private_server() {
     if [[ -n "$WORK" ]]; then rm -rf "$WORK"; WORK=''; fi
 }
 
-# Statements from standard input, run by a server that nobody can reach.
+# Statements from standard input, run by a server that no client can reach.
 bootstrap() {
     mariadbd "${FILES[@]}" "${OPTIONS[@]}" --bootstrap --skip-log-bin --skip-slave-start --skip-networking \
         --socket="$WORK/none.sock" --pid-file="$WORK/none.pid" > "$WORK/bootstrap.log" 2>&1 || { cat "$WORK/bootstrap.log" >&2; return 1; }
@@ -145,7 +145,7 @@ fill_data_directory() {
     fi
     [[ "$password" != *$'\n'* ]] || die 'the root password has a line end in it: choose another one'
     note "filling the data directory $DATADIR"
-    # The mark outlives a crash half-way: the next start sets the accounts again before anybody can connect.
+    # The mark outlives a crash half-way: the next start sets the accounts again before a client can connect.
     touch "$DATADIR/.filling"
     if [[ ! -d "$DATADIR/mysql" || -e "$DATADIR/.installing" ]]; then
         touch "$DATADIR/.installing"
@@ -160,7 +160,7 @@ fill_data_directory() {
         { echo 'USE mysql;'; mariadb-tzinfo-to-sql --skip-write-binlog /usr/share/zoneinfo 2>/dev/null; } | bootstrap \
             || note 'the time zones could not be loaded: named zones are unknown to the server'
     fi
-    # Root without a password on other addresses, and nobody at all, come with the system tables of some releases.
+    # Root without a password on other addresses, and accounts without a name, come with the system tables of some releases.
     set_accounts "DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';" "$(root_sql "$password")"
     rm -f "$DATADIR/.filling"
     note 'the data directory is ready'

@@ -73,7 +73,7 @@ def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[s
             former_image_id=upgrade.former_image_id, target_image_id=upgrade.target_image_id or None
         )
     if call.is_admin or upgrade.user_id == call.context.user_id:
-        # of others an operator knows, who may have asked for it himself
+        # only an operator knows it of upgrades that another user has asked for
         document['user_id'] = upgrade.user_id
     return document
 

@@ -89,7 +89,7 @@ def quiet() -> None:
 
 
 def _line(text: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # nobody reads it; the code says it, too
+    with contextlib.suppress(OSError):  # no program reads it; the code says it, too
         print_line(' '.join(text.split()), sys.stderr)
     return int(code)
 

@@ -41,7 +41,7 @@ _TOP = (
     'user_id',
 )
 
-#: Beyond this nobody works on a row that waits for a taskmanager: recovery looks every few seconds.
+#: Beyond this no taskmanager works on a row that waits for one: recovery looks every few seconds.
 _OVERDUE_SECONDS = 30.0
 
 

@@ -122,8 +122,8 @@ class Checks(upgradecheck.UpgradeCommands):
             known = self._known(services.FILTER)
         except _UNREADABLE:
             return _warning(
-                "Nobody can tell whether Trove's API has the filter loaded: the table cannot be "
-                f'read. {_SEE_DATABASE}'
+                "This check cannot tell whether Trove's API has the filter loaded: the table cannot "
+                f'be read. {_SEE_DATABASE}'
             )
         if not known:
             return _warning(
@@ -164,7 +164,7 @@ class Checks(upgradecheck.UpgradeCommands):
                 return schema.schema_result(connection)
         except _UNREADABLE:
             return _warning(
-                'Nobody can tell of which version the database is: it cannot be read. '
+                'This check cannot tell of which version the database is: it cannot be read. '
                 f'{_SEE_DATABASE}'
             )
         except errors.SchemaFromTheFuture as error:
@@ -180,7 +180,8 @@ class Checks(upgradecheck.UpgradeCommands):
             older = gate.older_services(listed, RELEASE, MAIN.releases())
         except _UNREADABLE:
             return _warning(
-                f'Nobody can tell which services run: their table cannot be read. {_SEE_DATABASE}'
+                'This check cannot tell which services run: their table cannot be read. '
+                f'{_SEE_DATABASE}'
             )
         finally:
             database.dispose()
@@ -280,7 +281,7 @@ class Checks(upgradecheck.UpgradeCommands):
             alive = [one for one in self._known(services.TASKMANAGER) if not one.is_silent]
         except _UNREADABLE:
             return _warning(
-                'Nobody can tell whether a taskmanager works: its table cannot be read. '
+                'This check cannot tell whether a taskmanager works: its table cannot be read. '
                 f'{_SEE_DATABASE}'
             )
         if not alive:

@@ -54,15 +54,15 @@ def check_release() -> upgradecheck.Result:
         found = importlib.metadata.version('trove')
     except importlib.metadata.PackageNotFoundError:
         return warning(
-            'Trove is not installed in this environment, so nobody can tell its release. '
+            'Trove is not installed in this environment, so this check cannot tell its release. '
             "Run this command where Trove's API runs; the filter has to be installed there."
         )
     if found.partition('.')[0] in TRIED:
         return success(f'Trove {found} is installed, a series that was tried.')
     return warning(
         f'Trove {found} was not tried with this release of trove-upgrade; '
-        f'{", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade of an instance that nobody '
-        'needs first.'
+        f'{", ".join(f"{one}.x" for one in TRIED)} was. Try an upgrade of an instance that no '
+        'tenant needs first.'
     )
 
 

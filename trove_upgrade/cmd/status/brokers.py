@@ -61,7 +61,7 @@ def check_consumers(conf: cfg.ConfigOpts, seen: str) -> upgradecheck.Result:
         listening = _consumers(conf, topic, at)
         if listening == 0:
             return failure(
-                f'A taskmanager runs, and nobody listens on topic "{topic}" of the broker of '
+                f'A taskmanager runs, and no process listens on topic "{topic}" of the broker of '
                 f'{at.option}: it has another broker or another taskmanager_topic. Heartbeats of '
                 'guests are lost. Give every service the same configuration.'
             )

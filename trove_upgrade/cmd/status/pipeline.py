@@ -172,7 +172,8 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
         )
     if not any(_AUTHTOKEN.search(factory) for factory in before):
         found.append(
-            f'in pipeline:{name} no authtoken comes before it, so that anybody could be anyone'
+            f'in pipeline:{name} no authtoken comes before it, so that a caller could claim to be '
+            'any user'
         )
     return found
 

@@ -45,7 +45,7 @@ _ASKS_OTHERS = ('http', 'https')
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """A user with these roles in his project, before an instance of a project."""
+    """A user with these roles in one project, before an instance of a project."""
 
     roles: tuple[str, ...]
     instance_project: str

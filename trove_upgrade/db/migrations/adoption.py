@@ -19,8 +19,8 @@ from trove_upgrade.db.migrations import lease, position
 from trove_upgrade.db.migrations.chain import Chain, release_of
 from trove_upgrade.db.migrations.recording import schema_at
 
-#: What a first run that was killed leaves undone; everything else is a schema that nobody of ours
-#: has made.
+#: What a first run that was killed leaves undone; everything else is a schema that no command of
+#: ours has made.
 _MISSING = frozenset({'add_table', 'add_column', 'add_index', 'add_constraint', 'add_fk'})
 
 

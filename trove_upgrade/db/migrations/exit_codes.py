@@ -16,7 +16,7 @@ class ExitCode(enum.IntEnum):
     EXPAND_NEXT = 3  #: `db expand` comes first
     MIGRATE_NEXT = 4  #: `db migrate` comes first
     CONTRACT_NEXT = 5  #: `db contract` is what is left
-    OLD_SERVICE = 6  #: a service older than the contract needs runs, or nobody knows
+    OLD_SERVICE = 6  #: a service older than the contract needs runs, or may run
     LEASE_HELD = 7  #: another run is at work
     LINT_REFUSED = 8  #: a revision breaks a rule without saying why
     MORE_ROWS = 9  #: a bounded data migration ended before its rows did

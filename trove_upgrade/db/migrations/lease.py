@@ -43,7 +43,7 @@ TABLE = sa.Table(
     'upgrade_schema_lease',
     _METADATA,
     sa.Column('name', sa.String(32), primary_key=True),
-    sa.Column('holder', sa.String(255), nullable=True),  # NULL: nobody
+    sa.Column('holder', sa.String(255), nullable=True),  # NULL: no run
     sa.Column('generation', sa.BigInteger(), nullable=False),
     sa.Column('lease_until', columns.UtcDateTime(), nullable=True),
     sa.Column('taken_at', columns.UtcDateTime(), nullable=True),
@@ -70,7 +70,7 @@ class LeaseRow:
     generation: int
     lease_until: datetime.datetime | None
     taken_at: datetime.datetime | None
-    is_free: bool  #: nobody holds it, or not any more
+    is_free: bool  #: no run holds it, or not any more
 
     def refusal(self) -> errors.LeaseHeld:
         """That it is another's, to be raised."""

@@ -35,7 +35,7 @@ class Plan:
     tables: tuple[tuple[str, int], ...]
     others: int  #: tables that stay
     obstacles: tuple[str, ...]  #: why it may not be done now
-    losses: tuple[str, ...]  #: what is in the rows that somebody may miss
+    losses: tuple[str, ...]  #: what is in the rows that an operator may miss
 
 
 def ours() -> tuple[str, ...]:

@@ -103,7 +103,7 @@ class DatastoreDriver:
 
     manager = 'base'
     #: Whether the volume's top may be the database user's until it is claimed at the stop: Trove's
-    #: agent gives it to him.
+    #: agent gives it to that user.
     shares_volume = False
     #: Where the server is taken to run, and how that is known: a sentence for one who is told that
     #: it does not answer.

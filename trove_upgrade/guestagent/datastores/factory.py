@@ -90,7 +90,7 @@ class Runtime:
     """Where the server runs, and how that is known."""
 
     name: str  #: SERVICE or CONTAINER
-    why: str  #: a sentence; for an operator whose image says something else than he meant
+    why: str  #: a sentence; for an operator whose image says something else than was meant
 
     def __str__(self) -> str:
         where = "in Trove's container" if self.in_container else 'as a service'

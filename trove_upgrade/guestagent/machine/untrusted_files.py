@@ -4,7 +4,7 @@
 
 A superuser of the database can run code under its uid, so each name there can be a link to a file
 of root's, or a pipe without a writer, and can become one between two looks.  Only a plain file of
-that very user is read: its content is nothing that he could not read himself, and it never blocks.
+that very user is read: that user could read its content anyway, and it never blocks.
 """
 
 import contextlib
@@ -106,7 +106,7 @@ def walk(
     descriptor: for `top` and all below it.
 
     By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`;
-    with a few of them and without recursion, as he can nest directories by the thousand.  With
+    with a few of them and without recursion, as that user can nest directories by the thousand.  With
     `levels`, what is deeper is left out.  The names and the descriptor are good until the next
     step.  What vanishes meanwhile was not there; a `top` that is no directory has nothing below it.
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sight of the database's user, the tenant: he can have his server look at any path that it names.
+"""Sight of the database's user: the tenant can have the server look at any path that it names.
 
-A report goes to him.  So root's look at a path must tell no more than his own: of what is in a
-directory that he cannot search, reports have one sentence, whether there is anything or not.
+A report goes to the tenant.  So root's look at a path must tell no more than the server's: of what
+is in a directory that the database's user cannot search, reports have one sentence, whether there
+is anything or not.
 """
 
 import os
@@ -51,7 +52,7 @@ class Sight:
 
     def reaches(self, path: pathlib.Path) -> bool:
         """Return True where this user can learn whether `path` is there: each directory on the way,
-        links followed, lets him pass.
+        links followed, lets the user pass.
         """
         here, waiting, links = pathlib.Path('/'), list(reversed(_parts(path))), 0
         while waiting:
@@ -68,14 +69,14 @@ class Sight:
                 continue
             links += 1
             if links > _LINKS:
-                return True  # he gets the same error
+                return True  # the user gets the same error
             here = pathlib.Path('/') if target.is_absolute() else here.parent
             waiting.extend(reversed(_parts(target)))
         return True
 
     def lists(self, directory: pathlib.Path) -> bool:
-        """Return True where he can see the names in `directory`; also where there is none, and he
-        can learn that.
+        """Return True where the user can see the names in `directory`; also where there is none,
+        and the user can learn that.
         """
         return self.reaches(directory / 'any') and self._may(directory, _LIST)
 
@@ -85,7 +86,7 @@ class Sight:
         try:
             status = directory.stat()
         except (OSError, ValueError):
-            return True  # what is in nothing is not there, and he was let to see so
+            return True  # what is in nothing is not there, and the user was let to see so
         if not stat.S_ISDIR(status.st_mode):
             return True
         if status.st_uid == self.uid:

@@ -3,9 +3,10 @@
 database's user only then.
 
 Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py).
-The owner of a directory can rename what is in it, whoever owns that: he could put a link, or marks
-and a stash of his own, where root is about to write or to read.  So the top is taken from him
-whenever his server has been stopped, and nothing of his runs; the data stays his.
+The owner of a directory can rename what is in it, also what belongs to another user: that user
+could put a link, or forged marks and a forged stash, where root is about to write or to read.  So
+root takes the top whenever the server has been stopped, and no process of the user runs; the data
+stays the user's.
 """
 
 import contextlib

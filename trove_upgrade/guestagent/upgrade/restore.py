@@ -76,8 +76,8 @@ def restore(work: Work) -> JobOutcome:
 
 
 def _claim(guest: Guest) -> None:
-    """Trove's agent may have given all of the volume to the database's user; as long as nothing of
-    his has run, it is as it was.
+    """Trove's agent may have given all of the volume to the database's user; as long as no process
+    of that user has run, it is as it was.
     """
     if (
         guest.driver.shares_volume

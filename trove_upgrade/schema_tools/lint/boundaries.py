@@ -12,7 +12,7 @@ from trove_upgrade.schema_tools.lint.rule import Hit, Rule
 from trove_upgrade.schema_tools.lint.subject import Subject
 
 _OF_NO_TABLE = {Kind.SESSION, Kind.UNKNOWN}
-#: Who asks for one of these does with a database what he does not print.
+#: A revision that asks for one of these does with a database what it does not print.
 _ASKS_FOR_DATABASE = {'as_sql', 'is_offline_mode', 'get_bind', 'connection', 'bind'}
 
 
@@ -58,7 +58,7 @@ def _unclassified(subject: Subject) -> Iterator[Hit]:
         if seen.change.kind is Kind.UNKNOWN:
             yield Hit(
                 seen.sql or seen.change.detail,
-                f'nobody can tell what it does: {seen.change.detail}',
+                f'the linter cannot tell what it does: {seen.change.detail}',
                 seen,
             )
 
@@ -83,7 +83,7 @@ RULES = (
     Rule(
         code='DEPENDS_ON',
         why='Alembic removes the row of the branch that is depended upon from the version table, and '
-        'nobody can tell any more what has been run.',
+        'no command can tell any more what has been run.',
         instead='Leave it away: all expands are run before any contract.',
         check=_depends_on,
     ),
@@ -109,7 +109,7 @@ RULES = (
     ),
     Rule(
         code='NOT_RENDERED',
-        why='An administrator who runs the SQL himself does not get it, the plan does not show it, '
+        why='An administrator who runs the SQL by hand does not get it, the plan does not show it, '
         'and the other rules do not see it.',
         instead='Look into the database only through the functions of ops, which print everything where '
         'there is none.',
@@ -118,7 +118,7 @@ RULES = (
     Rule(
         code='ONLINE_ONLY',
         why='What is printed is what is judged here, shown by the plan, and run by an administrator '
-        'who runs the SQL himself.',
+        'who runs the SQL by hand.',
         instead='Let the functions of ops look into the database; rows are for data migrations.',
         check=_online_only,
     ),

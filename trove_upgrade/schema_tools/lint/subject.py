@@ -128,7 +128,7 @@ class Subject:
     seen: tuple[Seen, ...]
     before: sa.MetaData  #: the tables that its predecessors leave
     ours: frozenset[str]  #: tables that this chain has made, up to and with this revision
-    others: frozenset[str]  #: names that belong to somebody else's tables
+    others: frozenset[str]  #: names that belong to tables of other programs
     #: made by this release's run of this branch: no older service knows them
     new_tables: frozenset[str]
     #: likewise; those that an older service's rows leave NULL

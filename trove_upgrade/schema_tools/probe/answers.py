@@ -75,5 +75,5 @@ NEW_TABLE = Answer(
     work=Work.NONE,
     lock='',
     source=Source.KNOWN,
-    detail='a new table, that nobody uses yet',
+    detail='a new table, that no service uses yet',
 )

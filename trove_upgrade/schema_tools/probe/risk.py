@@ -13,7 +13,7 @@ from trove_upgrade.schema_tools.probe.statement import Kind, Parsed
 BYTES_PER_SECOND = 20_000_000
 ROWS_PER_SECOND = 20_000  #: assumed, for statements that change rows
 
-_SHORT_SECONDS = 0.5  #: nobody notices
+_SHORT_SECONDS = 0.5  #: no caller notices
 _LONG_SECONDS = 5.0  #: requests time out
 _LOAD_SECONDS = 60.0  #: of work beside the service
 

@@ -23,7 +23,7 @@ from trove_upgrade.schema_tools.probe.statement import Kind, Parsed, parse
 
 PREFIX = 'upgrade_probe_'
 _NAME = re.compile(rf'{PREFIX}(?P<session>[0-9a-f]{{8}})[0-9a-f]{{8}}')
-#: How long a probe's own statement waits for a lock: it must never stand in anybody's way.
+#: How long a probe's own statement waits for a lock: it must never stand in a service's way.
 LOCK_SECONDS = 1
 
 _BEHIND = 'an earlier statement on this table could not be tried on a copy'

@@ -127,7 +127,7 @@ class SampleDatabase(fixtures.Fixture):
             connection.execute(sa.insert(table).values(**values))
 
     def update_instance(self, instance_id=INSTANCE, **values):
-        """Somebody else (Trove) writes the row: update_instance(task_id=int(Task.RESIZING))."""
+        """Trove writes the row: update_instance(task_id=int(Task.RESIZING))."""
         with self.database.write() as connection:
             connection.execute(
                 sa.update(trove_tables.instances)

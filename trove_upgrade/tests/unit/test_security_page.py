@@ -22,7 +22,7 @@ ACTORS = (
     'A member or a reader of a project',
     'A member or an admin of another project',
     'An anonymous caller',
-    'A tenant who is superuser in his database',
+    'A tenant who is superuser of the database',
     'Root in one guest',
     "A holder of the broker's account",
     'A registry',

@@ -383,7 +383,7 @@ class _Run:
 
     def _row(self) -> Row:
         row = states.read(self._connection, self._migration.name)
-        if row is None:  # somebody has emptied the table
+        if row is None:  # another program has emptied the table
             raise errors.SchemaError(
                 what='migrated',
                 found=f'the row {self._migration.name} has gone from {states.table.name}',

@@ -23,7 +23,7 @@ class Standing(enum.StrEnum):
     """Line of `db data list`."""
 
     NOT_STARTED = 'not started'  #: rows wait, or will once the expand has been run
-    #: has begun and has not come to its end; `updated` tells whether somebody is at work
+    #: has begun and has not come to its end; `updated` tells whether a run is at work
     RUNNING = 'running'
     FINISHED = 'finished'  #: no row is left
     #: was finished; services of the release before have written since
@@ -52,7 +52,7 @@ class State:
     name: str
     release: str
     standing: Standing
-    rows_left: int | None  #: None where nobody can tell, as the expand has not been run
+    rows_left: int | None  #: None where it cannot be told, as the expand has not been run
     row: Row | None  #: None before the first run
 
 
@@ -91,7 +91,7 @@ def ensure_row(connection: sa.Connection, name: str) -> None:
             if read(connection, name) is None:
                 connection.execute(sa.insert(table).values(values))
     except (db_exc.DBDuplicateEntry, sa.exc.IntegrityError):
-        return  # somebody else's is as good
+        return  # another run's row is as good
 
 
 def read(connection: sa.Connection, name: str) -> Row | None:

@@ -219,7 +219,7 @@ def check_key_files(
     notice that one is missing.
 
     A relative name counts from the data directory, as with the server.  What the server's user
-    cannot see is not there for him, and no tenant learns of it here.
+    cannot see counts as missing, and no tenant learns of it here.
     """
     name = 'tls_files'
     sight = Sight.of_owner(data_directory, pathlib.Path(os.path.realpath(top)))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments of the first start on the new root disk: no client comes in, none of the customer's
-statements runs, and none of the limits holds that he has set for those.
+statements runs, and none of the limits holds that the customer has set for those.
 
 The last matters as the engine's own program for its upgrade runs with the server's settings.
 Measured on 10.11.19 to 11.8.9: under max_statement_time it leaves a table without its rows and ends

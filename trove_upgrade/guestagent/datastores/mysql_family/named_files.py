@@ -154,8 +154,8 @@ class NamedFiles:
         return self._sees_all or self._sight.reaches(path)
 
     def _unseen(self, path: pathlib.Path, why: str) -> None:
-        """One sentence for all that the tenant could not see himself; an operator reads the rest in
-        the guest's log.
+        """One sentence for all that the tenant cannot see; an operator reads the rest in the
+        guest's log.
         """
         self._refuse(path, why, _UNSEEN)
         LOG.warning(

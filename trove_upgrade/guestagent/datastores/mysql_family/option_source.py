@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening option files as root where the database's user may own the directory: in a container's
-guest all of /etc/mysql is his.
+guest that user owns all of /etc/mysql.
 
-He can put links, pipes, files without end and files that include one another there.  So: a link
-counts only if it is root's and leads to a file of root's, as Debian's my.cnf does; only plain files
-are read, each once, and not more than a server's configuration ever is; and a file of his brings in
-nothing that he could not read himself.
+The tenant can put links, pipes, files without end and files that include one another there.  So: a
+link counts only if it is root's and leads to a file of root's, as Debian's my.cnf does; only plain
+files are read, each once, and not more than a server's configuration ever is; and a file of the
+tenant's brings in nothing that the tenant could not read.
 """
 
 import errno

@@ -17,7 +17,7 @@ from trove_upgrade.guestagent.machine import untrusted_files
 FILE_NAME = 'mysqld-auto.cnf'
 #: A server that does not know one goes on without it, as with options of this kind.
 _LOOSE = 'loose-'
-#: A start without them: the customer's events must not run before his data has been compared.
+#: A start without them: the customer's events must not run before the data has been compared.
 #: Older servers know no such option.
 NOT_LOADED = '--loose-persisted-globals-load=OFF'
 #: Groups of variables that a server takes at its start alone.

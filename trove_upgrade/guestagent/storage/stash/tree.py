@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looking over what a stash keeps, name by name below open directories.
 
-Some of these directories are the database's user's, and his server may run: a directory that he
-turns into a link in between leads nowhere, and neither what he nests nor what he adds keeps root
+Some of these directories are the database's user's, and the server may run: a directory that this
+user turns into a link in between leads nowhere, and neither nested nor added directories keep root
 busy without end.
 """
 

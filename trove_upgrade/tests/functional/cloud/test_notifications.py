@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody who listens on the real broker hears of upgrades: one start, then one end or one
-error, whole and in order.
+"""What a listener on the real broker hears of upgrades: one start, then one end or one error, whole
+and in order.
 """
 
 import dataclasses

@@ -2,10 +2,10 @@
 """trove-tempest-plugin's own test of an upgrade, as released and unmodified, run by real tempest.
 
 Its last question is `SELECT @@GLOBAL.innodb_version`, a variable that MariaDB 10.5 has and 10.11 no
-longer: after an upgrade to 10.11 or 11.8 it cannot pass, whoever does the upgrade.  So it is asked
-where the variable exists: MariaDB 10.5 as Debian 11 was released last on one guest image, to the
-one with its security updates on the next guest image, with the next operating system and Python.
-Our own scenario, which asks VERSION(), covers the way to 11.8.
+longer: after an upgrade to 10.11 or 11.8 it cannot pass, whichever service does the upgrade.  So it
+is asked where the variable exists: MariaDB 10.5 as Debian 11 was released last on one guest image,
+to the one with its security updates on the next guest image, with the next operating system and
+Python.  Our own scenario, which asks VERSION(), covers the way to 11.8.
 """
 
 from lab.containers import recipes, registry

@@ -159,7 +159,7 @@ class OnASmallDisk:
 class MariaDB(DatabaseServer):
     """Debian's MariaDB, with as little memory and as few syncs as it works with."""
 
-    options = ('--skip-grant-tables',)  #: everybody may do everything
+    options = ('--skip-grant-tables',)  #: every account may do everything
 
     def initialize(self):
         # it starts a server, and one that starts removes the temporary files that another one has
@@ -282,7 +282,7 @@ class MariaDBWithUsers(OnASmallDisk, MariaDB):
 
 
 class PostgreSQLWithUsers(OnASmallDisk, PostgreSQL):
-    """With passwords for everybody but the fixture's own user; its disk can be filled."""
+    """With passwords for all users but the fixture's own; its disk can be filled."""
 
     disk_megabytes = 120
 

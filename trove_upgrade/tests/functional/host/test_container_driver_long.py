@@ -97,7 +97,7 @@ class TestTheWholeWay(ContainerTestCase):
 
 class TestCrooked(ContainerTestCase):
     """All that a customer of a container can put on the volume and into the configuration, and what
-    he cannot.
+    not.
     """
 
     OBJECTS = (
@@ -111,7 +111,7 @@ class TestCrooked(ContainerTestCase):
         'CREATE TABLE app.gone (a INT)',
         'CREATE VIEW app.broken AS SELECT a FROM app.gone',
         'DROP TABLE app.gone',
-        "CREATE USER healthcheck@'10.%' IDENTIFIED BY 'his own'",
+        "CREATE USER healthcheck@'10.%' IDENTIFIED BY 'another'",
         (
             "CREATE USER 'both'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('x') OR "
             'unix_socket'

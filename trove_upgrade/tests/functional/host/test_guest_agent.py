@@ -83,7 +83,7 @@ class AgentTestCase(GuestTestCase):
         )
 
     def read_by_the_tenant(self, guest):
-        """What his superuser reads of the agents' files."""
+        """What the tenant's superuser reads of the agents' files."""
         names = self.shell(guest, 'ls /etc/trove/conf.d').split()
         return [
             name
@@ -170,7 +170,7 @@ class UpgradeTest(AgentTestCase):
         self.assertEqual(
             '1',
             self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'),
-            "the server is somebody's child",
+            'the server is the child of another process',
         )
         guest.reboot()
         wait_until(

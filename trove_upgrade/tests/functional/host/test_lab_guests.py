@@ -178,9 +178,8 @@ class GuestTest(GuestTestCase):
                 '', self.shell(guest, '/usr/lib/trove-upgrade/metadata-closed --check')
             )
             self.shell(guest, 'nft flush ruleset')
-            self.assertEqual(
-                USER_DATA.decode().strip(), self.shell(guest, as_server)
-            )  # the service itself refuses nobody
+            # The service itself refuses no caller.
+            self.assertEqual(USER_DATA.decode().strip(), self.shell(guest, as_server))
             self.assertEqual(
                 'refused',
                 self.shell(
@@ -289,7 +288,7 @@ class DatabaseServiceTest(GuestTestCase):
         self.assertEqual(
             '1',
             self.shell(guest, 'ps -o ppid= -C mariadbd | tr -d " "'),
-            "the server is nobody's child",
+            'the server is a child of no other process',
         )
 
     def test_the_distribution_s_own_service_does_not_start_by_itself(self):

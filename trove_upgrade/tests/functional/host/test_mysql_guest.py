@@ -85,7 +85,7 @@ class MySQLUpgradeTest(MySQLCase):
         self.assertEqual(
             '1',
             self.shell(guest, 'ps -o ppid= -C mysqld | tr -d " "'),
-            "the server is somebody's child",
+            'the server is the child of another process',
         )
         self.assertIn(b'9.7', self.greeting())
         guest.reboot()

@@ -236,9 +236,7 @@ class WorldCase(Waiting, base.TestCase):
     # What Trove and its users do.
 
     def create(self, image_id, more_guest_info='', clock_hours=0, **columns):
-        """An instance, its server, and its agent once that was heard by nobody or any
-        taskmanager.
-        """
+        """An instance, its server, and its agent once that was heard by any or no taskmanager."""
         instance_id = str(uuid.uuid4())
         server = self.cloud.create(instance_id, image_id, more_guest_info, clock_hours)
         self._insert(

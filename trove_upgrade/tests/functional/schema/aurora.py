@@ -30,7 +30,7 @@ METADATA = sa.MetaData()
 
 
 class LeaseLost(Exception):
-    """Somebody else holds the row, or it has ended."""
+    """Another service holds the row, or it has ended."""
 
 
 class InstanceBusy(Exception):

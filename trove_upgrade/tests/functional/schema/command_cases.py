@@ -117,7 +117,7 @@ class OnAServer(databases.OneServer):
         cls.server.create_user('reader', PASSWORD.replace('%', '%%'), cls.reading_rights)
 
     def create(self):
-        """An empty database that everybody may use as the rights say; the URL of the user
+        """An empty database that each user may use as the rights say; the URL of the user
         `trove`.
         """
         self.admin_url = self.server.create()

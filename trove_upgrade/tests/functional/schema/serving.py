@@ -91,7 +91,7 @@ class AsAurora:
         return self.program.due(5)
 
     def claim(self, upgrade_id):
-        """None: somebody was quicker."""
+        """None: another service was quicker."""
         try:
             return self.program.claim(upgrade_id, self.host, _LEASE)
         except aurora.LeaseLost:
@@ -226,7 +226,7 @@ def _with(held, history):
 
 
 class Worker(threading.Thread):
-    """A service of one release: takes turns at upgrades that are due, whoever wrote them last."""
+    """A service of one release: takes turns at upgrades that are due, of all releases."""
 
     def __init__(self, world, make, url, host, versions):
         super().__init__(name=host, daemon=True)
@@ -343,7 +343,7 @@ class Worker(threading.Thread):
 
 
 class Reader(Worker):
-    """An API: reads pages and upgrades, and nobody else's word for it."""
+    """An API: reads pages and upgrades, and takes no other service's word for it."""
 
     def turn(self):
         with self._asked('list'):

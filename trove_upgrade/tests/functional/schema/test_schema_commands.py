@@ -45,7 +45,7 @@ class ExitCodes:
         self.done(url, 'db', 'expand')
         self.is_next(url, 4, schemas.EXPANDED)
         self.are_refused(
-            url, 4, ('db', 'contract'), ('db', 'contract', '--force', '--reason', 'nobody is there')
+            url, 4, ('db', 'contract'), ('db', 'contract', '--force', '--reason', 'no service runs')
         )
         self.ended_with(
             9,

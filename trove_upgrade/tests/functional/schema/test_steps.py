@@ -76,7 +76,7 @@ class Aurora:
 
     @repetition.retry_on_deadlock
     def claim(self, upgrade_id):
-        """Generation and steps; None where somebody else holds it."""
+        """Generation and steps; None where another service holds it."""
         row = self.table.c
         with self._database.write() as connection:
             taken = connection.execute(

@@ -213,7 +213,7 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         )
 
     def container(self, instance):
-        """Which one it is and since when it runs: equal before and after means that nobody was
+        """Which one it is and since when it runs: equal before and after means that no client was
         interrupted.
         """
         return (

@@ -423,7 +423,7 @@ class TestTrovesOwnUpgrade(holding.HoldingCase):
         self.url = self.unfiltered_api()
 
     def unfiltered_api(self):
-        """A second API process that somebody forgot to give the filter."""
+        """A second API process that an operator forgot to give the filter."""
         settings, layout = self.side.settings, self.stage.layout
         conf, paste = (
             pathlib.Path(self.work_dir) / name for name in ('trove.conf', 'api-paste.ini')

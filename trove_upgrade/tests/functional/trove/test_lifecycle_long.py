@@ -29,7 +29,7 @@ _REBUILD = {
 
 class AroundCase(LifecycleCase):
     def begin(self, instance, version=None):
-        """An upgrade that somebody does something to."""
+        """An upgrade that an actor of the test does something to."""
         self.instances.clients.run('trove', 'upgrade', instance.id, (version or self.target).name)
 
     def steps(self, instance):

@@ -238,7 +238,7 @@ class TroveStatusTest(base.TestCase):
                 trove_upgrade={'taskmanager_topic': 'elsewhere', 'guest_config_file': guests},
             )
         )
-        self.assert_wrong(found, _FAILURE, 'Taskmanager', 'nobody listens on topic "elsewhere"')
+        self.assert_wrong(found, _FAILURE, 'Taskmanager', 'no process listens on topic "elsewhere"')
 
     def test_no_taskmanager_is_a_warning(self):
         self.product.stop(TASKMANAGER)

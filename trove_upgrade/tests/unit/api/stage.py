@@ -58,7 +58,7 @@ class FakeServers:
 
 
 class FakeAuth:
-    """Stands where authtoken stands: says who asks, unless the test sends nobody."""
+    """Stands where authtoken stands: says who asks, unless the test sends no caller."""
 
     def __init__(self, application):
         self._application = application

@@ -183,7 +183,7 @@ class TestPass(BesideTroveTestCase):
         begun = self.db.begin()
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
         held = self.db.repositories.upgrades.claim(begun.id, 'tm', 60)
-        self.db.update_instance(task_id=1)  # somebody has reset the status: the row is what counts
+        self.db.update_instance(task_id=1)  # an operator's reset of the status: the row counts
         self.assert_refused(self.patch('11.8.6'), 422, 'INSTANCE_BUSY')
         self.db.update_instance(task_id=0x59)
         self.db.repositories.upgrades.end(held, _S.FAILED, cause='It broke.', error_code='X')

@@ -58,14 +58,14 @@ CALLERS = {
     'member of another project, at this one': Caller(OTHER, 'member,reader'),
     'reader of another project, at this one': Caller(OTHER, 'reader'),
     'admin of another project, at this one': Caller(OTHER, 'admin,member,reader'),
-    'member of another project, at his own': Caller(OTHER, 'member,reader', OTHER),
-    'reader of another project, at his own': Caller(OTHER, 'reader', OTHER),
+    'member of another project, at its own': Caller(OTHER, 'member,reader', OTHER),
+    'reader of another project, at its own': Caller(OTHER, 'reader', OTHER),
     'service of another project, at its own': Caller(OTHER, 'service', OTHER),
     'admin of the project': Caller(OWN, 'admin,member,reader'),
-    'admin of another project, at his own': Caller(OTHER, 'admin,member,reader', OTHER),
+    'admin of another project, at its own': Caller(OTHER, 'admin,member,reader', OTHER),
     'admin of the system': Caller(None, 'admin,member,reader', scope='system'),
     'admin of the domain': Caller(None, 'admin,member,reader', scope='domain'),
-    'nobody': None,
+    'no caller': None,
 }
 
 #: In the order of CALLERS.                own project        at this one    elsewhere      admins
@@ -189,7 +189,7 @@ class TestEveryRouteByEveryRole(RolesTestCase):
                     {401, 405},
                     {
                         self.status_of(method, path, CALLERS[name])
-                        for name in ('nobody', 'reader', 'admin of the project')
+                        for name in ('no caller', 'reader', 'admin of the project')
                     },
                 )
 

@@ -203,11 +203,11 @@ class TestSignsOfLife(SignsTestCase):
 class TestUnderUwsgi(SignsTestCase):
     def test_a_master_does_not_register_its_workers_do_when_they_begin(self):
         seen, server = [], Master()
-        server.post_fork_hook = lambda: seen.append('of somebody else')
+        server.post_fork_hook = lambda: seen.append('of another module')
         self.new_signs(uwsgi=server).start()
         self.assertEqual([], self.beats)
         server.post_fork_hook()
-        self.assertEqual(([1], ['of somebody else']), (self.beats, seen))
+        self.assertEqual(([1], ['of another module']), (self.beats, seen))
 
     def test_a_worker_that_loads_by_itself_registers_at_once(self):
         self.new_signs(uwsgi=Master(worker_id=2)).start()
@@ -216,7 +216,7 @@ class TestUnderUwsgi(SignsTestCase):
     def test_its_own_hook_removes_the_row_once_and_in_another_thread(self):
         """The thread that ends a worker has lost what greenlet keeps of it."""
         seen, server, removed = [], Master(worker_id=1), []
-        server.atexit = lambda: seen.append('of somebody else')
+        server.atexit = lambda: seen.append('of another module')
         remove = self.registry.remove
         self.registry.remove = lambda registration: (
             removed.append(threading.get_ident()),
@@ -226,7 +226,7 @@ class TestUnderUwsgi(SignsTestCase):
         signs.start()
         server.atexit()
         signs.stop()  # by Python's, later
-        self.assertEqual(([], ['of somebody else'], 1), (self.beats, seen, len(removed)))
+        self.assertEqual(([], ['of another module'], 1), (self.beats, seen, len(removed)))
         self.assertNotEqual(threading.get_ident(), removed[0])
 
     def test_a_master_that_ends_has_nothing_to_remove(self):

@@ -18,7 +18,7 @@ AURORA = {
         "'etc/mysql/a.cnf' belongs to root now: this image has no user vault",
         "The agent of Trove has not reported it healthy within 75 s; its last word is 'shutdown'.",
         'Trove shows RESTART_REQUIRED, as before: only its own restart takes that away.',
-        'Somebody has set the task of the instance back to NONE while it was upgraded.',
+        'An operator has set the task of the instance back to NONE while it was upgraded.',
     ],
     'settings_changed': [
         {'name': 'sql_mode', 'before': 'A', 'after': 'B'},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest may say, and what nobody takes from it."""
+"""What a guest may say, and what no service takes from it."""
 
 import datetime
 

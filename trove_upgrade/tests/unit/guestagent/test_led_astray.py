@@ -38,7 +38,7 @@ class DirectoriesOfTheTenant(base.TestCase):
         ):
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_SECRET if name.startswith('private') else 'his')
+            path.write_text(_SECRET if name.startswith('private') else 'own')
         for directory in ('mysql/keys', 'mysql/keys/deep'):
             os.chown(self.root / directory, _TENANT, _TENANT)
 
@@ -62,7 +62,7 @@ class DirectoriesOfTheTenant(base.TestCase):
     def assert_nothing_of_root_s(self, stash):
         for entry in stash.manifest.entries:
             if entry.piece is not None:
-                self.assertEqual(b'his', stash.file(entry.path), entry.path)
+                self.assertEqual(b'own', stash.file(entry.path), entry.path)
 
 
 class LedAstrayTest(DirectoriesOfTheTenant):
@@ -107,14 +107,14 @@ class LedAstrayTest(DirectoriesOfTheTenant):
         accounts = Growing(path)
         published = publish.publish([path], self.root / 'volume', 'u', 1, {}, accounts)
         with Stash.open(self.root / 'volume', published.name, published.digest) as stash:
-            self.assertEqual(b'his', stash.file(str(path)))
+            self.assertEqual(b'own', stash.file(str(path)))
 
     def test_owner_and_mode_are_those_of_the_file_that_was_read(self):
         path = self.root / 'mysql/keys/a'
 
         def replace():
             path.unlink()
-            path.write_text('his')
+            path.write_text('own')
             os.chown(path, 54321, 54321)
 
         with seam.once_before('open', 'a', replace):

@@ -47,7 +47,10 @@ class TestOutages(base.TestCase):
         self.assertNotIn('s3cret-XYZ', line)
 
     def test_its_end_is_logged_once_and_the_next_outage_again(self):
-        outages, error = Outages(faults.explain), errors.DatabaseUnreachable(found='nobody answers')
+        outages, error = (
+            Outages(faults.explain),
+            errors.DatabaseUnreachable(found='no server answers'),
+        )
         for _ in range(2):
             outages.met('A look failed', error)
             outages.over('A look failed')

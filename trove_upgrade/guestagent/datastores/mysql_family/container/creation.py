@@ -79,8 +79,8 @@ class Creation:
         return not self.health.may_be_made(health_check)
 
     def _image(self, record: Record) -> ImageChoice:
-        """Brought here again where it was removed: an operator mends a broken one so, before he
-        retries.
+        """Brought here again where it was removed: an operator mends a broken one so, before the
+        retry.
         """
         known = record.chosen or record.former
         if self.engine.image(known.reference) is not None:

@@ -24,9 +24,8 @@ def password(volume: pathlib.Path, user: str) -> str | None:
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     for owner in _owners(volume):
         try:
-            with untrusted_files.directory(
-                volume / 'conf.d'
-            ) as directory:  # he can put a link to another one there, too
+            # By its descriptor: the database's user can put a link to another one there, too.
+            with untrusted_files.directory(volume / 'conf.d') as directory:
                 content = untrusted_files.read(f'{user}.cnf', owner, _FILE_BYTES, below=directory)
             parser.read_string(content.decode('utf-8', 'replace'))
         except (OSError, configparser.Error):

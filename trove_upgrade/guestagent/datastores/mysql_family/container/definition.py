@@ -12,7 +12,7 @@ from trove_upgrade.guestagent.machine.containers import definitions
 _SECRET = re.compile(r'PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL', re.IGNORECASE)
 
 _TROVE_USER = (1001, 1001)
-#: The entrypoint's switch for an upgrade of its own at each start: nobody would watch it.
+#: The entrypoint's switch for an upgrade of its own at each start: no agent would watch it.
 AUTO_UPGRADE = 'MARIADB_AUTO_UPGRADE'
 #: Every network that a fresh engine has.
 USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})

@@ -168,7 +168,7 @@ class Images:
         if found is None:
             raise errors.ContainerImageNotFound(
                 f'Container image {reference} cannot be used: it was brought here, and the engine '
-                'does not have it. Look whether somebody prunes images, and try again.'
+                'does not have it. Look whether a program prunes images, and try again.'
             )
         if wanted.digest and wanted.digest not in {
             found.id,

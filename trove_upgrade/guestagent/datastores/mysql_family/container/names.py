@@ -3,8 +3,8 @@
 
 #: Trove's own name for the container that clients reach.
 DATABASE = 'database'
-#: The isolated first start: another name, so that whoever watches the database does not take it for
-#: that.
+#: The isolated first start: another name, so that a program that watches the database does not take
+#: it for that.
 FIRST_START = 'trove-upgrade-first-start'
 #: Where Trove binds the server's socket directory on the host, below the root.
 SOCKET_DIRECTORY = 'var/lib/mysqld'

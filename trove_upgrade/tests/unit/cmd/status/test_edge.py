@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge of a check, with exceptions of libraries that hold what nobody may see."""
+"""The edge of a check, with exceptions of libraries that hold what no reader may see."""
 
 import pathlib
 

@@ -132,7 +132,7 @@ class TestTrovesPolicy(base.TestCase):
         )
 
     def test_an_admin_of_ours_who_is_none_of_troves(self):
-        """Beyond his project he upgrades what Trove would refuse."""
+        """Outside its own project such a user upgrades what Trove would refuse."""
         said = self.assert_found(_WARNING, ours='"trove_upgrade:admin": "role:operator"')
         self.assertIn('a user with operator for an instance of another project', said)
         self.assert_found(

@@ -15,7 +15,7 @@ from trove_upgrade.tests.unit.db.migrations.waiting import WaitingClock, middle
 
 
 class LeaseTestCase(base.TestCase):
-    """On a file: a database in memory has nobody to share it with."""
+    """On a file: a database in memory has no other connection to share it with."""
 
     def setUp(self):
         super().setUp()

@@ -203,17 +203,17 @@ class TestDriverChecks(DriverTestCase):
         return factory.as_service(MariaDB(), self.context, fakes.Service(), ports)
 
     def test_no_answer_is_one_refusal_and_the_state_of_the_files(self):
-        def nobody(credentials, timeout_seconds):
+        def silent(credentials, timeout_seconds):
             raise connection.NoAnswer(socket=credentials.socket, found='refused')
 
-        found = self.driver(nobody).checks(TargetFacts(), GuestOptions())
+        found = self.driver(silent).checks(TargetFacts(), GuestOptions())
         self.assertEqual(
             [('database_answers', 'DATABASE_NOT_RUNNING'), ('clean_shutdown', None)],
             [(one.name, one.code) for one in found],
         )
         (self.root / 'v/data/ibtmp1').touch()
         self.assertEqual(
-            'UNCLEAN_SHUTDOWN', self.driver(nobody).checks(TargetFacts(), GuestOptions())[-1].code
+            'UNCLEAN_SHUTDOWN', self.driver(silent).checks(TargetFacts(), GuestOptions())[-1].code
         )
 
     def test_one_check_that_fails_hides_no_other(self):

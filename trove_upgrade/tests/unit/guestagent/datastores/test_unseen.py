@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report of the checks is read by the tenant: it tells no more of root's files than his own
-server can see.
+"""A report of the checks is read by the tenant: it tells no more of root's files than the tenant's
+own server can see.
 """
 
 import os
@@ -117,7 +117,7 @@ class UnseenTest(RootDiskTest):
             self.new_root()
             self.put('etc/mysql/hidden/deep/secret', kind)
             path = self.write(
-                'etc/mysql/conf.d/his.cnf',
+                'etc/mysql/conf.d/own.cnf',
                 f'!include {self.root}/etc/mysql/hidden/deep/secret\n',
                 0o644,
                 SERVER,

@@ -258,7 +258,7 @@ class WalkTest(TenantTestCase):
 
 
 class DeepTest(TenantTestCase):
-    """Directories nested by the thousand, which the tenant can make anywhere he may write."""
+    """Directories nested by the thousand, which the tenant can make anywhere with write access."""
 
     def nest(self, top, depth, name='d', content=True):
         descriptor = os.open(top, os.O_DIRECTORY)
@@ -353,7 +353,7 @@ class DeepTest(TenantTestCase):
 
 
 class WrittenTest(TenantTestCase):
-    """Where the tenant owns /etc/mysql or the volume, a directory there may be a link of his."""
+    """Where the tenant owns /etc/mysql or the volume, a directory there may be the tenant's link."""
 
     def setUp(self):
         super().setUp()

@@ -96,8 +96,8 @@ class ClaimTest(VolumeOfTheTenant):
 
 
 class MarksOfOthersTest(VolumeOfTheTenant):
-    """No mark that the database's user could have written is believed, and none is written where he
-    could lead it elsewhere.
+    """No mark that the database's user could have written is believed, and none is written where
+    that user could lead it elsewhere.
     """
 
     def test_a_forged_mark_says_nothing(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes back over the broker as upgrade_info: everybody with an account there could have
+"""What comes back over the broker as upgrade_info: each holder of an account there could have
 written it.
 """
 

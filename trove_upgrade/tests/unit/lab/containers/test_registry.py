@@ -35,7 +35,7 @@ class RegistryTest(base.TestCase):
         self.assertEqual('as it was', (self.directory / 'kept/tags/1.2/link').read_text())
 
     def test_a_registry_that_is_not_there_is_not_ready_and_says_so_when_asked(self):
-        nobody = RegistryClient('http://127.0.0.1:1')
+        absent = RegistryClient('http://127.0.0.1:1')
 
-        self.assertFalse(nobody.ready())
-        self.assertEqual('lab_registry', self.assertRaises(LabError, nobody.tags, 'mariadb').code)
+        self.assertFalse(absent.ready())
+        self.assertEqual('lab_registry', self.assertRaises(LabError, absent.tags, 'mariadb').code)

@@ -32,7 +32,7 @@ FIRST = 'trove-upgrade-first-start'
 
 
 def quiet(percent, sentence):
-    """Nobody listens."""
+    """No caller listens."""
 
 
 class ContainerTestCase(base.TestCase):
@@ -525,9 +525,8 @@ class TestUndo(ContainerTestCase):
         self,
     ):
         driver = self.stopped()
-        self.engine.start(
-            'database'
-        )  # by somebody, while the volume was away: it has its own empty directory
+        # By an operator, while the volume was away: it has its own empty directory.
+        self.engine.start('database')
         raw = {**self.database.definition, 'State': {'Pid': 4711}}
         self.engine.containers['database'] = dataclasses.replace(self.database, definition=raw)
         inside = self.guest.root / 'proc/4711/root'
