@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-lab`, also as `python -m lab`: takes charge of the signals, then loads the program."""
+"""`trove-upgrade-lab`, also as `python -m lab`: takes charge of the signals, loads the program."""
 
 import sys
 

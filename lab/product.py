@@ -217,7 +217,9 @@ class Product:
         from its own entry points.
         """
         return {
-            'PATH': f'{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'PATH': (
+                f'{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+            ),
             'HOME': '/root',
             'LANG': 'C.UTF-8',
             'no_proxy': '127.0.0.1,localhost',

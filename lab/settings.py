@@ -135,7 +135,9 @@ class Settings:
         home = self.layout.state_dir / 'home'
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {
-            'PATH': f'{self.venv.path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'PATH': (
+                f'{self.venv.path}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+            ),
             'HOME': str(home),
             'LANG': 'C.UTF-8',
             'no_proxy': '127.0.0.1,localhost',

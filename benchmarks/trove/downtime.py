@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downtime of a major upgrade, as a client sees it: MariaDB 10.11 to 11.8 in a container, to a guest
-with the newer system and agents.
+"""Downtime of a major upgrade, as a client sees it: MariaDB 10.11 to 11.8 in a container, to a
+guest with the newer system and agents.
 
 Three times in one run, each on an instance of its own: ours to a guest image that has the container
 image already, ours to one that must pull it, and by hand: stock Trove's `upgrade`, which the guest

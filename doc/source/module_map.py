@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directive `module-map`: the modules of a folder, each with the first sentence of its docstring."""
+"""Directive `module-map`: the modules of a folder, each with its docstring's first sentence."""
 
 import ast
 import pathlib

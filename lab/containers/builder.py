@@ -176,8 +176,8 @@ class ContainerBuilder:
         found.unlink()
 
     def _bootstrap(self, recipe: Recipe, tree: Path, found: Path) -> list[str]:
-        """The command that makes a tree of the recipe's packages, and writes its server's version to
-        `found`.
+        """The command that makes a tree of the recipe's packages, and writes its server's version
+        to `found`.
         """
         emptied = ' '.join(f'"$1"/{path}' for path in _EMPTIED)
         return [

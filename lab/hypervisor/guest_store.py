@@ -7,7 +7,8 @@ For callers::
     guest = store.create(GuestSpec(guest_id, hostname='db1', image_path=..., ports=(port,),
                                    volume_id=..., user_data=b'...'))
     guest.boot()
-    store.rebuild(guest_id, new_spec)   # kills everything, drops the root disk, boots the other image; volume and port stay
+    # kills everything, drops the root disk, boots the other image; volume and port stay
+    store.rebuild(guest_id, new_spec)
     store.get(guest_id).destroy()
     store.clean_all()
 """

@@ -4,9 +4,12 @@
 For callers::
 
     knobs = KnobStore(layout.faults_dir)
-    knobs.turn(server_id, Knobs(spawn_error='no space left', times=1))     # the next rebuild fails, the one after works
-    knobs.turn(KnobStore.ALL, Knobs(slow_seconds=5, on='any'))             # every server without a file of its own
-    knobs.turn(server_id, Knobs(stuck='blocked'))                          # in REBUILD until knobs.clear(server_id)
+    # the next rebuild fails, the one after works
+    knobs.turn(server_id, Knobs(spawn_error='no space left', times=1))
+    # every server without a file of its own
+    knobs.turn(KnobStore.ALL, Knobs(slow_seconds=5, on='any'))
+    # in REBUILD until knobs.clear(server_id)
+    knobs.turn(server_id, Knobs(stuck='blocked'))
     knobs.clear(server_id)
 
 The same fields may come with the server itself, as its metadata `lab_knobs` (the JSON of `Knobs`);

@@ -6,7 +6,9 @@ For callers::
     builder = ImageBuilder(layout.images_cache, project_dir, HostCommands(), progress=print)
     image = builder.build(recipes.BOOKWORM)
     image.path  # register as: disk_format raw, container_format bare, properties image.properties
-    image.facts  # target facts of the datastore version; the image has them in /etc/trove-upgrade/image-facts.json
+    # target facts of the datastore version; the image has them in
+    # /etc/trove-upgrade/image-facts.json
+    image.facts
 
 An image is layers.  The *base* (Debian's packages; a minute) and the agents' *environments* (half a
 minute each; see environments.py) are kept in the cache by a digest of what they are made of; the

@@ -24,7 +24,7 @@ sys.exit(guestagent())
 
 
 class ProductFiles:
-    """Installs the product into a layer.  `version` is what the agent in the image says of itself."""
+    """Installs the product into a layer.  `version` is the one that the image's agent reports."""
 
     def __init__(
         self, project_dir: Path, lab_files: Path, version: str, commands: Commands

@@ -69,16 +69,19 @@ chmod 0755 {DATABASE_MOUNT}
 install -d -o mysql -g mysql -m 0750 {DATABASE_MOUNT}/data
 mkdir -p /etc/trove-upgrade
 echo "$1" > /etc/trove-upgrade/volume-uuid
-grep -q "^UUID=$1 " /etc/fstab || echo "UUID=$1 {DATABASE_MOUNT} ext4 defaults,noatime,nofail 0 2" >> /etc/fstab
+grep -q "^UUID=$1 " /etc/fstab || echo "UUID=$1 {DATABASE_MOUNT} ext4 defaults,noatime,nofail 0 2" \
+>> /etc/fstab
 """
 _INSTALL = f"""
-[ -d {DATABASE_MOUNT}/data/mysql ] || mariadb-install-db --user=mysql --datadir={DATABASE_MOUNT}/data --skip-test-db \
+[ -d {DATABASE_MOUNT}/data/mysql ] || mariadb-install-db --user=mysql \
+--datadir={DATABASE_MOUNT}/data --skip-test-db \
     --auth-root-authentication-method=socket > /dev/null
 """
 
 
 _INSTALL_MYSQL = f"""
-[ -d {DATABASE_MOUNT}/data/mysql ] || mysqld --no-defaults --initialize-insecure --user=mysql --datadir={DATABASE_MOUNT}/data
+[ -d {DATABASE_MOUNT}/data/mysql ] || mysqld --no-defaults --initialize-insecure --user=mysql \
+--datadir={DATABASE_MOUNT}/data
 """
 
 
@@ -200,14 +203,18 @@ GRANT reporting TO '{application.name}'@'%';
 CREATE USER IF NOT EXISTS '{reader.name}'@'%' IDENTIFIED BY '{reader.password}';
 GRANT SELECT, SHOW VIEW ON {DATABASE}.* TO '{reader.name}'@'%';
 USE {DATABASE};
-CREATE TABLE IF NOT EXISTS customers (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(80) NOT NULL, town VARCHAR(40));
-INSERT IGNORE INTO customers (id, name, town) VALUES (1, 'Zoë', 'Kraków'), (2, 'Bjørn', 'Ærøskøbing'), (3, '山田', '東京');
-CREATE TABLE IF NOT EXISTS heartbeat (id BIGINT PRIMARY KEY AUTO_INCREMENT, written_at DATETIME(6) NOT NULL DEFAULT NOW(6),
+CREATE TABLE IF NOT EXISTS customers (id INT PRIMARY KEY AUTO_INCREMENT, \
+name VARCHAR(80) NOT NULL, town VARCHAR(40));
+INSERT IGNORE INTO customers (id, name, town) VALUES (1, 'Zoë', 'Kraków'), (2, 'Bjørn', \
+'Ærøskøbing'), (3, '山田', '東京');
+CREATE TABLE IF NOT EXISTS heartbeat (id BIGINT PRIMARY KEY AUTO_INCREMENT, \
+written_at DATETIME(6) NOT NULL DEFAULT NOW(6),
     note VARCHAR(64) NOT NULL DEFAULT '');
 {samples_mysql.INVOICES}
 CREATE OR REPLACE VIEW towns AS SELECT DISTINCT town FROM customers;
 CREATE OR REPLACE FUNCTION double_it(n INT) RETURNS INT DETERMINISTIC RETURN n * 2;
-CREATE OR REPLACE TRIGGER customers_town BEFORE INSERT ON customers FOR EACH ROW SET NEW.town = TRIM(NEW.town);
+CREATE OR REPLACE TRIGGER customers_town BEFORE INSERT ON customers FOR EACH ROW SET NEW.town = \
+TRIM(NEW.town);
 """
 
 
@@ -221,10 +228,12 @@ def seed_rows(guest: Guest, count: int) -> None:
     sql(
         guest,
         f"""
-CREATE OR REPLACE TABLE {DATABASE}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,
+CREATE OR REPLACE TABLE {DATABASE}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, \
+amount DECIMAL(12,2) NOT NULL,
     ordered_at DATETIME NOT NULL, note VARCHAR(120) NOT NULL, KEY by_customer (customer_id));
 INSERT INTO {DATABASE}.orders SELECT seq, seq % 997, (seq * 7919 % 1000000) / 100,
-    TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', MD5(seq))
+    TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', \
+MD5(seq))
     FROM {DATABASE}.seq_1_to_{count:d};
 """,
         timeout_seconds=900,

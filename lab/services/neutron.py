@@ -57,8 +57,8 @@ def configure(settings: Settings) -> None:
 
 
 def install_plugins(settings: Settings) -> None:
-    """Make the laboratory and the product, alone, importable by the services, and our mechanism driver visible to
-    stevedore.
+    """Make the laboratory and the product, alone, importable by the services, and our mechanism
+    driver visible to stevedore.
     """
     plugins = settings.plugins_dir
     shutil.rmtree(plugins, ignore_errors=True)

@@ -62,10 +62,12 @@ def rows_sql(database: str, count: int, ticks: str) -> str:
     """
     return f"""
 CREATE TABLE {ticks} (number BIGINT PRIMARY KEY, written_at DATETIME(6) DEFAULT NOW(6));
-CREATE OR REPLACE TABLE {database}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, amount DECIMAL(12,2) NOT NULL,
+CREATE OR REPLACE TABLE {database}.orders (id BIGINT PRIMARY KEY, customer_id INT NOT NULL, \
+amount DECIMAL(12,2) NOT NULL,
     ordered_at DATETIME NOT NULL, note VARCHAR(120) NOT NULL, KEY by_customer (customer_id));
 INSERT INTO {database}.orders SELECT seq, seq % 997, (seq * 7919 % 1000000) / 100,
-    TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', MD5(seq))
+    TIMESTAMP '2026-01-01 00:00:00' + INTERVAL seq % 31536000 SECOND, CONCAT('order ', seq, ' ', \
+MD5(seq))
     FROM {database}.seq_1_to_{count:d};
 USE {database};
 {samples_mysql.INVOICES}

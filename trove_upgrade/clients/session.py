@@ -29,8 +29,8 @@ class CredentialsIncomplete(exceptions.TroveUpgradeError):
 
     code = 'SERVICE_CREDENTIALS_INCOMPLETE'
     template = (
-        'Nova and Glance cannot be asked: {found}. Set in [service_credentials] auth_url, username, password and project_name of the '
-        "user whose project has the guests' servers."
+        'Nova and Glance cannot be asked: {found}. Set in [service_credentials] auth_url, '
+        "username, password and project_name of the user whose project has the guests' servers."
     )
 
 

@@ -37,8 +37,8 @@ OPTS: list[cfg.Opt] = [
         ],
         help='What becomes of the upgrade of an instance whose guest has not told of an agent of '
         "ours within guest_silence_seconds. Only the filter in Trove's pipeline reads it: alone "
-        'there is no Trove to pass to. With "pass" the instance gets what Trove\'s own upgrade does, '
-        'which can show a new version where the former one runs.',
+        'there is no Trove to pass to. With "pass" the instance gets what '
+        "Trove's own upgrade does, which can show a new version where the former one runs.",
     ),
     cfg.FloatOpt(
         'guest_silence_seconds',

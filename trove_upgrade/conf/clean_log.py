@@ -45,8 +45,8 @@ class CleanRecords(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace the texts in `record`. One with arguments that do not fit its format stays as it is:
-        `logging` reports that.
+        """Replace the texts in `record`. One with arguments that do not fit its format stays as it
+        is: `logging` reports that.
         """
         try:
             message = record.getMessage()

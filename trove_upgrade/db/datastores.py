@@ -32,7 +32,9 @@ REGISTRY_EXT = {
 REPL_STRATEGY = {
     'mysql': 'trove.guestagent.strategies.replication.mysql_gtid.MysqlGTIDReplication',
     'mariadb': 'trove.guestagent.strategies.replication.mariadb_gtid.MariaDBGTIDReplication',
-    'postgresql': 'trove.guestagent.strategies.replication.postgresql.PostgresqlReplicationStreaming',
+    'postgresql': (
+        'trove.guestagent.strategies.replication.postgresql.PostgresqlReplicationStreaming'
+    ),
 }
 
 

@@ -224,7 +224,7 @@ class Database:
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[None]:
-        """Forget the columns when they turn out to be old: a repetition of the block looks again."""
+        """Forget the columns when they turn out to be old: the block's repetition looks again."""
         try:
             yield
         except (sa.exc.DBAPIError, db_exc.DBError) as error:

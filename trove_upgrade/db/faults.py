@@ -32,7 +32,8 @@ _POSTGRESQL_OUTAGES = frozenset({'53300', '57P01', '57P02', '57P03', '57P05'})
 _POSTGRESQL_CONNECTION = '08'
 #: libpq sends these without a number: at the connect there is no statement that could have failed.
 _POSTGRESQL_NO_WAY_IN = re.compile(
-    r'password authentication failed|database "[^"]*" does not exist|role "[^"]*" does not exist|no pg_hba\.conf entry'
+    r'password authentication failed|database "[^"]*" does not exist'
+    r'|role "[^"]*" does not exist|no pg_hba\.conf entry'
 )
 _WORD = re.compile(r'\w+')
 

@@ -2,8 +2,8 @@
 """Progress of an upgrade <-> the flat JSON of `instance_upgrades.data`.
 
 Keys are those that released services read and write beside this one: none is renamed, and one that
-only a newer release knows is kept as it is.  Earlier releases stored what a guest had said without a
-look: a value of another form counts as absent, except for an attempt, which then counts as an
+only a newer release knows is kept as it is.  Earlier releases stored what a guest had said without
+a look: a value of another form counts as absent, except for an attempt, which then counts as an
 earlier one.
 """
 

@@ -143,7 +143,8 @@ def _impatient(url: sa.URL) -> sa.URL:
         names = ('connect_timeout', 'read_timeout', 'write_timeout')
         return url.update_query_dict(dict.fromkeys(names, str(_ANSWER_SECONDS)))
     given = url.query.get('options', '')
-    options = f'{given if isinstance(given, str) else " ".join(given)} -c statement_timeout={_ANSWER_SECONDS}s'.strip()
+    former = given if isinstance(given, str) else ' '.join(given)
+    options = f'{former} -c statement_timeout={_ANSWER_SECONDS}s'.strip()
     return url.update_query_dict(
         {
             'connect_timeout': str(_ANSWER_SECONDS),

@@ -8,8 +8,8 @@ registration>`, its column `version` `<release>/<version of the package>`.  The 
 one row per host and binary, which holds the plain host and the plain version.  So neither touches
 the other's: each looks for its own key.
 
-The row of a process that has ended for certain, as the machine that it ran on can see, counts as none:
-`listed` leaves it out.  It is deleted by the next process that registers there, and by
+The row of a process that has ended for certain, as the machine that it ran on can see, counts as
+none: `listed` leaves it out.  It is deleted by the next process that registers there, and by
 `forget_ended`.
 """
 
@@ -113,7 +113,7 @@ class Registration:
 
     @property
     def place(self) -> str:
-        """The row's key among those of its binary.  A name of a host that is too long for it is cut."""
+        """The row's key among those of its binary.  A host's name that is too long is cut."""
         birth = f'.{self.birth}' if self.birth else ''
         mark = f'/{self.pid}{birth}-{self.id[:_MARK_DIGITS]}'
         length = getattr(_services.c.host.type, 'length', None) or 255
@@ -214,8 +214,8 @@ class Services:
 
     @retry_on_deadlock
     def forget_ended(self) -> Sequence[Service]:
-        """Remove the rows of processes that have ended for certain, as seen from this machine; returns
-        them.  May be repeated.
+        """Remove the rows of processes that have ended for certain, as seen from this machine;
+        returns them.  May be repeated.
         """
         ended = [one for one in self._all() if one.has_ended]
         if ended:

@@ -2,8 +2,8 @@
 """Preflight rules: what an instance, its server, an image and Nova itself must be like before an
 upgrade may begin.
 
-Pure functions over what Nova, Glance and Trove describe; what the guest checks by itself is not here.  A message
-says what could not be done, what was found, and what to do next; codes are stable.
+Pure functions over what Nova, Glance and Trove describe; what the guest checks by itself is not
+here.  A message says what could not be done, what was found, and what to do next; codes are stable.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ def check_instance(instance: instances.Instance, expected: instances.Task) -> Re
         results.append(
             refused(
                 'instance_cluster',
-                f'{cannot}: it is a member of cluster {instance.cluster_id}, and members of a cluster '
-                'are not upgraded one by one. Upgrade the cluster.',
+                f'{cannot}: it is a member of cluster {instance.cluster_id}, and members of a '
+                'cluster are not upgraded one by one. Upgrade the cluster.',
                 'INSTANCE_IN_CLUSTER',
             )
         )
@@ -129,9 +129,9 @@ def check_configuration_group(
         return [
             refused(
                 name,
-                f'Instance {instance.id} cannot be upgraded to {target.name}: its configuration group '
-                f'{instance.configuration_id} sets {", ".join(missing)}, which {target.name} does not '
-                'have. Take them out of the group, or detach it, and upgrade again.',
+                f'Instance {instance.id} cannot be upgraded to {target.name}: its configuration '
+                f'group {instance.configuration_id} sets {", ".join(missing)}, which {target.name} '
+                'does not have. Take them out of the group, or detach it, and upgrade again.',
                 'CONFIGURATION_PARAMETER_UNKNOWN',
             )
         ]
@@ -206,9 +206,9 @@ def check_root(description: compute.ServerDescription) -> Results:
     return [
         refused(
             'root_disk',
-            f'Server {description.server.id} cannot be rebuilt: its root disk is a volume, and this '
-            f'Nova has microversion {_dotted(description.max_microversion)}, 2.93 is needed. Upgrade '
-            'Nova, or move the instance.',
+            f'Server {description.server.id} cannot be rebuilt: its root disk is a volume, and '
+            f'this Nova has microversion {_dotted(description.max_microversion)}, 2.93 is needed. '
+            'Upgrade Nova, or move the instance.',
             'VOLUME_BACKED_ROOT',
         )
     ]
@@ -221,9 +221,9 @@ def check_metadata(description: compute.ServerDescription) -> Results:
         return [
             refused(
                 'metadata_quota',
-                f'Server {description.server.id} cannot be rebuilt: it would have {entries} metadata '
-                f'entries, and the quota of the service project is {description.metadata_quota}. Raise '
-                'it or remove an entry.',
+                f'Server {description.server.id} cannot be rebuilt: it would have {entries} '
+                'metadata entries, and the quota of the service project is '
+                f'{description.metadata_quota}. Raise it or remove an entry.',
                 'METADATA_QUOTA',
             )
         ]

@@ -225,13 +225,13 @@ class GuestAgentAPI:
             oslo_messaging.UnsupportedVersion,
             Unreadable,
         ) as error:
+            cause = error.__cause__ if isinstance(error, Unreadable) else None
             return _made_up(
                 guests.JobState.FAILED,
                 code=CODE_INTERNAL,
                 message=(
                     f'The guest agent of instance {call.instance_id} answered {method} in a form '
-                    'that cannot be read: '
-                    f'{origin.of(error.__cause__ if isinstance(error, Unreadable) and error.__cause__ else error)}. '
+                    f'that cannot be read: {origin.of(cause or error)}. '
                     'Look which version of the agent runs there.'
                 ),
             )
@@ -336,7 +336,8 @@ class GuestAgentAPI:
             raise exceptions.GuestNotAsked(
                 instance_id=instance_id, method=method, timeout_seconds=self._timeout
             ) from error
-        except Exception as error:  # the edge to a library that raises whichever exception an answer names, with the answer's words
+        # The edge to a library: it raises the exception that an answer names, with its words.
+        except Exception as error:
             raise Unreadable from error
         self._connected = True
         return answer

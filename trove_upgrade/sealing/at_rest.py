@@ -19,8 +19,9 @@ class EncryptionKeysInvalid(exceptions.TroveUpgradeError):
 
     code = 'GUEST_KEY_ENCRYPTION_KEYS_INVALID'
     template = (
-        "Guests' keys cannot be encrypted: entry {position} of [trove_upgrade] guest_key_encryption_keys is no key. "
-        'Make one with "trove-upgrade-manage guest-key generate".'
+        "Guests' keys cannot be encrypted: entry {position} of [trove_upgrade] "
+        'guest_key_encryption_keys is no key. Make one with "trove-upgrade-manage guest-key '
+        'generate".'
     )
 
 

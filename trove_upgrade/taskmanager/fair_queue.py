@@ -59,8 +59,8 @@ class FairQueue:
     """Jobs that wait and jobs that run; none is there twice.
 
     Next is a job of the project that has the fewest running; of several, of the one that had its
-    turn longest ago.  Within a project they go in the order in which they came, but for those with a
-    used-up share.
+    turn longest ago.  Within a project they go in the order in which they came, but for those with
+    a used-up share.
     """
 
     def __init__(self, shares: Shares) -> None:

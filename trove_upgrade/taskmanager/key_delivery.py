@@ -3,8 +3,8 @@
 sake.
 
 A guest that has spoken under a key is spoken to under one for ever: a root disk with an agent
-without keys would be mute.  So the images that a rebuild and a rollback boot have to have an agent that
-is recorded to know them.
+without keys would be mute.  So the images that a rebuild and a rollback boot have to have an agent
+that is recorded to know them.
 """
 
 import dataclasses

@@ -247,8 +247,8 @@ def _kept_user_data(description: compute.ServerDescription, rendered: bytes) -> 
     return checks.refused(
         'user_data',
         f'The user data of server {description.server.id} cannot be replaced: Nova is asked with '
-        f'microversion {".".join(map(str, description.max_microversion))}, and below 2.57 a rebuild '
-        f'keeps the former one, whose {", ".join(kept)} cloud-init would write over the new. Raise '
-        '[trove_upgrade] compute_max_microversion, or upgrade Nova.',
+        f'microversion {".".join(map(str, description.max_microversion))}, and below 2.57 a '
+        f'rebuild keeps the former one, whose {", ".join(kept)} cloud-init would write over the '
+        'new. Raise [trove_upgrade] compute_max_microversion, or upgrade Nova.',
         'USER_DATA_KEPT',
     )

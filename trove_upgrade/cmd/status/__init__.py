@@ -122,8 +122,8 @@ class Checks(upgradecheck.UpgradeCommands):
             known = self._known(services.FILTER)
         except _UNREADABLE:
             return _warning(
-                "This check cannot tell whether Trove's API has the filter loaded: the table cannot "
-                f'be read. {_SEE_DATABASE}'
+                "This check cannot tell whether Trove's API has the filter loaded: the table "
+                f'cannot be read. {_SEE_DATABASE}'
             )
         if not known:
             return _warning(

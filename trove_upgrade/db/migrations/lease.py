@@ -139,8 +139,8 @@ class Held:
         has it again.  A database in memory is not asked: no other process sees it, and its only
         connection is the caller's.
 
-        :raises MigrationLeaseLost: another run has taken it, or it has run out and the database cannot be
-            asked.
+        :raises MigrationLeaseLost: another run has taken it, or it has run out and the database
+            cannot be asked.
         """
         if self._alone:
             return

@@ -133,8 +133,9 @@ def _obstacles(connection: sa.Connection, present: set[str], guests_released: bo
         )
         if reset:
             found.append(
-                f"the upgrades of these instances have failed and only their status was reset: {_named(reset)} (Trove's own agent is "
-                'still held back in their guests; retry them, roll them back, or let it go by hand in each of these guests, as the page '
+                'the upgrades of these instances have failed and only their status was reset: '
+                f"{_named(reset)} (Trove's own agent is still held back in their guests; retry "
+                'them, roll them back, or let it go by hand in each of these guests, as the page '
                 'on the removal says, and add --guests-released)'
             )
     services = gate.listed_by(connection) if models.upgrade_services.name in present else []

@@ -235,8 +235,8 @@ def _indexed(
 
 
 def _constrained(table: sa.Table, constraint: sa.Constraint, names: dict[str, str]) -> None:
-    """The same constraint over another table, with other names of columns where needed; what a type brings
-    along comes by itself.
+    """The same constraint over another table, with other names of columns where needed; a type's
+    own constraints come by themselves.
     """
     if getattr(constraint, '_type_bound', False):
         return

@@ -88,8 +88,8 @@ def files_not_read(name: str, error: OSError) -> CheckResult:
     return CheckResult.refused(
         name,
         (
-            f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). Mend '
-            'that and try again.'
+            f'The instance cannot be upgraded: {place} cannot be looked at ({error.strerror}). '
+            'Mend that and try again.'
         ),
         'FILES_NOT_READ',
     )
@@ -186,11 +186,11 @@ class DatastoreDriver:
         self._refuse()
 
     def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
-        """Try the configuration again where what accepted it on this root disk may have been mended in
-        place since.
+        """Try the configuration again where what accepted it on this root disk may have been mended
+        in place since.
 
-        Called before each further first start, as long as the data has not been compared.  None: what
-        accepted it is what it was.
+        Called before each further first start, as long as the data has not been compared.  None:
+        what accepted it is what it was.
         """
         return None
 

@@ -106,8 +106,8 @@ def walk(
     descriptor: for `top` and all below it.
 
     By descriptors, so that a directory that becomes a link meanwhile is not followed out of `top`;
-    with a few of them and without recursion, as that user can nest directories by the thousand.  With
-    `levels`, what is deeper is left out.  The names and the descriptor are good until the next
+    with a few of them and without recursion, as that user can nest directories by the thousand.
+    With `levels`, what is deeper is left out.  The names and the descriptor are good until the next
     step.  What vanishes meanwhile was not there; a `top` that is no directory has nothing below it.
 
     :raises OSError: `top` is not there, or something below cannot be read; ESTALE: it is moved

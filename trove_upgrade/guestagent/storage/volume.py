@@ -102,8 +102,8 @@ class Volume:
         uuid = done.stdout.strip()
         if done.returncode != 0 or not uuid:
             raise exceptions.StepFailed(
-                f'It cannot be said which volume is mounted at {self._layout.volume}: blkid finds no UUID '
-                f"on {device} ({done.said}). Mount the instance's volume there.",
+                f'It cannot be said which volume is mounted at {self._layout.volume}: blkid finds '
+                f"no UUID on {device} ({done.said}). Mount the instance's volume there.",
                 'VOLUME_UNKNOWN',
             )
         return uuid
@@ -254,7 +254,7 @@ def _device(mount: mounts.Mount) -> str:
         ):
             return str(node)
     raise exceptions.StepFailed(
-        f'It cannot be said which volume is mounted at {mount.mount_point}: no block device in /dev is '
-        f"{mount.device} ({mount.source}). Mount the instance's volume there.",
+        f'It cannot be said which volume is mounted at {mount.mount_point}: no block device in '
+        f"/dev is {mount.device} ({mount.source}). Mount the instance's volume there.",
         'VOLUME_UNKNOWN',
     )

@@ -26,7 +26,7 @@ _VERSION = '1.999'
 
 
 class UpgradeRuns(exceptions.TroveUpgradeError):
-    """A caller of Trove's agent during an upgrade is told at once, not after the call's time-out."""
+    """A caller of Trove's agent during an upgrade is told at once, not after a time-out."""
 
     code = 'UPGRADE_RUNS'
     template = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port to Trove's own agent in the guest: held while an upgrade has the database, and released."""
+"""The port to Trove's own agent in the guest: held during an upgrade, and released after it."""
 
 import pathlib
 from collections.abc import Sequence

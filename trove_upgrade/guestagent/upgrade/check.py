@@ -95,29 +95,23 @@ def _volume(guest: Guest) -> CheckResult:
     if mounted is None:
         return CheckResult.refused(
             name,
-            (
-                f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
-                f'{layout.volume}. Mount its volume there.'
-            ),
+            f'Instance {guest.instance_id} cannot be upgraded: nothing is mounted at '
+            f'{layout.volume}. Mount its volume there.',
             Code.VOLUME_NOT_MOUNTED,
         )
     if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
         return CheckResult.refused(
             name,
-            (
-                f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
-                f'{layout.data_directory}. Move it there.'
-            ),
+            f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
+            f'{layout.data_directory}. Move it there.',
             'VOLUME_LAYOUT_UNKNOWN',
         )
     top = layout.volume.stat()
     if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
         return CheckResult.refused(
             name,
-            (
-                f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
-                f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.'
-            ),
+            f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
+            f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.',
             'VOLUME_LAYOUT_UNKNOWN',
         )
     return CheckResult.ok(name, f'Volume {mounted.uuid} is mounted at {layout.volume}.')
@@ -128,16 +122,16 @@ def _database(guest: Guest) -> CheckResult:
     if version is None:
         return CheckResult.refused(
             'guest_database',
-            f'Instance {guest.instance_id} cannot be upgraded: its database does not '
-            f'answer the agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
+            f'Instance {guest.instance_id} cannot be upgraded: its database does not answer the '
+            f'agent. Start it, and see that the agent can log in. {guest.driver.runs_as}'.rstrip(),
             Code.DATABASE_NOT_SERVING,
         )
     return CheckResult.ok('guest_database', f'The database answers: {version}.')
 
 
 def _directories(guest: Guest) -> CheckResult:
-    """Check the directories that root walks and keeps after the stop, and gives to the server's user
-    after the rebuild.
+    """Check the directories that root walks and keeps after the stop, and gives to the server's
+    user after the rebuild.
     """
     name, layout = 'guest_directories', guest.layout
     for place in (layout.data_directory, *guest.driver.directories()):
@@ -149,29 +143,24 @@ def _directories(guest: Guest) -> CheckResult:
         except OSError as error:
             return CheckResult.refused(
                 name,
-                (
-                    f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be read '
-                    f'({error.strerror}). Mend that and try again.'
-                ),
+                f'Instance {guest.instance_id} cannot be upgraded: not all of {place} can be '
+                f'read ({error.strerror}). Mend that and try again.',
                 'DIRECTORIES_NOT_READ',
             )
         if crowded:
             return CheckResult.refused(
                 name,
-                (
-                    f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
-                    f'{untrusted_files.ENTRIES} files and directories. Remove what the server does not need.'
-                ),
+                f'Instance {guest.instance_id} cannot be upgraded: {place} has more than '
+                f'{untrusted_files.ENTRIES} files and directories. Remove what the server does '
+                'not need.',
                 Code.STASH_TOO_LARGE,
             )
         if found is not None:
             return CheckResult.refused(
                 name,
-                (
-                    f'Instance {guest.instance_id} cannot be upgraded: below {found} directories are '
-                    f'nested more than {untrusted_files.LEVELS} deep, or paths are longer than '
-                    f'{untrusted_files.PATH_BYTES} bytes. Remove them and try again.'
-                ),
+                f'Instance {guest.instance_id} cannot be upgraded: below {found} directories '
+                f'are nested more than {untrusted_files.LEVELS} deep, or paths are longer than '
+                f'{untrusted_files.PATH_BYTES} bytes. Remove them and try again.',
                 'DIRECTORIES_TOO_DEEP',
             )
     return CheckResult.ok(name, 'All directories of the database can be walked.')
@@ -186,11 +175,9 @@ def _space(guest: Guest) -> CheckResult:
     if free < needed:
         return CheckResult.refused(
             'guest_volume_space',
-            (
-                f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB free '
-                f'and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the volume '
-                'and try again.'
-            ),
+            f'Instance {guest.instance_id} cannot be upgraded: its volume has {free >> 20} MB '
+            f'free and the upgrade needs {(needed >> 20) + 1} MB to keep its files. Resize the '
+            'volume and try again.',
             'VOLUME_SPACE',
         )
     return CheckResult.ok('guest_volume_space', f'The volume has {free >> 20} MB free.')
@@ -215,17 +202,15 @@ def _secrets(guest: Guest) -> CheckResult:
             name, "The database server's user reads no file with the account of an agent."
         )
     LOG.warning(
-        "The database server's user can read %s. The upgrade writes the files of user data with mode 0600; run chmod 0600 on the others, keep "
-        'their owner, and unmount a config drive',
+        "The database server's user can read %s. The upgrade writes the files of user data with "
+        'mode 0600; run chmod 0600 on the others, keep their owner, and unmount a config drive',
         ', '.join(str(path) for path in found[:_NAMED]),
     )
     return CheckResult.warning(
         name,
-        (
-            f'Files of the guest can be read by more users than need them: {len(found)}. The '
-            'upgrade corrects those that it writes; the operator finds their names in the log of '
-            'the guest agent.'
-        ),
+        f'Files of the guest can be read by more users than need them: {len(found)}. The '
+        'upgrade corrects those that it writes; the operator finds their names in the log of '
+        'the guest agent.',
         'GUEST_SECRETS_READABLE',
     )
 
@@ -243,9 +228,7 @@ def _metadata(guest: Guest) -> CheckResult:
     )
     return CheckResult.warning(
         'guest_metadata',
-        (
-            'The guest does not limit which of its users reach the services of the cloud. The '
-            'operator finds the cause in the log of the guest agent.'
-        ),
+        'The guest does not limit which of its users reach the services of the cloud. The '
+        'operator finds the cause in the log of the guest agent.',
         'METADATA_REACHABLE',
     )

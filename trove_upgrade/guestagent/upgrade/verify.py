@@ -61,8 +61,8 @@ def _durable(guest: Guest) -> list[CheckResult]:
             CheckResult.refused(
                 'guest_mount',
                 (
-                    f'The database would not come back after a reboot: {guest.layout.fstab} does not '
-                    f'mount the volume by its UUID. Retry the upgrade.'
+                    f'The database would not come back after a reboot: {guest.layout.fstab} does '
+                    'not mount the volume by its UUID. Retry the upgrade.'
                 ),
                 'MOUNT_NOT_DURABLE',
             )

@@ -33,7 +33,8 @@ def _needs_work() -> sa.ColumnElement[bool]:
 
 
 def _values(row: sa.RowMapping) -> dict[str, Any]:
-    """What such a row becomes.  It is right however often it is done: services of the release before still write."""
+    """What such a row becomes.  It is right however often it is done: services of the release \
+before still write."""
 {values}
 
 
@@ -46,17 +47,20 @@ class {cls}:
 
     def pending(self, connection: sa.Connection) -> int:
         """Reads the whole table."""
-        return connection.execute(sa.select(sa.func.count()).select_from(_TABLE).where(_needs_work())).scalar_one()
+        return \
+connection.execute(sa.select(sa.func.count()).select_from(_TABLE).where(_needs_work())).scalar_one()
 
     def is_pending(self, connection: sa.Connection) -> bool:
         """Ends at the first row that is found."""
-        return connection.execute(sa.select(*_KEY).where(_needs_work()).limit(1)).first() is not None
+        return connection.execute(sa.select(*_KEY).where(_needs_work()).limit(1)).first() is not \
+None
 
     def run_batch(self, connection: sa.Connection, cursor: str, limit: int) -> Batch:
         """In the order of the key, which is what the cursor holds."""
         behind = {behind} if cursor else sa.true()
         wanted = sa.select(_TABLE).where(_needs_work(), behind).order_by(*_KEY).limit(limit)
-        rows = connection.execute(wanted.with_for_update()).mappings().all()    # held: a service may be writing the same
+        rows = connection.execute(wanted.with_for_update()).mappings().all()    # held: a service \
+may be writing the same
         for row in rows:
             same = [column == row[column.name] for column in _KEY]
             connection.execute(sa.update(_TABLE).where(*same).values(_values(row)))

@@ -158,7 +158,8 @@ class Renderer:
             items = [item.replace(', primary_key=True', ', nullable=False') for item in items]
             items.append(
                 self._sa(
-                    f'PrimaryKeyConstraint({", ".join(repr(column.name) for column in table.primary_key.columns)})'
+                    'PrimaryKeyConstraint('
+                    f'{", ".join(repr(column.name) for column in table.primary_key.columns)})'
                 )
             )
         items += [
@@ -201,9 +202,10 @@ class Renderer:
             and column.computed is None
             and column.identity is None
         ):
-            parts.append(
-                f'server_default={alembic_render._render_server_default(column.server_default, self._context)}'  # noqa: SLF001
+            default = alembic_render._render_server_default(  # noqa: SLF001
+                column.server_default, self._context
             )
+            parts.append(f'server_default={default}')
         if column.comment is not None:
             parts.append(f'comment={column.comment!r}')
         return self._sa(f'Column({", ".join(parts)})')
@@ -241,7 +243,8 @@ class Renderer:
         name = f'name={str(named(constraint, str(table)).name)!r}'
         if isinstance(constraint, sa.UniqueConstraint):
             return self._sa(
-                f'UniqueConstraint({", ".join([*(repr(str(one.name)) for one in constraint.columns), name])})'
+                'UniqueConstraint('
+                f'{", ".join([*(repr(str(one.name)) for one in constraint.columns), name])})'
             )
         if isinstance(constraint, sa.ForeignKeyConstraint):
             targets = [key.target_fullname for key in constraint.elements]
@@ -251,7 +254,8 @@ class Renderer:
                 if getattr(constraint, key)
             ]
             return self._sa(
-                f'ForeignKeyConstraint({", ".join([repr(list(constraint.column_keys)), repr(targets), name, *options])})'
+                'ForeignKeyConstraint('
+                f'{", ".join([repr(list(constraint.column_keys)), repr(targets), name, *options])})'
             )
         return self._sa(f'CheckConstraint({_sql(getattr(constraint, "sqltext", ""))!r}, {name})')
 

@@ -55,23 +55,24 @@ def _created_in_contract(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         code='NOT_NULL_COLUMN',
-        why='Services of the release before go on inserting rows, and do not name the column: every '
-        'insert of theirs fails.',
-        instead='Add it nullable, or with a server default. Let a data migration fill it, and set NOT '
-        'NULL in the contract.',
+        why='Services of the release before go on inserting rows, and do not name the column: '
+        'every insert of theirs fails.',
+        instead='Add it nullable, or with a server default. Let a data migration fill it, and set '
+        'NOT NULL in the contract.',
         check=_not_null_column,
     ),
     Rule(
         code='UNIQUE_OVER_ROWS',
-        why='Rows that are equal make the statement fail half way, and services of the release before '
-        'go on writing equal ones.',
-        instead='Let a data migration remove what is double, and add the unique index in the contract.',
+        why='Rows that are equal make the statement fail half way, and services of the release '
+        'before go on writing equal ones.',
+        instead='Let a data migration remove what is double, and add the unique index in the '
+        'contract.',
         check=_unique_over_rows,
     ),
     Rule(
         code='CONSTRAINT_OVER_ROWS',
-        why='Rows that break it make the statement fail half way, and services of the release before '
-        'go on writing such rows.',
+        why='Rows that break it make the statement fail half way, and services of the release '
+        'before go on writing such rows.',
         instead='Let a data migration mend the rows, and add the constraint in the contract.',
         check=_constraint_over_rows,
     ),

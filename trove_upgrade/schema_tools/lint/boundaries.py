@@ -82,8 +82,8 @@ def _online_only(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         code='DEPENDS_ON',
-        why='Alembic removes the row of the branch that is depended upon from the version table, and '
-        'no command can tell any more what has been run.',
+        why='Alembic removes the row of the branch that is depended upon from the version table, '
+        'and no command can tell any more what has been run.',
         instead='Leave it away: all expands are run before any contract.',
         check=_depends_on,
     ),
@@ -101,24 +101,24 @@ RULES = (
     ),
     Rule(
         code='UNCLASSIFIED_SQL',
-        why='What is not understood is not judged: neither its locks nor what it does to services of '
-        'the release before.',
-        instead='Use the functions of ops, or statements of one kind each; else waive this rule and say '
-        'what the statement does.',
+        why='What is not understood is not judged: neither its locks nor what it does to services '
+        'of the release before.',
+        instead='Use the functions of ops, or statements of one kind each; else waive this rule '
+        'and say what the statement does.',
         check=_unclassified,
     ),
     Rule(
         code='NOT_RENDERED',
         why='An administrator who runs the SQL by hand does not get it, the plan does not show it, '
         'and the other rules do not see it.',
-        instead='Look into the database only through the functions of ops, which print everything where '
-        'there is none.',
+        instead='Look into the database only through the functions of ops, which print everything '
+        'where there is none.',
         check=_not_rendered,
     ),
     Rule(
         code='ONLINE_ONLY',
-        why='What is printed is what is judged here, shown by the plan, and run by an administrator '
-        'who runs the SQL by hand.',
+        why='What is printed is what is judged here, shown by the plan, and run by an '
+        'administrator who runs the SQL by hand.',
         instead='Let the functions of ops look into the database; rows are for data migrations.',
         check=_online_only,
     ),

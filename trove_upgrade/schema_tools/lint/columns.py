@@ -65,39 +65,40 @@ def _primary_key_changed(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         code='TYPE_NARROWED',
-        why='A row that does not fit makes the statement fail half way, and services of the release '
-        'before go on writing such rows.',
-        instead='Add a second column of the new type, let a data migration copy, and drop the first in '
-        'the contract.',
+        why='A row that does not fit makes the statement fail half way, and services of the '
+        'release before go on writing such rows.',
+        instead='Add a second column of the new type, let a data migration copy, and drop the '
+        'first in the contract.',
         check=_narrowed,
     ),
     Rule(
         code='TYPE_CHANGED',
-        why='Servers write every row anew while writers wait, and services of the release before send '
-        'the former kind of value.',
-        instead='Add a second column of the new type, let a data migration copy, and drop the first in '
-        'the contract.',
+        why='Servers write every row anew while writers wait, and services of the release before '
+        'send the former kind of value.',
+        instead='Add a second column of the new type, let a data migration copy, and drop the '
+        'first in the contract.',
         check=_changed,
     ),
     Rule(
         code='NULLABLE_TIGHTENED',
-        why='Rows with NULL make the statement fail, and services of the release before go on writing '
-        'NULL.',
+        why='Rows with NULL make the statement fail, and services of the release before go on '
+        'writing NULL.',
         instead='Let a data migration fill what is NULL, and set NOT NULL in the contract.',
         check=_tightened,
     ),
     Rule(
         code='DEFAULT_DROPPED',
-        why='Services of the release before do not name the column where they count on its default.',
+        why='Services of the release before do not name the column where they count on its '
+        'default.',
         instead='Drop the default in the contract.',
         check=_default_dropped,
     ),
     Rule(
         code='PRIMARY_KEY_CHANGED',
-        why='The table is built anew, and every other statement waits for as long as that takes; this '
-        'release runs during a contract, too.',
-        instead='Make a second table with the new key, let a data migration copy, and drop the first in '
-        'the contract.',
+        why='The table is built anew, and every other statement waits for as long as that takes; '
+        'this release runs during a contract, too.',
+        instead='Make a second table with the new key, let a data migration copy, and drop the '
+        'first in the contract.',
         check=_primary_key_changed,
     ),
 )

@@ -77,16 +77,16 @@ RULES = (
     ),
     Rule(
         code='INVALID_INDEX_LEFT',
-        why='A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs every '
-        'write, serves no query, and IF NOT EXISTS takes it for a finished one.',
-        instead='Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP INDEX '
-        'CONCURRENTLY IF EXISTS before.',
+        why='A build with CONCURRENTLY that is killed leaves an index that is INVALID: it costs '
+        'every write, serves no query, and IF NOT EXISTS takes it for a finished one.',
+        instead='Use ops.ensure_index_online, which drops it first; in SQL of your own put DROP '
+        'INDEX CONCURRENTLY IF EXISTS before.',
         check=_invalid_index,
     ),
     Rule(
         code='DATA_CHANGED',
-        why='The whole table is changed in one transaction: its locks, its undo log and its replicas '
-        'grow with the rows, and a killed run begins again.',
+        why='The whole table is changed in one transaction: its locks, its undo log and its '
+        'replicas grow with the rows, and a killed run begins again.',
         instead='Write a data migration, which works in batches beside the services.',
         check=_data_changed,
     ),

@@ -45,17 +45,17 @@ def _index_dropped(subject: Subject) -> Iterator[Hit]:
 RULES = (
     Rule(
         code='DROPPED_IN_EXPAND',
-        why='Services of the release before still read and write it: every statement of theirs that '
-        'names it fails.',
+        why='Services of the release before still read and write it: every statement of theirs '
+        'that names it fails.',
         instead='Drop it in the contract, when they are gone.',
         check=_dropped,
     ),
     Rule(
         code='RENAMED',
-        why='Some service that runs knows one name only: in an expand that of the release before, in '
-        'a contract that of this one.',
-        instead='Add the new name, let a data migration copy while both are written, and drop the old one '
-        'in the contract.',
+        why='Some service that runs knows one name only: in an expand that of the release before, '
+        'in a contract that of this one.',
+        instead='Add the new name, let a data migration copy while both are written, and drop the '
+        'old one in the contract.',
         check=_renamed,
     ),
     Rule(

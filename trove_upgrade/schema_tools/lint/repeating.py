@@ -79,7 +79,8 @@ RULES = (
     Rule(
         code='REVISION_FAILS',
         why='It does not even run on an empty database of the schema before.',
-        instead='Mend it; what one server alone understands stands under a question for the dialect.',
+        instead='Mend it; what one server alone understands stands under a question for the '
+        'dialect.',
         check=_fails,
     ),
 )

@@ -35,10 +35,10 @@ _MYSQL = sa.text(
 #: Before the first ANALYZE reltuples is -1 (0 before PostgreSQL 14), and n_live_tup is what the
 #: sessions have reported since the last reset.
 _POSTGRESQL = sa.text(
-    'SELECT c.relname, GREATEST(c.reltuples, s.n_live_tup, 0), pg_total_relation_size(c.oid), pg_relation_size(c.oid),'
-    " current_setting('block_size')::int, has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
-    " LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)"
-    " AND c.relnamespace <> 'pg_catalog'::regnamespace"
+    'SELECT c.relname, GREATEST(c.reltuples, s.n_live_tup, 0), pg_total_relation_size(c.oid), '
+    "pg_relation_size(c.oid), current_setting('block_size')::int, has_table_privilege(c.oid, "
+    "'SELECT') FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.relkind "
+    "= 'r' AND pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace"
 )
 #: That are read of a table without statistics.
 _SAMPLED_PAGES = 100

@@ -37,7 +37,8 @@ class Boot:
             return Wait(
                 upgrade=upgrade,
                 seconds=self.poll_seconds,
-                message=f'Waiting for the agent of the new image: {_last_word(upgrade, heartbeat)}.',
+                message='Waiting for the agent of the new image: '
+                f'{_last_word(upgrade, heartbeat)}.',
             )
         if heartbeat.boot_id == upgrade.progress.former.boot_id:
             return Wait(
@@ -47,8 +48,8 @@ class Boot:
             return Wait(
                 upgrade=upgrade,
                 seconds=self.poll_seconds,
-                message='Waiting for the agent of the new image: the last word was not under the key of '
-                'this rebuild.',
+                message='Waiting for the agent of the new image: the last word was not under the '
+                'key of this rebuild.',
             )
         progress = upgrade.progress.booted(heartbeat.boot_id, heartbeat.agent_version)
         return Done(
@@ -67,11 +68,10 @@ class Boot:
         """The image has no agent, or it cannot reach the broker."""
         return exceptions.StepFailed(
             f'The new guest of instance {upgrade.instance_id} did not report within '
-            f'{self.timeout_seconds:g} s ({found}). Look at the console '
-            f'of server {upgrade.server_id}: does image {upgrade.wanted_image_id} have the agent, does it '
-            'reach the broker, and does it know sealed '
-            'calls if the rebuild brought a key ("trove-upgrade-manage guest-key list")? Then '
-            'retry the upgrade.',
+            f'{self.timeout_seconds:g} s ({found}). Look at the console of server '
+            f'{upgrade.server_id}: does image {upgrade.wanted_image_id} have the agent, does it '
+            'reach the broker, and does it know sealed calls if the rebuild brought a key '
+            '("trove-upgrade-manage guest-key list")? Then retry the upgrade.',
             'BOOT_TIMEOUT',
         )
 

@@ -61,8 +61,8 @@ def _info(upgrade: Upgrade, answer: guests.GuestAnswer) -> upgrade_info.StoredIn
         )
     except upgrade_info.Invalid as error:
         raise exceptions.StepRefused(
-            f'Instance {upgrade.instance_id} was not rebuilt: the upgrade_info that its guest agent '
-            f'returned is not of its form, {error}. Look at the agent in the guest and at its '
-            'version, then upgrade again.',
+            f'Instance {upgrade.instance_id} was not rebuilt: the upgrade_info that its guest '
+            f'agent returned is not of its form, {error}. Look at the agent in the guest and at '
+            'its version, then upgrade again.',
             Code.UPGRADE_INFO_INVALID,
         ) from None

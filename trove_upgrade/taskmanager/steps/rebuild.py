@@ -67,8 +67,8 @@ class Rebuild:
         return self._post(upgrade, server, is_carried)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """Return the error of the time-out: a failure once Nova has accepted the rebuild, else a refusal,
-        which undoes.
+        """Return the error of the time-out: a failure once Nova has accepted the rebuild, else a
+        refusal, which undoes.
         """
         accepted = upgrade.progress.rebuild.accepted_in_attempt
         if accepted == upgrade.attempt or upgrade.former_guest_is_gone:
@@ -131,10 +131,9 @@ class Rebuild:
         asked = upgrade.progress.rebuild.times_asked
         if asked >= self.limit:
             raise exceptions.StepRefused(
-                f'Server {upgrade.server_id} was not rebuilt: Nova accepted it {asked} times and fell '
-                'back to the former guest. Look '
-                f'whether image {upgrade.wanted_image_id} can be loaded on its host, then upgrade '
-                'again.',
+                f'Server {upgrade.server_id} was not rebuilt: Nova accepted it {asked} times and '
+                f'fell back to the former guest. Look whether image {upgrade.wanted_image_id} can '
+                'be loaded on its host, then upgrade again.',
                 'REBUILD_FELL_BACK',
             )
         progress = upgrade.progress.rebuild_asked(upgrade.attempt, asked + 1)
@@ -162,10 +161,9 @@ class Rebuild:
         known = upgrade.progress.former.boot_id or answer.boot_id
         if answer.boot_id != known or answer.server_state is guests.ServerState.RUNNING:
             raise exceptions.StepRefused(
-                f'Instance {upgrade.instance_id} was not rebuilt: its guest has been booted again or '
-                'its database runs again (boot '
-                f'{answer.boot_id}, expected {known}; server {answer.server_state}). Look who did '
-                'that, then upgrade again.',
+                f'Instance {upgrade.instance_id} was not rebuilt: its guest has been booted again '
+                f'or its database runs again (boot {answer.boot_id}, expected {known}; server '
+                f'{answer.server_state}). Look who did that, then upgrade again.',
                 'GUEST_NOT_QUIESCED',
             )
         return None

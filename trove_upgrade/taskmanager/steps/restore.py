@@ -92,9 +92,9 @@ class Restore:
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """The data may be half-way; the guest's marks know how far."""
         return exceptions.StepFailed(
-            f'The guest of instance {upgrade.instance_id} did not restore and upgrade its data within '
-            f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade: it '
-            'goes on where it stopped.',
+            f'The guest of instance {upgrade.instance_id} did not restore and upgrade its data '
+            f'within {self.timeout_seconds:g} s ({found}). Look at the guest, then retry the '
+            'upgrade: it goes on where it stopped.',
             'RESTORE_TIMEOUT',
         )
 

@@ -26,8 +26,8 @@ def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None
     _require(upgrade, holder)
     if holder.backup_running:
         raise exceptions.StepRefused(
-            f'Instance {upgrade.instance_id} cannot be upgraded: a backup of it is running. Wait until '
-            'it has ended, and upgrade again.',
+            f'Instance {upgrade.instance_id} cannot be upgraded: a backup of it is running. Wait '
+            'until it has ended, and upgrade again.',
             Code.BACKUP_RUNNING,
         )
 

@@ -43,7 +43,8 @@ class Verify:
             return GoTo(
                 upgrade=upgrade,
                 step=states.Step.RESTORE,
-                message='The guest was booted with an empty root disk again; its files are restored again.',
+                message='The guest was booted with an empty root disk again; its files are '
+                'restored again.',
                 seconds=1,
             )
         if upgrade.progress.verify.passed_in_attempt == upgrade.attempt:

@@ -401,8 +401,8 @@ class TestOtherReferences(base.TestCase):
             (str(path), word)
             for path, text in pages()
             for word in re.findall(
-                r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit|interval|file|bytes|size|topic'
-                r'|exchange|cap|microversion|topic_prefix))``',
+                r'``(?:\[trove_upgrade\] )?([a-z]+(?:_[a-z]+)*_(?:timeout|seconds|hours|limit'
+                r'|interval|file|bytes|size|topic|exchange|cap|microversion|topic_prefix))``',
                 text,
             )
         }

@@ -111,7 +111,7 @@ def _methods(node: ast.ClassDef) -> list[ast.FunctionDef]:
 
 
 def _described_methods() -> set[str]:
-    """Return the methods with a docstring of all Protocols and of all classes that others extend."""
+    """Return the methods with a docstring of all Protocols and all classes that others extend."""
     classes = [node for _, node in nodes() if isinstance(node, ast.ClassDef)]
     extended = {ast.unparse(base).rpartition('.')[2] for node in classes for base in node.bases}
     return {

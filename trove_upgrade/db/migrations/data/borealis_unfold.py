@@ -19,7 +19,8 @@ _TIME = r'"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?\+00:00"
 _WORD = r'"[a-z_]{1,16}"'
 #: Sorted keys and no spaces, as JsonText of aurora wrote it.
 _ENTRY = (
-    rf'\{{"attempt":{_DIGITS},"ended_at":(?:null|{_TIME}),"message":(?:null|"[ !#-\[\]-~]{{0,4000}}"),"outcome":(?:null|{_WORD}),'
+    rf'\{{"attempt":{_DIGITS},"ended_at":(?:null|{_TIME}),'
+    rf'"message":(?:null|"[ !#-\[\]-~]{{0,4000}}"),"outcome":(?:null|{_WORD}),'
     rf'"percent":(?:null|{_DIGITS}),"runs":{_DIGITS},"started_at":{_TIME},"step":{_WORD}\}}'
 )
 _PLAIN = re.compile(rf'\[{_ENTRY}(?:,{_ENTRY})*\]', re.ASCII)

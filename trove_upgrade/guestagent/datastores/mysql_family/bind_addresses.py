@@ -40,9 +40,10 @@ def addresses(probe: checks.Probe) -> CheckResult:
         return CheckResult.refused(
             NAME,
             (
-                f'The server could not be opened after the upgrade: it listens on {", ".join(names)}, '
-                'which the root disk alone knows (/etc/hosts). Put the address itself, or *, into '
-                'the configuration, restart the server, and upgrade again.'
+                'The server could not be opened after the upgrade: it listens on '
+                f'{", ".join(names)}, which the root disk alone knows (/etc/hosts). Put the '
+                'address itself, or *, into the configuration, restart the server, and upgrade '
+                'again.'
             ),
             CODE,
         )
@@ -51,8 +52,8 @@ def addresses(probe: checks.Probe) -> CheckResult:
             NAME,
             (
                 'The upgrade may fail before the data is touched: the server listens on '
-                f'{", ".join(single)} alone, and the new root disk must have that address. Where it '
-                'was set up by hand, put another one, or *, into the configuration first.'
+                f'{", ".join(single)} alone, and the new root disk must have that address. Where '
+                'it was set up by hand, put another one, or *, into the configuration first.'
             ),
             CODE,
         )

@@ -14,34 +14,40 @@ from collections.abc import Iterable, Mapping
 from trove_upgrade.guestagent.datastores.mysql_family import option_files, option_groups
 
 _CONNECTION = """
-    bind-address character-sets-dir cleartext-plugin compress compression-algorithms connect-expired-password connect-timeout
-    default-character-set dns-srv-name get-server-public-key host interactive-timeout max-allowed-packet net-buffer-length net-read-timeout
-    net-write-timeout network-timeout password password1 password2 password3 plugin-dir port protocol read-timeout reconnect secure-auth
-    server-public-key-path socket ssl user wait-timeout write-timeout zstd-compression-level
+    bind-address character-sets-dir cleartext-plugin compress compression-algorithms
+    connect-expired-password connect-timeout default-character-set dns-srv-name
+    get-server-public-key host interactive-timeout max-allowed-packet net-buffer-length
+    net-read-timeout net-write-timeout network-timeout password password1 password2 password3
+    plugin-dir port protocol read-timeout reconnect secure-auth server-public-key-path socket ssl
+    user wait-timeout write-timeout zstd-compression-level
 """
 _DISPLAY = """
-    auto-rehash auto-vertical-output batch beep binary-as-hex binary-mode column-names column-type-info comments database force histignore
-    html i-am-a-dummy ignore-spaces line-numbers max-join-size no-auto-rehash no-beep one-database pager progress-reports prompt quick
-    quick-max-column-width safe-updates select-limit show-query-costs show-warnings sigint-ignore silent syslog table unbuffered verbose
-    vertical xml
+    auto-rehash auto-vertical-output batch beep binary-as-hex binary-mode column-names
+    column-type-info comments database force histignore html i-am-a-dummy ignore-spaces line-numbers
+    max-join-size no-auto-rehash no-beep one-database pager progress-reports prompt quick
+    quick-max-column-width safe-updates select-limit show-query-costs show-warnings sigint-ignore
+    silent syslog table unbuffered verbose vertical xml
 """
 _DUMPS = """
-    add-drop-database add-drop-table add-drop-trigger add-drop-user add-locks all-databases all-tablespaces allow-keywords
-    apply-replica-statements apply-slave-statements autocommit column-statistics compact compatible complete-insert create-options
-    delayed-insert disable-keys dump-date events extended-insert flush-logs flush-privileges gtid hex-blob ignore-database ignore-error
-    ignore-table ignore-table-data include-master-host-port include-source-host-port insert-ignore lock-all-tables lock-tables log-queries
-    master-data max-statement-time mysqld-long-query-time no-autocommit no-create-db no-create-info no-data no-data-med no-set-names
-    no-tablespaces opt order-by-primary order-by-size quote-names replace routines set-charset set-gtid-purged single-transaction
-    source-data triggers tz-utc
+    add-drop-database add-drop-table add-drop-trigger add-drop-user add-locks all-databases
+    all-tablespaces allow-keywords apply-replica-statements apply-slave-statements autocommit
+    column-statistics compact compatible complete-insert create-options delayed-insert disable-keys
+    dump-date events extended-insert flush-logs flush-privileges gtid hex-blob ignore-database
+    ignore-error ignore-table ignore-table-data include-master-host-port include-source-host-port
+    insert-ignore lock-all-tables lock-tables log-queries master-data max-statement-time
+    mysqld-long-query-time no-autocommit no-create-db no-create-info no-data no-data-med
+    no-set-names no-tablespaces opt order-by-primary order-by-size quote-names replace routines
+    set-charset set-gtid-purged single-transaction source-data triggers tz-utc
 """
 _TOOLS = """
-    analyze auto-repair check check-only-changed check-upgrade extended fast ft-max-word-len ft-min-word-len key-buffer key-buffer-size
-    low-priority medium-check myisam-block-size optimize process-tables process-views read-buffer read-buffer-size
-    shutdown-timeout sort-buffer sort-buffer-size sort-key-blocks wait write-binlog write-buffer write-buffer-size
+    analyze auto-repair check check-only-changed check-upgrade extended fast ft-max-word-len
+    ft-min-word-len key-buffer key-buffer-size low-priority medium-check myisam-block-size optimize
+    process-tables process-views read-buffer read-buffer-size shutdown-timeout sort-buffer
+    sort-buffer-size sort-key-blocks wait write-binlog write-buffer write-buffer-size
 """
 _START_SCRIPTS = """
-    basedir core-file-size flush-caches kill-mysqld ledir malloc-lib mysqladmin mysqld mysqld-version nice numa-interleave nowatch
-    no-auto-restart no-watch open-files-limit pid-file
+    basedir core-file-size flush-caches kill-mysqld ledir malloc-lib mysqladmin mysqld
+    mysqld-version nice numa-interleave nowatch no-auto-restart no-watch open-files-limit pid-file
 """
 #: Without the prefixes that programs take off.  What those of them name is judged by
 #: `code_options`.

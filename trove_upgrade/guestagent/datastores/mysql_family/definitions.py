@@ -131,8 +131,8 @@ def _present_names(text: object) -> str:
 #: all but loadable functions
 KINDS: Mapping[str, _Kind] = {
     'view': _Kind(
-        statement='SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE '
-        f'FROM information_schema.VIEWS WHERE TABLE_SCHEMA {NOT_SYSTEM}',
+        statement='SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, '
+        f'SECURITY_TYPE FROM information_schema.VIEWS WHERE TABLE_SCHEMA {NOT_SYSTEM}',
         aspects=_of_view,
     ),
     'routine': _Kind(

@@ -41,8 +41,8 @@ def fleeting_places(probe: checks.Probe) -> CheckResult:
             (
                 'The server may not start after a later reboot: a boot or a timer removes '
                 f'{", ".join(found)}, and the upgrade makes it once. Name a directory elsewhere in '
-                'the configuration, as on the volume, or build the image with what makes it at each '
-                'boot (tmpfiles.d).'
+                'the configuration, as on the volume, or build the image with what makes it at '
+                'each boot (tmpfiles.d).'
             ),
             'FLEETING_DIRECTORY',
         )

@@ -21,7 +21,7 @@ _TAIL = re.compile(r'(?: REQUIRE (?P<require>.+?))?(?: WITH (?P<with>.+))?$', re
 _EVERYTHING = 'ALL PRIVILEGES'
 
 #: What ALL PRIVILEGES ON *.* meant to 10.11.  Measured: 11.8 lists just these for a user who had it
-#: without GRANT OPTION, as such a user does not get a privilege that is newer (SHOW CREATE ROUTINE).
+#: without GRANT OPTION, as that user does not get a privilege that is newer (SHOW CREATE ROUTINE).
 _EVERYTHING_OF_10_11 = frozenset(
     {
         'SELECT',

@@ -65,11 +65,10 @@ def environment(probe: checks.Probe) -> CheckResult:
     if lost:
         return CheckResult.refused(
             name,
-            (
-                'The configuration cannot be looked at: the server has options from its environment, '
-                f'{_some(lost)}, which no server of a new image has. Move these options to groups and '
-                'files that every server reads, restart the server without them, and upgrade again.'
-            ),
+            'The configuration cannot be looked at: the server has options from its '
+            f'environment, {_some(lost)}, which no server of a new image has. Move these '
+            'options to groups and files that every server reads, restart the server without '
+            'them, and upgrade again.',
             'SERVER_ENVIRONMENT',
         )
     others = _unusual(variables)
@@ -77,20 +76,18 @@ def environment(probe: checks.Probe) -> CheckResult:
     if keys:
         return CheckResult.refused(
             name,
-            (
-                'The server cannot be upgraded: it has keys, or what opens them, from its environment '
-                f'({_some(keys)}), and they do not come to the new root disk. Give them by option '
-                'files, restart the server without these variables, and upgrade again.'
-            ),
+            'The server cannot be upgraded: it has keys, or what opens them, from its '
+            f'environment ({_some(keys)}), and they do not come to the new root disk. Give '
+            'them by option files, restart the server without these variables, and upgrade '
+            'again.',
             'SERVER_ENVIRONMENT',
         )
     if others:
         return CheckResult.warning(
             name,
-            (
-                'The server has variables in its environment that it will not have after the upgrade: '
-                f'{_some(others)}. Use options in their place, or build the image with them.'
-            ),
+            'The server has variables in its environment that it will not have after the '
+            f'upgrade: {_some(others)}. Use options in their place, or build the image with '
+            'them.',
             'SERVER_ENVIRONMENT',
         )
     return CheckResult.ok(name, 'The server has nothing from its environment that it needs.')
@@ -115,10 +112,9 @@ def limits(probe: checks.Probe) -> CheckResult:
     if higher:
         return CheckResult.warning(
             name,
-            (
-                f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where it '
-                f'needs more, build the image with a drop-in of {service_module.DATABASE}.service.'
-            ),
+            f'The server will have lower limits after the upgrade: {"; ".join(higher)}. Where '
+            'it needs more, build the image with a drop-in of '
+            f'{service_module.DATABASE}.service.',
             'SERVER_LIMITS',
         )
     return CheckResult.ok(name, 'The server has no higher limits than it will have.')
@@ -133,11 +129,9 @@ def unit(probe: checks.Probe) -> CheckResult:
     if probe.process is not None and found:
         return CheckResult.warning(
             name,
-            (
-                'The unit of the server was changed by hand, and the new root disk does not have '
-                f'that: {_some(found)}. Build the image with what the server needs of it, for '
-                f'{service_module.DATABASE}.service.'
-            ),
+            'The unit of the server was changed by hand, and the new root disk does not have '
+            f'that: {_some(found)}. Build the image with what the server needs of it, for '
+            f'{service_module.DATABASE}.service.',
             'SERVER_UNIT',
         )
     return CheckResult.ok(name, 'The unit of the server was not changed by hand.')

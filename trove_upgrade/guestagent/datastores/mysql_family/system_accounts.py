@@ -50,9 +50,9 @@ def system_accounts(probe: checks.Probe) -> CheckResult:
     return CheckResult.warning(
         NAME,
         (
-            'Accounts may not log in after the upgrade: they need of the operating system what does '
-            f'not come to the new root disk: {needs}. Build the image with it, or give the accounts '
-            'another way to log in.'
+            'Accounts may not log in after the upgrade: they need of the operating system what '
+            f'does not come to the new root disk: {needs}. Build the image with it, or give the '
+            'accounts another way to log in.'
         ),
         'ACCOUNTS_OF_SYSTEM',
     )

@@ -122,7 +122,7 @@ class Attacker:
         return None
 
     # --- acts
-    # --------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
 
     def call(self, instance_id, method, version, arguments, seconds=5, directly=False):
         message = {'method': method, 'args': arguments, 'version': version}

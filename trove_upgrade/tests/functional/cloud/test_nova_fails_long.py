@@ -7,7 +7,7 @@ from trove_upgrade.tests.functional.cloud.nova_case import REBUILD, NovaCase
 
 
 class TestNovaFails(NovaCase):
-    def test_a_rebuild_that_fails_after_acceptance_is_an_error_with_its_cause_and_retry_completes_it(
+    def test_a_rebuild_that_fails_after_acceptance_is_an_error_with_its_cause_and_retry_completes_it(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance = self.create_instance('no-space')

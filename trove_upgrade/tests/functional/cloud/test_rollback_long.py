@@ -16,7 +16,7 @@ umount /mnt/volume
 class TestRollsBackByItself(RollbackCase):
     options = {'rollback_on_failure': True, 'boot_timeout': 12}
 
-    def test_a_rebuild_that_fails_ends_on_the_former_image_with_every_row_and_the_next_upgrade_completes(
+    def test_a_rebuild_that_fails_ends_on_the_former_image_with_every_row_and_the_next_upgrade_completes(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance = self.create_instance('back-from-rebuild')

@@ -230,7 +230,7 @@ class TestSealedWire(base.CloudTestCase):
         return message['method'] == 'sealed' and envelope.get('instance_id') == self.victim.id
 
     # --- rows
-    # ----------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
 
     def row(self, act: str, attack: Callable[[], str], *, drops: int = 0):
         """One row: after `attack` all is as it was, and the guest works."""
@@ -314,13 +314,22 @@ class TestSealedWire(base.CloudTestCase):
         )
 
     def unsealed(self, calls, **more):
-        return ', '.join({
-            self.refused(
-                self.attack('call', instance_id=self.victim.id, method=method, version=version, arguments=arguments, **more),
-                'GuestSealed',
-            )
-            for method, version, arguments in calls
-        })  # fmt: skip
+        return ', '.join(
+            {
+                self.refused(
+                    self.attack(
+                        'call',
+                        instance_id=self.victim.id,
+                        method=method,
+                        version=version,
+                        arguments=arguments,
+                        **more,
+                    ),
+                    'GuestSealed',
+                )
+                for method, version, arguments in calls
+            }
+        )
 
     def sealed_calls(self):
         def act():
@@ -388,10 +397,19 @@ class TestSealedWire(base.CloudTestCase):
         }
         for title, forged in (
             ('DONE, unsealed', {'kind': 'result', 'result': done}),
-            ("DONE, in an envelope under the own key with the key's id", {'kind': 'sealed', 'content': done}),
+            (
+                "DONE, in an envelope under the own key with the key's id",
+                {'kind': 'sealed', 'content': done},
+            ),
             ('UnsupportedVersion', {'kind': 'failure', 'failure': unsupported}),
-            ('another error', {'kind': 'failure', 'failure': {**unsupported, 'class': 'ValueError', 'module': 'builtins'}}),
-        ):  # fmt: skip
+            (
+                'another error',
+                {
+                    'kind': 'failure',
+                    'failure': {**unsupported, 'class': 'ValueError', 'module': 'builtins'},
+                },
+            ),
+        ):
             self.row_of_call(
                 f"answer in the victim's name: {title}", lambda forged=forged: self.forged(forged)
             )
@@ -420,7 +438,13 @@ class TestSealedWire(base.CloudTestCase):
 
         def unsealed():
             for directly in (False, True):
-                self.attack('cast', method='heartbeat', version='1.1', arguments={'heartbeat': heartbeat}, directly=directly)  # fmt: skip
+                self.attack(
+                    'cast',
+                    method='heartbeat',
+                    version='1.1',
+                    arguments={'heartbeat': heartbeat},
+                    directly=directly,
+                )
             return 'dropped, counted'
 
         self.row('heartbeat of RPC 1.1 as the victim, by both exchanges', unsealed, drops=2)
@@ -448,19 +472,23 @@ class TestSealedWire(base.CloudTestCase):
         )
         self.assertTrue(first)
         self.row(
-            'recorded reports, at once', lambda: self.attack('replay_reports', bodies=first) or 'dropped'
-        )  # fmt: skip
+            'recorded reports, at once',
+            lambda: self.attack('replay_reports', bodies=first) or 'dropped',
+        )
         self.restart_agent()
         self.row(
             "recorded reports, after a restart of the victim's agent",
-            lambda: self.attack('replay_reports', bodies=first) or 'dropped; the guest itself is '
-                                                                   'asked',
-        )  # fmt: skip
+            lambda: (
+                self.attack('replay_reports', bodies=first) or 'dropped; the guest itself is asked'
+            ),
+        )
 
     def replayed(self, requests):
         for answer in self.attack('replay', instance_id=self.victim.id, bodies=requests):
             if answer is not None:  # sealed: the attacker cannot read that it is a refusal
-                self.assertEqual({'instance_id', 'key_id', 'nonce', 'box'}, set(answer['result'] or ()), answer)  # fmt: skip
+                self.assertEqual(
+                    {'instance_id', 'key_id', 'nonce', 'box'}, set(answer['result'] or ()), answer
+                )
         return 'refused, in an envelope'
 
     def never_keyed(self):
@@ -475,7 +503,9 @@ class TestSealedWire(base.CloudTestCase):
             seconds=15,
         )
         self.assertIsNone(answer['failure'], answer)
-        self.table.append(Row('check_upgrade of RPC 1.1 to a guest that never had a key', 'CARRIED OUT'))  # fmt: skip
+        self.table.append(
+            Row('check_upgrade of RPC 1.1 to a guest that never had a key', 'CARRIED OUT')
+        )
         self.attack(
             'cast',
             method='heartbeat',
@@ -508,7 +538,11 @@ class TestSealedWire(base.CloudTestCase):
         after = self.key_id(self.victim)
         self.assertNotEqual(before, after)
         self.assertEqual([after], [key[0] for key in self.believed_of(self.victim)['keys']])
-        log = self.guest(self.victim).exec(['sh', '-c', 'cat /var/log/trove/trove-upgrade-guestagent.log']).output  # fmt: skip
+        log = (
+            self.guest(self.victim)
+            .exec(['sh', '-c', 'cat /var/log/trove/trove-upgrade-guestagent.log'])
+            .output
+        )
         self.assertIn('Messages were dropped', log)
         self.assertLess(log.count('Messages were dropped'), 60)
         self.table.append(Row(f'all of it, {sent} acts, beside an upgrade', 'COMPLETED'))

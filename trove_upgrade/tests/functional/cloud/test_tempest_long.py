@@ -16,7 +16,10 @@ from lab.trove import stage as trove_stage
 from lab.trove.stage import DATASTORE
 from trove_upgrade.tests.functional.trove import base
 
-UPGRADE_OF_MARIADB = r'^trove_tempest_plugin\.tests\.scenario\.test_instance_actions\.TestInstanceActionsMariaDB\.test_instance_upgrade\b'
+UPGRADE_OF_MARIADB = (
+    r'^trove_tempest_plugin\.tests\.scenario\.test_instance_actions\.TestInstanceActionsMariaDB'
+    r'\.test_instance_upgrade\b'
+)
 
 
 class TestTempest(base.TroveGuestTestCase):

@@ -294,7 +294,7 @@ class UnderServer:
         self.assertGreaterEqual(status, 400, body)
         self.assertNotIn('error_code', next(iter(body.values())))
 
-    def test_an_incremental_backup_on_one_of_a_former_version_is_refused_and_every_other_is_troves_to_answer(
+    def test_an_incremental_backup_on_one_of_a_former_version_is_refused_and_every_other_is_troves_to_answer(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance_id = self.new_instance(datastore_version_id=self.versions[trove_case.TARGET])
@@ -429,13 +429,17 @@ from trove import rpc
 from trove.common import api, policy, wsgi
 
 def options():
-    return {(name or 'DEFAULT', option) for name, group in [(None, CONF._opts), *((n, g._opts) for n, g in CONF._groups.items())] for option in group}
+    return {(name or 'DEFAULT', option) for name, group in [(None, CONF._opts), *((n, \
+g._opts) for n, g in CONF._groups.items())] for option in group}
 
 def state():
     enforcer = policy.get_enforcer()
-    return {'transport': id(rpc.TRANSPORT), 'notifier': id(rpc.NOTIFIER), 'exchange': CONF.control_exchange, 'enforcer': id(enforcer),
-            'rules': sorted(enforcer.registered_rules), 'defaults': {o: str(CONF[o]) for o in ('host', 'transport_url')},
-            'trove': sorted(m for m in sys.modules if m.split('.')[0] == 'trove'), 'threads': threading.active_count()}
+    return {'transport': id(rpc.TRANSPORT), 'notifier': id(rpc.NOTIFIER), \
+'exchange': CONF.control_exchange, 'enforcer': id(enforcer),
+            'rules': sorted(enforcer.registered_rules), 'defaults': {o: str(CONF[o]) for o in \
+('host', 'transport_url')},
+            'trove': sorted(m for m in sys.modules if m.split('.')[0] == 'trove'), \
+'threads': threading.active_count()}
 
 from oslo_db import options as db_options
 CONF.register_opts(db_options.database_opts, 'database')   # as Trove's first statement does
@@ -462,7 +466,8 @@ from trove.instance.service import InstanceController
 def ways(router):
     for route in router._router.mapper.matchlist:
         controller = route.defaults.get('controller')
-        if isinstance(getattr(controller, 'controller', controller), InstanceController) and route.defaults.get('action') in ('update', 'edit'):
+        if isinstance(getattr(controller, 'controller', controller), \
+InstanceController) and route.defaults.get('action') in ('update', 'edit'):
             for method in (route.conditions or {}).get('method', ['any']):
                 yield method, route.routepath.replace(':(id)', '{id}')
 

@@ -8,7 +8,7 @@ from trove_upgrade.tests.functional.cloud import base
 
 
 class TestUpgrade(base.CloudTestCase):
-    def test_openstackclient_moves_a_guest_to_a_newer_server_while_an_application_writes_and_nothing_is_lost(
+    def test_openstackclient_moves_a_guest_to_a_newer_server_while_an_application_writes_and_nothing_is_lost(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         demo = Demo(

@@ -5,7 +5,8 @@ below a temporary directory.
 For callers::
 
     engine = self.useFixture(Engine())
-    engine.load(Images().archive(recipes.MARIADB_10_11))  # the lab's container images, built on first use
+    # the lab's container images, built on first use
+    engine.load(Images().archive(recipes.MARIADB_10_11))
     engine.run(['run', '--detach', '--name', 'database', ...])
     engine.socket                                       # for a client of the API
 

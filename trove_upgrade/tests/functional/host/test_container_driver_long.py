@@ -104,8 +104,8 @@ class TestCrooked(ContainerTestCase):
         'CREATE TABLE app.starts (n INT)',
         'INSERT INTO app.starts VALUES (0)',
         (
-            'CREATE TABLE app.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, t VARCHAR(20) AS '
-            "(CONCAT('x', a)) PERSISTENT)"
+            'CREATE TABLE app.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, t VARCHAR(20) '
+            "AS (CONCAT('x', a)) PERSISTENT)"
         ),
         'INSERT INTO app.generated (a) VALUES (1), (2), (3)',
         'CREATE TABLE app.gone (a INT)',
@@ -118,8 +118,9 @@ class TestCrooked(ContainerTestCase):
         ),
     )
     IN_FORCE = (
-        'SELECT @@tmpdir, @@log_bin_basename, @@init_file, (SELECT COUNT(*) FROM information_schema.INNODB_TABLESPACES_ENCRYPTION '
-        "WHERE ENCRYPTION_SCHEME = 1 AND NAME LIKE 'app/%') > 0, (SELECT SUM(s) FROM app.generated)"
+        'SELECT @@tmpdir, @@log_bin_basename, @@init_file, (SELECT COUNT(*) FROM '
+        'information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE ENCRYPTION_SCHEME = 1 AND NAME '
+        "LIKE 'app/%') > 0, (SELECT SUM(s) FROM app.generated)"
     )
 
     def crooked(self, family='10.11', **more):

@@ -12,8 +12,10 @@ from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Im
 from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
 
 SCRATCH_CHECK = """set -e
-mariadb-install-db --no-defaults --datadir=/scratch/d --skip-test-db --auth-root-authentication-method=normal > /scratch/log 2>&1
-exec mariadbd --defaults-file=/etc/mysql/my.cnf --datadir=/scratch/d --pid-file=/scratch/p --socket=/scratch/s --bootstrap < /dev/null
+mariadb-install-db --no-defaults --datadir=/scratch/d --skip-test-db \
+--auth-root-authentication-method=normal > /scratch/log 2>&1
+exec mariadbd --defaults-file=/etc/mysql/my.cnf --datadir=/scratch/d --pid-file=/scratch/p \
+--socket=/scratch/s --bootstrap < /dev/null
 """
 
 
@@ -198,7 +200,7 @@ class UpgradeTest(ImageTestCase):
             if (self.guest.data / name).exists()
         )
 
-    def test_with_upgrades_on_the_next_release_upgrades_what_it_finds_and_keeps_a_copy_of_the_system_tables(
+    def test_with_upgrades_on_the_next_release_upgrades_what_it_finds_and_keeps_a_copy_of_the_system_tables(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         self.guest.start(self.reference(recipes.MARIADB_11_8))

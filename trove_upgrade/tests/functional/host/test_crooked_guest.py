@@ -64,9 +64,11 @@ END
 _OBJECTS = """
 CREATE TABLE shop.starts (n INT NOT NULL);
 INSERT INTO shop.starts VALUES (0);
-CREATE TABLE shop.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, v INT AS (a + 1) VIRTUAL, t VARCHAR(20) AS (CONCAT('x', a)) PERSISTENT);
+CREATE TABLE shop.generated (a INT PRIMARY KEY, s INT AS (a * 2) STORED, v INT AS (a + 1) VIRTUAL, \
+t VARCHAR(20) AS (CONCAT('x', a)) PERSISTENT);
 INSERT INTO shop.generated (a) VALUES (1), (2), (3);
-CREATE TABLE shop.versioned (a INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT NOW()) WITH SYSTEM VERSIONING;
+CREATE TABLE shop.versioned (a INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT NOW()) WITH SYSTEM \
+VERSIONING;
 INSERT INTO shop.versioned (a, at) VALUES (1, '2026-03-01 12:00:00'), (2, '2026-07-01 12:00:00');
 UPDATE shop.versioned SET a = 3 WHERE a = 2;
 CREATE TABLE shop.gone (a INT);
@@ -85,11 +87,15 @@ CREATE USER 'old'@'%' IDENTIFIED VIA mysql_old_password USING '378b243e220ca493'
 """
 
 _IN_FORCE = """
-SELECT @@tmpdir, @@slow_query_log_file, @@log_bin_basename, @@max_allowed_packet, @@sort_buffer_size, @@join_buffer_size, @@log_error, @@ft_stopword_file, @@ssl_cert, @@init_connect, @@have_ssl;
-SELECT COUNT(*) > 0 FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE ENCRYPTION_SCHEME = 1 AND NAME LIKE 'shop/%';
+SELECT @@tmpdir, @@slow_query_log_file, @@log_bin_basename, @@max_allowed_packet, \
+@@sort_buffer_size, @@join_buffer_size, @@log_error, @@ft_stopword_file, @@ssl_cert, \
+@@init_connect, @@have_ssl;
+SELECT COUNT(*) > 0 FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE ENCRYPTION_SCHEME \
+= 1 AND NAME LIKE 'shop/%';
 SELECT * FROM shop.generated;
 SELECT a, UNIX_TIMESTAMP(at) FROM shop.versioned FOR SYSTEM_TIME ALL ORDER BY a;
-SELECT User, JSON_VALUE(Priv, '$.plugin') FROM mysql.global_priv WHERE User IN ('native', 'by-socket', 'both', 'ed', 'locked', 'pam', 'old') ORDER BY 1;
+SELECT User, JSON_VALUE(Priv, '$.plugin') FROM mysql.global_priv WHERE User IN ('native', \
+'by-socket', 'both', 'ed', 'locked', 'pam', 'old') ORDER BY 1;
 """
 
 _NOT_CARRIED = r"""

@@ -21,7 +21,9 @@ set -e
 mount -t tmpfs -o mode=755 none "$HERE/memory"
 for place in /etc /usr/bin /usr/sbin /usr/lib; do
     mkdir -p "$HERE/memory/upper$place" "$HERE/memory/work$place"
-    mount -t overlay -o "lowerdir=$place,upperdir=$HERE/memory/upper$place,workdir=$HERE/memory/work$place" none "$place"
+    mount -t overlay \
+        -o "lowerdir=$place,upperdir=$HERE/memory/upper$place,workdir=$HERE/memory/work$place" \
+        none "$place"
 done
 for place in /var/log /var/lib /run /root; do mount -t tmpfs -o mode=755 none "$place"; done
 mkdir /var/lib/mysql /run/trove-upgrade /etc/trove-upgrade /usr/lib/trove-upgrade
@@ -134,5 +136,6 @@ class TestTheScripts(base.TestCase):
         )
         self.assertRegex(
             found,
-            r'(?s)is running, process (\d+).*is running, process \1.*is stopped.*is not running.*code 3',
+            r'(?s)is running, process (\d+).*is running, process \1.*is stopped'
+            r'.*is not running.*code 3',
         )

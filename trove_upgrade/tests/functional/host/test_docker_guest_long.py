@@ -27,8 +27,10 @@ IMPORT = (
     'mkdir -p /tmp/i && cd /tmp/i && ln -sfn usr/bin bin && ln -sfn usr/lib lib && ln -sfn '
     'usr/lib64 lib64 && tar -c . | docker import - tiny:1'
 )
-SERVE = """docker run --detach --name database --restart unless-stopped --privileged --publish 3306:80 --volume /usr:/usr:ro \
-    --volume /etc:/etc:ro --health-cmd 'python3 -c "import socket; socket.create_connection((\\"127.0.0.1\\", 80), 1)"' \
+SERVE = """docker run --detach --name database --restart unless-stopped --privileged --publish \
+3306:80 --volume /usr:/usr:ro \
+    --volume /etc:/etc:ro --health-cmd 'python3 -c "import socket; \
+socket.create_connection((\\"127.0.0.1\\", 80), 1)"' \
     --health-interval 1s tiny:1 python3 -m http.server 80"""
 TROVE_CONFIGURATION = textwrap.dedent("""\
     #cloud-config
@@ -67,9 +69,11 @@ CLIENT = textwrap.dedent("""\
     client.create('database', before.definition, image=image.id, restart='unless-stopped')
     client.start('database')
     done = client.exec('database', ['python3', '-c', 'print(6 * 7)'], timeout_seconds=30)
-    thrown = client.run_throwaway('tiny:1', ['-c', 'id -u'], user='1001:1001', binds=['/usr:/usr:ro'], tmpfs={}, env={}, network='none',
+    thrown = client.run_throwaway('tiny:1', ['-c', 'id -u'], user='1001:1001', \
+binds=['/usr:/usr:ro'], tmpfs={}, env={}, network='none',
                                   entrypoint=['sh'], timeout_seconds=60)
-    print(client.ping(), before.running, client.inspect('database').running, done.output.strip(), thrown.output.strip())
+    print(client.ping(), before.running, client.inspect('database').running, done.output.strip(), \
+thrown.output.strip())
 """)
 
 
@@ -174,8 +178,8 @@ class DockerGuestTest(GuestTestCase):
         """The guest's engine again, with these settings of its own."""
         self.shell(
             guest,
-            f"service docker stop; mkdir -p /etc/docker; echo '{json.dumps(settings)}' > /etc/docker/daemon.json; "
-            f'env {environment} /etc/init.d/docker start',
+            f"service docker stop; mkdir -p /etc/docker; echo '{json.dumps(settings)}' > "
+            f'/etc/docker/daemon.json; env {environment} /etc/init.d/docker start',
         )  # `service` drops the environment
         self.wait_engine(guest)
         self.shell(guest, IMPORT)

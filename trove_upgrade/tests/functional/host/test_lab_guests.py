@@ -28,7 +28,8 @@ PROJECT = pathlib.Path(__file__).parents[4]
 ADDRESS = '10.0.0.7'
 USER_DATA = b"""#cloud-config
 write_files:
-- {path: /etc/from-user-data, content: aGVsbG8=, encoding: b64, permissions: "0600", owner: "mysql:mysql"}
+- {path: /etc/from-user-data, content: aGVsbG8=, encoding: b64, permissions: "0600", \
+owner: "mysql:mysql"}
 """
 SERVICE = 'trove-upgrade-database'
 
@@ -156,15 +157,17 @@ class GuestTest(GuestTestCase):
                 version,
                 self.shell(
                     guest,
-                    '/opt/trove-upgrade/venv/bin/python -c "import sys, oslo_messaging, oslo_service, pymysql; '
-                    "print('%d.%d' % sys.version_info[:2])\"",
+                    '/opt/trove-upgrade/venv/bin/python -c "import sys, oslo_messaging, '
+                    "oslo_service, pymysql; print('%d.%d' % "
+                    'sys.version_info[:2])"',
                 ),
             )
             guest.kill()
 
     def test_root_alone_fetches_the_user_data_of_the_metadata_service(self):
         fetch = (
-            """python3 -c 'import urllib.request; print(urllib.request.urlopen("http://169.254.169.254/openstack/latest/user_data", """
+            """python3 -c 'import urllib.request; print(urllib.request.urlopen("""
+            """"http://169.254.169.254/openstack/latest/user_data", """
             """timeout=5).read().decode())'"""
         )
         as_server = f'setpriv --reuid=mysql --regid=mysql --clear-groups -- {fetch} || echo refused'

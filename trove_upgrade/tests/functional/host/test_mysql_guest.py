@@ -25,8 +25,10 @@ PROCESS_FILE = '/run/mysqld/trove-upgrade-database.pid'
 
 #: An event that changes data each second would be seen by a comparison, if it ran before.
 _KEPT_BY_THE_SERVER = """
-    CREATE ROLE everywhere; SET PERSIST mandatory_roles = 'everywhere'; SET PERSIST sort_buffer_size = 1048576; SET PERSIST event_scheduler = ON;
-    CREATE DATABASE clock; CREATE TABLE clock.ticks (at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6));
+    CREATE ROLE everywhere; SET PERSIST mandatory_roles = 'everywhere'; SET PERSIST \
+sort_buffer_size = 1048576; SET PERSIST event_scheduler = ON;
+    CREATE DATABASE clock; CREATE TABLE clock.ticks (at TIMESTAMP(6) NOT NULL DEFAULT \
+CURRENT_TIMESTAMP(6));
     CREATE EVENT clock.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO clock.ticks VALUES ();
 """
 
@@ -97,8 +99,10 @@ class MySQLUpgradeTest(MySQLCase):
             guest,
             """
             SELECT @@max_connections, @@character_set_server, @@event_scheduler;
-            SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.persisted_variables ORDER BY 1; SELECT @@mandatory_roles, @@sort_buffer_size;
-            SHOW GRANTS FOR 'app'@'%'; SHOW GRANTS FOR reporting; SHOW GRANTS FOR os_admin@localhost;""",
+            SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.persisted_variables ORDER \
+BY 1; SELECT @@mandatory_roles, @@sort_buffer_size;
+            SHOW GRANTS FOR 'app'@'%'; SHOW GRANTS FOR reporting; SHOW GRANTS FOR \
+os_admin@localhost;""",
         )
 
 

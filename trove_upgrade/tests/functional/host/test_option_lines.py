@@ -160,7 +160,10 @@ def _seldom(draw, usual, others):
 @st.composite
 def _sections(draw):
     """A group with its options."""
-    group = f'{draw(_BLANKS)}[{draw(st.sampled_from(_GROUPS))}]{_seldom(draw, "", [" # x", "y", " [mysql]"])}'
+    group = (
+        f'{draw(_BLANKS)}[{draw(st.sampled_from(_GROUPS))}]'
+        f'{_seldom(draw, "", [" # x", "y", " [mysql]"])}'
+    )
     options = [
         f'{draw(_BLANKS)}{draw(st.sampled_from(_OPTIONS))}{draw(st.sampled_from(_VALUES))}'
         for _ in range(draw(st.integers(1, 3)))
@@ -197,7 +200,10 @@ def _directives(draw):
     )
     tail = _seldom(draw, '', [' ', '\t', ' # x', 'X', '/'])
     gap = _seldom(draw, ' ', ['\t', '  \t', '\xa0', '\v', ''])
-    return f'{draw(_BLANKS)}!{draw(_BLANKS)}{_seldom(draw, word, ["INCLUDE", "includedirs"])}{gap}{path}{tail}'
+    return (
+        f'{draw(_BLANKS)}!{draw(_BLANKS)}{_seldom(draw, word, ["INCLUDE", "includedirs"])}'
+        f'{gap}{path}{tail}'
+    )
 
 
 @st.composite
@@ -332,9 +338,29 @@ class TestBesideTheClients(base.TestCase):
     )
     #: They run, load or write what their value names, or let a line of input do so.
     dangerous = frozenset(
-        {'default-auth', 'dir', 'execute', 'init-command', 'local-load', 'log-error', 'named-commands', 'plugin-dir', 'post-system', 'pager',
-         'pre-system', 'result-file', 'tab', 'tee', 'debug', 'server-arg', 'query', 'pre-query', 'post-query', 'create'}
-    )  # fmt: skip
+        {
+            'default-auth',
+            'dir',
+            'execute',
+            'init-command',
+            'local-load',
+            'log-error',
+            'named-commands',
+            'plugin-dir',
+            'post-system',
+            'pager',
+            'pre-system',
+            'result-file',
+            'tab',
+            'tee',
+            'debug',
+            'server-arg',
+            'query',
+            'pre-query',
+            'post-query',
+            'create',
+        }
+    )
 
     def test_no_name_on_the_list_is_the_beginning_of_a_dangerous_one(self):
         judged_by_value = {'plugin-dir', 'pager'}

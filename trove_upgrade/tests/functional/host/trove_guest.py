@@ -7,7 +7,7 @@ For callers::
     guest = self.useFixture(TroveGuest())
     guest.create('10.11')                       # as Trove's agent makes the container `database`
     info = quiesce.quiesce(guest.work()).result['upgrade_info']
-    guest.rebuild('11.8')                       # nothing is left but the volume; the new image is preloaded
+    guest.rebuild('11.8')                       # leaves only the volume; the new image is preloaded
     restore.restore(guest.work(upgrade_info=info))
 """
 

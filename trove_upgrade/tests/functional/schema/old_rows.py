@@ -78,13 +78,14 @@ def load(engine, count):
     spread = 2**32 // (count + 1)
     if engine.dialect.name == 'postgresql':
         numbers = (
-            f"SELECT n, LPAD(TO_HEX(n * {spread}), 8, '0') AS mark, timestamp '2025-01-01' + n * interval '1 second' AS at "
-            f'FROM generate_series(CAST(1 AS bigint), {count}) AS series(n)'
+            f"SELECT n, LPAD(TO_HEX(n * {spread}), 8, '0') AS mark, timestamp '2025-01-01' + n * "
+            f"interval '1 second' AS at FROM generate_series(CAST(1 AS bigint), {count}) AS "
+            'series(n)'
         )
     else:
         numbers = (
-            f"SELECT seq AS n, LOWER(LPAD(HEX(seq * {spread}), 8, '0')) AS mark, TIMESTAMPADD(SECOND, seq, '2025-01-01') AS at "
-            f'FROM seq_1_to_{count}'
+            f"SELECT seq AS n, LOWER(LPAD(HEX(seq * {spread}), 8, '0')) AS mark, "
+            f"TIMESTAMPADD(SECOND, seq, '2025-01-01') AS at FROM seq_1_to_{count}"
         )
     values = {
         'id': f"CONCAT(mark, '{_TAIL}')",
@@ -137,10 +138,12 @@ def copied(engine):
     one.
     """
     query = sa.text(
-        "SELECT position, step, attempt, started_at, ended_at, runs, outcome, percent, message = CONCAT('row ', LEFT(upgrade_id, 8)), "
-        'COUNT(*) FROM instance_upgrade_steps WHERE upgrade_id LIKE :ours GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2'
+        'SELECT position, step, attempt, started_at, ended_at, runs, outcome, percent, message = '
+        "CONCAT('row ', LEFT(upgrade_id, 8)), COUNT(*) FROM instance_upgrade_steps WHERE "
+        'upgrade_id LIKE :ours GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2'
     )
     with engine.connect() as connection:
+        found = connection.execute(query, {'ours': f'%{_TAIL}'})
         return [
             (
                 position,
@@ -154,9 +157,7 @@ def copied(engine):
                 bool(same),
                 rows,
             )
-            for position, step, attempt, began, ended, runs, outcome, percent, same, rows in connection.execute(
-                query, {'ours': f'%{_TAIL}'}
-            )
+            for position, step, attempt, began, ended, runs, outcome, percent, same, rows in found
         ]
 
 

@@ -35,10 +35,12 @@ STEPS = [
 ]
 
 _INSERT_UPGRADE = sa.text(
-    'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, rebuild_attempt, '
-    'former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, steps, data) '
-    "VALUES (:id, 'i', :id, 'p', 'n', 's', 'RUNNING', 'quiesce', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 3, "
-    "'2026-01-02 03:04:05.000001', '2026-01-02 03:04:08.000002', :steps, '{}')"
+    'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, '
+    'instance_name, server_id, state, step, attempt, rebuild_attempt, former_version_id, '
+    'target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, '
+    "updated_at, steps, data) VALUES (:id, 'i', :id, 'p', 'n', 's', 'RUNNING', 'quiesce', 1, 0, "
+    "'f', 't', 'g', 'mariadb', '11.8.6', 3, '2026-01-02 03:04:05.000001', '2026-01-02 "
+    "03:04:08.000002', :steps, '{}')"
 )
 
 
@@ -61,10 +63,12 @@ def insert_as_borealis(connection, upgrade_id):
 
 def _begin_as_borealis(names, values):
     return sa.text(
-        'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, instance_name, server_id, state, step, attempt, '
-        'rebuild_attempt, former_version_id, target_version_id, target_image_id, datastore_manager, target_number, generation, created_at, updated_at, '
-        f"data{names}) VALUES (:id, 'i', :id, 'p', 'n', 's', 'PENDING', 'precheck', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 0, "
-        f"'2026-01-02 03:04:05.000001', '2026-01-02 03:04:05.000001', '{{}}'{values})"
+        'INSERT INTO instance_upgrades (id, instance_id, active_instance_id, project_id, '
+        'instance_name, server_id, state, step, attempt, rebuild_attempt, former_version_id, '
+        'target_version_id, target_image_id, datastore_manager, target_number, generation, '
+        f"created_at, updated_at, data{names}) VALUES (:id, 'i', :id, 'p', 'n', 's', 'PENDING', "
+        "'precheck', 1, 0, 'f', 't', 'g', 'mariadb', '11.8.6', 0, '2026-01-02 03:04:05.000001', "
+        f"'2026-01-02 03:04:05.000001', '{{}}'{values})"
     )
 
 

@@ -27,7 +27,8 @@ _RUN = """
 import sys
 from trove_upgrade.db import engine, errors
 from trove_upgrade.db.migrations import lease
-with lease.Lease(engine.Database.from_url(sys.argv[1]).engine, sys.argv[2], seconds=float(sys.argv[3])).held() as held:
+with lease.Lease(engine.Database.from_url(sys.argv[1]).engine, sys.argv[2], \
+seconds=float(sys.argv[3])).held() as held:
     print('held', flush=True)
     sys.stdin.readline()
     try:

@@ -429,8 +429,8 @@ class TestPostgreSQL(OnARealServer, base.TestCase):
                 '3, 4'
             ).all()
             files = connection.exec_driver_sql(
-                "SELECT relname, oid, relfilenode FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-                ' ORDER BY 1'
+                'SELECT relname, oid, relfilenode FROM pg_class WHERE relnamespace = '
+                "'public'::regnamespace ORDER BY 1"
             ).all()
             rows = {
                 name: connection.exec_driver_sql(f'SELECT * FROM {name} ORDER BY 1').all()

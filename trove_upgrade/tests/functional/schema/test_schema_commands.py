@@ -212,7 +212,8 @@ class TestWithoutAServer(CommandsTestCase):
                 textwrap.dedent(f'''
                 """{branch}"""
                 from alembic import op
-                revision, down_revision, branch_labels, depends_on = 'zulu_{branch}01', None, ('{branch}',), None
+                revision, down_revision, branch_labels, depends_on = 'zulu_{branch}01', None, \
+('{branch}',), None
                 def upgrade():
                     op.drop_column('instance_upgrades', 'cause')
                 ''')

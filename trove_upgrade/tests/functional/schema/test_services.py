@@ -228,7 +228,7 @@ class ServicesOnAServer(databases.OneServer):
         line = next(line for line in process.stdout if line.startswith('Listening on'))
         return process, line.split()[-1]
 
-    def test_an_api_is_listed_from_its_start_gives_signs_of_life_with_requests_and_is_gone_after_its_stop(
+    def test_an_api_is_listed_from_its_start_gives_signs_of_life_with_requests_and_is_gone_after_its_stop(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         process, url = self.start_api()

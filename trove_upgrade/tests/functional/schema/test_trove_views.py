@@ -25,8 +25,10 @@ get_db_api().configure_db()
 from trove.instance import models
 row = models.DBInstance.find_by(id=sys.argv[2])
 row.server_status = 'ACTIVE'
-shown = models.SimpleInstance(TroveContext(is_admin=True), row, models.InstanceServiceStatus.find_by(instance_id=row.id))
-print(json.dumps({'status': shown.status, 'operating_status': shown.operating_status, 'version': shown.ds_version.name,
+shown = models.SimpleInstance(TroveContext(is_admin=True), row, \
+models.InstanceServiceStatus.find_by(instance_id=row.id))
+print(json.dumps({'status': shown.status, 'operating_status': shown.operating_status, \
+'version': shown.ds_version.name,
                   'fault': shown.fault.message if shown.fault else None}))
 """
 

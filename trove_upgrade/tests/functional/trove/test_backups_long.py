@@ -20,9 +20,11 @@ class TestIncrementalBackups(holding.HoldingCase):
         """A full backup of the instance, made while it was of that version."""
         backup_id = str(uuid.uuid4())
         self.side.sql(
-            'INSERT INTO backups (id, name, tenant_id, state, instance_id, deleted, created, updated, datastore_version_id, location, '
-            f"checksum, backup_type, storage_driver) VALUES ('{backup_id}', 'full', '{self.instances.project_id}', 'COMPLETED', "
-            f"'{instance.id}', 0, UTC_TIMESTAMP(), UTC_TIMESTAMP(), '{version.id}', 'http://store/v1/backups/full', 'x', 'full', 'none');"
+            'INSERT INTO backups (id, name, tenant_id, state, instance_id, deleted, created, '
+            'updated, datastore_version_id, location, checksum, backup_type, storage_driver) '
+            f"VALUES ('{backup_id}', 'full', '{self.instances.project_id}', 'COMPLETED', "
+            f"'{instance.id}', 0, UTC_TIMESTAMP(), UTC_TIMESTAMP(), '{version.id}', "
+            "'http://store/v1/backups/full', 'x', 'full', 'none');"
         )
         return backup_id
 

@@ -9,7 +9,8 @@ from trove_upgrade.tests.functional.trove.clients import ClientsCase
 _SDK = """import json, openstack, sys
 database = openstack.connect().database
 found = database.get_instance(sys.argv[1])
-print(json.dumps({'ids': [one.id for one in database.instances()], 'id': found.id, 'status': found.status, 'name': found.name,
+print(json.dumps({'ids': [one.id for one in database.instances()], 'id': found.id, \
+'status': found.status, 'name': found.name,
                   'datastore': found.datastore}))
 """
 

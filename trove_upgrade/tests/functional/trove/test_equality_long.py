@@ -22,7 +22,8 @@ from oslo_config import cfg
 cfg.CONF(['--config-file', sys.argv[1]], project='trove', default_config_files=[])
 from trove.common import api, extensions
 mappers = api.API().map, extensions.ExtensionMiddleware(None, {})._router.mapper
-json.dump([[sorted((route.conditions or {}).get('method') or []), route.routepath] for mapper in mappers for route in mapper.matchlist],
+json.dump([[sorted((route.conditions or {}).get('method') or []), \
+route.routepath] for mapper in mappers for route in mapper.matchlist],
           sys.stdout)
 """
 _VARIABLE = re.compile(r'\{(\w+)\}|:\((\w+)\)|:(\w+)')

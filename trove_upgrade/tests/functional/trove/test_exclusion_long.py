@@ -187,7 +187,7 @@ class TestResetStatusWhileRestoring(holding.HoldingCase):
 class TestStop(holding.HoldingCase):
     NAMES = ('stopped-by-admin',)
 
-    def test_a_database_that_an_administrator_stops_before_the_checks_is_not_upgraded_and_serves_when_it_is_started(
+    def test_a_database_that_an_administrator_stops_before_the_checks_is_not_upgraded_and_serves_when_it_is_started(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance = self.made['stopped-by-admin']
@@ -439,7 +439,8 @@ class TestTrovesOwnUpgrade(holding.HoldingCase):
         supervisor = Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir)
         supervisor.start(dataclasses.replace(command, name='trove-api-unfiltered', argv=argv))
         self.addCleanup(supervisor.stop, ('trove-api-unfiltered',))
-        url = f'{self.handle.database_api_url.replace(str(self.side.deployment.port), str(UNFILTERED_PORT))}'
+        port = str(self.side.deployment.port)
+        url = self.handle.database_api_url.replace(port, str(UNFILTERED_PORT))
         self.wait_until(
             lambda: self.answers(url), 'the API without the filter', base.UPGRADE_SECONDS
         )

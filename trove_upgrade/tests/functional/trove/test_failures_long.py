@@ -30,7 +30,8 @@ from trove.guestagent.api import API
 context = TroveContext(is_admin=True, project_id=sys.argv[4])
 guest = API(context, sys.argv[2])
 guest.rebuild(sys.argv[3], config_contents='[mysqld]\\n')
-guest.upgrade({'instance_id': sys.argv[2], 'datastore': 'mariadb', 'datastore_version': sys.argv[3], 'datastore_version_id': 'x'})
+guest.upgrade({'instance_id': sys.argv[2], 'datastore': 'mariadb', \
+'datastore_version': sys.argv[3], 'datastore_version_id': 'x'})
 for method, version in (('stop_db', '1.1'), ('restart', '1.0')):
     guest._cast(method, version=version)
 print('cast')
@@ -50,7 +51,7 @@ class ImageCase(holding.HoldingCase):
 class TestBrokenImages(ImageCase):
     NAMES = ('broken-image',)
 
-    def test_a_broken_image_is_an_error_at_once_with_its_cause_and_a_retry_with_a_mended_one_completes(
+    def test_a_broken_image_is_an_error_at_once_with_its_cause_and_a_retry_with_a_mended_one_completes(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance = self.made['broken-image']

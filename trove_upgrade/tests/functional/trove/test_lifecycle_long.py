@@ -84,7 +84,7 @@ class TestServicesRestart(AroundCase):
 
 
 class TestGuestReboots(AroundCase):
-    def test_a_guest_that_reboots_while_it_waits_for_its_new_root_disk_starts_nothing_and_is_given_back(
+    def test_a_guest_that_reboots_while_it_waits_for_its_new_root_disk_starts_nothing_and_is_given_back(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         instance, rows = self.filled('reboots-between')
@@ -166,7 +166,7 @@ class TestPreloaded(AroundCase):
 
 
 class TestAnotherRepository(AroundCase):
-    def test_a_repository_that_the_facts_name_is_let_into_the_guest_by_its_operator_and_goes_with_its_user_data(
+    def test_a_repository_that_the_facts_name_is_let_into_the_guest_by_its_operator_and_goes_with_its_user_data(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         image = next(

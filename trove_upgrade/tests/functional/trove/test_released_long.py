@@ -23,7 +23,8 @@ from trove.db.sqlalchemy import session
 session.configure_db()
 rpc.init(CONF)
 from trove.guestagent.api import API
-print('answer', API(TroveContext(is_admin=True, project_id=sys.argv[3]), sys.argv[2]).get_volume_info())
+print('answer', API(TroveContext(is_admin=True, project_id=sys.argv[3]), \
+sys.argv[2]).get_volume_info())
 """
 
 

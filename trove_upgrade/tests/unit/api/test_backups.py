@@ -259,9 +259,10 @@ class TestEqualVersions(BackupsTestCase):
             connection.exec_driver_sql('ALTER TABLE backups DROP COLUMN storage_driver')
         with self.db.database.engine.begin() as connection:
             connection.exec_driver_sql(
-                'INSERT INTO backups (id, name, tenant_id, state, instance_id, deleted, created, updated, datastore_version_id) '
-                f"VALUES ('{uuid.uuid4()}', 'b', '{database.PROJECT}', 'COMPLETED', '{database.INSTANCE}', 0, '2026-01-01 00:00:00', "
-                f"'2026-01-01 00:00:00', '{database.MARIADB_10_11}')"
+                'INSERT INTO backups (id, name, tenant_id, state, instance_id, deleted, created, '
+                f"updated, datastore_version_id) VALUES ('{uuid.uuid4()}', 'b', "
+                f"'{database.PROJECT}', 'COMPLETED', '{database.INSTANCE}', 0, '2026-01-01 "
+                f"00:00:00', '2026-01-01 00:00:00', '{database.MARIADB_10_11}')"
             )
         self.assert_former(self.back_up(incremental=1))
 

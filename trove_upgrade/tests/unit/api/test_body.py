@@ -105,10 +105,16 @@ class TestOtherTraps(stage.ApiTestCase):
 
     def test_bytes_and_characters_that_are_none(self):
         for value, code in (
-            (b'"\xff"', 'BODY_NOT_JSON'), (b'"\xc0\x80"', 'BODY_NOT_JSON'), (b'"\xed\xa0\x80"', 'BODY_NOT_JSON'), (b'"\x00"', 'BODY_NOT_JSON'),
-            (rb'"\ud800"', 'BODY_INVALID'), (rb'"\udc00\ud800"', 'BODY_INVALID'), (rb'"\u0000"', 'BODY_INVALID'), (rb'"a\u000a"', 'BODY_INVALID'),
+            (b'"\xff"', 'BODY_NOT_JSON'),
+            (b'"\xc0\x80"', 'BODY_NOT_JSON'),
+            (b'"\xed\xa0\x80"', 'BODY_NOT_JSON'),
+            (b'"\x00"', 'BODY_NOT_JSON'),
+            (rb'"\ud800"', 'BODY_INVALID'),
+            (rb'"\udc00\ud800"', 'BODY_INVALID'),
+            (rb'"\u0000"', 'BODY_INVALID'),
+            (rb'"a\u000a"', 'BODY_INVALID'),
             (rb'{"\ud800": 1}', 'BODY_INVALID'),
-        ):  # fmt: skip
+        ):
             refused = self.ask('PATCH', f'/instances/{database.INSTANCE}', raw=of_instance(value))
             self.assert_refused(refused, 400, code)
         for key in (rb'"\ud800"', rb'"instance\u0000"'):

@@ -162,23 +162,25 @@ class TestSentences(base.TestCase):
     def test_ids_behind_a_word_for_what_is_the_operators(self):
         image = database.IMAGE_11_8
         for said in (
-            f'Image {image} is away.', f'image "{image}"', f'at /v2/images/{image}/file', ('server: '
-                                                                                           f'{image}'), ('user '
-                                                                                                         f'{"0f" * 16}'),
+            f'Image {image} is away.',
+            f'image "{image}"',
+            f'at /v2/images/{image}/file',
+            f'server: {image}',
+            f'user {"0f" * 16}',
             f'images {image.upper()}',
-        ):  # fmt: skip
+        ):
             self.assertIn(concealment.HIDDEN, concealment.for_tenant(said))
             self.assertNotIn(image, concealment.for_tenant(said).lower())
 
     def test_what_is_the_tenants_own_stays(self):
         for said in (
-            f'Instance {database.INSTANCE} is busy.', f'upgrade retry {database.INSTANCE}', ('The '
-                                                                                             'image '
-                                                                                             'fits '
-                                                                                             'the '
-                                                                                             'flavor.'),
-            'Image mariadb-11.8 is active.', '10.11.14 at 12:30:00', 'a' * 5000,
-        ):  # fmt: skip
+            f'Instance {database.INSTANCE} is busy.',
+            f'upgrade retry {database.INSTANCE}',
+            'The image fits the flavor.',
+            'Image mariadb-11.8 is active.',
+            '10.11.14 at 12:30:00',
+            'a' * 5000,
+        ):
             self.assertEqual(said, concealment.for_tenant(said))
 
     def test_ids_that_are_given(self):

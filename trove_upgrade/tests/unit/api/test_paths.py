@@ -188,10 +188,23 @@ class TestEveryShape(stage.ApiTestCase):
     def test_other_spellings_reach_no_guarded_handler(self):
         for method, path in SHAPES[:7]:
             for spelled in (
-                f'{path}/', f'/{path}', f'{path}//', path.replace('/instances', '//instances'), f'{path};x=1', f'{path}.', f'{path}.xml',
-                f'{path}%0A', f'{path}%250A', path.upper(), f'{path}/.', f'{path}/..', f'/.{path}', f'{path}#x', f'{path}?x', (f'{path} '
-                                                                                                                               ''),
-            ):  # fmt: skip
+                f'{path}/',
+                f'/{path}',
+                f'{path}//',
+                path.replace('/instances', '//instances'),
+                f'{path};x=1',
+                f'{path}.',
+                f'{path}.xml',
+                f'{path}%0A',
+                f'{path}%250A',
+                path.upper(),
+                f'{path}/.',
+                f'{path}/..',
+                f'/.{path}',
+                f'{path}#x',
+                f'{path}?x',
+                f'{path} ',
+            ):
                 for more in (
                     {},
                     {'SCRIPT_NAME': '/v1.0'},
@@ -236,9 +249,18 @@ class TestEveryShape(stage.ApiTestCase):
 
     def add_former_backup(self):
         self.db.insert(
-            trove_tables.backups, id=database.OTHER_INSTANCE, instance_id=database.INSTANCE, state='COMPLETED', parent_id=None, name='b',
-            datastore_version_id=database.MARIADB_10_11, tenant_id=database.PROJECT, deleted=False, created=test_backups.hours(0),
-            updated=test_backups.hours(0))  # fmt: skip
+            trove_tables.backups,
+            id=database.OTHER_INSTANCE,
+            instance_id=database.INSTANCE,
+            state='COMPLETED',
+            parent_id=None,
+            name='b',
+            datastore_version_id=database.MARIADB_10_11,
+            tenant_id=database.PROJECT,
+            deleted=False,
+            created=test_backups.hours(0),
+            updated=test_backups.hours(0),
+        )
 
 
 _PIECES = st.sampled_from(

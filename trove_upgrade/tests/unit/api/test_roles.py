@@ -131,8 +131,12 @@ class RolesTestCase(stage.ApiTestCase):
         found = path.format(
             project_id=caller.address if caller else OWN,
             instance_id=self.db.add_instance() if changes else database.INSTANCE,
-            upgrade_id=self.upgrade_id, check_id=self.check_id, datastore='mariadb', version='11.8.6', version_id=database.MARIADB_11_8,
-        )  # fmt: skip
+            upgrade_id=self.upgrade_id,
+            check_id=self.check_id,
+            datastore='mariadb',
+            version='11.8.6',
+            version_id=database.MARIADB_11_8,
+        )
         noun = 'upgrade_check' if path.endswith('upgrade-checks') else 'instance'
         body = json.dumps({noun: {'datastore_version': '11.8.6'}}).encode() if changes else b''
         request = webtest.TestRequest.blank(found, method=method, body=body)
@@ -198,9 +202,18 @@ class TestEveryRouteByEveryRole(RolesTestCase):
             forged = dataclasses.replace(CALLERS['admin of the project'])
             environ = forged.environ()
             environ.pop('keystone.token_info')
-            request = webtest.TestRequest.blank(line[1].format(
-                project_id=OWN, instance_id=database.INSTANCE, upgrade_id=self.upgrade_id, check_id=self.check_id, datastore='mariadb',
-                version='11.8.6', version_id=database.MARIADB_11_8), method=line[0])  # fmt: skip
+            request = webtest.TestRequest.blank(
+                line[1].format(
+                    project_id=OWN,
+                    instance_id=database.INSTANCE,
+                    upgrade_id=self.upgrade_id,
+                    check_id=self.check_id,
+                    datastore='mariadb',
+                    version='11.8.6',
+                    version_id=database.MARIADB_11_8,
+                ),
+                method=line[0],
+            )
             request.environ.update(environ)
             self.assertEqual(401, self.app.do_request(request, expect_errors=True).status_int)
 
@@ -220,8 +233,18 @@ class TestWithoutToken(RolesTestCase):
         app.our_conf.register_opts(conf)
         root = webtest.TestApp(app.Root(pipeline, app.healthcheck_factory({}), conf), lint=False)
         for path, status in (
-            ('/', 200), ('/v1.0', 200), ('/v1.0/', 200), ('/healthcheck', 200), ('/healthcheck/', 404), ('/v1.1', 404), ('/v1.00', 404),
-            ('/v1.0%0A', 404), ('/healthcheck%0A', 404), (f'/{OWN}/upgrades', 404), ('/v1.0/x', 401), (f'/v1.0/{OWN}/upgrades', 401),
-        ):  # fmt: skip
+            ('/', 200),
+            ('/v1.0', 200),
+            ('/v1.0/', 200),
+            ('/healthcheck', 200),
+            ('/healthcheck/', 404),
+            ('/v1.1', 404),
+            ('/v1.00', 404),
+            ('/v1.0%0A', 404),
+            ('/healthcheck%0A', 404),
+            (f'/{OWN}/upgrades', 404),
+            ('/v1.0/x', 401),
+            (f'/v1.0/{OWN}/upgrades', 401),
+        ):
             self.assertEqual(status, root.get(path, expect_errors=True).status_int, path)
         self.assertEqual(['/x', f'/{OWN}/upgrades'], reached)

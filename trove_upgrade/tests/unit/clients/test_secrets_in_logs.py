@@ -70,7 +70,8 @@ NovaDirectory.from_conf(conf).list_servers([server])
 Glance.from_conf(conf).image('image-2')
 login = RegistryLogin('r.example', 'u', sys.argv[3])
 try:
-    engine.DockerEngine(http.UnixTransport('/nonexistent/socket'), clock.SystemClock(), login=login).pull('r.example/image:1', lambda *_: None)
+    engine.DockerEngine(http.UnixTransport('/nonexistent/socket'), clock.SystemClock(), \
+login=login).pull('r.example/image:1', lambda *_: None)
 except exceptions.TroveUpgradeError as error:
     logging.getLogger('trove_upgrade').error('%s', error.message, exc_info=error)
 client = taskmanager.TaskManagerAPI.from_conf(conf)

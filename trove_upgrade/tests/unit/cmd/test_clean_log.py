@@ -45,7 +45,8 @@ except RuntimeError as error:
     ours.error('ours %s', EVIL, exc_info=True)
     library.error('no traceback was asked for')
     library.error('with a stack', stack_info=True)
-for found in (Odd(), ExceptionGroup(EVIL, [ValueError(EVIL), Odd()]), SystemExit(EVIL), SyntaxError(EVIL, (EVIL, 1, 1, EVIL))):
+for found in (Odd(), ExceptionGroup(EVIL, [ValueError(EVIL), Odd()]), SystemExit(EVIL),
+              SyntaxError(EVIL, (EVIL, 1, 1, EVIL))):
     library.error('given', exc_info=found)
 one, two = RuntimeError(EVIL), RuntimeError('two')
 one.__context__, two.__context__ = two, one

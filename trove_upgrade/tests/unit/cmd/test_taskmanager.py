@@ -76,7 +76,8 @@ class TestConfiguration(StartTestCase):
         self.assertEqual((1, ''), (done.returncode, done.stdout), done.stderr)
         self.assertRegex(
             done.stderr,
-            r'\AERROR SERVICE_CREDENTIALS_INCOMPLETE: [^\n]*password is not set\. Set in [^\n]*\n\Z',
+            r'\AERROR SERVICE_CREDENTIALS_INCOMPLETE: [^\n]*password is not set\. '
+            r'Set in [^\n]*\n\Z',
         )
 
     def test_a_configuration_that_is_right_is_composed(self):

@@ -45,7 +45,7 @@ class TestRollback(test_upgrades.TestRollback):
 
 
 class TestModels(base.TestCase):
-    def test_each_column_that_this_release_adds_to_a_table_of_the_one_below_has_a_value_that_counts_until_then(
+    def test_each_column_that_this_release_adds_to_a_table_of_the_one_below_has_a_value_that_counts_until_then(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         revisions = [one.revision for branch in MAIN.branches for one in MAIN.revisions(branch)]

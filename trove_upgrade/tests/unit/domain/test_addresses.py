@@ -108,14 +108,18 @@ _READ = textwrap.dedent("""
     from trove_upgrade.guestagent.datastores.mysql_family import grants
     from trove_upgrade.rpc import guestagent
 
-    pieces = ('a-', 'a.', '1.', 'a:', '1:', ':', '-', 'f', '_', ' ', 'a:50', '1.1.1.1', 'fd00:', 'fd00::', '://', 'a:/', 'a+', '12:00:', 'v1',
-              'mariadb-', 'GRANT a ON b ', 'GRANT a ON b TO ', ' TO ', ' REQUIRE a', ' IDENTIFIED BY a', ' WITH a', 'File "', 'File "a", line 1')
+    pieces = ('a-', 'a.', '1.', 'a:', '1:', ':', '-', 'f', '_', ' ', 'a:50', '1.1.1.1', 'fd00:', \
+'fd00::', '://', 'a:/', 'a+', '12:00:', 'v1',
+              'mariadb-', 'GRANT a ON b ', 'GRANT a ON b TO ', ' TO ', ' REQUIRE a', \
+' IDENTIFIED BY a', ' WITH a', 'File "', 'File "a", line 1')
     for piece in pieces:
         text = piece * (200_000 // len(piece)) + '!'
-        for read in (addresses.hide, versions.read_number, grants.without_password, guestagent._FRAME.findall):
+        for read in (addresses.hide, versions.read_number, grants.without_password, \
+guestagent._FRAME.findall):
             read(text)
         grants.missing(['GRANT ' + text], [])
-        notes.Notes.of({'warnings': [text], 'remarks': [text], 'settings_changed': [{'name': text, 'before': text, 'after': text}]})
+        notes.Notes.of({'warnings': [text], 'remarks': [text], 'settings_changed': [{'name': text, \
+'before': text, 'after': text}]})
     print('all read')
 """)
 _CPU_SECONDS = 30

@@ -54,9 +54,15 @@ class TestImageReference(base.TestCase):
     def test_repositories_that_only_look_alike_are_not_one(self):
         own = ImageReference.parse('r.example/team/mariadb:1').repository
         for other in (
-            'r.example/team/mariadb2:1', 'r.example/mariadb:1', 'evil/r.example/team/mariadb:1', 'r.example.evil/team/mariadb:1',
-            'r.example:5000/team/mariadb:1', 'team/mariadb:1', 'r.example/team/mariadb/x:1', 'r.example/team__mariadb:1',
-        ):  # fmt: skip
+            'r.example/team/mariadb2:1',
+            'r.example/mariadb:1',
+            'evil/r.example/team/mariadb:1',
+            'r.example.evil/team/mariadb:1',
+            'r.example:5000/team/mariadb:1',
+            'team/mariadb:1',
+            'r.example/team/mariadb/x:1',
+            'r.example/team__mariadb:1',
+        ):
             self.assertNotEqual(own, ImageReference.parse(other).repository, other)
 
     def test_a_digest_counts_and_the_tag_beside_it_does_not(self):
@@ -67,11 +73,46 @@ class TestImageReference(base.TestCase):
 
     def test_what_no_registry_has_is_refused(self):
         for text in (
-            '', ':', 'a:', ':1', 'a@', f'@{DIGEST}', 'a@sha256:0f', f'a@{DIGEST}0', f'a@{DIGEST}\n', f'a@{DIGEST}@{DIGEST}',
-            f'a@{DIGEST.upper()}', 'a:1\n', 'a\n:1', 'a b:1', 'A:1', 'a/B:1', 'a//b:1', '/a:1', 'a/:1', '../a:1', 'a/../b:1', 'a:..', 'a:-1',
-            'a:1:2', 'a:1/../b', 'https://r.example/a:1', 'user:word@r.example/a', 'r.example:port/a:1', 'a?x=1', 'a:1&tag=2', 'a%2fb:1',
-            'a:' + '1' * 129, 'a/' * 127 + 'a', 'sehr-schön:1', 'a:\uff11', '0f' * 32, 'a\0:1', 'a\u2028:1', 'a.b_c/d:1',
-        ):  # fmt: skip
+            '',
+            ':',
+            'a:',
+            ':1',
+            'a@',
+            f'@{DIGEST}',
+            'a@sha256:0f',
+            f'a@{DIGEST}0',
+            f'a@{DIGEST}\n',
+            f'a@{DIGEST}@{DIGEST}',
+            f'a@{DIGEST.upper()}',
+            'a:1\n',
+            'a\n:1',
+            'a b:1',
+            'A:1',
+            'a/B:1',
+            'a//b:1',
+            '/a:1',
+            'a/:1',
+            '../a:1',
+            'a/../b:1',
+            'a:..',
+            'a:-1',
+            'a:1:2',
+            'a:1/../b',
+            'https://r.example/a:1',
+            'user:word@r.example/a',
+            'r.example:port/a:1',
+            'a?x=1',
+            'a:1&tag=2',
+            'a%2fb:1',
+            'a:' + '1' * 129,
+            'a/' * 127 + 'a',
+            'sehr-schön:1',
+            'a:\uff11',
+            '0f' * 32,
+            'a\0:1',
+            'a\u2028:1',
+            'a.b_c/d:1',
+        ):
             self.assertRaises(ValueError, ImageReference.parse, text)
 
     def test_what_is_no_text_is_refused(self):

@@ -44,14 +44,16 @@ class TestOrigin(base.TestCase):
     def test_an_error_of_a_library_names_our_call_and_the_librarys_place(self):
         self.assertRegex(
             origin.of(raised(read)),
-            rf'^FileNotFoundError \(ENOENT\) at {_HERE} \(read\), which called pathlib:\d+ \(\w+\)$',
+            rf'^FileNotFoundError \(ENOENT\) at {_HERE} \(read\), '
+            r'which called pathlib:\d+ \(\w+\)$',
         )
 
     def test_what_it_was_raised_from_is_named_too_and_nothing_of_their_texts(self):
         found = origin.of(raised(chain))
         self.assertRegex(
             found,
-            rf'^ValueError at {_HERE} \(chain\), caused by FileNotFoundError \(ENOENT\) at {_HERE} \(read\), ',
+            rf'^ValueError at {_HERE} \(chain\), '
+            rf'caused by FileNotFoundError \(ENOENT\) at {_HERE} \(read\), ',
         )
         self.assertNotIn('S3CRET', found)
 
@@ -69,7 +71,8 @@ class TestOrigin(base.TestCase):
         )
         self.assertRegex(
             found,
-            rf'^pre_upgrade failed: an unexpected error was found, ZeroDivisionError at {_HERE} \(divide\)\. '
+            r'^pre_upgrade failed: an unexpected error was found, '
+            rf'ZeroDivisionError at {_HERE} \(divide\)\. '
             r'Look at its traceback in the log of the guest agent, and report it as a bug\.$',
         )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Target facts keep what only another release reads, and tell what is missing from what is empty."""
+"""Target facts keep what only another release reads, and tell missing ones from empty ones."""
 
 import hypothesis
 from hypothesis import strategies

@@ -170,7 +170,7 @@ class TestLaws(base.TestCase):
             self.assertGreaterEqual(new[:shared], old[:shared])
 
     @given(_MANAGERS, _KNOWN, _KNOWN)
-    def test_two_different_versions_never_follow_each_other_both_ways_unless_the_names_leave_it_open(
+    def test_two_different_versions_never_follow_each_other_both_ways_unless_the_names_leave_it_open(  # noqa: E501 - a test's name is its sentence
         self, manager, one, other
     ):
         both = (

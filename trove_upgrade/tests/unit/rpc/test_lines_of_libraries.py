@@ -25,7 +25,8 @@ start.open_log(cfg.CONF)
 forged = '1\\n2026-11-28 ERROR forged\\r\\x1b[2J\\x9b\\u2028'
 amqpdriver.ReplyWaiters().put(forged, {})
 amqpdriver.ReplyWaiters().put('long ' + 'x' * 5_000_000, {})
-for name in ('kombu', 'amqp.connection', 'urllib3.connectionpool', 'keystonemiddleware.auth_token', 'another'):
+for name in ('kombu', 'amqp.connection', 'urllib3.connectionpool', \
+'keystonemiddleware.auth_token', 'another'):
     logging.getLogger(name).warning('%(a)s of %(b)r', {'a': forged, 'b': 7})
     logging.getLogger(name).warning(forged)
     logging.getLogger(name).warning('100 %% of %s', [forged, OSError(forged)])

@@ -100,7 +100,7 @@ class TestRelay(_PartCase):
         calls = self.stage.guest.asked('finish_upgrade')
         self.assertEqual([(row.id, 1)] * 3, [(call.upgrade_id, call.attempt) for call in calls])
 
-    def test_a_guest_that_stays_silent_is_asked_less_and_less_often_and_keeps_back_none_that_comes_later(
+    def test_a_guest_that_stays_silent_is_asked_less_and_less_often_and_keeps_back_none_that_comes_later(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         silent = [

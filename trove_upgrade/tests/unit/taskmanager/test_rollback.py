@@ -358,7 +358,7 @@ class TestRollbackFails(RollbackCase):
         self.assertEqual(S.COMPLETED, row.state, row)
         self.assertEqual((database.IMAGE_11_8, '3'), self.rebuilds()[-1])
 
-    def test_a_former_image_that_does_not_boot_fails_with_both_causes_and_the_rollback_can_be_tried_again(
+    def test_a_former_image_that_does_not_boot_fails_with_both_causes_and_the_rollback_can_be_tried_again(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'

@@ -369,7 +369,8 @@ class TestRefusals(base.TestCase):
         self.assertEqual(
             'USER_DATA_UNREADABLE',
             self.code(
-                b'#cloud-config\nwrite_files: [{path: /guest_info, encoding: b64, content: "/w=="}]\n'
+                b'#cloud-config\n'
+                b'write_files: [{path: /guest_info, encoding: b64, content: "/w=="}]\n'
             ),
         )
 

@@ -73,28 +73,44 @@ REFUSED = {
     'C1 in a path': entry(rb'path: "/etc/\x9b"'),
     'half a surrogate in a path': entry(rb'path: "/etc/\ud800"'),
     'a path of 5000 characters': entry(b'path: /' + b'a' * 5000),
-    'a list as a path, in a message': message((b'Content-Type: text/cloud-config', entry(b'path: [a]'))),
-    'a list as a path, in an archive': archive(b'- content: |\n    #cloud-config\n    write_files:\n    - path: [a]\n'),
+    'a list as a path, in a message': message(
+        (b'Content-Type: text/cloud-config', entry(b'path: [a]'))
+    ),
+    'a list as a path, in an archive': archive(
+        b'- content: |\n    #cloud-config\n    write_files:\n    - path: [a]\n'
+    ),
     'a list as a path, in a template': b'## template: jinja\n' + entry(b'path: [a]'),
     'a list as a path, compressed': gzip.compress(entry(b'path: [a]')),
     'a gzip without end': _BOMB,
     'a gzip without end as a part': message(
-        (b'Content-Type: application/gzip\nContent-Transfer-Encoding: base64', base64.b64encode(_BOMB))
+        (
+            b'Content-Type: application/gzip\nContent-Transfer-Encoding: base64',
+            base64.b64encode(_BOMB),
+        )
     ),
     'a gzip without end as a file': entry(
         b'{path: /etc/a, encoding: gz+b64, content: ' + base64.b64encode(_BOMB) + b'}'
     ),
     'a gzip of many members': gzip.compress(b'\0' * 2**17) * 40,
     'many files that are long unpacked': config(
-        b'x: &x ' + base64.b64encode(gzip.compress(b'a' * 250_000)) + b'\nwrite_files:\n'
-        + b''.join(b'- {path: /%d, encoding: gz+b64, content: *x}\n' % number for number in range(9))
+        b'x: &x '
+        + base64.b64encode(gzip.compress(b'a' * 250_000))
+        + b'\nwrite_files:\n'
+        + b''.join(
+            b'- {path: /%d, encoding: gz+b64, content: *x}\n' % number for number in range(9)
+        )
     ),
     'aliases of aliases': config(laughing(b'y: *l9')),
     'aliases of aliases as a path': config(laughing(b'write_files: [{path: *l9}]')),
     'aliases of aliases as a content': config(laughing(b'write_files: [{path: /a, content: *l9}]')),
     'aliases of aliases as a command': config(laughing(b'runcmd: *l9')),
-    'aliases of aliases in an archive': archive(b'- &l0 [a]\n' + b''.join(
-        b'- &l%d [%s]\n' % (level, b', '.join([b'*l%d' % (level - 1)] * 10)) for level in range(1, 10))),
+    'aliases of aliases in an archive': archive(
+        b'- &l0 [a]\n'
+        + b''.join(
+            b'- &l%d [%s]\n' % (level, b', '.join([b'*l%d' % (level - 1)] * 10))
+            for level in range(1, 10)
+        )
+    ),
     'a list in itself': config(b'write_files: &w [*w]'),
     'a document in itself': config(b'x: &x [1, *x]'),
     'a mapping in itself': config(b'x: &x {y: *x}'),
@@ -114,13 +130,23 @@ REFUSED = {
     'messages of 40 levels': nested_message(40),
     'messages of 400 levels': nested_message(400),
     'messages of 1000 levels': nested_message(1000),
-    'a multipart without parts in a message': message((b'Content-Type: multipart/mixed; boundary=C', 'dönner'.encode())),
+    'a multipart without parts in a message': message(
+        (b'Content-Type: multipart/mixed; boundary=C', 'dönner'.encode())
+    ),
     'many parts': message(*[(b'Content-Type: text/plain', b'x')] * 600),
     'an archive of many parts': archive(b'- x\n' * 600),
     'half a surrogate in an archive': archive(rb'- "\ud800"'),
-    'a part of ours that is no cloud-config': archive(b'- {filename: trove-upgrade-marker.txt, content: "x: ["}'),
+    'a part of ours that is no cloud-config': archive(
+        b'- {filename: trove-upgrade-marker.txt, content: "x: ["}'
+    ),
     'a name of a part that is none': message(
-        (b"Content-Type: text/plain\nContent-Disposition: attachment; filename*=x'y'%ff; filename*0*=a", b'x')
+        (
+            (
+                b'Content-Type: text/plain\n'
+                b"Content-Disposition: attachment; filename*=x'y'%ff; filename*0*=a"
+            ),
+            b'x',
+        )
     ),
     'write_files that is a text': config(b'write_files: a'),
     'write_files of texts': config(b'write_files: [a]'),
@@ -128,15 +154,30 @@ REFUSED = {
     'plain text as gz': entry(b'{path: /a, encoding: gz, content: plain}'),
     'plain text as gzip, in capitals': entry(b'{path: /a, encoding: " GZip ", content: plain}'),
     'base64 of plain text as gz+b64': entry(b'{path: /a, encoding: gz+b64, content: cGxhaW4=}'),
-    'base64 of a gzip as gz': entry(b'{path: /a, encoding: gz, content: ' + base64.b64encode(gzip.compress(b'a')) + b'}'),
-    'a gzip that was cut': entry(b'{path: /a, encoding: gz+b64, content: ' + base64.b64encode(gzip.compress(b'a')[:-3]) + b'}'),
-    'a gzip and more': entry(b'{path: /a, encoding: gz+b64, content: ' + base64.b64encode(gzip.compress(b'a') + b'more') + b'}'),
+    'base64 of a gzip as gz': entry(
+        b'{path: /a, encoding: gz, content: ' + base64.b64encode(gzip.compress(b'a')) + b'}'
+    ),
+    'a gzip that was cut': entry(
+        b'{path: /a, encoding: gz+b64, content: '
+        + base64.b64encode(gzip.compress(b'a')[:-3])
+        + b'}'
+    ),
+    'a gzip and more': entry(
+        b'{path: /a, encoding: gz+b64, content: '
+        + base64.b64encode(gzip.compress(b'a') + b'more')
+        + b'}'
+    ),
     'base64 without its end': entry(b'{path: /a, encoding: b64, content: YWJ}'),
     'base64 of another language': entry('{path: /a, encoding: b64, content: dönner}'.encode()),
     'a number as base64': entry(b'{path: /a, encoding: base64, content: 1234}'),
-    'plain text as gz, at an address': entry(b'{path: /a, encoding: gz, content: a, source: {uri: "http://192.0.2.1"}}'),
-    'plain text as gz, in a template': b'## template: jinja\n' + entry(b'{path: /a, encoding: gz, content: plain}'),
-    'plain text as gz, in a message': message((b'Content-Type: text/cloud-config', entry(b'{path: /a, encoding: gz, content: a}'))),
+    'plain text as gz, at an address': entry(
+        b'{path: /a, encoding: gz, content: a, source: {uri: "http://192.0.2.1"}}'
+    ),
+    'plain text as gz, in a template': b'## template: jinja\n'
+    + entry(b'{path: /a, encoding: gz, content: plain}'),
+    'plain text as gz, in a message': message(
+        (b'Content-Type: text/cloud-config', entry(b'{path: /a, encoding: gz, content: a}'))
+    ),
     'a content that is a list': entry(b'{path: /a, content: [a, b]}'),
     'a content that is a number': entry(b'{path: /a, content: 7}'),
     'a content that is truth': entry(b'{path: /a, content: yes}'),
@@ -147,9 +188,11 @@ REFUSED = {
     'a source that is a text': entry(b'{path: /a, content: b, source: "http://192.0.2.1"}'),
     'an owner that is a number': entry(b'{path: /a, content: b, owner: 1000}'),
     'permissions without an end': entry(b'{path: /a, content: b, permissions: .inf}'),
-    'permissions of many digits': entry(b'{path: /a, content: b, permissions: "' + b'7' * 30 + b'"}'),
+    'permissions of many digits': entry(
+        b'{path: /a, content: b, permissions: "' + b'7' * 30 + b'"}'
+    ),
     'guest_info in half a surrogate': entry(rb'{path: /etc/guest_info.conf, content: "\ud800"}'),
-}  # fmt: skip
+}
 
 #: What was meant -> user data that is odd and can be sent again.
 TAKEN = {
@@ -163,19 +206,25 @@ TAKEN = {
     'base64 with spaces and lines': entry(rb'{path: /a, encoding: b64, content: "YW Jj\nZGVm"}'),
     'permissions that cannot be read': entry(b'{path: /a, content: b, permissions: [a]}'),
     'permissions that are no number': entry(b'{path: /a, content: b, permissions: .nan}'),
-    'no owner and no source': entry(b'{path: /a, content: b, owner: null, source: null, encoding: null}'),
+    'no owner and no source': entry(
+        b'{path: /a, content: b, owner: null, source: null, encoding: null}'
+    ),
     'a content that is bytes': entry(b'{path: /a, content: !!binary /w==}'),
     'entries with keys that are no texts': entry(b'{1: 2, path: /a, null: 3}'),
     'a space and letters of any language in a path': entry('path: /etc/a b/dönner 数据'.encode()),
     'aliases that are few': config(b'x: &x {a: b}\ny: *x\nz: *x'),
     'a part of ours that holds nothing': archive(b'- {filename: trove-upgrade-marker.txt}'),
-    'a part of ours that holds a list': archive(b'- {filename: trove-upgrade-marker.txt, content: [a]}'),
-    'entries of an archive that are nothing': archive(b'- null\n- 1\n- [a]\n- {}\n- {content: [a]}\n- {content: null, type: 7}'),
+    'a part of ours that holds a list': archive(
+        b'- {filename: trove-upgrade-marker.txt, content: [a]}'
+    ),
+    'entries of an archive that are nothing': archive(
+        b'- null\n- 1\n- [a]\n- {}\n- {content: [a]}\n- {content: null, type: 7}'
+    ),
     'lists of 20 levels': config(b'x: ' + b'[' * 20 + b']' * 20),
     'messages of 5 levels': nested_message(5),
     'a type that is none': message((b'Content-Type: ;;=\nContent-Transfer-Encoding: \xff', b'x')),
     'runcmd that is odd': config(b'runcmd: [1, null, [2, null], {a: b}]\nbootcmd: {a: b}'),
-}  # fmt: skip
+}
 
 
 class TestEdited(base.TestCase):

@@ -36,19 +36,24 @@ _PROGRAM = textwrap.dedent("""
     from trove_upgrade.wsgi import api
     import webtest
     app = webtest.TestApp(api.application)
-    answers = {path: app.get(path, expect_errors=True) for path in ('/', '/v1.0/', '/healthcheck', '/v1.0/p/instances', '/x')}
+    answers = {path: app.get(path, expect_errors=True) for path in ('/', '/v1.0/', '/healthcheck', \
+'/v1.0/p/instances', '/x')}
     from oslo_service import backend
     print(json.dumps({
-        'statuses': {path: answer.status_int for path, answer in answers.items()}, 'root': answers['/'].json, 'v1': answers['/v1.0/'].json,
-        'ids': [answers['/v1.0/p/instances'].headers.get(name) for name in ('x-compute-request-id', 'x-openstack-request-id')],
-        'threads': threading.active_count(), 'backend': backend.get_backend_type().name, 'eventlet': bool(sys.modules.get('eventlet'))}))
+        'statuses': {path: answer.status_int for path, answer in answers.items()}, \
+'root': answers['/'].json, 'v1': answers['/v1.0/'].json,
+        'ids': [answers['/v1.0/p/instances'].headers.get(name) for name in \
+('x-compute-request-id', 'x-openstack-request-id')],
+        'threads': threading.active_count(), 'backend': backend.get_backend_type().name, \
+'eventlet': bool(sys.modules.get('eventlet'))}))
 """)
 
 
 _FILTER = textwrap.dedent("""
     import json, os, sys, threading
     from oslo_config import cfg
-    cfg.CONF([], project='trove', default_config_files=[os.environ['OS_TROVE_UPGRADE_CONFIG_FILES']])
+    cfg.CONF([], project='trove', \
+default_config_files=[os.environ['OS_TROVE_UPGRADE_CONFIG_FILES']])
     import paste.deploy, webtest
 
     def trove(environ, start_response):
@@ -57,14 +62,19 @@ _FILTER = textwrap.dedent("""
 
     ini = os.environ['OS_TROVE_UPGRADE_CONFIG_FILES'] + '.ini'
     open(ini, 'w').write('[filter:trove_upgrade]\\nuse = egg:trove-upgrade#upgrade\\n')
-    app = webtest.TestApp(paste.deploy.loadfilter('config:' + ini, name='trove_upgrade')(trove), lint=False)
-    known = {'keystone.token_info': {'token': {}}, 'HTTP_X_IDENTITY_STATUS': 'Confirmed', 'HTTP_X_PROJECT_ID': 'p', 'HTTP_X_ROLES': 'member'}
+    app = webtest.TestApp(paste.deploy.loadfilter('config:' + ini, name='trove_upgrade')(trove), \
+lint=False)
+    known = {'keystone.token_info': {'token': {}}, 'HTTP_X_IDENTITY_STATUS': 'Confirmed', \
+'HTTP_X_PROJECT_ID': 'p', 'HTTP_X_ROLES': 'member'}
     path, upgrade = '/p/instances/' + 'i' * 36, json.dumps({'instance': {'datastore_version': '1'}})
     handed_on = app.patch_json(path, {'instance': {'name': 'x'}})
     print(json.dumps({
-        'handed_on': [handed_on.status_int, handed_on.text], 'without_token': app.patch(path, upgrade, expect_errors=True).status_int,
-        'threads': threading.active_count(), 'monkey_patched': 'eventlet' in sys.modules and sys.modules['eventlet'] is None,
-        'trove_imported': 'trove' in sys.modules, 'claimed': app.get('/p/upgrades', extra_environ=known, expect_errors=True).status_int}))
+        'handed_on': [handed_on.status_int, handed_on.text], 'without_token': app.patch(path, \
+upgrade, expect_errors=True).status_int,
+        'threads': threading.active_count(), 'monkey_patched': 'eventlet' in sys.modules and \
+sys.modules['eventlet'] is None,
+        'trove_imported': 'trove' in sys.modules, 'claimed': app.get('/p/upgrades', \
+extra_environ=known, expect_errors=True).status_int}))
 """)
 
 

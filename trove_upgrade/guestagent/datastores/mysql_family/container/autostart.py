@@ -84,8 +84,8 @@ class ContainerAutostart(autostart.Autostart):
             return CheckResult.refused(
                 name,
                 (
-                    f'The database would not come back after a reboot: the restart policy of container '
-                    f'{DATABASE} is {policy}. Retry the upgrade.'
+                    'The database would not come back after a reboot: the restart policy of '
+                    f'container {DATABASE} is {policy}. Retry the upgrade.'
                 ),
                 Code.AUTOSTART_NOT_DURABLE,
             )
@@ -93,8 +93,8 @@ class ContainerAutostart(autostart.Autostart):
             return CheckResult.refused(
                 name,
                 (
-                    f'The database would not come back after a reboot: service {_ENGINE_SERVICE} is '
-                    'not enabled. Build the image with it enabled, or enable it, and retry the '
+                    f'The database would not come back after a reboot: service {_ENGINE_SERVICE} '
+                    'is not enabled. Build the image with it enabled, or enable it, and retry the '
                     'upgrade.'
                 ),
                 Code.AUTOSTART_NOT_DURABLE,

@@ -21,8 +21,8 @@ USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
 def portable(
     inspected: Mapping[str, Any], image_config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return what makes the same container with another image, and the names of the variables without
-    their values.
+    """Return what makes the same container with another image, and the names of the variables
+    without their values.
 
     `image_config` is that of the container's image: what it brings is the image's.
     """

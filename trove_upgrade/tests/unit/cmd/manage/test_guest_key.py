@@ -183,7 +183,7 @@ class TestList(GuestKeyTestCase):
             [line.split()[1] for line in self.tool('guest-key', 'list').splitlines()[1:]],
         )
 
-    def test_more_instances_than_a_page_are_all_listed_in_a_number_of_statements_that_grows_by_pages(
+    def test_more_instances_than_a_page_are_all_listed_in_a_number_of_statements_that_grows_by_pages(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         wanted = {self.db.add_instance(status=None) for _ in range(1001)} | {INSTANCE, OTHER}

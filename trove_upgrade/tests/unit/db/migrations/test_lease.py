@@ -171,7 +171,7 @@ class TestSettling(LeaseTestCase):
         self.other = sa.exc.OperationalError('m', {}, pymysql.err.OperationalError(1050, 'exists'))
 
     def settle(self, *outcomes, uniform=middle):
-        """The number of tries: each meets the next outcome, None is none, and the last one stays."""
+        """The number of tries: each meets the next outcome, None is none, the last one stays."""
         left, tries = list(outcomes), []
 
         def make():

@@ -12,7 +12,8 @@ from trove_upgrade.tests.unit.db.migrations import temporary_chain
 
 THINGS = """
 ops.ensure_table(
-    'things', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64), nullable=False),
+    'things', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64), \
+nullable=False),
     sa.Column('note', sa.String(255)), sa.UniqueConstraint('name', name='uq_things_name'))
 ops.ensure_index('ix_things_note', 'things', ['note'])
 """
@@ -162,8 +163,10 @@ class TestSchemaAt(RecordingTestCase):
             'borealis_expand01',
             """
             op.add_column('things', sa.Column('size', sa.Integer(), index=True))
-            op.alter_column('things', 'note', nullable=False, type_=sa.Text(), server_default='-', existing_type=sa.String(255))
-            op.alter_column('things', 'name', new_column_name='title', existing_type=sa.String(64), existing_nullable=False)
+            op.alter_column('things', 'note', nullable=False, type_=sa.Text(), server_default='-', \
+existing_type=sa.String(255))
+            op.alter_column('things', 'name', new_column_name='title', \
+existing_type=sa.String(64), existing_nullable=False)
             op.create_table_comment('things', 'what there is')
             op.create_index('ix_things_lower', 'things', [sa.text('lower(title)')])
             op.create_check_constraint('ck_things_size', 'things', 'size > 0')""",
@@ -209,7 +212,8 @@ class TestSchemaAt(RecordingTestCase):
         self.revisions.add(
             'borealis_expand01',
             """
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('thing_id', sa.Integer()))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), \
+sa.Column('thing_id', sa.Integer()))
             op.create_foreign_key('fk_parts_thing', 'parts', 'things', ['thing_id'], ['id'])""",
         )
         self.revisions.add(

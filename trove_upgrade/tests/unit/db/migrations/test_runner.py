@@ -228,7 +228,7 @@ class TestOrder(RunnerTestCase):
             [(run.command, run.outcome, run.reason) for run in runs],
         )
 
-    def test_rows_that_an_older_service_goes_on_writing_are_no_reason_to_migrate_again_before_it_stops(
+    def test_rows_that_an_older_service_goes_on_writing_are_no_reason_to_migrate_again_before_it_stops(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         with self.database.write() as connection:
@@ -283,7 +283,7 @@ class TestReleaseAfterRelease(RunnerTestCase):
         self.services = Services(self.database)
         self.listed = self.services.register('ctl1', API, '1.1.0', release=self.below, pid=4711)
 
-    def test_the_phases_are_its_own_and_the_contract_waits_for_those_services_although_it_takes_nothing_away(
+    def test_the_phases_are_its_own_and_the_contract_waits_for_those_services_although_it_takes_nothing_away(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         self.assertIs(Phase.EXPAND, self.runner.position().next)
@@ -374,8 +374,9 @@ class TestCompositeVersion(RunnerTestCase):
                 path.mkdir(parents=True)
                 revision = f'{release}_{branch}0{number}'
                 path.joinpath(f'{revision}.py').write_text(
-                    f"revision = '{revision}'\ndown_revision = {before!r}\nbranch_labels = {(branch,) if before is None else None}\n"
-                    'depends_on = None\n\n\ndef upgrade():\n    pass\n'
+                    f"revision = '{revision}'\ndown_revision = {before!r}\nbranch_labels = "
+                    f'{(branch,) if before is None else None}\ndepends_on = None\n\n\ndef '
+                    'upgrade():\n    pass\n'
                 )
                 before = revision
         self.data = tuple(

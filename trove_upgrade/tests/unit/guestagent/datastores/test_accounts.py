@@ -256,7 +256,10 @@ class TestDigestsOfFormerReleases(base.TestCase):
             'e2e096081def5fb641c4508cf6f090c6f9816d0cd8ce54b38aa0066296cbee18',
             of_columns(row, server=dialect.MySQL)['u@%'].digest,
         )
-        entry = '{"access":0,"plugin":"p","authentication_string":"a","max_questions":5,"max_updates":6,"ssl_type":2,"account_locked":true,"default_role":"r"}'
+        entry = (
+            '{"access":0,"plugin":"p","authentication_string":"a","max_questions":5,'
+            '"max_updates":6,"ssl_type":2,"account_locked":true,"default_role":"r"}'
+        )
         session = fakes.Session(
             ("TABLE_NAME = 'global_priv'", [(1,)]),
             ('mysql.roles_mapping', [('u%', 'r')]),

@@ -573,10 +573,34 @@ class TestCode(RootDiskTest):
 
     def test_no_beginning_of_a_dangerous_name_is_on_the_list_of_clients(self):
         dangerous = (
-            'commands', 'debug', 'default-auth', 'dir', 'execute', 'init-command', 'local-load', 'log-error', 'named-commands',
-            'oci-config-file', 'post-query', 'post-system', 'pre-query', 'pre-system', 'query', 'result-file', 'server-arg', 'system-command', 'tab',
-            'target-dir', 'tee', 'telemetry-client', 'tmpdir', 'extra-lsndir', 'load-data-local-dir', 'raw', 'crash-script',
-        )  # fmt: skip
+            'commands',
+            'debug',
+            'default-auth',
+            'dir',
+            'execute',
+            'init-command',
+            'local-load',
+            'log-error',
+            'named-commands',
+            'oci-config-file',
+            'post-query',
+            'post-system',
+            'pre-query',
+            'pre-system',
+            'query',
+            'result-file',
+            'server-arg',
+            'system-command',
+            'tab',
+            'target-dir',
+            'tee',
+            'telemetry-client',
+            'tmpdir',
+            'extra-lsndir',
+            'load-data-local-dir',
+            'raw',
+            'crash-script',
+        )
         beginnings = {name[:length] for name in dangerous for length in range(1, len(name) + 1)}
         options = [
             option_files.Option(

@@ -16,7 +16,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
-GONE = 'DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,NO_AUTO_CREATE_USER,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS,ORACLE,POSTGRESQL'
+GONE = (
+    'DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,NO_AUTO_CREATE_USER,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,'
+    'NO_TABLE_OPTIONS,ORACLE,POSTGRESQL'
+)
 KEPT = ('ANSI_QUOTES', 'PIPES_AS_CONCAT', 'STRICT_TRANS_TABLES', 'NO_ZERO_DATE', 'IGNORE_SPACE')
 #: A row of each kind as information_schema has it: schema, name, and what defines it.
 ROWS = {

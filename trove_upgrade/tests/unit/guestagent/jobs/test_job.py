@@ -226,7 +226,8 @@ class JobsTest(base.TestCase):
         message = self.jobs.ask('pre_upgrade', self.call(), 0).message
         self.assertRegex(
             message,
-            r'^pre_upgrade failed: .* ZeroDivisionError at trove_upgrade\.tests\.unit\.guestagent\.jobs\.test_job:\d+ \(body\)\. ',
+            r'^pre_upgrade failed: .* ZeroDivisionError at '
+            r'trove_upgrade\.tests\.unit\.guestagent\.jobs\.test_job:\d+ \(body\)\. ',
         )
         self.assertNotIn('S3CRET', message)
         self.assertEqual(1, logged.output.count('Traceback (most recent call last)'))

@@ -353,7 +353,7 @@ class DeepTest(TenantTestCase):
 
 
 class WrittenTest(TenantTestCase):
-    """Where the tenant owns /etc/mysql or the volume, a directory there may be the tenant's link."""
+    """Where the tenant owns /etc/mysql or the volume, a directory there may become a link."""
 
     def setUp(self):
         super().setUp()

@@ -101,10 +101,19 @@ class HeldKeyTest(base.TestCase):
         """Make one broken file after the other."""
         good = self.key.to_file()
         for content in (
-            b'', b'\xff', b'null', b'[]', b'{}', good[:-20], b'[' * 5000, good + b' ' * 5000,
-            good.replace(b'"form": 1', b'"form": 2'), good.replace(b'"secret": "', b'"secret": "AAAA'),
-            good.replace(self.key.id.encode(), b'7'), GuestKey.new('another').to_file(),
-        ):  # fmt: skip
+            b'',
+            b'\xff',
+            b'null',
+            b'[]',
+            b'{}',
+            good[:-20],
+            b'[' * 5000,
+            good + b' ' * 5000,
+            good.replace(b'"form": 1', b'"form": 2'),
+            good.replace(b'"secret": "', b'"secret": "AAAA'),
+            good.replace(self.key.id.encode(), b'7'),
+            GuestKey.new('another').to_file(),
+        ):
             self.machine.put_key(content)
             yield content
         for mode in (0o640, 0o604, 0o620, 0o601):

@@ -300,7 +300,7 @@ class MayStartTest(GuestTestCase):
         self.stub(sleep=f'touch {self.root}/dev/late')
         self.assertTrue(self.may_start())
 
-    def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(
+    def test_a_root_disk_of_somebody_elses_rebuild_starts_no_former_server_on_data_that_the_new_one_has_begun_to_change(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         kept = self.rebuilt_by_somebody_else()

@@ -46,7 +46,7 @@ class StoreTest(base.TestCase):
                     store_of(driver, SNAPSHOTTER, address).paths,
                 )
 
-    def test_a_containerd_that_the_engine_has_started_itself_has_its_state_in_the_engine_s_directory(
+    def test_a_containerd_that_the_engine_has_started_itself_has_its_state_in_the_engine_s_directory(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         for address in (

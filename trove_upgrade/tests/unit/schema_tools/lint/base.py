@@ -7,9 +7,12 @@ from trove_upgrade.tests.unit.db.migrations import temporary_chain
 
 THINGS = """
 ops.ensure_table(
-    'things', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64), nullable=False),
-    sa.Column('note', sa.String(255)), sa.Column('size', sa.Integer()), sa.Column('price', sa.Numeric(8, 2)),
-    sa.Column('at', sa.DateTime()), sa.Column('state', sa.String(16), nullable=False, server_default='new'))
+    'things', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64), \
+nullable=False),
+    sa.Column('note', sa.String(255)), sa.Column('size', sa.Integer()), sa.Column('price', \
+sa.Numeric(8, 2)),
+    sa.Column('at', sa.DateTime()), sa.Column('state', sa.String(16), nullable=False, \
+server_default='new'))
 ops.ensure_index('ix_things_note', 'things', ['note'])
 """
 #: Column by column, so that a function of ours can be told all of it.

@@ -57,7 +57,8 @@ class TestTypes(base.LintTestCase):
             revision='borealis_contract01',
         )
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64)))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), \
+sa.Column('name', sa.String(64)))
             ops.ensure_type('parts', sa.Column('name', sa.String(32)))""")
 
 
@@ -134,7 +135,8 @@ class TestPrimaryKey(base.LintTestCase):
 
     def test_that_of_a_new_table_is_fine(self):
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), nullable=False), sa.Column('a', sa.Integer(), nullable=False),
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), nullable=False), \
+sa.Column('a', sa.Integer(), nullable=False),
                              sa.PrimaryKeyConstraint('id', name='parts_pkey'))""")
 
 

@@ -31,7 +31,8 @@ class TestRemovals(base.LintTestCase):
     def test_in_contract_and_of_a_new_table_it_is_fine(self):
         self.accepted("ops.ensure_no_column('things', 'size')", revision='borealis_contract01')
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64)))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), \
+sa.Column('name', sa.String(64)))
             ops.ensure_column('parts', sa.Column('size', sa.Integer()))""")
 
     def test_a_name_stays_in_both_branches(self):
@@ -88,7 +89,8 @@ class TestIndexLocksWriters(base.LintTestCase):
 
     def test_a_new_table_may_be_locked(self):
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('size', sa.Integer()))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), \
+sa.Column('size', sa.Integer()))
             ops.ensure_index('ix_parts_size', 'parts', ['size'])""")
 
     def test_mysql_is_not_asked_for_locks_nor_for_what_needs_them(self):
@@ -129,7 +131,8 @@ class TestDataChanged(base.LintTestCase):
             'DATA_CHANGED',
             """
             ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True))
-            op.execute('INSERT INTO parts (id) SELECT id FROM things WHERE NOT EXISTS (SELECT 1 FROM parts WHERE parts.id = things.id)')""",
+            op.execute('INSERT INTO parts (id) SELECT id FROM things WHERE NOT EXISTS (SELECT 1 \
+FROM parts WHERE parts.id = things.id)')""",
         )
 
     def test_rows_of_a_new_table_are_nobodys_yet(self):

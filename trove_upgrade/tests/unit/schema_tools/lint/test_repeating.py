@@ -44,7 +44,8 @@ class TestNotRepeatable(base.LintTestCase):
             'NOT_REPEATABLE',
             """
             if not op.get_context().as_sql and not sa.inspect(op.get_bind()).has_table('parts'):
-                op.create_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.Integer()))
+                op.create_table('parts', sa.Column('id', sa.Integer(), primary_key=True), \
+sa.Column('name', sa.Integer()))
                 op.create_index('ix_parts_name', 'parts', ['name'])""",
         )
         self.assertIn('killed before "CREATE INDEX ix_parts_name', finding.found)

@@ -179,7 +179,7 @@ class TestRebuild(base.TestCase):
             self.assertEqual('INSTANCE_CHANGED', error.code, task)
         self.assertEqual(([], 3), (self.nova.rebuilds, len(self.guest.asked('pre_upgrade'))))
 
-    def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(
+    def test_a_retry_whose_former_guest_is_gone_is_not_rebuilt_either_once_somebody_has_taken_the_instance(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         self.stage.db.update_instance(task_id=int(instances.Task.BUILDING))

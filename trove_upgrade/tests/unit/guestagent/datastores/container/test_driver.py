@@ -1056,7 +1056,7 @@ class TestChoosing(ContainerTestCase):
             self.assertEqual(database.manager, driver.manager)
             self.assertIsInstance(driver.host, ContainerHost)
 
-    def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(
+    def test_where_the_database_runs_is_what_the_operator_says_then_the_image_then_what_is_installed(  # noqa: E501 - a test's name is its sentence
         self,
     ):
         context = self.guest.driver().context

@@ -100,7 +100,10 @@ class TestThoseThatTroveLists(HealthAccountTestCase):
 
     def test_all_stay_where_the_check_comes_by_tcp_and_the_server_resolves_no_names(self):
         self.account.remember([])
-        of_the_project = '[mariadb-client]\nport=3306\nsocket=/run/mysqld/mysqld.sock\nuser=healthcheck\npassword=a%=#b\n'
+        of_the_project = (
+            '[mariadb-client]\nport=3306\nsocket=/run/mysqld/mysqld.sock\n'
+            'user=healthcheck\npassword=a%=#b\n'
+        )
         for content, number, dropped in (
             (of_the_project, 0, 3),
             (of_the_project, 1, 3),

@@ -20,7 +20,8 @@ from trove_upgrade.tests.unit import base
 def answer(body, status='200 OK', length=None):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return (
-        f'HTTP/1.1 {status}\r\nContent-Length: {len(raw) if length is None else length}\r\n\r\n'.encode()
+        f'HTTP/1.1 {status}\r\nContent-Length: '
+        f'{len(raw) if length is None else length}\r\n\r\n'.encode()
         + raw
     )
 
