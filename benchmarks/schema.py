@@ -148,7 +148,7 @@ def _writer(ids: list[str]) -> Callable[[sa.Connection], object]:
 
 
 class Bench:
-    """One server."""
+    """Runs of the commands on one server, beside a reader and a writer."""
 
     def __init__(self, url: str, folder: pathlib.Path) -> None:
         self._url = url
@@ -194,7 +194,7 @@ class Bench:
         return self._beside(name, lambda: self._process(name), ROWS if name == 'migrate' else None)
 
     def close(self) -> None:
-        """Connections."""
+        """Close the connections to the server."""
         self._database.dispose()
 
     def _beside(self, name: str, work: Callable[[], float], rows: int | None = None) -> Run:

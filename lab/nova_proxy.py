@@ -89,14 +89,14 @@ class FaultTable:
         self._faults: dict[int, Fault] = {}
 
     def add(self, fault: Fault) -> int:
-        """Its id."""
+        """Append a fault, and return the id that it gets."""
         with self._lock:
             number = next(self._ids)
             self._faults[number] = fault
             return number
 
     def clear(self) -> None:
-        """None is left."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 

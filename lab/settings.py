@@ -57,7 +57,7 @@ class Secrets:
 
     @classmethod
     def generate(cls) -> 'Secrets':
-        """New ones."""
+        """Return new random passwords, one for each field."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: random_secrets.token_hex(12) for name in names})
 
@@ -101,7 +101,7 @@ class Settings:
 
     @property
     def auth_url(self) -> str:
-        """Keystone's."""
+        """Return Keystone's address, version included."""
         return self.url(self.ports.identity, '/v3')
 
     def database_url(self, name: str, user: str = 'cloud') -> str:

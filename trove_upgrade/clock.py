@@ -9,7 +9,7 @@ class SystemClock:
     """Implements the domain's Clock, and every port to pauses."""
 
     def now(self) -> datetime.datetime:
-        """Aware UTC."""
+        """Return the time of day, aware and in UTC."""
         return datetime.datetime.now(datetime.UTC)
 
     def monotonic(self) -> float:
@@ -17,5 +17,5 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Suspend the calling thread for that long."""
         time.sleep(seconds)

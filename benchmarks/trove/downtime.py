@@ -244,7 +244,7 @@ def preloaded(stage: TroveStage, progress: Progress) -> Registered:
 
 
 def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, Any]:
-    """All three."""
+    """Measure a preloaded image, a pulled one and the way by hand."""
     bench = Downtimes(stage, progress, stock_url)
     target = preloaded(stage, progress)
     for version in (

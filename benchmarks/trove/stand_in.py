@@ -114,14 +114,14 @@ class StandInNova:
         )
 
     def server_with_user_data(self, server_id: str) -> Any:
-        """As `server`."""
+        """Return the answer of `server`, which has user data in it already."""
         return self.server(server_id)
 
     def flavor_id(self, server_id: str) -> None:
-        """Not named."""
+        """Name no flavor: no step of the benchmark needs one."""
 
     def describe(self, server_id: str) -> Any:
-        """Nothing is refused."""
+        """Return a description in which no check finds a fault."""
         from trove_upgrade.domain import compute
 
         return compute.ServerDescription(
@@ -147,7 +147,7 @@ class StandInNova:
         return compute.RebuildResult.RUNNING if server.task_state else compute.RebuildResult.SUCCESS
 
     def image(self, image_id: str) -> Any:
-        """It fits."""
+        """Return an image that fits each server."""
         from trove_upgrade.domain import compute
 
         return compute.Image(
@@ -160,12 +160,12 @@ class StandInNova:
         )
 
     def newest(self, tags: Any) -> Any:  # noqa: ARG002 - the port's form
-        """It fits, too."""
+        """Return another image that fits each server."""
         return self.image(str(uuid.UUID(int=2)))
 
 
 class StandInGuest:
-    """Implements ports.Guest."""
+    """Guests that answer each call of ports.Guest by the world's clock."""
 
     def __init__(self, world: World, report: Any) -> None:
         self._world = world

@@ -48,7 +48,7 @@ def configure(settings: Settings) -> None:
 
 
 def config_file(settings: Settings) -> pathlib.Path:
-    """Its configuration."""
+    """Return the path of the registry's configuration."""
     return settings.etc(NAME) / 'config.yml'
 
 

@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 1
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """One write."""
+    """One write of the demo's client, and whether the server took it."""
 
     at: float  #: seconds since the epoch
     number: int
@@ -110,7 +110,7 @@ class Writer:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program."""
+    """Write to the database until the process is told to end; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ('host', 'user', 'database', 'table', 'output'):
         parser.add_argument(f'--{name}', required=True)

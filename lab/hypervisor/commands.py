@@ -56,7 +56,7 @@ class Commands(Protocol):
 
 
 class HostCommands:
-    """The real thing."""
+    """Programs of this host, without a terminal."""
 
     def run(
         self,
@@ -97,7 +97,7 @@ class HostCommands:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
-        """See `Commands.follow`."""
+        """Run a long program as `Commands.follow` says; an error quotes its last lines."""
         last: collections.deque[str] = collections.deque(maxlen=40)
         with subprocess.Popen(
             list(argv),

@@ -121,7 +121,7 @@ class LabDriver(driver.ComputeDriver):
         )
 
     def get_host_ip_addr(self) -> str:
-        """As configured."""
+        """Return `my_ip` of nova.conf."""
         return str(nova.conf.CONF.my_ip)
 
     def get_host_uptime(self) -> str:

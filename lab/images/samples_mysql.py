@@ -28,7 +28,7 @@ class Account(Protocol):
 
     @property
     def password(self) -> str:
-        """In clear."""
+        """Return the password in clear text, as CREATE USER takes it."""
 
 
 def accounts_sql(admin: Account, application: Account, reader: Account, database: str) -> str:

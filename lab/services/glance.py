@@ -42,7 +42,7 @@ def configure(settings: Settings) -> None:
 
 
 def process(settings: Settings) -> Command:
-    """The API."""
+    """Return the process of Glance's API."""
     return openstack.wsgi_process(
         settings,
         NAME,
@@ -53,7 +53,7 @@ def process(settings: Settings) -> Command:
 
 
 def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
-    """Tables."""
+    """Return the command that makes Glance's tables."""
     return (
         openstack.Migration(
             NAME,

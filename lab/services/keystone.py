@@ -18,7 +18,7 @@ def keys_dir(settings: Settings) -> pathlib.Path:
 
 
 def configure(settings: Settings) -> None:
-    """keystone.conf."""
+    """Write keystone.conf into the service's folder."""
     keys = keys_dir(settings)
     openstack.write_ini(
         _config(settings),
@@ -36,7 +36,7 @@ def configure(settings: Settings) -> None:
 
 
 def process(settings: Settings) -> Command:
-    """The API."""
+    """Return the process of Keystone's API."""
     return openstack.wsgi_process(
         settings,
         NAME,

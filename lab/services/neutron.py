@@ -75,7 +75,7 @@ def install_plugins(settings: Settings) -> None:
 
 
 def process(settings: Settings) -> Command:
-    """The API."""
+    """Return the process of Neutron's API."""
     return openstack.wsgi_process(
         settings,
         NAME,
@@ -86,7 +86,7 @@ def process(settings: Settings) -> Command:
 
 
 def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
-    """Tables."""
+    """Return the command that makes Neutron's tables."""
     return (
         openstack.Migration(
             NAME,

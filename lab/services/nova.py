@@ -123,7 +123,7 @@ def _default(settings: Settings) -> dict[str, object]:
 
 
 def api_process(settings: Settings) -> Command:
-    """The API."""
+    """Return the process of Nova's API."""
     return openstack.wsgi_process(
         settings,
         API,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placement."""
+"""Placement, which Nova's scheduler asks: its configuration, its process and its tables."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ NAME = 'placement'
 
 
 def configure(settings: Settings) -> None:
-    """placement.conf."""
+    """Write placement.conf into the service's folder."""
     openstack.write_ini(
         _config(settings),
         {
@@ -24,7 +24,7 @@ def configure(settings: Settings) -> None:
 
 
 def process(settings: Settings) -> Command:
-    """The API."""
+    """Return the process of Placement's API."""
     return openstack.wsgi_process(
         settings,
         NAME,
@@ -35,7 +35,7 @@ def process(settings: Settings) -> Command:
 
 
 def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
-    """Tables."""
+    """Return the command that makes Placement's tables."""
     return (
         openstack.Migration(
             NAME,

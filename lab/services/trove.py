@@ -182,7 +182,7 @@ def migration(settings: Settings) -> openstack.Migration:
 
 
 def manage_env(settings: Settings) -> dict[str, str]:
-    """For trove-manage."""
+    """Return the environment of trove-manage, without eventlet's patches."""
     return _env(settings, NO_EVENTLET_MONKEYPATCH='1')
 
 

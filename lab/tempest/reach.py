@@ -97,7 +97,7 @@ def apis(
 
 
 def forwarding(namespace: str, ports: Sequence[tuple[int, int]]) -> str:
-    """HAProxy's configuration."""
+    """Return HAProxy's configuration, with one listener for each pair of ports."""
     return """global
     maxconn 200
     nbthread 1

@@ -135,12 +135,12 @@ class TroveSide:
 
     @property
     def conf_path(self) -> pathlib.Path:
-        """trove.conf."""
+        """Return the path of trove.conf."""
         return trove_conf.config_file(self.settings)
 
     @property
     def paste_path(self) -> pathlib.Path:
-        """api-paste.ini."""
+        """Return the path of api-paste.ini."""
         return trove_conf.paste_file(self.settings)
 
     @property

@@ -190,14 +190,14 @@ class RequestId(oslo_request_id.RequestId):
 def request_id_factory(
     global_conf: Mapping[str, str], **local_conf: str
 ) -> Callable[[Inner], RequestId]:
-    """For paste."""
+    """Return the filter of requests' ids to paste."""
     return RequestId.factory(dict(global_conf), **local_conf)
 
 
 def error_form_factory(
     _global_conf: Mapping[str, str], **_local_conf: str
 ) -> Callable[[Inner], error_form.ErrorForm]:
-    """For paste."""
+    """Return the filter of the errors' form to paste."""
     return error_form.ErrorForm
 
 

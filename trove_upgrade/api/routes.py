@@ -76,7 +76,7 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
 
 
 class RouteMap:
-    """Finds routes."""
+    """Routes by path and method, for all threads."""
 
     def __init__(self, table: Mapping[str, Mapping[str, Route]] = ROUTES) -> None:
         self._table = table

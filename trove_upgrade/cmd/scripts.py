@@ -7,7 +7,7 @@ from trove_upgrade import signals
 
 
 def api() -> int:
-    """`trove-upgrade-api`."""
+    """Run `trove-upgrade-api`; return its exit code."""
     signals.end_at_once('trove-upgrade-api', service=True)
     from trove_upgrade.cmd.api import main
 
@@ -15,7 +15,7 @@ def api() -> int:
 
 
 def taskmanager() -> int:
-    """`trove-upgrade-taskmanager`."""
+    """Run `trove-upgrade-taskmanager`; return its exit code."""
     signals.end_at_once('trove-upgrade-taskmanager', service=True)
     from trove_upgrade.cmd.taskmanager import main
 
@@ -23,7 +23,7 @@ def taskmanager() -> int:
 
 
 def guestagent() -> int:
-    """`trove-upgrade-guestagent`."""
+    """Run `trove-upgrade-guestagent`; return its exit code."""
     signals.end_at_once('trove-upgrade-guestagent', service=True)
     from trove_upgrade.cmd.guestagent import main
 
@@ -31,7 +31,7 @@ def guestagent() -> int:
 
 
 def manage() -> int:
-    """`trove-upgrade-manage`."""
+    """Run `trove-upgrade-manage`; return its exit code."""
     signals.end_at_once('trove-upgrade-manage')
     from trove_upgrade.cmd.manage import main
 

@@ -27,7 +27,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
-    """For oslo-config-generator."""
+    """Return all options by group, as oslo-config-generator wants them."""
     return [
         (GROUP, [opt for module in _MODULES for opt in module.OPTS]),
         (compute.CREDENTIALS_GROUP, compute.CREDENTIALS_OPTS),

@@ -71,7 +71,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
         return None if value is None else json.dumps(value, sort_keys=True, separators=(',', ':'))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
-        """Parsed."""
+        """Parse the text of the column; NULL is None."""
         return None if value is None else json.loads(value)
 
 

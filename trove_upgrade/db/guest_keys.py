@@ -41,7 +41,7 @@ def no_wrapping() -> None:
 
 
 class GuestKeys:
-    """Implements sealing.ports.GuestKeys."""
+    """Keys of guests in the database, wrapped: the port sealing.ports.GuestKeys."""
 
     def __init__(
         self,

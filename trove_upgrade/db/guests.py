@@ -23,7 +23,7 @@ _SAID = tuple(column for column in _guests.c if column.name not in {'image_id', 
 
 
 class Guests:
-    """Implements ports.GuestRepository."""
+    """Heartbeats and images in the database: the port ports.GuestRepository."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -23,7 +23,7 @@ class LoginPlugin(engine.CreateEnginePlugin):
         return url
 
     def engine_created(self, engine: sa.Engine) -> None:
-        """Guard it."""
+        """Guard each engine that is made with the plugin."""
         guard(engine)
 
 

@@ -35,7 +35,7 @@ _OVERTAKEN = sa.exists().where(
 
 
 class Outbox:
-    """Implements ports.OutboxRepository."""
+    """Events in the database: the port ports.OutboxRepository."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class Outbox:
 
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:
-        """Never again."""
+        """Mark the event as sent: it is not sent again."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(_outbox)

@@ -67,7 +67,7 @@ class SchemaRuns:
             )
 
     def list(self, limit: int = 20) -> Sequence[SchemaRun]:
-        """Newest first."""
+        """Return the last runs, newest first."""
         if not self._exists():
             return []
         names = [field.name for field in dataclasses.fields(SchemaRun)]

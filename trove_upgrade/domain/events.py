@@ -28,7 +28,7 @@ class EventKind(enum.StrEnum):
 
     @property
     def receiver(self) -> Receiver:
-        """The addressee."""
+        """Return the receiver that gets events of this kind."""
         return Receiver.GUEST if self is EventKind.FINISH else Receiver.NOTIFICATIONS
 
     @property

@@ -27,7 +27,7 @@ class Clock(Protocol):
     """Time, handed in."""
 
     def now(self) -> datetime.datetime:
-        """Aware UTC."""
+        """Return the time of day, aware and in UTC."""
 
     def monotonic(self) -> float:
         """Seconds, for time-outs."""
@@ -86,7 +86,7 @@ class ServerDirectory(Protocol):
 
 
 class Images(Protocol):
-    """Glance."""
+    """Glance, as the service user sees it."""
 
     def image(self, image_id: str) -> compute.Image:
         """:raises ImageNotFound: there is none.
@@ -228,7 +228,7 @@ class UpgradeRepository(Protocol):
 
 
 class InstanceRepository(Protocol):
-    """Trove's instances."""
+    """Trove's instances, as its tables have them."""
 
     def get(self, instance_id: str, project_id: str | None = None) -> Instance:
         """:raises InstanceNotFound: none, deleted, or of another project than
@@ -254,7 +254,7 @@ class InstanceRepository(Protocol):
 
 
 class UpgradeCheckRepository(Protocol):
-    """`upgrade_checks`."""
+    """Checks that were asked for, in the table `upgrade_checks`."""
 
     def due(self, limit: int) -> Sequence[Turn]:
         """PENDING ones, and RUNNING ones without a lease;
@@ -272,7 +272,7 @@ class UpgradeCheckRepository(Protocol):
 
 
 class OutboxRepository(Protocol):
-    """`upgrade_outbox`."""
+    """Events that wait to be sent, in the table `upgrade_outbox`."""
 
     def pending(self, limit: int, kinds: Collection[EventKind]) -> Sequence[OutboxEvent]:
         """Unsent events of these kinds that are due,
@@ -283,7 +283,7 @@ class OutboxRepository(Protocol):
         """
 
     def sent(self, event_id: str) -> None:
-        """Never again."""
+        """Mark the event as sent: it is not sent again."""
 
     def postpone(self, event_id: str, seconds: float) -> None:
         """Try again that much later."""
@@ -327,7 +327,7 @@ class DatastoreRepository(Protocol):
     """Trove's datastores and versions, and the target facts registered with a version."""
 
     def list(self) -> Sequence[Datastore]:
-        """All datastores."""
+        """Return all datastores, by name."""
 
     def get(self, id_or_name: str) -> Datastore:
         """:raises DatastoreNotFound: none."""

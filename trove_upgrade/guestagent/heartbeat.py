@@ -47,7 +47,7 @@ class Heartbeats:
         self._thread = threading.Thread(target=self._run, name='heartbeats', daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread that sends heartbeats."""
         self._thread.start()
 
     def stop(self) -> None:

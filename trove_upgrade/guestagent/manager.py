@@ -98,7 +98,7 @@ class GuestManager:
         return self._unsealed(Method.PRE_UPGRADE, arguments)
 
     def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
-        """Undo pre_upgrade."""
+        """Undo pre_upgrade: the former server serves again."""
         return self._unsealed(Method.ABORT_UPGRADE, arguments)
 
     def post_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any] | None:

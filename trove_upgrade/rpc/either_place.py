@@ -112,7 +112,7 @@ class Prepared:
     target: Mapping[str, Any]
 
     def call(self, context: Any, method: str, **arguments: Any) -> Any:
-        """See `EitherPlace.call`."""
+        """Call the guest as `EitherPlace.call` does."""
         return self.either.call(self.target, context, method, arguments)
 
 

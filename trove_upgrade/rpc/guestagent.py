@@ -137,7 +137,7 @@ class GuestAgentAPI:
         return self._ask(Method.PRE_UPGRADE, call)
 
     def abort_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
-        """Undo pre_upgrade."""
+        """Undo pre_upgrade: the former server serves again."""
         return self._ask(Method.ABORT_UPGRADE, call)
 
     def post_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:

@@ -41,7 +41,7 @@ class OfOneTable(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One statement."""
+    """One statement of a revision, and what the probe said about it."""
 
     sql: str
     table: str  #: '' where the statement names none

@@ -32,7 +32,7 @@ def index_all(call: Call) -> webob.Response:
 
 
 def show(call: Call, instance_id: str) -> webob.Response:
-    """One instance."""
+    """Show one instance with its details."""
     row = targets.instance_of(call, instance_id, with_details=True)
     return json_response(200, {'instance': view.detail(call, row, _servers(call, [row]))})
 

@@ -123,7 +123,7 @@ def check(path: pathlib.Path) -> upgradecheck.Result:
 
 
 def _applications(paste: Paste) -> list[str]:
-    """Of Trove."""
+    """Return the names of the sections that are an application of Trove."""
     return [
         name
         for name, _ in paste.of_kind('app')

@@ -151,7 +151,7 @@ class Chain:
         return dict(self.heads_of([part.strip() for part in version.split(',')]))
 
     def releases(self) -> list[str]:
-        """Oldest first."""
+        """Return the releases that have revisions, oldest first."""
         return list(
             dict.fromkeys(release_of(one.revision) for one in self.revisions(self.branches[0]))
         )

@@ -22,7 +22,7 @@ _STORAGE: dict[str, Any] = {
 
 
 def _inspector() -> sa.Inspector | None:
-    """None offline."""
+    """Return an inspector of the database; None where only SQL is printed."""
     return None if op.get_context().as_sql else sa.inspect(op.get_bind())
 
 

@@ -44,7 +44,7 @@ class JobRecord:
 
 
 class Journal:
-    """The files."""
+    """Records of jobs, a file for each, on the root disk."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory

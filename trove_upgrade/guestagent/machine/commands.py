@@ -23,7 +23,7 @@ class Completed:
 
 
 class Commands(Protocol):
-    """Runs programs."""
+    """Port to programs of the guest."""
 
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
         """Run to its end; whatever its return code.

@@ -28,7 +28,7 @@ class NoTroveAgent:
     """Where Trove's agent is not installed."""
 
     def marker_files(self) -> Sequence[pathlib.Path]:
-        """None."""
+        """Return no file: no agent of Trove looks for one."""
         return ()
 
     def hold(self) -> None:

@@ -22,11 +22,11 @@ class StashExpiry:
         self._thread = threading.Thread(target=self._run, name='stash-keeper', daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread, and wait up to 5 s for its end."""
         self._stopped.set()
         self._woken.set()
         self._thread.join(timeout=5)

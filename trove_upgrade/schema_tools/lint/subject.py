@@ -42,7 +42,7 @@ class Readings:
         return self.revisions[: self.revisions.index(revision)]
 
     def script(self, revision: str) -> alembic.script.Script:
-        """The file."""
+        """Return the revision's file, as alembic has loaded it."""
         return self._scripts[revision]
 
     def recorded(
@@ -141,7 +141,7 @@ class Subject:
 
     @property
     def script(self) -> alembic.script.Script:
-        """Its file."""
+        """Return this revision's file, as alembic has loaded it."""
         return self.readings.script(self.revision)
 
     def over_rows(self, *kinds: Kind) -> Iterator[Seen]:

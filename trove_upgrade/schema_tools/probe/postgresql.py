@@ -41,7 +41,7 @@ _VALID_INDEX = sa.text('SELECT indisvalid FROM pg_index WHERE indexrelid = to_re
 
 
 class PostgresqlProbe(ServerProbe):
-    """Asks PostgreSQL."""
+    """Asks PostgreSQL by statements on an empty copy of the table."""
 
     def prepare(self, connection: sa.Connection) -> None:
         """Short waits for this session."""

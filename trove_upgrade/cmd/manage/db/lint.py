@@ -19,7 +19,7 @@ _WIDTH = 110
 
 
 def add_commands(nested: Any) -> None:
-    """Add `lint`."""
+    """Add `lint` to the commands of `db`."""
     parser = nested.add_parser(
         'lint',
         help='refuse revisions that are not safe while services run; needs no database',

@@ -18,7 +18,7 @@ _KINDS = {'mariadb': 'MariaDB', 'mysql': 'MySQL', 'postgresql': 'PostgreSQL', 's
 
 
 def add_commands(nested: Any, chain: Chain = MAIN) -> None:
-    """Add `plan`."""
+    """Add `plan` to the commands of `db`."""
     parser = nested.add_parser(
         'plan',
         help='what would run, in order: the SQL, its locks and risks, and the rows to migrate',

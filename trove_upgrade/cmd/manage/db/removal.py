@@ -13,7 +13,7 @@ from trove_upgrade.db.migrations.data.progress import reporter
 
 
 def add_commands(nested: Any) -> None:
-    """Add `remove`."""
+    """Add `remove` to the commands of `db`."""
     parser = nested.add_parser(
         'remove',
         help='drop our tables, and nothing of Trove; without --yes only say what would go',

@@ -15,7 +15,7 @@ from trove_upgrade.schema_tools import autogenerate
 
 
 def add_commands(nested: Any) -> None:
-    """Add `revision`."""
+    """Add `revision` to the commands of `db`."""
     parser = nested.add_parser(
         'revision',
         help='write new revisions (for developers)',

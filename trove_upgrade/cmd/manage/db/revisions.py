@@ -20,7 +20,7 @@ _HEADS = frozenset({'head', 'heads'})
 
 
 def add_commands(nested: Any) -> None:
-    """Add them."""
+    """Add the commands that show or mark revisions."""
     version = nested.add_parser(
         'version', help="print the revisions that have been run, 'none' for an empty database"
     )

@@ -54,7 +54,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def plain_runner(run: Context) -> Runner:
-    """For looking."""
+    """Return a runner for commands that only look; it reports nothing."""
     return Runner(run.repositories.database.engine)
 
 

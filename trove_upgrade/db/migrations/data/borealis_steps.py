@@ -107,7 +107,7 @@ class Damaged(ValueError):
 
 
 class BorealisSteps:
-    """Implements DataMigration."""
+    """Copies the steps of upgrades from a column to rows: a DataMigration."""
 
     name = 'borealis_steps'
     #: all of its rows wait at first, which `db plan` says before there is something to count

@@ -48,7 +48,7 @@ class Lines:
         self._stream = stream
 
     def progress(self, progress: Progress) -> None:
-        """One line."""
+        """Print one line for the batch."""
         print(
             f'{progress.name}: {progress.found} found, {progress.done} done, {_rest(progress)}',
             file=self._stream,
@@ -56,7 +56,7 @@ class Lines:
         )
 
     def waiting(self, line: str) -> None:
-        """One line."""
+        """Print the line that says what the run waits for."""
         print(line, file=self._stream, flush=True)
 
 

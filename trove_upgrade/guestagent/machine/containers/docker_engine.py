@@ -49,10 +49,10 @@ class Pause(Protocol):
     """Time, handed in."""
 
     def monotonic(self) -> float:
-        """Seconds."""
+        """Return seconds of a clock that no program sets."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Suspend the calling thread for that long."""
 
 
 class DockerEngine:
