@@ -80,7 +80,7 @@ class Rows:
         return {}
 
     def page(
-        self, connection: sa.Connection, wanted: Sequence[sa.ColumnElement[bool]], limit: int
+        self, connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], limit: int
     ) -> list[Upgrade]:
         """The newest `limit` of those that fulfil the conditions (on columns of
         models.instance_upgrades), newest first.
@@ -88,7 +88,7 @@ class Rows:
         Their progress is empty, as it is not read.
         """
         query = (
-            self._select_listed.where(*wanted)
+            self._select_listed.where(*conditions)
             .order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc())
             .limit(limit)
         )

@@ -53,26 +53,26 @@ def write(connection: sa.Connection, upgrade_id: str, history: Iterable[StepRun]
     """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it
     will be read.
     """
-    wanted = tuple(
+    written = tuple(
         dataclasses.replace(run, message=columns.fitting(_steps.c.message, run.message, wide=True))
         for run in history
     )
     known = read(connection, [upgrade_id]).get(upgrade_id, ())
     added = [
         {'upgrade_id': upgrade_id, 'position': position, **_values(run)}
-        for position, run in enumerate(wanted)
+        for position, run in enumerate(written)
         if position >= len(known)
     ]
-    for position, (run, before) in enumerate(zip(wanted, known, strict=False)):
+    for position, (run, before) in enumerate(zip(written, known, strict=False)):
         if run != before:
             connection.execute(
                 _UPDATE, {'of_upgrade': upgrade_id, 'at_position': position, **_values(run)}
             )
     if added:
         connection.execute(_INSERT, added)
-    if len(known) > len(wanted):
-        connection.execute(_CUT, {'of_upgrade': upgrade_id, 'at_position': len(wanted)})
-    return wanted
+    if len(known) > len(written):
+        connection.execute(_CUT, {'of_upgrade': upgrade_id, 'at_position': len(written)})
+    return written
 
 
 def outcome_of(stored: str | None) -> states.StepOutcome | None:

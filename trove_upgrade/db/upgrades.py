@@ -155,7 +155,7 @@ class Upgrades:
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
-        wanted: list[sa.ColumnElement[bool]] = [
+        conditions: list[sa.ColumnElement[bool]] = [
             column == value
             for column, value in (
                 (_upgrades.c.project_id, project_id),
@@ -166,8 +166,8 @@ class Upgrades:
         ]
         with self._database.read() as connection:
             if marker is not None:
-                wanted.append(_behind(connection, marker, project_id))
-            found = self._form(connection).page(connection, wanted, limit + 1)
+                conditions.append(_behind(connection, marker, project_id))
+            found = self._form(connection).page(connection, conditions, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
     def progress_of(

@@ -132,12 +132,15 @@ class GuestQueues:
         self, guest: cfg.ConfigOpts, at: place.Place, exchange: str | None, queues: Iterable[str]
     ) -> Iterator['Question']:
         """None for a virtual host that is none of the taskmanager's."""
-        wanted, host = declared(guest, at), place.virtual_host(guest, at)
+        declaration, host = declared(guest, at), place.virtual_host(guest, at)
         places = place.of_taskmanagers(self._conf)
         same = [one for one in places if place.virtual_host(self._conf, one) == host]
-        if wanted is not None and same:
+        if declaration is not None and same:
             yield Question(
-                at=same[0], wanted=wanted, exchange=exchange, queues=tuple(dict.fromkeys(queues))
+                at=same[0],
+                declaration=declaration,
+                exchange=exchange,
+                queues=tuple(dict.fromkeys(queues)),
             )
 
     def _ask(self, question: 'Question') -> str | None:
@@ -158,7 +161,7 @@ class Question:
     """Declarations of one agent at one place of the broker."""
 
     at: place.Place  #: the taskmanager's
-    wanted: Declared
+    declaration: Declared
     exchange: str | None
     queues: tuple[str, ...]
 
@@ -169,22 +172,33 @@ def _is_set(guest: cfg.ConfigOpts) -> bool:
 
 
 def _first_refusal(connection: Any, question: Question) -> str | None:
-    wanted = question.wanted
+    declaration = question.declaration
     found = _declare_all(connection, question)
-    if found is None or _UNEQUAL_DURABLE not in found or wanted.is_quorum or not wanted.durable:
+    if (
+        found is None
+        or _UNEQUAL_DURABLE not in found
+        or declaration.is_quorum
+        or not declaration.durable
+    ):
         return found
     # oslo.messaging tries again without durable then; a quorum queue cannot be that
-    again = dataclasses.replace(question, wanted=dataclasses.replace(wanted, durable=False))
+    again = dataclasses.replace(
+        question, declaration=dataclasses.replace(declaration, durable=False)
+    )
     return found if _declare_all(connection, again) else None
 
 
 def _declare_all(connection: Any, question: Question) -> str | None:
-    wanted = question.wanted
+    declaration = question.declaration
     refused = (
-        _declare_exchange(connection, question.exchange, wanted) if question.exchange else None
+        _declare_exchange(connection, question.exchange, declaration) if question.exchange else None
     )
     return refused or next(
-        (found for name in question.queues if (found := _declare_queue(connection, name, wanted))),
+        (
+            found
+            for name in question.queues
+            if (found := _declare_queue(connection, name, declaration))
+        ),
         None,
     )
 
@@ -253,26 +267,30 @@ def declared(conf: cfg.ConfigOpts, at: place.Place = place.SERVICES) -> Declared
     return Declared(flag('amqp_durable_queues') or quorum, flag('amqp_auto_delete'), arguments)
 
 
-def _declare_exchange(connection: Any, name: str, wanted: Declared) -> str | None:
+def _declare_exchange(connection: Any, name: str, declaration: Declared) -> str | None:
     def declare(channel: Any, passive: bool) -> None:
         channel.exchange_declare(
-            name, 'topic', passive=passive, durable=wanted.durable, auto_delete=wanted.auto_delete
+            name,
+            'topic',
+            passive=passive,
+            durable=declaration.durable,
+            auto_delete=declaration.auto_delete,
         )
 
-    return _asked(connection, f'exchange {name} ({wanted})', declare)
+    return _asked(connection, f'exchange {name} ({declaration})', declare)
 
 
-def _declare_queue(connection: Any, name: str, wanted: Declared) -> str | None:
+def _declare_queue(connection: Any, name: str, declaration: Declared) -> str | None:
     def declare(channel: Any, passive: bool) -> None:
         channel.queue_declare(
             name,
             passive=passive,
-            durable=wanted.durable,
-            auto_delete=wanted.auto_delete,
-            arguments=dict(wanted.arguments),
+            durable=declaration.durable,
+            auto_delete=declaration.auto_delete,
+            arguments=dict(declaration.arguments),
         )
 
-    return _asked(connection, f'queue {name} ({wanted})', declare)
+    return _asked(connection, f'queue {name} ({declaration})', declare)
 
 
 def _asked(connection: Any, what: str, declare: Callable[[Any, bool], None]) -> str | None:

@@ -49,7 +49,7 @@ class GuestFiles:
         read; nothing was changed.
         """
         classes = self.datastores.guest_classes(version.id)
-        wanted = user_data.Contents(
+        contents = user_data.Contents(
             datastore_version=version.number,
             datastore_manager=version.manager,
             registry_ext=classes.registry_ext,
@@ -64,7 +64,7 @@ class GuestFiles:
             lone_nic=server.nic_count == 1,
             guest_key=None if key is None else key.to_file().decode(),
         )
-        return user_data.render(server.user_data, marker, wanted)
+        return user_data.render(server.user_data, marker, contents)
 
     def _template(self) -> str | None:
         if not self.guest_config_file:

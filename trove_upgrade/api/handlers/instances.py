@@ -26,8 +26,8 @@ def index_all(call: Call) -> webob.Response:
     """Every project's instances, or those of `project_id`;
     deleted ones too unless `deleted` says otherwise.
     """
-    wanted = (call.query('deleted') or '').lower()
-    deleted = {'true': True, 'false': False}.get(wanted)
+    chosen = (call.query('deleted') or '').lower()
+    deleted = {'true': True, 'false': False}.get(chosen)
     return _page(call, call.query('project_id'), deleted=deleted)
 
 

@@ -255,11 +255,11 @@ class Runner:
         """Those that must come before the contracts up to `target`, all for None."""
         contracts = [one.revision for one in self._chain.revisions('contract')]
         before = self._chain.upto('contract', contracts, target)
-        wanted = [one for one in self._chain.data if target is None or one.before in before]
+        due = [one for one in self._chain.data if target is None or one.before in before]
         with self._engine.connect() as connection:
             done = position.done_revisions(connection, self._chain)
         data_runs.DataRuns(self._engine).run_all(
-            wanted,
+            due,
             done,
             batch_size=self._options.batch_size,
             sleep=self._options.sleep_seconds,

@@ -103,7 +103,7 @@ class Runtime:
 
 
 def runtime(
-    wanted: str, context: base.DriverContext, service: service_module.ServicePort
+    setting: str, context: base.DriverContext, service: service_module.ServicePort
 ) -> Runtime:
     """As the operator says, else as the image's facts say, else by what is installed.
 
@@ -111,8 +111,8 @@ def runtime(
     can have it, too.  An engine that does not answer yet, as right after a boot, makes no
     difference.
     """
-    if wanted in {SERVICE, CONTAINER}:
-        return Runtime(wanted, f'option database_runtime is {wanted}.')
+    if setting in {SERVICE, CONTAINER}:
+        return Runtime(setting, f'option database_runtime is {setting}.')
     told = context.image_facts.get('database_runtime')
     if told in {SERVICE, CONTAINER}:
         return Runtime(str(told), f'image-facts.json says database_runtime {told}.')

@@ -58,14 +58,14 @@ class Reader:
         named = {group.gr_gid for group in grp.getgrall() if account.pw_name in group.gr_mem}
         return cls(uid, frozenset({account.pw_gid, *named}))
 
-    def may(self, status: os.stat_result, wanted: int) -> bool:
-        """Tell whether the mode lets it do `wanted`, of the bits 4, 2 and 1; root may
+    def may(self, status: os.stat_result, permission: int) -> bool:
+        """Tell whether the mode lets it do `permission`, of the bits 4, 2 and 1; root may
         everything.
         """
         if self.uid == 0:
             return True
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
-        return bool(status.st_mode >> shift & wanted)
+        return bool(status.st_mode >> shift & permission)
 
     def reads(self, path: pathlib.Path, root: pathlib.Path) -> bool:
         """Tell whether it reaches the file through each directory below `root`, links followed, and

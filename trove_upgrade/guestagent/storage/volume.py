@@ -136,10 +136,11 @@ class Volume:
         now = self.mounted()
         self._check_is(now.uuid if now else 'nothing', uuid)
 
-    def _check_is(self, found: str, wanted: str) -> None:
-        if found != wanted:
+    def _check_is(self, found: str, expected: str) -> None:
+        if found != expected:
             raise exceptions.StepFailed(
-                f'The volume {wanted} is not what is mounted at {self._layout.volume}: {found} is. '
+                f'The volume {expected} is not what is mounted at {self._layout.volume}: '
+                f'{found} is. '
                 f'Unmount that and try again.',
                 'VOLUME_OTHER_MOUNTED',
             )

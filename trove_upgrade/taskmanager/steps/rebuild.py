@@ -177,7 +177,7 @@ class Rebuild:
         ) or is_carried_by(self.nova.describe(upgrade.server_id).max_microversion)
 
     def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
-        wanted = self.datastores.version_by_id(upgrade.wanted_version_id)
+        version = self.datastores.version_by_id(upgrade.wanted_version_id)
         try:
             volume_uuid = upgrade.progress.quiesce.info.volume_uuid()
         except upgrade_info.Invalid as error:  # stored by a release that did not look
@@ -187,7 +187,7 @@ class Rebuild:
         except (OlderTaskmanager, KeyUnreadable) as error:
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=error.message)
         rendered = self.files.render(
-            server, upgrade.instance_id, wanted, upgrade.marker, volume_uuid, key
+            server, upgrade.instance_id, version, upgrade.marker, volume_uuid, key
         )
         # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         require_our_task(self.instances, upgrade)

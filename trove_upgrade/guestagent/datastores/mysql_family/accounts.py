@@ -107,14 +107,14 @@ def of_json(session: connection.Session) -> Sequence[Account]:
 def of_columns(session: connection.Session) -> Sequence[Account]:
     """Return every user and role of the mysql.user table."""
     columns = {str(row[0]).lower() for row in session.rows('SHOW COLUMNS FROM mysql.user')}
-    wanted = [name for name in _COLUMNS if name in columns]
+    shown = [name for name in _COLUMNS if name in columns]
     first = [name for name in _FIRST if name in columns]
     roles = {} if 'default_role' in columns else _default_roles(session)
     found = []
     for user, host, *values in session.rows(
-        f'SELECT User, Host, {", ".join(wanted)} FROM mysql.user ORDER BY User, Host'
+        f'SELECT User, Host, {", ".join(shown)} FROM mysql.user ORDER BY User, Host'
     ):
-        row = dict(zip(wanted, values, strict=True))
+        row = dict(zip(shown, values, strict=True))
         row.setdefault('default_role', ','.join(roles.get((user, host), ())))
         found.append(
             Account(

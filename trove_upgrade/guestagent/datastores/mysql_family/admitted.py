@@ -94,8 +94,8 @@ class Admission:
             copies, levels=untrusted_files.LEVELS
         ):
             directory = pathlib.Path('/').joinpath(*names)
-            wanted = directory in above or named.passes(directory)
-            if names and wanted and not self._is_trusted(directory, is_directory=True):
+            is_needed = directory in above or named.passes(directory)
+            if names and is_needed and not self._is_trusted(directory, is_directory=True):
                 made_anew.make(directory, os.fstat(descriptor))
             for name in others:
                 log = directory / name

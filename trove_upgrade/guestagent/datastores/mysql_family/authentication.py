@@ -19,11 +19,11 @@ _ALL_LET_IN = CheckResult.ok(NAME, 'The target lets every account in by the plug
 
 def authentication(probe: checks.Probe) -> CheckResult:
     """MySQL alone: MariaDB's servers have the plugin, and know others by their libraries."""
-    wanted = versions.series(probe.target.server_version)
+    target_series = versions.series(probe.target.server_version)
     if (
         versions.is_mariadb(probe.version)
-        or (wanted and wanted < _OFF_SINCE)
-        or (wanted < _GONE_SINCE and _is_switched_on(probe.configuration))
+        or (target_series and target_series < _OFF_SINCE)
+        or (target_series < _GONE_SINCE and _is_switched_on(probe.configuration))
     ):
         return _ALL_LET_IN
     rows = probe.session.rows(
@@ -32,7 +32,7 @@ def authentication(probe: checks.Probe) -> CheckResult:
     )
     accounts = [f'{user}@{host}' for user, host, _ in rows]
     own = next((str(row[2]) for row in rows if f'{row[0]}@{row[1]}' == row[2]), None)
-    if accounts and not wanted:
+    if accounts and not target_series:
         return _shut_out(
             CheckOutcome.WARNING,
             'Accounts may not log in after the upgrade: the target names no version, and '

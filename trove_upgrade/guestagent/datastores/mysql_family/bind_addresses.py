@@ -71,15 +71,15 @@ def refusal(
     """
     bind = can_bind or _can_bind
     given = [_last(configuration, name.replace('_', '-')) for name in _VARIABLES]
-    wanted = [address for value in given for address in _single(value)]
+    missing = [address for value in given for address in _single(value)]
     deadline = monotonic() + _PATIENCE_SECONDS
-    while wanted := [address for address in wanted if not bind(address)]:
+    while missing := [address for address in missing if not bind(address)]:
         if monotonic() > deadline:
             return CheckResult.refused(
                 NAME,
                 (
                     'The configuration cannot be used on this root disk: it has no address '
-                    f'{", ".join(wanted)}, which the server is to listen on. The server was not '
+                    f'{", ".join(missing)}, which the server is to listen on. The server was not '
                     'started on the data. Add the address, or change the configuration, and try '
                     'again.'
                 ),

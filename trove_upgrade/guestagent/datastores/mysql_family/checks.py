@@ -153,8 +153,8 @@ def disk_space(probe: Probe) -> CheckResult:
     rebuilt.
     """
     name, needed = 'disk_space', _ALWAYS_FREE_BYTES
-    wanted = versions.series(probe.target.server_version)
-    if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= wanted:
+    target_series = versions.series(probe.target.server_version)
+    if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= target_series:
         far = catalog.far_tables(probe.session)
         largest = probe.session.rows(
             'SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES '

@@ -114,5 +114,5 @@ def _is_listed(option: option_files.Option) -> bool:
     written = option.name.removeprefix('loose-')
     if option.value is None:
         return _SWITCHED_OFF.fullmatch(written) is not None
-    wanted = _VALUES.get(written)
-    return wanted is not None and wanted.fullmatch(value) is not None
+    form = _VALUES.get(written)
+    return form is not None and form.fullmatch(value) is not None

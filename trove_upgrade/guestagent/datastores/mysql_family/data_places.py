@@ -119,8 +119,8 @@ def _outside(
 
 
 def _variables(session: connection.Session) -> dict[str, str]:
-    wanted = ', '.join(f"'{name}'" for name in VARIABLES)
-    rows = session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({wanted})')
+    quoted = ', '.join(f"'{name}'" for name in VARIABLES)
+    rows = session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({quoted})')
     return {str(name): str(value) for name, value in rows if value}
 
 

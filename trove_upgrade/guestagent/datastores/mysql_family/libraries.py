@@ -96,8 +96,8 @@ def modules(libraries: Sequence[Library]) -> set[str]:
 
 def plugins(probe: checks.Probe) -> CheckResult:
     """Libraries that the server loads must be in the target's image, too."""
-    wanted = of_server(probe.session, probe.configuration)
-    if not wanted:
+    loaded = of_server(probe.session, probe.configuration)
+    if not loaded:
         return CheckResult.ok(
             NAME, "The server loads no plugins, functions or components of its users' choice."
         )
@@ -106,15 +106,15 @@ def plugins(probe: checks.Probe) -> CheckResult:
             NAME,
             (
                 'It cannot be told whether the target has what the server loads, '
-                f'{_named(wanted)}: it was registered without facts. See that its image has them.'
+                f'{_named(loaded)}: it was registered without facts. See that its image has them.'
             ),
             Code.TARGET_FACTS_MISSING,
         )
     there = {stem(str(entry)) for entry in probe.target.plugins}
-    missing = [library for library in wanted if library.stem not in there]
+    missing = [library for library in loaded if library.stem not in there]
     if missing:
         return refusal(missing)
-    return CheckResult.ok(NAME, f'The target has all that the server loads: {_named(wanted)}.')
+    return CheckResult.ok(NAME, f'The target has all that the server loads: {_named(loaded)}.')
 
 
 def refusal(missing: Sequence[Library]) -> CheckResult:

@@ -61,11 +61,11 @@ class Configuration:
 
     def value(self, name: str, groups: Sequence[str]) -> str | None:
         """The last value of `name` in any of `groups`, or None."""
-        wanted = canonical(name)
+        plain_name = canonical(name)
         values = [
             option.value
             for option in self.options
-            if option.group in groups and option.name.removeprefix('loose-') == wanted
+            if option.group in groups and option.name.removeprefix('loose-') == plain_name
         ]
         return values[-1] if values else None
 

@@ -80,8 +80,8 @@ def _use(session: connection.Session, table: Table) -> None:
 
 def _sample(columns: Sequence[str], source: str) -> str:
     """Return a source of one row."""
-    wanted = ', '.join(connection.quoted(name) for name in columns) or '1'
-    return f'(SELECT {wanted} FROM {source} LIMIT 1) AS one_row'
+    selected = ', '.join(connection.quoted(name) for name in columns) or '1'
+    return f'(SELECT {selected} FROM {source} LIMIT 1) AS one_row'
 
 
 def _sum(

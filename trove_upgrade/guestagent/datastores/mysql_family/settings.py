@@ -112,11 +112,11 @@ def _first_of(names: Sequence[str], top: int, opened: contextlib.ExitStack) -> i
     return None
 
 
-def keep(session: connection.Session, wanted: Mapping[str, str], directory: int) -> Sequence[str]:
+def keep(session: connection.Session, former: Mapping[str, str], directory: int) -> Sequence[str]:
     """Write the settings that the running server takes into `directory`, a descriptor; each is
     tried on it first.  Safe to repeat.
     """
-    taken = [name for name in wanted if _takes(session, name, wanted[name])]
+    taken = [name for name in former if _takes(session, name, former[name])]
     if not taken:
         return ()
     lines = [
@@ -125,7 +125,7 @@ def keep(session: connection.Session, wanted: Mapping[str, str], directory: int)
             'before the upgrade.'
         ),
         '[mysqld]',
-        *(f'{name} = {_value(wanted[name])}' for name in taken),
+        *(f'{name} = {_value(former[name])}' for name in taken),
     ]
     try:
         durable.write_below(directory, FILE_NAME, ('\n'.join(lines) + '\n').encode(), 0o644)

@@ -5,7 +5,7 @@ from trove_upgrade.domain import versions
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrade_checks import CheckResult
 
-NAME = 'target_version'
+NAME = 'target'
 #: MySQL's series whose releases read each other's data both ways.  In 8.0 and in innovation
 #: releases a newer one may change the data dictionary.  Source: MySQL 9.7 Reference Manual,
 #: "Downgrading MySQL".
@@ -28,13 +28,13 @@ def release(version: str) -> tuple[int, ...]:
     return found if len(found) > 1 else ()
 
 
-def check_target(running: str, wanted: str) -> CheckResult:
-    """Compare releases: may a server of `wanted` be given the data of one that is `running`?
+def check_target(running: str, target: str) -> CheckResult:
+    """Compare releases: may a server of `target` be given the data of one that is `running`?
 
-    `wanted` may name a series alone; then its releases count once the new server is there to be
+    `target` may name a series alone; then its releases count once the new server is there to be
     asked.
     """
-    now, then = release(running), release(wanted)
+    now, then = release(running), release(target)
     if not then:
         return CheckResult.warning(
             NAME,
@@ -49,16 +49,16 @@ def check_target(running: str, wanted: str) -> CheckResult:
             NAME,
             (
                 f'The server cannot be upgraded: it is {running}, which is newer than the target '
-                f'{wanted}. Choose a target of the same or a newer series.'
+                f'{target}. Choose a target of the same or a newer series.'
             ),
             'DOWNGRADE',
         )
     if len(then) < len(now) or then >= now[: len(then)]:
-        return CheckResult.ok(NAME, f'The server is {running}, the target {wanted}.')
-    return _older_release(running, wanted)
+        return CheckResult.ok(NAME, f'The server is {running}, the target {target}.')
+    return _older_release(running, target)
 
 
-def _older_release(running: str, wanted: str) -> CheckResult:
+def _older_release(running: str, target: str) -> CheckResult:
     """Judge a target of the same series."""
     now = series(running)
     if is_mariadb(running) or now in _MYSQL_BOTH_WAYS:
@@ -66,7 +66,7 @@ def _older_release(running: str, wanted: str) -> CheckResult:
             NAME,
             (
                 f'The target is an older release of the same series: the server is {running}, the '
-                f'target {wanted}. Its data can be read, and errors that were mended since are '
+                f'target {target}. Its data can be read, and errors that were mended since are '
                 'back. Choose a newer image unless this is meant.'
             ),
             'OLDER_RELEASE',
@@ -75,7 +75,7 @@ def _older_release(running: str, wanted: str) -> CheckResult:
         NAME,
         (
             f'The server cannot be upgraded: it is {running}, which is newer than the target '
-            f'{wanted}, and releases of MySQL {now[0]}.{now[1]} do not read the data of newer '
+            f'{target}, and releases of MySQL {now[0]}.{now[1]} do not read the data of newer '
             'ones. Choose an image of the same or a newer release.'
         ),
         'DOWNGRADE',

@@ -67,7 +67,7 @@ class EngineImages:
 
     def pull(self, reference: str, progress: Progress) -> None:
         try:
-            wanted = ImageReference.parse(reference)
+            named = ImageReference.parse(reference)
         except ValueError as error:
             raise answers.not_pulled(reference, str(error)) from error
         try:
@@ -76,7 +76,7 @@ class EngineImages:
                 '/images/create',
                 seconds=self._pull_seconds,
                 headers=self._headers(reference),
-                query={'fromImage': wanted.name, 'tag': wanted.digest or wanted.tag or 'latest'},
+                query={'fromImage': named.name, 'tag': named.digest or named.tag or 'latest'},
             ) as stream:
                 if stream.status >= 400:
                     raise answers.not_pulled(reference, stream.rest().said)

@@ -134,11 +134,11 @@ class Stash:
 
     def differing(self, paths: Sequence[str]) -> list[str]:
         """Return those files of `paths` where another content stands now, or no plain file."""
-        wanted = set(paths)
+        chosen = set(paths)
         return [
             entry.path
             for entry in self.manifest.entries
-            if entry.path in wanted
+            if entry.path in chosen
             and entry.piece is not None
             and not _has(entry.path, entry.piece)
         ]
@@ -203,11 +203,11 @@ class Stash:
             be kept is another account's here; nothing was written; STASH_NOT_RESTORED: a file
             cannot be written, or another process removes it.
         """
-        wanted = set(paths)
+        chosen = set(paths)
         entries = [
             (index, entry)
             for index, entry in enumerate(self.manifest.entries)
-            if entry.path in wanted
+            if entry.path in chosen
         ]
         self._require_a_tree([entry for _, entry in entries])
         for _, entry in entries:

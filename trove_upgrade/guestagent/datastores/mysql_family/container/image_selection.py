@@ -46,13 +46,13 @@ class ImageSelection:
         """
         self._images.wait_for_engine()
         backwards = options.rollback
-        wanted = record.former if backwards else self._target(record)
-        chosen = self._images.fetch_again(wanted, lambda _percent, _sentence: None, exact=backwards)
-        tried = self._choose(chosen, record, wanted)
+        choice = record.former if backwards else self._target(record)
+        chosen = self._images.fetch_again(choice, lambda _percent, _sentence: None, exact=backwards)
+        tried = self._choose(chosen, record, choice)
         if tried.outcome != CheckOutcome.REFUSED or backwards:
             return tried
-        mended = self._images.renew(wanted, lambda _percent, _sentence: None, exact=False)
-        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, wanted)
+        mended = self._images.renew(choice, lambda _percent, _sentence: None, exact=False)
+        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, choice)
 
     def renew(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
         """Try the image again where it is another one than before: an operator mends a broken one
@@ -61,8 +61,8 @@ class ImageSelection:
         record = self._records.require()
         self._images.wait_for_engine()
         backwards = options.rollback
-        wanted = record.former if backwards else self._target(record)
-        found = self._images.renew(wanted, progress, exact=backwards)
+        choice = record.former if backwards else self._target(record)
+        found = self._images.renew(choice, progress, exact=backwards)
         if (
             record.chosen is not None
             and found.image_id == record.chosen.image_id
@@ -74,7 +74,7 @@ class ImageSelection:
             f'Trying the configuration with container image {found.reference}, which is another '
             'one now.',
         )
-        return self._choose(found, record, wanted)
+        return self._choose(found, record, choice)
 
     def _target(self, record: Record) -> ImageChoice:
         """The former root disk may have been taken over: an image of another repository than the

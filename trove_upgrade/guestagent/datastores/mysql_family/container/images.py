@@ -159,7 +159,7 @@ class Images:
         :raises StepFailed: CONTAINER_IMAGE_NOT_FOUND, CONTAINER_IMAGE_NOT_PULLED,
             CONTAINER_IMAGE_DIFFERS, CONTAINER_DISK_SPACE, ENGINE_NOT_ANSWERING.
         """
-        wanted = self._repositories.require(reference)
+        picked = self._repositories.require(reference)
         found = self._engine.image(reference)
         if found is None:
             self._require_room(reference)
@@ -170,7 +170,7 @@ class Images:
                 f'Container image {reference} cannot be used: it was brought here, and the engine '
                 'does not have it. Look whether a program prunes images, and try again.'
             )
-        if wanted.digest and wanted.digest not in {
+        if picked.digest and picked.digest not in {
             found.id,
             *(name.partition('@')[2] for name in found.digests),
         }:
@@ -181,56 +181,56 @@ class Images:
             )
         return choice(reference, found)
 
-    def fetch_again(self, wanted: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
-        """Return what `wanted` names, on another root disk; by its digest where the tag has gone.
+    def fetch_again(self, picked: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
+        """Return what `picked` names, on another root disk; by its digest where the tag has gone.
 
         `exact`: only that very image, by its digest if the tag has moved; where no digest is known,
         what the tag names now.  Without it a tag that has moved counts: an operator mends a broken
         image so.
         """
-        found = self._tagged(wanted, progress)
+        found = self._tagged(picked, progress)
         if found is not None and (
-            not exact or found.image_id == wanted.image_id or not wanted.digests
+            not exact or found.image_id == picked.image_id or not picked.digests
         ):
             return found
-        own = _read(wanted.reference)
-        for digest in wanted.digests:
+        own = _read(picked.reference)
+        for digest in picked.digests:
             other = _read(digest)
             if own is not None and other is not None and other.repository == own.repository:
                 return self.fetch(digest, progress)
         if found is None or exact:
             raise errors.ContainerImageNotFound(
-                f'Container image {wanted.reference} cannot be had: the registry does not know it '
+                f'Container image {picked.reference} cannot be had: the registry does not know it '
                 'any more, or has another under this name. Put that of before there again '
-                f'({", ".join(wanted.digests)}) and retry the upgrade.'
+                f'({", ".join(picked.digests)}) and retry the upgrade.'
             )
         return found
 
-    def renew(self, wanted: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
+    def renew(self, picked: ImageChoice, progress: Progress, *, exact: bool) -> ImageChoice:
         """`fetch_again`, and the registry is asked although the image is here: a mended one may
         stand under the tag now.
 
         A registry that has none, or is away, ends nothing that can go on with what is here.
         """
-        self._repositories.require(wanted.reference)
-        if not exact and self._engine.image(wanted.reference) is not None:
-            progress(None, f'Looking for a mended container image {wanted.reference}.')
+        self._repositories.require(picked.reference)
+        if not exact and self._engine.image(picked.reference) is not None:
+            progress(None, f'Looking for a mended container image {picked.reference}.')
             try:
-                self._require_room(wanted.reference)
-                self._engine.pull(wanted.reference, progress)
+                self._require_room(picked.reference)
+                self._engine.pull(picked.reference, progress)
             except errors.EngineNotAnswering:
                 raise
             except (errors.EngineError, exceptions.StepRefused) as error:
                 LOG.warning(
                     'The container image that is in the guest is used again. %s', error.message
                 )
-        return self.fetch_again(wanted, progress, exact=exact)
+        return self.fetch_again(picked, progress, exact=exact)
 
-    def _tagged(self, wanted: ImageChoice, progress: Progress) -> ImageChoice | None:
+    def _tagged(self, picked: ImageChoice, progress: Progress) -> ImageChoice | None:
         try:
-            return self.fetch(wanted.reference, progress)
+            return self.fetch(picked.reference, progress)
         except errors.ContainerImageNotFound:
-            if not wanted.digests:
+            if not picked.digests:
                 raise
             return None
 

@@ -56,22 +56,22 @@ class TargetPreparation:
         progress(None, 'Looking for the container image of the target.')
         reference = self.images.reference(target)
         try:
-            wanted = self.images.fetch(reference, progress)
-            record = self.record(wanted)
+            choice = self.images.fetch(reference, progress)
+            record = self.record(choice)
         except exceptions.StepFailed as error:
             raise exceptions.StepRefused(
                 f'{error.message} The database serves as before.', error.code
             ) from error
         progress(None, f'Trying the configuration with container image {reference}.')
-        tried = self.trial(wanted, record)
+        tried = self.trial(choice, record)
         if tried.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
-        for result in self._look_at(wanted, record):
+        for result in self._look_at(choice, record):
             if result.outcome == CheckOutcome.REFUSED:
                 raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
         self.records.write(record)
 
-    def _look_at(self, wanted: ImageChoice, record: Record) -> Sequence[CheckResult]:
+    def _look_at(self, choice: ImageChoice, record: Record) -> Sequence[CheckResult]:
         """Compare the server of that image with the one that runs: its release, and the libraries
         and files that this one uses.
         """
@@ -81,7 +81,7 @@ class TargetPreparation:
         try:
             files = target_server.there(self.engine, DATABASE, list(named))
             found = target_server.inspect(
-                self.engine, wanted.reference, record.definition, loaded, files
+                self.engine, choice.reference, record.definition, loaded, files
             )
         except exceptions.StepFailed as error:
             raise exceptions.StepRefused(

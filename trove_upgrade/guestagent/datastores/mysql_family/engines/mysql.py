@@ -139,18 +139,18 @@ def _not_tried(reason: str) -> CheckResult:
     )
 
 
-def check_path(version: str, wanted: str) -> CheckResult:
-    """Return whether MySQL goes from `version` to `wanted` in one step; a way back is what another
+def check_path(version: str, target: str) -> CheckResult:
+    """Return whether MySQL goes from `version` to `target` in one step; a way back is what another
     check refuses.
     """
-    name, now, then = 'upgrade_path', versions.series(version), versions.series(wanted)
+    name, now, then = 'upgrade_path', versions.series(version), versions.series(target)
     if then <= now:
         return CheckResult.ok(name, f'MySQL {version} goes to no newer series.')
     if now < _OLDEST_UPGRADABLE:
         return CheckResult.refused(
             name,
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: the target does not '
+                f'MySQL {version} cannot be upgraded in place to {target}: the target does not '
                 'read its redo log. Dump and restore the data into a new instance.'
             ),
             'UPGRADE_PATH',
@@ -160,7 +160,7 @@ def check_path(version: str, wanted: str) -> CheckResult:
         return CheckResult.refused(
             name,
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: which series may follow '
+                f'MySQL {version} cannot be upgraded in place to {target}: which series may follow '
                 f'{now[0]}.{now[1]} was not known when this guest agent was made. Use an image '
                 'with a newer agent for the version in between, or dump and restore.'
             ),
@@ -170,9 +170,9 @@ def check_path(version: str, wanted: str) -> CheckResult:
         return CheckResult.refused(
             name,
             (
-                f'MySQL {version} cannot be upgraded in place to {wanted}: the next series is '
+                f'MySQL {version} cannot be upgraded in place to {target}: the next series is '
                 f'{following[0]}.{following[1]}. Upgrade to that one first.'
             ),
             'UPGRADE_PATH',
         )
-    return CheckResult.ok(name, f'MySQL goes from {version} to {wanted} in one step.')
+    return CheckResult.ok(name, f'MySQL goes from {version} to {target} in one step.')

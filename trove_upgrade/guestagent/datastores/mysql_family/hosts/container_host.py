@@ -176,7 +176,7 @@ class ContainerHost:
             trial=self._try,
         ).prepare(target, progress)
 
-    def _record(self, wanted: ImageChoice) -> Record:
+    def _record(self, picked: ImageChoice) -> Record:
         container, image = self.images.of_database()
         kept, secrets = definition.portable(container.definition, image.config)
         former = images.choice(container.image, image)
@@ -185,7 +185,7 @@ class ContainerHost:
             secrets=secrets,
             restart_policy=self.autostart.policy(),
             former=former,
-            target=wanted,
+            target=picked,
         )
 
     def _try(self, image: ImageChoice, record: Record) -> CheckResult:
