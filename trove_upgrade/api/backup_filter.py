@@ -73,13 +73,13 @@ class BackupFilter:
             path = Path.read(environ)
         except errors.PathInvalid as error:
             return refusal(error, environ, start_response)
-        wanted = self._incremental(environ) if _makes_backup(environ, path) else None
-        if wanted is None:
+        backup = self._incremental(environ) if _makes_backup(environ, path) else None
+        if backup is None:
             return self._inner(environ, start_response)
         request_id = application.request_id_of(environ)
         try:
             answer = application.answer_errors(
-                lambda: self._judge(environ, path.segments[0], wanted), request_id
+                lambda: self._judge(environ, path.segments[0], backup), request_id
             )
         except HandedOn:
             return self._inner(environ, start_response)
@@ -97,15 +97,15 @@ class BackupFilter:
             return None
         if not is_taken:
             return None
-        wanted: Mapping[str, Any] = document['backup']
-        is_incremental = bool(wanted.get('parent_id') or wanted.get('incremental'))
+        backup: Mapping[str, Any] = document['backup']
+        is_incremental = bool(backup.get('parent_id') or backup.get('incremental'))
         if (
             not is_incremental
-            or 'restore_from' in wanted
-            or wanted.get('storage_driver') == SNAPSHOTS
+            or 'restore_from' in backup
+            or backup.get('storage_driver') == SNAPSHOTS
         ):
             return None
-        return wanted
+        return backup
 
     def _content(self, environ: application.Environ) -> bytes:
         """Return what comes of the body, put back; nothing where its length is not known or over
@@ -122,7 +122,7 @@ class BackupFilter:
         return content
 
     def _judge(
-        self, environ: application.Environ, project_id: str, wanted: Mapping[str, Any]
+        self, environ: application.Environ, project_id: str, backup: Mapping[str, Any]
     ) -> NoReturn:
         """:raises HandedOn: Trove shall answer, as it does where the token
         is none of the project's.
@@ -135,7 +135,7 @@ class BackupFilter:
             raise HandedOn from error
         services = self._services()
         call = Call(
-            http=webob.Request(environ), context=context, services=services, document=wanted
+            http=webob.Request(environ), context=context, services=services, document=backup
         )
         if not context.project_id or not (project_id == context.project_id or call.is_admin):
             raise HandedOn

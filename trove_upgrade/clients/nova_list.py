@@ -51,8 +51,8 @@ class NovaDirectory:
         """As `servers`, by ids."""
         if not server_ids:
             return {}
-        wanted = frozenset(server_ids)
-        future = self._threads().submit(lambda: session.asked(lambda: self._list(wanted)))
+        asked = frozenset(server_ids)
+        future = self._threads().submit(lambda: session.asked(lambda: self._list(asked)))
         try:
             return future.result(self._timeout)
         except (TimeoutError, concurrent.futures.TimeoutError) as error:
@@ -71,11 +71,11 @@ class NovaDirectory:
                 )
             return self._executor
 
-    def _list(self, wanted: frozenset[str]) -> dict[str, compute.ServerSummary]:
+    def _list(self, asked: frozenset[str]) -> dict[str, compute.ServerSummary]:
         """Page by page until all are found: Nova takes one id as a filter, not several."""
         client = self._make_client('2.1')
         found: dict[str, compute.ServerSummary] = {}
-        filters = {'uuid': next(iter(wanted))} if len(wanted) == 1 else {}
+        filters = {'uuid': next(iter(asked))} if len(asked) == 1 else {}
         marker: str | None = None
         while True:
             page = client.servers.list(search_opts=filters, limit=_PAGE, marker=marker)
@@ -85,9 +85,9 @@ class NovaDirectory:
                         status=raw.status, addresses=nova.as_addresses(raw.addresses)
                     )
                     for raw in page
-                    if raw.id in wanted
+                    if raw.id in asked
                 }
             )
-            if len(page) < 1 or len(found) == len(wanted) or filters:
+            if len(page) < 1 or len(found) == len(asked) or filters:
                 return found
             marker = page[-1].id

@@ -87,19 +87,19 @@ def paste_file(conf: cfg.ConfigOpts) -> pathlib.Path:
 
     :raises PasteConfigInvalid: none of these.
     """
-    wanted = conf.trove_upgrade.api_paste_config
-    found = conf.find_file(wanted)
+    name = conf.trove_upgrade.api_paste_config
+    found = conf.find_file(name)
     if found is not None:
         return pathlib.Path(found).resolve()
     places = [
-        pathlib.Path(wanted),
-        pathlib.Path(sysconfig.get_path('data'), 'etc', start.PROJECT, wanted),
-        pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / start.PROJECT / wanted,
+        pathlib.Path(name),
+        pathlib.Path(sysconfig.get_path('data'), 'etc', start.PROJECT, name),
+        pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / start.PROJECT / name,
     ]
     for place in places:
         if place.is_file():
             return place.resolve()
-    raise PasteConfigInvalid(path=wanted, found='was not found in any configuration directory')
+    raise PasteConfigInvalid(path=name, found='was not found in any configuration directory')
 
 
 application = load(cfg.CONF, os.environ)

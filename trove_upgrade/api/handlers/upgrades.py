@@ -60,17 +60,17 @@ def _with(upgrade: Upgrade, progress: Progress | None) -> Upgrade:
 
 
 def _project(call: Call) -> str | None:
-    """The project of the wanted upgrades; another answer than the own project is for callers
+    """The project whose upgrades are asked for; another one than the caller's own is for callers
     that the policy lets see all.
 
     :raises Forbidden: it does not.
     """
-    wanted = call.query('project_id')
-    if wanted is not None and not is_name(wanted):
+    project_id = call.query('project_id')
+    if project_id is not None and not is_name(project_id):
         raise errors.QueryInvalid(
             name='project_id', found='not an id', wanted='the id of a project'
         )
-    if not call.query_flag('all_projects') and wanted in {None, call.project_id}:
+    if not call.query_flag('all_projects') and project_id in {None, call.project_id}:
         return call.project_id
     if not call.services.enforcer.authorize(
         policy.LIST_ALL, {'project_id': call.project_id}, call.context
@@ -80,20 +80,20 @@ def _project(call: Call) -> str | None:
                 f'the policy {policy.LIST_ALL} does not let you see the upgrades of other projects'
             )
         )
-    return wanted
+    return project_id
 
 
 def _state(call: Call) -> states.UpgradeState | None:
-    wanted = call.query('state')
-    if wanted is None:
+    state = call.query('state')
+    if state is None:
         return None
-    if wanted.upper() not in set(states.UpgradeState):
+    if state.upper() not in set(states.UpgradeState):
         raise errors.QueryInvalid(
             name='state',
             found='none of the states of an upgrade',
             wanted='one of ' + ', '.join(states.UpgradeState),
         )
-    return states.UpgradeState(wanted.upper())
+    return states.UpgradeState(state.upper())
 
 
 def _versions(call: Call, rows: Iterable[Upgrade]) -> view.Versions:

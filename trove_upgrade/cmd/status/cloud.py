@@ -14,8 +14,8 @@ from trove_upgrade.cmd.status.results import failure, success, warning
 SECONDS = 10.0
 
 
-def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradecheck.Result:
-    """`make_client` makes a python-novaclient client for a microversion; `wanted` is the highest
+def check(make_client: Callable[[str], Any], highest: nova.Version) -> upgradecheck.Result:
+    """`make_client` makes a python-novaclient client for a microversion; `highest` is the highest
     that may be asked for.
     """
     try:
@@ -32,7 +32,7 @@ def check(make_client: Callable[[str], Any], wanted: nova.Version) -> upgradeche
             f'{_said(error)}. Look at auth_url, user, password, project, region_name and interface '
             'there.'
         )
-    newest = min(wanted, nova.parse_version(getattr(current, 'version', None)))
+    newest = min(highest, nova.parse_version(getattr(current, 'version', None)))
     shown = f'{newest[0]}.{newest[1]}'
     if newest < nova.USER_DATA_SINCE:
         return warning(

@@ -115,14 +115,14 @@ def _as_json(state: states.State) -> dict[str, Any]:
 
 
 def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
-    wanted = _wanted(chain, arguments.name)
+    chosen = _wanted(chain, arguments.name)
     done_revisions = _done_revisions(run, chain)
-    for migration in wanted:
+    for migration in chosen:
         if not states.may_run(migration, done_revisions):
             print_line(f'{migration.name}: not needed any more, {migration.before} has been run')
     with progress.reporter(sys.stdout) as reporter:
         ended = runs.DataRuns(run.repositories.database.engine).run_all(
-            wanted,
+            chosen,
             done_revisions,
             max_count=arguments.max_count,
             batch_size=arguments.batch_size,
@@ -140,13 +140,13 @@ def _run(chain: Chain, run: Context, arguments: argparse.Namespace) -> ExitCode:
 
 
 def _wanted(chain: Chain, name: str | None) -> Sequence[DataMigration]:
-    wanted = [migration for migration in chain.data if name in {None, migration.name}]
-    if name is not None and not wanted:
+    chosen = [migration for migration in chain.data if name in {None, migration.name}]
+    if name is not None and not chosen:
         known = ', '.join(migration.name for migration in chain.data) or 'none'
         raise UsageError(
             f'db data run: there is no data migration {name!r}; those that there are: {known}'
         )
-    return wanted
+    return chosen
 
 
 def _advice(ended: runs.Progress, *, bounded: bool) -> str:
