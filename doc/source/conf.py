@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration; the references to options and policies are generated from code."""
 
+import logging
 import pathlib
 import subprocess
 import sys
@@ -8,9 +9,22 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 project = 'trove-upgrade'
-copyright = 'OpenStack contributors'
-extensions = ['module_map', 'oslo_config.sphinxext', 'oslo_policy.sphinxext', 'reno.sphinxext']
-html_theme = 'alabaster'
+copyright = 'trove-upgrade contributors'
+extensions = [
+    'module_map',
+    'openstackdocstheme',
+    'oslo_config.sphinxext',
+    'oslo_policy.sphinxext',
+    'reno.sphinxext',
+]
+highlight_language = 'text'  # what stands behind :: is what is typed or printed
+html_theme = 'openstackdocs'
+#: Nothing is fetched when a page is read: no analytics, no badge of docs.openstack.org.
+html_theme_options = {'analytics_tracking_code': '', 'display_badge': False}
+html_static_path = ['_static']
+templates_path = ['_templates']
+openstackdocs_auto_name = False
+openstackdocs_auto_version = False  # it would warn where the project is not installed
 exclude_patterns = ['admin/figures.rst']  # is included by admin/upgrade
 suppress_warnings = ['config.cache']
 
@@ -35,6 +49,19 @@ def _without_history(app, name, source):
         )
 
 
+def _without_git(app):
+    """The theme asks git for each page's date and for a commit, of which these pages show neither: it complains where
+    there is no repository, as in an unpacked archive.
+    """
+    for event in list(app.events.listeners['html-page-context']):
+        if event.handler.__module__ == 'openstackdocstheme.page_context':
+            app.disconnect(event.id)
+    logging.getLogger('sphinx.openstackdocstheme.ext').addFilter(
+        lambda record: 'gitsha' not in record.msg
+    )
+
+
 def setup(app):
+    _without_git(app)
     if not _has_history():
         app.connect('source-read', _without_history)
