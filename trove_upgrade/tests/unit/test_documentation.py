@@ -379,6 +379,18 @@ class TestOtherReferences(base.TestCase):
         }
         self.assertEqual([], sorted(entry for entry in named if not (PROJECT / entry[1]).exists()))
 
+    def test_tables_have_headings(self):
+        """A simple table whose first line begins with blanks has lost it: give its first column a
+        name.
+        """
+        lost = [
+            str(path)
+            for path, text in pages()
+            if re.search(r'^=+ +=[= ]*\n ', text, re.MULTILINE)
+            or text.count('list-table::') != text.count(':header-rows: 1')
+        ]
+        self.assertEqual([], lost)
+
     def test_pages_name_only_targets_of_make_that_exist(self):
         targets = set(re.findall(r'^([a-z-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
         named = {
