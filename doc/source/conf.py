@@ -11,11 +11,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 project = 'trove-upgrade'
 copyright = 'trove-upgrade contributors'
 extensions = [
+    'disk_map',
+    'message_sequence',
     'module_map',
     'openstackdocstheme',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxext',
     'reno.sphinxext',
+    'state_moves',
+    'time_bars',
 ]
 highlight_language = 'text'  # what stands behind :: is what is typed or printed
 html_theme = 'openstackdocs'
