@@ -19,6 +19,7 @@ from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.outbox import Relay
 from trove_upgrade.taskmanager.outside import Ports, post_seconds
 from trove_upgrade.taskmanager.preflight import Preflight
+from trove_upgrade.taskmanager.root_disk import RootDisk
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
 from trove_upgrade.taskmanager.step_runner import RunnableStep, StepRunner
 from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, verify
@@ -182,8 +183,9 @@ def steps(
             guests=repos.guests,
             instances=repos.instances,
             calls=call,
+            root_disk=RootDisk(nova=outside.nova, keys=repos.guest_keys),
             timeout_seconds=options.restore_timeout,
-            hold_seconds=hold,
+            hold_seconds=hold + float(options.compute_timeout),
         ),
         states.Step.VERIFY: verify_of(conf, outside, call),
     }
@@ -241,7 +243,8 @@ def verify_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> verify
         guests=repos.guests,
         instances=repos.instances,
         calls=call,
+        root_disk=RootDisk(nova=outside.nova, keys=repos.guest_keys),
         timeout_seconds=options.verify_timeout,
-        hold_seconds=hold,
+        hold_seconds=hold + float(options.compute_timeout),
         status_seconds=0.0 if options.write_service_status else options.service_status_timeout,
     )

@@ -13,6 +13,7 @@ from trove_upgrade.domain.guests import GuestAnswer, JobState
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.upgrades import Upgrade
+from trove_upgrade.taskmanager.root_disk import REBUILT_AGAIN, RootDisk
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 
 
@@ -26,6 +27,7 @@ class Restore:
     guests: ports.GuestRepository
     instances: ports.InstanceRepository
     calls: Calls
+    root_disk: RootDisk
     timeout_seconds: float
     hold_seconds: float
 
@@ -34,7 +36,7 @@ class Restore:
         _require_info(upgrade)  # before post_upgrade counts as sent: there is a way back still
         if not upgrade.progress.restore_was_sent(upgrade.attempt):
             return self._send(upgrade)
-        answer = self.agent.post_upgrade(self.calls.plain(upgrade))
+        answer = self.root_disk.asked(self.agent.post_upgrade, upgrade, self.calls.plain(upgrade))
         learned = _learned(upgrade, answer)
         if learned is not None:
             return Wait(
@@ -51,8 +53,7 @@ class Restore:
     def _send(self, upgrade: Upgrade) -> Outcome:
         """Commit that the guest may have been asked, before it is."""
         if self._is_rebuilt_by_another(upgrade):
-            message = 'Another action has rebuilt the server; it is rebuilt again.'
-            return GoTo(upgrade=upgrade, step=states.Step.REBUILD, message=message)
+            return GoTo(upgrade=upgrade, step=states.Step.REBUILD, message=REBUILT_AGAIN)
         status = self.instances.service_status(upgrade.instance_id)
         seen = (
             status.updated_at.isoformat()
@@ -83,7 +84,7 @@ class Restore:
         up its network and its engine in another way.
         """
         heartbeat = self.guests.heartbeat(upgrade.instance_id)
-        return (
+        return self.root_disk.must_be_rebuilt(upgrade) or (
             heartbeat is not None
             and heartbeat.marker != upgrade.marker
             and upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt

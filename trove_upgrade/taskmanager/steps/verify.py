@@ -17,7 +17,8 @@ from trove_upgrade.domain.guests import JobState
 from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
-from trove_upgrade.taskmanager.steps.calls import Calls, answered
+from trove_upgrade.taskmanager.root_disk import REBUILT_AGAIN, RootDisk
+from trove_upgrade.taskmanager.steps.calls import Calls, settled
 
 #: Service statuses as Trove calls them (service_statuses.status_description).
 _STATUS_POLL_SECONDS = 0.5
@@ -31,6 +32,7 @@ class Verify:
     guests: ports.GuestRepository
     instances: ports.InstanceRepository
     calls: Calls
+    root_disk: RootDisk
     timeout_seconds: float
     hold_seconds: float
     status_seconds: float = 0.0  #: how long Trove's own agent is waited for; 0: there is none
@@ -49,8 +51,12 @@ class Verify:
             )
         if upgrade.progress.verify.passed_in_attempt == upgrade.attempt:
             return self._reported(upgrade)
+        if self.root_disk.must_be_rebuilt(upgrade):
+            return GoTo(upgrade=upgrade, step=states.Step.REBUILD, message=REBUILT_AGAIN)
         call = self.calls.plain(upgrade)
-        answer = answered(self.agent.verify_upgrade, call, exceptions.StepFailed)
+        answer = settled(
+            self.root_disk.asked(self.agent.verify_upgrade, upgrade, call), exceptions.StepFailed
+        )
         if answer.state is JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
         running = Verified.from_wire(answer.result).server_version or answer.server_version

@@ -370,6 +370,9 @@ class Driver(base.DatastoreDriver):
             'unclean', False
         )
 
+    def directories(self):
+        return (self.layout.etc / 'mysql',)
+
     def stash_roots(self):
         return [self.layout.etc / 'mysql']
 

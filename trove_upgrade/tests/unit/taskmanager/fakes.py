@@ -16,6 +16,7 @@ from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.guest_files import GuestFiles
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
+from trove_upgrade.taskmanager.root_disk import RootDisk
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
 from trove_upgrade.taskmanager.step_runner import StepRunner
@@ -350,11 +351,13 @@ class Stage(fixtures.Fixture):
             timeout_seconds=100,
             hold_seconds=15,
         )
+        root_disk = RootDisk(nova=self.nova, keys=self.repos.guest_keys)
         self.restore = restore.Restore(
             agent=self.guest,
             guests=self.repos.guests,
             instances=self.repos.instances,
             calls=self.calls,
+            root_disk=root_disk,
             timeout_seconds=100,
             hold_seconds=30,
         )
@@ -363,6 +366,7 @@ class Stage(fixtures.Fixture):
             guests=self.repos.guests,
             instances=self.repos.instances,
             calls=self.calls,
+            root_disk=root_disk,
             timeout_seconds=100,
             hold_seconds=30,
         )
