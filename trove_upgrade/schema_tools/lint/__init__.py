@@ -1,35 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refuses revisions that are not safe while services run.
 
-Each rule is a small function in the module of its group; `RULES` is all of them.  They are
-explained in doc/source/reference/lint.rst.
+Each rule is a module of the package `rules`, and `RULES` is all of them.
 """
 
 from collections.abc import Iterator, Sequence
 
 from trove_upgrade.db.migrations.chain import Chain
-from trove_upgrade.schema_tools.lint import (
-    additions,
-    boundaries,
-    columns,
-    locking,
-    removals,
-    repeating,
-    waivers,
-)
+from trove_upgrade.schema_tools.lint import waiver_faults, waivers
 from trove_upgrade.schema_tools.lint.rule import Finding, Hit, Rule
+from trove_upgrade.schema_tools.lint.rules import RULES
 from trove_upgrade.schema_tools.lint.subject import Readings, subject_of
-
-#: In the order in which findings are printed.
-RULES: tuple[Rule, ...] = (
-    *additions.RULES,
-    *columns.RULES,
-    *removals.RULES,
-    *locking.RULES,
-    *repeating.RULES,
-    *boundaries.RULES,
-    *waivers.RULES,
-)
 
 __all__ = ['RULES', 'Finding', 'Rule', 'lint']
 
@@ -60,7 +41,7 @@ def _lint_one(readings: Readings, revision: str) -> Iterator[Finding]:
         rule.code for rule in RULES if rule.can_be_waived
     }
     yield from (finding for finding in found if finding.code not in waived)
-    for rule, hit in waivers.faults(
+    for rule, hit in waiver_faults.faults(
         subject, found, [rule.code for rule in RULES if rule.can_be_waived]
     ):
         yield from _findings(revision, rule, [hit])

@@ -5,6 +5,7 @@ and started again.
 SQLite stands in for MySQL here: each statement commits by itself, and nothing is undone.
 """
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,11 +21,21 @@ _WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE')
 _BATCH = '_alembic_tmp_'
 
 
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """One way in which a run fails, or leaves another schema than it should."""
+
+    found: str
+    at_once: bool  #: also where the run is neither repeated nor killed
+
+
 class _Killed(Exception):
     """The run ends here."""
 
 
-def faults(before: Sequence[alembic.script.Script], script: alembic.script.Script) -> Iterator[str]:
+def faults(
+    before: Sequence[alembic.script.Script], script: alembic.script.Script
+) -> Iterator[Fault]:
     """Failures of the revision when it is run, run twice, or killed and started again; nothing if
     it does not fail.
     """
@@ -35,14 +46,14 @@ def faults(before: Sequence[alembic.script.Script], script: alembic.script.Scrip
     snapshot = start.snapshot()
     whole = _Database(snapshot)
     if (found := whole.run(script)) is not None:
-        yield f'it fails on SQLite: {found}'
+        yield Fault(f'it fails on SQLite: {found}', at_once=True)
         return
     expected = whole.state()
     if (found := whole.run(script)) is not None:
-        yield f'run a second time it fails: {found}'
+        yield Fault(f'run a second time it fails: {found}', at_once=False)
         return
     if whole.state() != expected:
-        yield 'run a second time it changes the database again'
+        yield Fault('run a second time it changes the database again', at_once=False)
         return
     yield from _faults_of_killed(
         snapshot, script, expected, _Database(snapshot).statements_of(script)
@@ -51,7 +62,7 @@ def faults(before: Sequence[alembic.script.Script], script: alembic.script.Scrip
 
 def _faults_of_killed(
     snapshot: bytes, script: alembic.script.Script, expected: Any, statements: Sequence[str]
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     in_batch = False
     for count, statement in enumerate(statements):
         in_batch = _BATCH in statement or (
@@ -64,10 +75,10 @@ def _faults_of_killed(
         found = database.run(script)
         where = f'killed before "{" ".join(statement.split())[:80]}" and started again, it'
         if found is not None:
-            yield f'{where} fails: {found}'
+            yield Fault(f'{where} fails: {found}', at_once=False)
             return
         if database.state() != expected:
-            yield f'{where} ends at another schema'
+            yield Fault(f'{where} ends at another schema', at_once=False)
             return
 
 

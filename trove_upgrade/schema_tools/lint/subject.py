@@ -29,7 +29,7 @@ class Readings:
         #: All of the chain, oldest first.
         self.revisions = recording.history(chain, '')
         self._recorded: dict[tuple[str, str], recording.Recorded | errors.RevisionNotRendered] = {}
-        self._faults: dict[str, tuple[str, ...]] = {}
+        self._faults: dict[str, tuple[scratch.Fault, ...]] = {}
         self._seen: dict[str, tuple[Seen, ...]] = {}
         self._scripts = {
             script.revision: script
@@ -59,7 +59,7 @@ class Readings:
                 self._recorded[key] = error
         return self._recorded[key]
 
-    def faults(self, revision: str) -> tuple[str, ...]:
+    def faults(self, revision: str) -> tuple[scratch.Fault, ...]:
         """Failures when it is really run, twice, or killed."""
         if revision not in self._faults:
             before = [self.script(one) for one in self.before(revision)]
