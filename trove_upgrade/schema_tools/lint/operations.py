@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from trove_upgrade.schema_tools.lint.changes import Change, Kind
-from trove_upgrade.schema_tools.lint.sql import changes_of as changes_of_sql
+from trove_upgrade.schema_tools.sql.changes import Change, Kind
+from trove_upgrade.schema_tools.sql.statements import changes_of as changes_of_sql
 
 
 def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Change]:

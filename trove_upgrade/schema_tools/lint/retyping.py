@@ -3,9 +3,9 @@
 
 from collections.abc import Iterator
 
-from trove_upgrade.schema_tools.lint.changes import Kind, Seen
-from trove_upgrade.schema_tools.lint.subject import Subject, dialect_of
+from trove_upgrade.schema_tools.lint.subject import Seen, Subject, dialect_of
 from trove_upgrade.schema_tools.lint.types import Widening, compare
+from trove_upgrade.schema_tools.sql.changes import Kind
 
 
 def retyped(subject: Subject, *outcomes: Widening) -> Iterator[tuple[Seen, str]]:

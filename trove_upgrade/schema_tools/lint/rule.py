@@ -4,8 +4,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from trove_upgrade.schema_tools.lint.changes import Seen
-from trove_upgrade.schema_tools.lint.subject import Subject
+from trove_upgrade.schema_tools.lint.subject import Seen, Subject
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,19 @@ from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import recording
 from trove_upgrade.db.migrations.chain import STANDALONE, Chain, release_of
 from trove_upgrade.db.migrations.schema_model import SchemaModel
-from trove_upgrade.schema_tools.lint import operations, scratch, sql
-from trove_upgrade.schema_tools.lint.changes import Change, Kind, Seen
+from trove_upgrade.schema_tools.lint import operations, scratch
+from trove_upgrade.schema_tools.sql import statements
+from trove_upgrade.schema_tools.sql.changes import Change, Kind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A change, and where it was seen."""
+
+    change: Change
+    dialect: str
+    sql: str  #: '' where an operation sends nothing to this server
+    ensured: bool  #: asked for by a function that looks first
 
 
 class Readings:
@@ -95,7 +106,7 @@ class Readings:
             if is_raw or dialect_name != 'sqlite':
                 yield from (
                     Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
-                    for change in sql.changes_of(statement.sql, dialect_name)
+                    for change in statements.changes_of(statement.sql, dialect_name)
                     if is_raw or change.kind is not Kind.UNKNOWN
                 )
         for operation in recorded.operations:  # those that send nothing to this server

@@ -3,9 +3,9 @@
 
 from collections.abc import Iterator
 
-from trove_upgrade.schema_tools.lint.changes import Kind
 from trove_upgrade.schema_tools.lint.rule import Hit, Rule, place
 from trove_upgrade.schema_tools.lint.subject import Subject
+from trove_upgrade.schema_tools.sql.changes import Kind
 
 
 def _hits(subject: Subject) -> Iterator[Hit]:

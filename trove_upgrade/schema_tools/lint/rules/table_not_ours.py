@@ -3,9 +3,9 @@
 
 from collections.abc import Iterator
 
-from trove_upgrade.schema_tools.lint.changes import Kind
 from trove_upgrade.schema_tools.lint.rule import Hit, Rule
 from trove_upgrade.schema_tools.lint.subject import Subject
+from trove_upgrade.schema_tools.sql.changes import Kind
 
 _OF_NO_TABLE = {Kind.SESSION, Kind.UNKNOWN}
 

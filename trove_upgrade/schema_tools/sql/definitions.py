@@ -5,8 +5,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from trove_upgrade.schema_tools.lint.changes import Change, Kind
-from trove_upgrade.schema_tools.lint.tokens import Token, Words, outside, split, text_of
+from trove_upgrade.schema_tools.sql.changes import Change, Kind
+from trove_upgrade.schema_tools.sql.tokens import Token, Words, outside, split, text_of
 
 #: A column's type ends where one of these begins.
 _AFTER_TYPE = {

@@ -55,13 +55,3 @@ class Change:
     from_query: bool = False  #: the rows come from a SELECT
     references: tuple[str, ...] = ()  #: tables that foreign keys lead to
     detail: str = ''  #: why it is not known
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Seen:
-    """A change, and where it was seen."""
-
-    change: Change
-    dialect: str
-    sql: str  #: '' where an operation sends nothing to this server
-    ensured: bool  #: asked for by a function that looks first

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from trove_upgrade.schema_tools.lint.changes import Change, Kind
-from trove_upgrade.schema_tools.lint.sql import changes_of
+from trove_upgrade.schema_tools.sql.changes import Change, Kind
+from trove_upgrade.schema_tools.sql.statements import changes_of
 from trove_upgrade.tests.unit import base
 
 
-class TestSql(base.TestCase):
+class TestStatements(base.TestCase):
     def kinds(self, statement, *dialect):
         return [
             (change.kind, change.table, change.name) for change in changes_of(statement, *dialect)

@@ -9,9 +9,9 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from trove_upgrade.schema_tools.lint import definitions
-from trove_upgrade.schema_tools.lint.changes import Change, Kind
-from trove_upgrade.schema_tools.lint.tokens import Token, Words, outside, split, tokens_of
+from trove_upgrade.schema_tools.sql import definitions
+from trove_upgrade.schema_tools.sql.changes import Change, Kind
+from trove_upgrade.schema_tools.sql.tokens import Token, Words, outside, split, tokens_of
 
 #: Parts of an ALTER TABLE that say how the statement itself is run.
 _MANNERS = {'ALGORITHM', 'LOCK', 'WAIT', 'NOWAIT'}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of SQL text, as far as revisions are made of it."""
