@@ -18,7 +18,8 @@ from trove_upgrade.db.migrations.data.migration import DataMigration
 from trove_upgrade.db.migrations.position import Phase, Position
 from trove_upgrade.db.repetition import repeat_on_new_columns
 from trove_upgrade.schema_tools import probe
-from trove_upgrade.schema_tools.probe import known, risk, sizes, statement
+from trove_upgrade.schema_tools.probe import known, risk, sizes
+from trove_upgrade.schema_tools.sql.reader import read
 
 #: Of the JSON; raised when a field changes its meaning or goes, not when one is added.
 FORMAT = 1
@@ -194,16 +195,16 @@ class _Schema:
         )
 
     def _planned(self, sql: str) -> Planned:
-        parsed = statement.parse(sql, backslashes=known.family(self.dialect) == 'mysql')
+        statement = read(sql, self.dialect)
         answer = self.probe.ask(sql)
-        size = self.sizes.get(parsed.table)
+        size = self.sizes.get(statement.table)
         unknown = answer.source is probe.Source.NOT_ASKED and not self.assesses
         return Planned(
             sql=sql,
-            table=parsed.table,
+            table=statement.table,
             size=size,
             answer=answer,
-            risk=None if unknown else risk.assess(parsed, answer, size),
+            risk=None if unknown else risk.assess(statement, answer, size),
         )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from trove_upgrade.schema_tools.sql import reader
 from trove_upgrade.schema_tools.sql.changes import Change, Kind
-from trove_upgrade.schema_tools.sql.statements import changes_of as changes_of_sql
 
 
 def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Change]:
@@ -185,7 +185,7 @@ def _rows(operation: ops.BulkInsertOp, _dialect: sa.Dialect) -> Iterator[Change]
 def _raw(operation: ops.ExecuteSQLOp, dialect: sa.Dialect) -> Iterator[Change]:
     text = operation.sqltext
     sent = text if isinstance(text, str) else str(text.compile(dialect=dialect))  # type: ignore[attr-defined]
-    yield from changes_of_sql(sent, dialect.name)
+    yield from reader.read(sent, dialect.name).changes
 
 
 def _tables_of(keys: Iterable[sa.ForeignKey]) -> tuple[str, ...]:

@@ -15,10 +15,13 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
+from trove_upgrade.schema_tools.sql.reader import read
+from trove_upgrade.schema_tools.sql.statements import BATCH_COPY, Form
+
 _WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE')
-#: A batch copies a table into one of this name; Alembic does that in one transaction on a real
+#: That end a batch, in which a table is copied; Alembic does that in one transaction on a real
 #: SQLite, and not at all elsewhere.
-_BATCH = '_alembic_tmp_'
+_ENDS_OF_BATCH = {Form.DROP_TABLE, Form.CREATE_INDEX}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +68,9 @@ def _faults_of_killed(
 ) -> Iterator[Fault]:
     in_batch = False
     for count, statement in enumerate(statements):
-        in_batch = _BATCH in statement or (
-            in_batch and statement.startswith(('DROP TABLE', 'CREATE INDEX', 'CREATE UNIQUE INDEX'))
-        )
-        if in_batch and not statement.startswith('CREATE TABLE'):
+        form = read(statement, 'sqlite').form
+        in_batch = BATCH_COPY in statement or (in_batch and form in _ENDS_OF_BATCH)
+        if in_batch and form is not Form.CREATE_TABLE:
             continue
         database = _Database(snapshot)
         database.run(script, kill_before=count)

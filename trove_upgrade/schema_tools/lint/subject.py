@@ -18,8 +18,8 @@ from trove_upgrade.db.migrations import recording
 from trove_upgrade.db.migrations.chain import STANDALONE, Chain, release_of
 from trove_upgrade.db.migrations.schema_model import SchemaModel
 from trove_upgrade.schema_tools.lint import operations, scratch
-from trove_upgrade.schema_tools.sql import statements
 from trove_upgrade.schema_tools.sql.changes import Change, Kind
+from trove_upgrade.schema_tools.sql.reader import read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Readings:
             if is_raw or dialect_name != 'sqlite':
                 yield from (
                     Seen(change=change, dialect=dialect_name, sql=statement.sql, ensured=looked)
-                    for change in statements.changes_of(statement.sql, dialect_name)
+                    for change in read(statement.sql, dialect_name).changes
                     if is_raw or change.kind is not Kind.UNKNOWN
                 )
         for operation in recorded.operations:  # those that send nothing to this server

@@ -15,7 +15,8 @@ from trove_upgrade.schema_tools.probe.answers import (
     Work,
     not_asked,
 )
-from trove_upgrade.schema_tools.probe.statement import Kind, Parsed, parse
+from trove_upgrade.schema_tools.sql.reader import read
+from trove_upgrade.schema_tools.sql.statements import BATCH_COPY, Form, Statement
 
 _SESSION = Answer(
     blocks=Blocks.NOTHING,
@@ -24,6 +25,12 @@ _SESSION = Answer(
     source=Source.KNOWN,
     detail='a setting of the session',
 )
+_SQLITE = {
+    Form.ROWS: Work.ROWS,
+    Form.CREATE_INDEX: Work.INDEX,
+    Form.COMMENT: Work.UNKNOWN,
+    Form.OTHER: Work.UNKNOWN,
+}
 _METADATA_LOCK = 'exclusive metadata lock'
 _ACCESS_EXCLUSIVE = 'ACCESS EXCLUSIVE'
 
@@ -33,25 +40,29 @@ def family(dialect: str) -> str:
     return 'mysql' if dialect == 'mariadb' else dialect
 
 
-def answer(parsed: Parsed, dialect: str) -> Answer | None:
+def answer(statement: Statement, dialect: str) -> Answer | None:
     """None where only the server can say."""
-    if parsed.kind is Kind.SESSION:
+    if statement.form is Form.SESSION:
         return _SESSION
-    if parsed.kind is Kind.CREATE_TABLE and family(dialect) != 'sqlite':
+    if statement.form is Form.CREATE_TABLE and family(dialect) != 'sqlite':
         return NEW_TABLE
-    return {'mysql': _mysql, 'postgresql': _postgresql, 'sqlite': _sqlite}[family(dialect)](parsed)
+    return {'mysql': _mysql, 'postgresql': _postgresql, 'sqlite': _sqlite}[family(dialect)](
+        statement
+    )
 
 
 def _known(blocks: Blocks, work: Work, lock: str, detail: str = '') -> Answer:
     return Answer(blocks=blocks, work=work, lock=lock, source=Source.KNOWN, detail=detail)
 
 
-def _mysql(parsed: Parsed) -> Answer | None:
-    if parsed.kind is Kind.ROWS:
+def _mysql(statement: Statement) -> Answer | None:
+    if statement.form is Form.ROWS:
         return _known(Blocks.ROWS, Work.ROWS, 'row locks')
-    if parsed.kind in {Kind.DROP_TABLE, Kind.RENAME_TABLE}:
+    if statement.form in {Form.DROP_TABLE, Form.RENAME_TABLE}:
         return _known(Blocks.EVERYTHING, Work.METADATA, _METADATA_LOCK)
-    if parsed.kind is Kind.ALTER_TABLE and any('REFERENCES' in action for action in parsed.actions):
+    if statement.form is Form.ALTER_TABLE and any(
+        'REFERENCES' in action for action in statement.actions
+    ):
         return _known(
             Blocks.WRITES,
             Work.REBUILD,
@@ -59,8 +70,8 @@ def _mysql(parsed: Parsed) -> Answer | None:
             'a foreign key, which is checked for every row; not tried, as the table that it names '
             'would be locked too',
         )
-    if parsed.kind is Kind.ALTER_TABLE and all(
-        'DROP FOREIGN KEY' in action for action in parsed.actions
+    if statement.form is Form.ALTER_TABLE and all(
+        'DROP FOREIGN KEY' in action for action in statement.actions
     ):
         return _known(
             Blocks.NOTHING,
@@ -71,34 +82,34 @@ def _mysql(parsed: Parsed) -> Answer | None:
     return None
 
 
-def _postgresql(parsed: Parsed) -> Answer | None:
-    if parsed.kind is Kind.ROWS:
+def _postgresql(statement: Statement) -> Answer | None:
+    if statement.form is Form.ROWS:
         return _known(Blocks.ROWS, Work.ROWS, 'ROW EXCLUSIVE')
-    if parsed.kind in {Kind.DROP_TABLE, Kind.RENAME_TABLE}:
+    if statement.form in {Form.DROP_TABLE, Form.RENAME_TABLE}:
         return _known(Blocks.EVERYTHING, Work.METADATA, _ACCESS_EXCLUSIVE)
-    if parsed.kind is Kind.CREATE_INDEX and parsed.concurrently:
+    if statement.form is Form.CREATE_INDEX and statement.concurrently:
         return _known(
             Blocks.NOTHING,
             Work.INDEX,
             'SHARE UPDATE EXCLUSIVE',
             'CONCURRENTLY, which cannot run in a transaction, and is not tried',
         )
-    if parsed.kind is Kind.DROP_INDEX:
+    if statement.form is Form.DROP_INDEX:
         blocks, lock = (
             (Blocks.NOTHING, 'SHARE UPDATE EXCLUSIVE')
-            if parsed.concurrently
+            if statement.concurrently
             else (Blocks.EVERYTHING, _ACCESS_EXCLUSIVE)
         )
         return _known(
             blocks, Work.METADATA, lock, "a copy's index has another name, and is not tried"
         )
-    if parsed.kind is Kind.OTHER and parsed.sql.upper().startswith('COMMENT ON '):
+    if statement.form is Form.COMMENT:
         return _known(Blocks.NOTHING, Work.METADATA, 'SHARE UPDATE EXCLUSIVE')
-    return _postgresql_alter(parsed) if parsed.kind is Kind.ALTER_TABLE else None
+    return _postgresql_alter(statement) if statement.form is Form.ALTER_TABLE else None
 
 
-def _postgresql_alter(parsed: Parsed) -> Answer | None:
-    actions = parsed.actions
+def _postgresql_alter(statement: Statement) -> Answer | None:
+    actions = statement.actions
     if any('REFERENCES' in action for action in actions):
         work = Work.METADATA if all('NOT VALID' in action for action in actions) else Work.SCAN
         return _known(
@@ -131,13 +142,11 @@ def _postgresql_alter(parsed: Parsed) -> Answer | None:
     return None
 
 
-def _sqlite(parsed: Parsed) -> Answer:
-    work = {Kind.ROWS: Work.ROWS, Kind.CREATE_INDEX: Work.INDEX, Kind.OTHER: Work.UNKNOWN}.get(
-        parsed.kind, Work.METADATA
-    )
-    if any(action.startswith('DROP') for action in parsed.actions):
+def _sqlite(statement: Statement) -> Answer:
+    work = _SQLITE.get(statement.form, Work.METADATA)
+    if any(action.startswith('DROP') for action in statement.actions):
         work = Work.REBUILD
-    if parsed.kind is Kind.ROWS and parsed.table.startswith('_alembic_tmp_'):
+    if statement.form is Form.ROWS and statement.table.startswith(BATCH_COPY):
         work = Work.REBUILD
     return _known(Blocks.DATABASE, work, 'EXCLUSIVE', 'one writer locks the file')
 
@@ -152,6 +161,4 @@ class Unasked:
 
     def ask(self, sql: str) -> Answer:
         """Return what is known without a server."""
-        return answer(
-            parse(sql, backslashes=family(self.dialect) == 'mysql'), self.dialect
-        ) or not_asked(self.reason)
+        return answer(read(sql, self.dialect), self.dialect) or not_asked(self.reason)

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 
 from trove_upgrade.schema_tools.probe.answers import Answer, Blocks, Source, Work, already_there
 from trove_upgrade.schema_tools.probe.session import ERRORS, LOCK_SECONDS, ServerProbe, cause
-from trove_upgrade.schema_tools.probe.statement import Kind, Parsed
+from trove_upgrade.schema_tools.sql.manners import without_choice
+from trove_upgrade.schema_tools.sql.statements import Form, Statement
+from trove_upgrade.schema_tools.sql.words import written
 
 _LOCKS = {'NONE': Blocks.NOTHING, 'SHARED': Blocks.WRITES, 'EXCLUSIVE': Blocks.EVERYTHING}
 #: Not supported; 1221: INSTANT goes with no LOCK clause on MySQL; 1800: MySQL does not know NOCOPY.
@@ -25,10 +27,6 @@ _TRIED = re.compile(
     r'|(?:DEFAULT )?CHARACTER SET|(?:DEFAULT )?CHARSET|COLLATE|ALGORITHM|LOCK)\b'
 )
 _NOT_TRIED = re.compile(r'FOREIGN KEY|REFERENCES|PARTITION|TABLESPACE|SYSTEM VERSIONING')
-_OWN_CHOICE = re.compile(
-    r',?\s*\b(?:ALGORITHM|LOCK)\s*=?\s*(?:DEFAULT|INSTANT|NOCOPY|INPLACE|COPY|NONE|SHARED|EXCLUSIVE)\b',
-    re.IGNORECASE,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +76,6 @@ def next_way(ways: tuple[Way, ...], tried: Way, message: str) -> Way | None:
 class MysqlProbe(ServerProbe):
     """Asks MariaDB or MySQL."""
 
-    backslashes = True
-
     def prepare(self, connection: sa.Connection) -> None:
         """Short waits for this session."""
         connection.exec_driver_sql(
@@ -108,17 +104,18 @@ class MysqlProbe(ServerProbe):
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS {self.quoted(name)}')
         connection.exec_driver_sql(f'CREATE TABLE {self.quoted(name)} LIKE {self.quoted(table)}')
 
-    def may_be_tried(self, parsed: Parsed) -> bool:
+    def may_be_tried(self, statement: Statement) -> bool:
         """A known form that names no other table."""
-        if parsed.kind is Kind.ALTER_TABLE:
+        if statement.form is Form.ALTER_TABLE:
             return all(
-                _TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions
+                _TRIED.match(action) and not _NOT_TRIED.search(action)
+                for action in statement.actions
             )
-        return parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX}
+        return statement.form in {Form.CREATE_INDEX, Form.DROP_INDEX}
 
-    def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
+    def try_on_copy(self, statement: Statement, copy: str) -> Answer:
         """The least way that the server accepts."""
-        sql = self._on_copy(parsed, copy)
+        sql = self._on_copy(statement, copy)
         ways = _MARIADB if self._dialect == 'mariadb' else _MYSQL
         way: Way = ways[0]
         while True:
@@ -126,46 +123,48 @@ class MysqlProbe(ServerProbe):
                 self.run(self.connection, f'{sql}, {way.sql}')
             except ERRORS as error:
                 code, message = cause(error)
-                if there := self._there_already(parsed, code):
+                if there := self._there_already(statement, code):
                     return already_there(there)
                 following = next_way(ways, way, message) if code in _TRY_NEXT else None
                 if following is None:
                     raise
                 way = following
             else:
-                return self._answer(parsed, way)
+                return self._answer(statement, way)
 
-    def _on_copy(self, parsed: Parsed, copy: str) -> str:
+    def _on_copy(self, statement: Statement, copy: str) -> str:
         """Always an ALTER TABLE: DROP INDEX takes no ALGORITHM on MariaDB."""
-        rest = _OWN_CHOICE.sub('', parsed.rest).strip().strip(',').strip()
-        if parsed.kind is Kind.CREATE_INDEX:
-            rest = f'ADD {parsed.index_type} INDEX {self.quoted(parsed.index)} {rest}'
-        elif parsed.kind is Kind.DROP_INDEX:
-            rest = f'DROP INDEX {self.quoted(parsed.index)}'
+        rest = written(without_choice(statement.rest))
+        if statement.form is Form.CREATE_INDEX:
+            rest = f'ADD {statement.index_type} INDEX {self.quoted(statement.index)} {rest}'
+        elif statement.form is Form.DROP_INDEX:
+            rest = f'DROP INDEX {self.quoted(statement.index)}'
         return f'ALTER TABLE {self.quoted(copy)} {rest}'
 
     @staticmethod
-    def _there_already(parsed: Parsed, code: str) -> str:
+    def _there_already(statement: Statement, code: str) -> str:
         if code in _THERE:
             return _THERE[code]
         # a copy lacks some of these
-        constraint = any('CONSTRAINT' in action or 'CHECK' in action for action in parsed.actions)
+        constraint = any(
+            'CONSTRAINT' in action or 'CHECK' in action for action in statement.actions
+        )
         return 'what is dropped is not there' if code == _GONE and not constraint else ''
 
-    def _answer(self, parsed: Parsed, way: Way) -> Answer:
+    def _answer(self, statement: Statement, way: Way) -> Answer:
         blocks = _LOCKS.get(way.lock, Blocks.NOTHING)
         if way.algorithm == 'INSTANT':
             return Answer(blocks=blocks, work=Work.METADATA, lock=way.sql, source=Source.ASKED)
         if way.algorithm == 'COPY':
             return Answer(blocks=blocks, work=Work.REBUILD, lock=way.sql, source=Source.ASKED)
-        if way.algorithm == 'NOCOPY' or _is_of_indexes(parsed):
-            drops = parsed.kind is Kind.DROP_INDEX or all(
-                action.startswith('DROP') for action in parsed.actions
+        if way.algorithm == 'NOCOPY' or _is_of_indexes(statement):
+            drops = statement.form is Form.DROP_INDEX or all(
+                action.startswith('DROP') for action in statement.actions
             )
             return Answer(
                 blocks=blocks,
                 work=Work.METADATA
-                if drops and parsed.kind is not Kind.CREATE_INDEX
+                if drops and statement.form is not Form.CREATE_INDEX
                 else Work.INDEX,
                 lock=way.sql,
                 source=Source.ASKED,
@@ -192,8 +191,8 @@ _OF_INDEXES = (
 )
 
 
-def _is_of_indexes(parsed: Parsed) -> bool:
+def _is_of_indexes(statement: Statement) -> bool:
     """Return whether the statement changes nothing but indexes."""
-    if parsed.kind in {Kind.CREATE_INDEX, Kind.DROP_INDEX}:
+    if statement.form in {Form.CREATE_INDEX, Form.DROP_INDEX}:
         return True
-    return all(action.startswith(_OF_INDEXES) for action in parsed.actions)
+    return all(action.startswith(_OF_INDEXES) for action in statement.actions)

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from trove_upgrade.schema_tools.probe.answers import Answer, Blocks, Source, Work, already_there
 from trove_upgrade.schema_tools.probe.session import ERRORS, LOCK_SECONDS, ServerProbe, cause
-from trove_upgrade.schema_tools.probe.statement import Kind, Parsed
+from trove_upgrade.schema_tools.sql.statements import Form, Statement
+from trove_upgrade.schema_tools.sql.words import written
 
 #: From the weakest to the strongest, as pg_locks and as the documentation calls them.
 _MODES = (
@@ -66,20 +67,21 @@ class PostgresqlProbe(ServerProbe):
             f'CREATE TABLE {self.quoted(name)} (LIKE {self.quoted(table)} INCLUDING ALL)'
         )
 
-    def may_be_tried(self, parsed: Parsed) -> bool:
+    def may_be_tried(self, statement: Statement) -> bool:
         """A known form that names no other table and no index of the real one."""
-        if parsed.kind is Kind.ALTER_TABLE:
+        if statement.form is Form.ALTER_TABLE:
             return all(
-                _TRIED.match(action) and not _NOT_TRIED.search(action) for action in parsed.actions
+                _TRIED.match(action) and not _NOT_TRIED.search(action)
+                for action in statement.actions
             )
-        return parsed.kind is Kind.CREATE_INDEX and not parsed.concurrently
+        return statement.form is Form.CREATE_INDEX and not statement.concurrently
 
-    def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
+    def try_on_copy(self, statement: Statement, copy: str) -> Answer:
         """Return what the transaction held and changed, read before it ends."""
         connection = self.connection
         if (
-            parsed.kind is Kind.CREATE_INDEX
-            and connection.execute(_VALID_INDEX, {'name': self.quoted(parsed.index)}).scalar()
+            statement.form is Form.CREATE_INDEX
+            and connection.execute(_VALID_INDEX, {'name': self.quoted(statement.index)}).scalar()
         ):
             return already_there('the index is there')
         name = {'name': self.quoted(copy)}
@@ -89,45 +91,47 @@ class PostgresqlProbe(ServerProbe):
         )
         connection.exec_driver_sql('BEGIN')
         try:
-            self.run(connection, self._on_copy(parsed, copy))
+            self.run(connection, self._on_copy(statement, copy))
             modes = list(connection.execute(_STRONGEST, name).scalars())
             rebuilt = connection.execute(_FILE, name).scalar() != before
             new_indexes = set(connection.execute(_INDEX_FILES, name).scalars()) - indexes_before
             connection.exec_driver_sql('COMMIT')
         except ERRORS as error:
             connection.exec_driver_sql('ROLLBACK')
-            if there := self._there_already(parsed, cause(error)[0]):
+            if there := self._there_already(statement, cause(error)[0]):
                 return already_there(there)
             raise
-        return self._answer(parsed, modes, rebuilt=rebuilt, indexes=bool(new_indexes))
+        return self._answer(statement, modes, rebuilt=rebuilt, indexes=bool(new_indexes))
 
-    def _on_copy(self, parsed: Parsed, copy: str) -> str:
+    def _on_copy(self, statement: Statement, copy: str) -> str:
         """An index gets the copy's name: names of indexes are one per schema."""
-        if parsed.kind is Kind.CREATE_INDEX:
+        if statement.form is Form.CREATE_INDEX:
             return (
-                f'CREATE {parsed.index_type} INDEX {self.quoted(copy + "_index")} ON '
-                f'{self.quoted(copy)} {parsed.rest}'
+                f'CREATE {statement.index_type} INDEX {self.quoted(copy + "_index")} ON '
+                f'{self.quoted(copy)} {written(statement.rest)}'
             )
-        return f'ALTER TABLE {self.quoted(copy)} {parsed.rest}'
+        return f'ALTER TABLE {self.quoted(copy)} {written(statement.rest)}'
 
     @staticmethod
-    def _there_already(parsed: Parsed, code: str) -> str:
-        if code == _DUPLICATE_COLUMN and all(action.startswith('ADD') for action in parsed.actions):
+    def _there_already(statement: Statement, code: str) -> str:
+        if code == _DUPLICATE_COLUMN and all(
+            action.startswith('ADD') for action in statement.actions
+        ):
             return 'the column is there'
         dropped = code == _UNDEFINED_COLUMN and all(
-            action.startswith('DROP') for action in parsed.actions
+            action.startswith('DROP') for action in statement.actions
         )
         return 'what is dropped is not there' if dropped else ''
 
     @staticmethod
-    def _answer(parsed: Parsed, modes: list[str], *, rebuilt: bool, indexes: bool) -> Answer:
+    def _answer(statement: Statement, modes: list[str], *, rebuilt: bool, indexes: bool) -> Answer:
         strongest = max(modes, key=_ORDER.index, default=_ORDER[0])
         _mode, lock, blocks = _MODES[_ORDER.index(strongest)]
         if rebuilt:
             return Answer(blocks=blocks, work=Work.REBUILD, lock=lock, source=Source.ASKED)
         if indexes:
             return Answer(blocks=blocks, work=Work.INDEX, lock=lock, source=Source.ASKED)
-        if any(_SCANS.search(action) and 'NOT VALID' not in action for action in parsed.actions):
+        if any(_SCANS.search(action) and 'NOT VALID' not in action for action in statement.actions):
             return Answer(
                 blocks=blocks,
                 work=Work.SCAN,

@@ -6,7 +6,8 @@ import enum
 
 from trove_upgrade.schema_tools.probe.answers import Answer, Blocks, Source, Work
 from trove_upgrade.schema_tools.probe.sizes import Size
-from trove_upgrade.schema_tools.probe.statement import Kind, Parsed
+from trove_upgrade.schema_tools.sql.changes import Kind
+from trove_upgrade.schema_tools.sql.statements import Form, Statement
 
 #: Assumed, and on the slow side: what a small server with cold caches reads and writes in a second
 #: when it builds a table or an index.
@@ -16,6 +17,7 @@ ROWS_PER_SECOND = 20_000  #: assumed, for statements that change rows
 _SHORT_SECONDS = 0.5  #: no caller notices
 _LONG_SECONDS = 5.0  #: requests time out
 _LOAD_SECONDS = 60.0  #: of work beside the service
+_DESTROYING = {Kind.DROP_TABLE, Kind.DROP_COLUMN}
 
 #: In words, where it is not 'writes wait'.
 WAITING = {Blocks.NOTHING: 'services go on', Blocks.DATABASE: 'the whole database is locked'}
@@ -43,10 +45,10 @@ class Risk:
     reason: str
 
 
-def assess(parsed: Parsed, answer: Answer, size: Size | None) -> Risk:
+def assess(statement: Statement, answer: Answer, size: Size | None) -> Risk:
     """`size` is None where there is no such table, or where it may not be looked at."""
     risk = _of_waiting(answer, size)
-    if answer.work is Work.NONE or not _destroys(parsed):
+    if answer.work is Work.NONE or not _destroys(statement):
         return risk
     gone = Risk(Level.MEDIUM, 'what is dropped is gone: only a backup brings it back')
     return (
@@ -121,18 +123,7 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _destroys(parsed: Parsed) -> bool:
-    drops_column = any(
-        action.startswith('DROP') and not action.startswith(_NO_DATA) for action in parsed.actions
+def _destroys(statement: Statement) -> bool:
+    return statement.form is not Form.OTHER and any(
+        change.kind in _DESTROYING for change in statement.changes
     )
-    return parsed.kind is Kind.DROP_TABLE or drops_column
-
-
-_NO_DATA = (
-    'DROP INDEX',
-    'DROP KEY',
-    'DROP CONSTRAINT',
-    'DROP FOREIGN KEY',
-    'DROP PRIMARY KEY',
-    'DROP CHECK',
-)

@@ -19,7 +19,8 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import driver_errors
 from trove_upgrade.schema_tools.probe import known
 from trove_upgrade.schema_tools.probe.answers import NEW_TABLE, Answer, Source, not_asked
-from trove_upgrade.schema_tools.probe.statement import Kind, Parsed, parse
+from trove_upgrade.schema_tools.sql.reader import read
+from trove_upgrade.schema_tools.sql.statements import Form, Statement
 
 PREFIX = 'upgrade_probe_'
 _NAME = re.compile(rf'{PREFIX}(?P<session>[0-9a-f]{{8}})[0-9a-f]{{8}}')
@@ -47,8 +48,6 @@ class ServerProbe(abc.ABC):
     """Asks one server, statement by statement in the order in which they would run; `with` drops
     the copies.
     """
-
-    backslashes = False  #: whether one escapes a quote in a text
 
     def __init__(self, engine: sa.Engine, dialect: str) -> None:
         """`engine` keeps no connection, as the probe changes their settings; `dialect` is what the
@@ -111,39 +110,42 @@ class ServerProbe(abc.ABC):
         """Make `name` like `table`, without its rows."""
 
     @abc.abstractmethod
-    def try_on_copy(self, parsed: Parsed, copy: str) -> Answer:
+    def try_on_copy(self, statement: Statement, copy: str) -> Answer:
         """Do the statement to the copy; it stays done, as later statements build on it."""
 
     @abc.abstractmethod
-    def may_be_tried(self, parsed: Parsed) -> bool:
+    def may_be_tried(self, statement: Statement) -> bool:
         """Return whether the statement, with the copy's name, can touch nothing but the copy."""
 
     def ask(self, sql: str) -> Answer:
         """About the next statement of the plan."""
-        parsed = parse(sql, backslashes=self.backslashes)
-        if parsed.table in self._new and parsed.kind not in {Kind.DROP_TABLE, Kind.RENAME_TABLE}:
+        statement = read(sql, self._dialect)
+        if statement.table in self._new and statement.form not in {
+            Form.DROP_TABLE,
+            Form.RENAME_TABLE,
+        }:
             return NEW_TABLE
-        certain = known.answer(parsed, self._dialect)
+        certain = known.answer(statement, self._dialect)
         if certain is not None:
-            return self._follow(parsed, certain)
-        if not parsed.table or not self.may_be_tried(parsed):
+            return self._follow(statement, certain)
+        if not statement.table or not self.may_be_tried(statement):
             # the copy is no longer what the table will be
-            self._refused.setdefault(parsed.table, _BEHIND)
+            self._refused.setdefault(statement.table, _BEHIND)
             return not_asked('a statement of this form is not tried on a copy')
-        copy = self._copy_of(parsed.table)
+        copy = self._copy_of(statement.table)
         if copy is None:
-            return not_asked(self._refused[parsed.table])
+            return not_asked(self._refused[statement.table])
         try:
-            return self.try_on_copy(parsed, copy)
+            return self.try_on_copy(statement, copy)
         except ERRORS as error:
-            self._refused[parsed.table] = _BEHIND
-            self._copies.pop(parsed.table)
+            self._refused[statement.table] = _BEHIND
+            self._copies.pop(statement.table)
             return not_asked(f'the server refused it on an empty copy: {cause(error)[1]}')
 
-    def _follow(self, parsed: Parsed, answer: Answer) -> Answer:
+    def _follow(self, statement: Statement, answer: Answer) -> Answer:
         """Keep in mind what the statement does to the list of tables."""
-        table = parsed.table
-        if parsed.kind is Kind.CREATE_TABLE and table:
+        table = statement.table
+        if statement.form is Form.CREATE_TABLE and table:
             if self._is_there(table):
                 return Answer(
                     blocks=answer.blocks,
@@ -153,15 +155,15 @@ class ServerProbe(abc.ABC):
                     detail='done already: the table is there',
                 )
             self._new.add(table)
-        elif parsed.kind is Kind.DROP_TABLE:
+        elif statement.form is Form.DROP_TABLE:
             self._new.discard(table)
             self._copies.pop(table, None)
-        elif parsed.kind is Kind.RENAME_TABLE and parsed.new_table:
+        elif statement.form is Form.RENAME_TABLE and statement.new_table:
             if table in self._new:
-                self._new = self._new - {table} | {parsed.new_table}
+                self._new = self._new - {table} | {statement.new_table}
             copy = self._copy_of(table) if table and table not in self._new else None
             if copy is not None:
-                self._copies[parsed.new_table] = self._copies.pop(table)
+                self._copies[statement.new_table] = self._copies.pop(table)
         return answer
 
     def _is_there(self, table: str) -> bool:

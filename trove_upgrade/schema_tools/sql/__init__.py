@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of SQL text, as far as revisions are made of it."""
+"""Reader of SQL text, as far as revisions are made of it: the linter, the probe and the plan have no
+other.
+"""

@@ -3,6 +3,9 @@
 
 import dataclasses
 import enum
+from collections.abc import Sequence
+
+from trove_upgrade.schema_tools.sql.tokens import Token
 
 
 class Kind(enum.StrEnum):
@@ -55,3 +58,10 @@ class Change:
     from_query: bool = False  #: the rows come from a SELECT
     references: tuple[str, ...] = ()  #: tables that foreign keys lead to
     detail: str = ''  #: why it is not known
+
+
+def unknown(tokens: Sequence[Token], table: str = '') -> Change:
+    """Return a change of which these words are all that is known."""
+    return Change(
+        kind=Kind.UNKNOWN, table=table, detail=' '.join(token.text for token in tokens[:4])
+    )

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Sequence
 
 from trove_upgrade.schema_tools.sql.changes import Change, Kind
-from trove_upgrade.schema_tools.sql.tokens import Token, Words, outside, split, text_of
+from trove_upgrade.schema_tools.sql.tokens import Token
+from trove_upgrade.schema_tools.sql.words import Words, outside, split, text_of
 
 #: A column's type ends where one of these begins.
 _AFTER_TYPE = {
@@ -74,7 +75,11 @@ def column(table: str, tokens: Sequence[Token]) -> Change:
     """`name TYPE ...`, as an ADD_COLUMN."""
     words = Words(tokens)
     name = words.name()
-    rest = words.rest
+    return described(table, name, words.rest)
+
+
+def described(table: str, name: str, rest: Sequence[Token]) -> Change:
+    """`TYPE ...` of a column whose name has been read, as an ADD_COLUMN."""
     end = next(
         (place for place, token in enumerate(rest) if _ends_type(rest, place, token)), len(rest)
     )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from trove_upgrade.schema_tools.probe import Answer, Blocks, Source, Work, known, mysql, risk, sizes
 from trove_upgrade.schema_tools.probe.answers import NEW_TABLE, not_asked
-from trove_upgrade.schema_tools.probe.statement import parse
+from trove_upgrade.schema_tools.sql.reader import read
 from trove_upgrade.tests.unit import base
 
-_ADD = parse('ALTER TABLE t ADD COLUMN x INT', backslashes=True)
-_DROP = parse('ALTER TABLE t DROP COLUMN x', backslashes=True)
+_ADD = read('ALTER TABLE t ADD COLUMN x INT', 'mysql')
+_DROP = read('ALTER TABLE t DROP COLUMN x', 'mysql')
 _LARGE = sizes.Size(1_000_000, 2_000_000_000)
 _SMALL = sizes.Size(100, 65536)
 

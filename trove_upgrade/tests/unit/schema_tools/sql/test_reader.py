@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from trove_upgrade.schema_tools.sql.changes import Change, Kind
-from trove_upgrade.schema_tools.sql.statements import changes_of
+from trove_upgrade.schema_tools.sql.reader import read
+from trove_upgrade.schema_tools.sql.statements import Form
 from trove_upgrade.tests.unit import base
 
 
-class TestStatements(base.TestCase):
+def changes_of(statement, dialect='mysql'):
+    return list(read(statement, dialect).changes)
+
+
+class TestChanges(base.TestCase):
     def kinds(self, statement, *dialect):
         return [
             (change.kind, change.table, change.name) for change in changes_of(statement, *dialect)
@@ -224,92 +229,51 @@ class TestStatements(base.TestCase):
             )
 
 
-class TestQuotations(base.TestCase):
-    """What one server takes for a string or a comment is a statement for another."""
+class TestForms(base.TestCase):
+    def form(self, sql, dialect='mysql'):
+        return read(sql, dialect).form
 
-    def assert_unknown(self, statement, *dialects):
-        for dialect in dialects:
-            self.assertEqual(
-                [Kind.UNKNOWN],
-                [change.kind for change in changes_of(statement, dialect)],
-                (dialect, statement),
-            )
-
-    def assert_comment(self, statement, dialect):
-        self.assertEqual(
-            [(Kind.COMMENT, 't')],
-            [(change.kind, change.table) for change in changes_of(statement, dialect)],
-            statement,
-        )
-
-    def test_a_comment_that_is_run_is_not_known(self):
-        for statement in (
-            'ALTER TABLE t ADD a INT /*!50000 , DROP b */',
-            'ALTER TABLE t ADD a INT /*M!100100 , DROP b */',
-            '/*! DROP TABLE t */',
+    def test_what_revisions_render_is_taken_apart(self):
+        for sql, form, table in (
+            ('CREATE TABLE t (\n\tid INTEGER\n)', Form.CREATE_TABLE, 't'),
+            ('DROP TABLE t', Form.DROP_TABLE, 't'),
+            ('ALTER TABLE `t` ADD COLUMN x INT', Form.ALTER_TABLE, 't'),
+            ('ALTER TABLE "t" ALTER x TYPE TEXT', Form.ALTER_TABLE, 't'),
+            ('CREATE UNIQUE INDEX i ON t (a, b)', Form.CREATE_INDEX, 't'),
+            ('CREATE INDEX CONCURRENTLY i ON t (a)', Form.CREATE_INDEX, 't'),
+            ('DROP INDEX i ON t', Form.DROP_INDEX, 't'),
+            ('DROP INDEX i', Form.DROP_INDEX, ''),
+            ('UPDATE t SET a=1', Form.ROWS, 't'),
+            ('ALTER TABLE t RENAME TO u', Form.RENAME_TABLE, 't'),
+            ('ALTER TABLE t RENAME u', Form.RENAME_TABLE, 't'),
+            ('ALTER TABLE t RENAME COLUMN a TO b', Form.ALTER_TABLE, 't'),
+            ("SET SESSION lock_wait_timeout = '3'", Form.SESSION, ''),
         ):
-            self.assert_unknown(statement, 'mysql', 'mariadb', 'postgresql', 'sqlite')
-        self.assertEqual([], changes_of('/* ! */ -- /*!'))
+            with self.subTest(sql):
+                found = read(sql, 'mysql' if sql.find('"') < 0 else 'postgresql')
+                self.assertEqual((form, table), (found.form, found.table))
 
-    def test_a_backslash_is_an_escape_on_mysql_alone(self):
-        self.assert_unknown(
-            "COMMENT ON TABLE t IS '\\'; DROP TABLE instances; --'", 'postgresql', 'sqlite'
-        )
-        self.assert_comment("ALTER TABLE t COMMENT '\\'; DROP TABLE instances; --'", 'mysql')
-        self.assert_comment("ALTER TABLE t COMMENT '\\'; DROP TABLE instances; --'", 'mariadb')
-        self.assert_unknown("ALTER TABLE t COMMENT 'a\\\\'; DROP TABLE instances; -- '", 'mysql')
-        self.assert_unknown('ALTER TABLE t COMMENT "\\" x "; DROP TABLE instances; -- "', 'mysql')
+    def test_a_table_of_another_schema_is_not_named(self):
+        self.assertEqual('', read('ALTER TABLE other.t ADD COLUMN x INT', 'mysql').table)
 
-    def test_a_string_with_an_e_has_escapes_on_postgresql(self):
-        self.assert_comment("COMMENT ON TABLE t IS E'\\'; DROP TABLE instances; --'", 'postgresql')
-        self.assert_unknown(
-            "COMMENT ON TABLE t IS E'\\\\'; DROP TABLE instances; --'", 'postgresql'
-        )
-        self.assert_unknown(
-            "COMMENT ON TABLE t IS E'a'\n'\\''; DROP TABLE instances; --'", 'postgresql'
-        )
+    def test_commas_in_brackets_and_texts_part_nothing(self):
+        found = read("ALTER TABLE t ADD a DECIMAL(3, 2) DEFAULT 'x, y', DROP b", 'mysql')
+        self.assertEqual(('ADD A DECIMAL(3, 2) DEFAULT ______', 'DROP B'), found.actions)
 
-    def test_what_stands_between_dollars_is_not_known(self):
-        for statement in (
-            "COMMENT ON TABLE t IS $$'$$; DROP TABLE instances; --'",
-            "COMMENT ON TABLE t IS $a$ ' $a$",
-            'DO $body$ BEGIN DROP TABLE t; END $body$',
+    def test_a_text_that_quotes_the_other_quote_hides_nothing(self):
+        found = read("""ALTER TABLE t COMMENT "it's", RENAME TO u, COMMENT 'x' """, 'mysql')
+        self.assertIn('RENAME TO U', found.actions)
+        self.assertEqual(Form.ALTER_TABLE, self.form(r"ALTER TABLE t COMMENT 'it\'s; one'"))
+
+    def test_what_is_not_understood_whole_is_other(self):
+        for sql in (
+            'ALTER TABLE t ADD x INT; DROP TABLE t',
+            'ALTER TABLE t /*! ADD x INT */',
+            'ALTER TABLE t ADD x INT -- why',
+            'DO $$ BEGIN END $$',
+            "ALTER TABLE t COMMENT 'open",
+            'CREATE TRIGGER x',
+            'LOCK TABLES t WRITE',
         ):
-            self.assert_unknown(statement, 'postgresql')
-
-    def test_comments_end_where_the_server_ends_them(self):
-        self.assert_unknown(
-            "COMMENT ON TABLE t IS 'a' /* /* */ '*/ */; DROP TABLE instances; --'", 'postgresql'
-        )
-        self.assert_unknown("COMMENT ON TABLE t IS 'a' -- b\r; DROP TABLE instances", 'postgresql')
-        self.assert_unknown(
-            "ALTER TABLE t COMMENT 'a' # '\n; DROP TABLE instances # '", 'mysql', 'mariadb'
-        )
-        self.assertEqual(
-            [Kind.ADD_COLUMN, Kind.DROP_COLUMN],
-            [
-                one.kind
-                for one in changes_of('ALTER TABLE t ADD a INT DEFAULT (5--1), DROP b', 'mysql')
-            ],
-        )
-        self.assertEqual(
-            [Kind.ADD_COLUMN],
-            [one.kind for one in changes_of('ALTER TABLE t ADD a INT --1, DROP b', 'postgresql')],
-        )
-
-    def test_what_is_not_closed_is_not_known(self):
-        for statement in (
-            "ALTER TABLE t ADD a INT DEFAULT 'x",
-            'ALTER TABLE t ADD "a INT',
-            'ALTER TABLE t ADD `a INT',
-            'ALTER TABLE t ADD a INT /* x',
-        ):
-            self.assert_unknown(statement, 'mysql', 'postgresql', 'sqlite')
-
-    def test_names_end_where_the_server_ends_them(self):
-        self.assert_unknown("ALTER TABLE t ADD [a'] int; DROP TABLE instances; --'", 'sqlite')
-        self.assertEqual('a`b', changes_of('ALTER TABLE t ADD `a``b` INT', 'mysql')[0].name)
-
-    def test_what_is_a_quotation_is_not_to_be_changed(self):
-        self.assert_unknown("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", 'mysql', 'mariadb')
-        self.assert_unknown('SET standard_conforming_strings = off', 'postgresql')
+            with self.subTest(sql):
+                self.assertEqual(Form.OTHER, self.form(sql))
