@@ -19,7 +19,7 @@ def retyped(subject: Subject, *outcomes: Widening) -> Iterator[tuple[Seen, str]]
                 Widening.OTHER in outcomes
                 and (seen.change.table, seen.change.name) not in subject.new_columns
             ):
-                yield seen, 'a type that nobody here knows'
+                yield seen, 'a type that the linter does not know'
             continue
         old = str(column.type.compile(dialect=dialect_of(seen.dialect)))
         if compare(old, seen.change.type, seen.dialect) in outcomes:

@@ -16,7 +16,7 @@ def _hits(subject: Subject) -> Iterator[Hit]:
 RULE = Rule(
     code='DEPENDS_ON',
     why='Alembic removes the row of the branch that is depended upon from the version table, and '
-    'nobody can tell any more what has been run.',
+    'no command can tell any more what has been run.',
     instead='Leave it away: all expands are run before any contract.',
     check=_hits,
 )

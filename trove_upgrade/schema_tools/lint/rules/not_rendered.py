@@ -18,9 +18,10 @@ def _hits(subject: Subject) -> Iterator[Hit]:
 
 RULE = Rule(
     code='NOT_RENDERED',
-    why='An administrator who runs the SQL himself does not get it, the plan does not show it, '
+    why='An administrator who runs the SQL by hand does not get it, the plan does not show it, '
     'and the other rules do not see it.',
-    instead='Look into the database only through the functions of ops, which print everything where '
+    instead='Look into the database only through the functions of ops, which print everything '
+    'where '
     'there is none.',
     check=_hits,
 )

@@ -24,7 +24,7 @@ def _hits(subject: Subject) -> Iterator[Hit]:
 RULE = Rule(
     code='ONLINE_ONLY',
     why='What is printed is what is judged here, shown by the plan, and run by an administrator '
-    'who runs the SQL himself.',
+    'who runs the SQL by hand.',
     instead='Let the functions of ops look into the database; rows are for data migrations.',
     check=_hits,
 )

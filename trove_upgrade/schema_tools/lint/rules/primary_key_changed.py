@@ -19,7 +19,8 @@ RULE = Rule(
     code='PRIMARY_KEY_CHANGED',
     why='The table is built anew, and every other statement waits for as long as that takes; this '
     'release runs during a contract, too.',
-    instead='Make a second table with the new key, let a data migration copy, and drop the first in '
+    instead='Make a second table with the new key, let a data migration copy, and drop the first '
+    'in '
     'the contract.',
     check=_hits,
 )

@@ -24,7 +24,8 @@ RULE = Rule(
     code='RENAMED',
     why='Some service that runs knows one name only: in an expand that of the release before, in '
     'a contract that of this one.',
-    instead='Add the new name, let a data migration copy while both are written, and drop the old one '
+    instead='Add the new name, let a data migration copy while both are written, and drop the '
+    'old one '
     'in the contract.',
     check=_hits,
 )

@@ -13,7 +13,7 @@ def _hits(subject: Subject) -> Iterator[Hit]:
         if seen.change.kind is Kind.UNKNOWN:
             yield Hit(
                 seen.sql or seen.change.detail,
-                f'nobody can tell what it does: {seen.change.detail}',
+                f'the linter cannot tell what it does: {seen.change.detail}',
                 seen,
             )
 
@@ -22,7 +22,8 @@ RULE = Rule(
     code='UNCLASSIFIED_SQL',
     why='What is not understood is not judged: neither its locks nor what it does to services of '
     'the release before.',
-    instead='Use the functions of ops, or statements of one kind each; else waive this rule and say '
+    instead='Use the functions of ops, or statements of one kind each; else waive this rule and '
+    'say '
     'what the statement does.',
     check=_hits,
 )

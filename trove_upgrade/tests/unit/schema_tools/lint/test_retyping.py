@@ -55,5 +55,6 @@ class TestRetyping(base.LintTestCase):
             revision='borealis_contract01',
         )
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64)))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True),
+                sa.Column('name', sa.String(64)))
             ops.ensure_type('parts', sa.Column('name', sa.String(32)))""")

@@ -31,4 +31,5 @@ class TestConstraintOverRows(base.LintTestCase):
         self.accepted("""
             ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True))
             ops.ensure_column('things', sa.Column('part_id', sa.Integer()))
-            ops.ensure_constraint('things', sa.ForeignKeyConstraint(['part_id'], ['parts.id'], name='fk_things_part'))""")
+            ops.ensure_constraint('things', sa.ForeignKeyConstraint(['part_id'], ['parts.id'],
+                name='fk_things_part'))""")

@@ -17,7 +17,8 @@ class TestDataChanged(base.LintTestCase):
             'DATA_CHANGED',
             """
             ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True))
-            op.execute('INSERT INTO parts (id) SELECT id FROM things WHERE NOT EXISTS (SELECT 1 FROM parts WHERE parts.id = things.id)')""",
+            op.execute('INSERT INTO parts (id) SELECT id FROM things '
+                'WHERE NOT EXISTS (SELECT 1 FROM parts WHERE parts.id = things.id)')""",
         )
 
     def test_rows_of_a_new_table_are_nobodys_yet(self):

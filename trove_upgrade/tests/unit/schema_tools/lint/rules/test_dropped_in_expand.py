@@ -31,5 +31,6 @@ class TestDroppedInExpand(base.LintTestCase):
     def test_in_contract_and_of_a_new_table_it_is_fine(self):
         self.accepted("ops.ensure_no_column('things', 'size')", revision='borealis_contract01')
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('name', sa.String(64)))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True),
+                sa.Column('name', sa.String(64)))
             ops.ensure_column('parts', sa.Column('size', sa.Integer()))""")

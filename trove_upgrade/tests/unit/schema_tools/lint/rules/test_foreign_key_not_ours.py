@@ -7,7 +7,8 @@ class TestForeignKeyNotOurs(base.LintTestCase):
         self.refused(
             'FOREIGN_KEY_NOT_OURS',
             """
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), sa.ForeignKey('instances.id'), primary_key=True))""",
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(),
+                sa.ForeignKey('instances.id'), primary_key=True))""",
         )
         self.assertIn(
             'FOREIGN_KEY_NOT_OURS',

@@ -29,7 +29,8 @@ class TestIndexLocksWriters(base.LintTestCase):
 
     def test_a_new_table_may_be_locked(self):
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('size', sa.Integer()))
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True),
+                sa.Column('size', sa.Integer()))
             ops.ensure_index('ix_parts_size', 'parts', ['size'])""")
 
     def test_mysql_is_not_asked_for_locks_nor_for_what_needs_them(self):

@@ -39,9 +39,11 @@ class TestNotNullColumn(base.LintTestCase):
     def test_nullable_or_with_a_servers_default_or_in_a_new_table_is_fine(self):
         self.accepted("""
             ops.ensure_column('things', sa.Column('colour', sa.String(8)))
-            ops.ensure_column('things', sa.Column('rank', sa.Integer(), nullable=False, server_default='0'))
+            ops.ensure_column('things', sa.Column('rank', sa.Integer(), nullable=False,
+                server_default='0'))
             ops.ensure_table('parts', sa.Column('id', sa.Integer(), primary_key=True))
-            ops.ensure_column('parts', sa.Column('colour', sa.String(8), nullable=False, server_default=''))""")
+            ops.ensure_column('parts', sa.Column('colour', sa.String(8), nullable=False,
+                server_default=''))""")
 
     def test_a_table_of_an_earlier_revision_of_the_same_expand_is_new_too(self):
         parts = (

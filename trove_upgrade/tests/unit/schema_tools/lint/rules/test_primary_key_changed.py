@@ -19,5 +19,6 @@ class TestPrimaryKeyChanged(base.LintTestCase):
 
     def test_that_of_a_new_table_is_fine(self):
         self.accepted("""
-            ops.ensure_table('parts', sa.Column('id', sa.Integer(), nullable=False), sa.Column('a', sa.Integer(), nullable=False),
+            ops.ensure_table('parts', sa.Column('id', sa.Integer(), nullable=False),
+                sa.Column('a', sa.Integer(), nullable=False),
                              sa.PrimaryKeyConstraint('id', name='parts_pkey'))""")
