@@ -89,8 +89,8 @@ upgrade_outbox = sa.Table(
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('upgrade_id', sa.String(36), nullable=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
-    # 0 start, 1 end or error, 2 finish: with the attempt it orders the events of one upgrade, and
-    # is unique there
+    # of the kind (domain.events.EventKind.position): with the attempt it orders the events of one
+    # upgrade, and is unique there
     sa.Column('position', sa.Integer(), nullable=False),
     sa.Column('kind', sa.String(16), nullable=False),
     sa.Column('receiver', sa.String(16), nullable=False),

@@ -3,8 +3,14 @@
 attempt.
 
 The order of one upgrade's events is (attempt, position), not a clock and not an auto-increment: on
-a Galera cluster neither is monotonic from node to node.  The same pair is unique, and that is what
-"exactly one end" rests on.
+a Galera cluster neither is monotonic from node to node.
+
+An event is written in the transaction that makes it true. Before an end or an error that
+transaction updates the upgrade's row, which must be RUNNING and of the claim's generation
+(db/fence.py): a second writer finds no such row, and leaves the transaction. "Exactly one end"
+rests on that, whichever releases run. The unique key (upgrade, attempt, position) refuses a second
+end, too, but among writers of one release alone: borealis and this one give an end different
+positions (domain/events.py).
 """
 
 import uuid

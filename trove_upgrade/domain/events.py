@@ -19,7 +19,7 @@ class Receiver(enum.StrEnum):
 
 
 class EventKind(enum.StrEnum):
-    """Kinds of events."""
+    """Kinds of events; the receiver and the order of an event follow from its kind."""
 
     START = 'start'
     END = 'end'
@@ -36,8 +36,10 @@ class EventKind(enum.StrEnum):
         """Place among the events of one attempt; END and ERROR share one, as an attempt has one
         end.
 
-        Later releases put further events into the room between.  Releases up to borealis wrote 0,
-        1, 1 and 2, which has the same order.
+        Later releases put further events into the room between. Releases up to borealis wrote 0, 1,
+        1 and 2, which has the same order. So while borealis runs beside this release, an end at 1
+        and one at 100 would not meet in the unique key; there is one all the same, as the claim's
+        generation fences its writers.
         """
         return _POSITIONS[self]
 
@@ -54,7 +56,7 @@ NOTIFICATIONS = frozenset(kind for kind in EventKind if kind.receiver is Receive
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutboxEvent:
-    """Something that must be sent at least once."""
+    """Event that must be sent at least once."""
 
     id: str  #: the event_id that receivers tell repetitions by
     upgrade_id: str

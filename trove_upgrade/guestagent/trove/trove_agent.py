@@ -6,7 +6,7 @@ At its start that agent mounts the volume where it is not mounted (and gives all
 database's user), every minute it reports what its container does, and it obeys whatever was cast to
 it while it was away.  Source: trove 26, cmd/guest.py, guestagent/datastore/{manager,service}.py.
 So between the stop of the database and its opening it does not run, on either root disk, and what
-is sent to it meanwhile is refused in its name (`stand_in`): it would come hours too late.
+is sent to it meanwhile is refused in its name (`refusing_server`): it would come hours too late.
 
 Two files in the agent's state keep this over reboots, and
 /usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
@@ -42,7 +42,7 @@ class Substitute(Protocol):
         """Take what is sent to Trove's agent, and refuse it.  Safe to repeat."""
 
     def end(self) -> None:
-        """No more.  Safe to repeat."""
+        """Stop answering. Safe to repeat."""
 
 
 class Reporter(Protocol):
@@ -78,7 +78,7 @@ class TroveAgent:
         return [name for name in self._names if self._services.exists(name)]
 
     def marker_files(self) -> Sequence[pathlib.Path]:
-        """By these it knows that its database has been made."""
+        """Return the files by which it knows that its database has been made."""
         return [self._home / name for name in PREPARED]
 
     def is_held(self) -> bool:
@@ -88,8 +88,8 @@ class TroveAgent:
         )
 
     def resume(self) -> None:
-        """At our agent's own start: what is sent to a Trove's agent that is held back is refused
-        from now on.
+        """Refuse from now on, at our agent's own start, what is sent to a Trove's agent that is
+        held back.
         """
         if self._installed() and self.is_held():
             self._substitute.begin()

@@ -20,7 +20,7 @@ from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.root_disk import REBUILT_AGAIN, RootDisk
 from trove_upgrade.taskmanager.steps.calls import Calls, settled
 
-#: Service statuses as Trove calls them (service_statuses.status_description).
+#: Seconds between two looks at the status that Trove's own agent reports.
 _STATUS_POLL_SECONDS = 0.5
 
 
@@ -38,7 +38,10 @@ class Verify:
     status_seconds: float = 0.0  #: how long Trove's own agent is waited for; 0: there is none
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepFailed: something does not hold."""
+        """Have the guest verify its server, then wait for Trove's own agent.
+
+        :raises StepFailed: something does not hold.
+        """
         if self._is_unrestored(upgrade):
             # Not at once: a guest that answers with another boot id than it beats with would have
             # the two steps call each other.
@@ -120,7 +123,7 @@ class Verify:
         return min(until, upgrade.step_deadline - spare)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """It serves, as far as we know, and that could not be told."""
+        """Fail the upgrade: the database serves, as far as is known, and that was not verified."""
         return exceptions.StepFailed(
             f'The upgraded database of instance {upgrade.instance_id} was not verified within '
             f'{self.timeout_seconds:g} s ({found}). Look at the guest, then retry the upgrade.',
