@@ -9,7 +9,7 @@ PROGRAM = 'trove-upgrade-lab'
 
 
 def main() -> int:
-    """Return the exit code."""
+    """Run a command of the laboratory; return its exit code."""
     signals.end_at_once(PROGRAM)
     from lab.console import main as run
 

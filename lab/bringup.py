@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does things that need each other, each as soon as what it needs is done, and as many at once as
+"""Runs actions that need each other, each as soon as what it needs is done, and as many at once as
 there are.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Something to do once, after the parts that it needs.  `action` ends soon after
-    `Bringup.stopping` is set.
+    """Action to do once, after the parts that it needs. `action` ends soon after `Bringup.stopping`
+    is set.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Bringup:
         self._total = 0
 
     def check(self) -> None:
-        """For an action's waits.
+        """End an action that waits, once the bringup stops.
 
         :raises Stopped: give up now.
         """

@@ -106,7 +106,7 @@ class Cloud:
         self._install(progress)
 
     def handle(self) -> CloudHandle:
-        """Of the running cloud.
+        """Return the handle of the running cloud.
 
         :raises LabError: none is up.
         """
@@ -119,7 +119,7 @@ class Cloud:
             ) from error
 
     def is_up(self) -> bool:
-        """True when `up` has ended well and everything that it started still runs."""
+        """Tell whether `up` has ended well and everything that it started still runs."""
         return self._layout.handle_file.exists() and all(status.running for status in self.status())
 
     def status(self) -> list[ServiceStatus]:

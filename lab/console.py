@@ -79,7 +79,11 @@ class Lab:
         return 0
 
     def status(self, _arguments: argparse.Namespace) -> int:
-        """0 when all that belongs to the cloud runs, 1 when some of it does not, or all is down."""
+        """Print which processes of the cloud, and which guests, run.
+
+        Returns 0 when all that belongs to the cloud runs, 1 when some of it does not, or all is
+        down.
+        """
         services = self._cloud.status()
         for service in services:
             print(f'{service.name:24} {service.pid:8} {"runs" if service.running else "DEAD"}')
@@ -161,7 +165,7 @@ class Lab:
         return LabHost.open(self._layout.hypervisor_dir).guests.all()
 
     def _guest(self, wanted: str) -> Guest:
-        """By the server's id, the beginning of it, or its name."""
+        """Find a guest by the server's id, the beginning of it, or its name."""
         guests = self._guests()
         found = [
             guest

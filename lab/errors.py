@@ -14,7 +14,7 @@ class LabError(Exception):
 
 
 class MachineLacks(LabError):
-    """Something of the machine is missing; nothing was changed yet."""
+    """Lack of what the machine must have; nothing was changed yet."""
 
     code = 'lab_machine_lacks'
 

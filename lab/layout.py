@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the one-machine cloud keeps its files; every other module of the lab asks here.
+"""Places of the one-machine cloud's files; every other module of the lab asks here.
 
 Two roots, because they live for different times: the *cache* is shared by all checkouts of one user
 and survives `down`; the *run directory* belongs to the one running cloud and goes away with it.
@@ -63,8 +63,8 @@ class Layout:
 
     @property
     def templates_dir(self) -> pathlib.Path:
-        """Freshly migrated databases with the keys that match them, one per digest of pins and
-        configuration.
+        """Directory of freshly migrated databases with the keys that match them, one per digest of
+        pins and configuration.
         """
         return self.cache_dir / 'templates'
 
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def logs_dir(self) -> pathlib.Path:
-        """One log per service."""
+        """Directory of the logs, one for each service."""
         return self.run_dir / 'log'
 
     @property
@@ -111,7 +111,9 @@ class Layout:
 
     @property
     def lock_file(self) -> pathlib.Path:
-        """Held while `up` or `down` works.  Beside the run directory, which `down` removes."""
+        """File that is locked while `up` or `down` works. Beside the run directory, which `down`
+        removes.
+        """
         return self.run_dir.with_name(self.run_dir.name + '.lock')
 
     @property

@@ -14,7 +14,7 @@ class LabMechanismDriver(api.MechanismDriver):
     """Binds to the port's first segment, as if a switch agent had wired it already."""
 
     def initialize(self) -> None:
-        """Nothing to set up."""
+        """Set nothing up: the driver needs no state."""
 
     def bind_port(self, context: Any) -> None:
         """Bind, and say that the port is ACTIVE: Nova waits for no event then."""

@@ -72,7 +72,7 @@ class Fault:
             re.compile(pattern)
 
     def meets(self, method: str, path: str, body: str) -> bool:
-        """True for a request that this fault is meant for."""
+        """Tell whether a request is one that this fault is meant for."""
         return bool(
             re.fullmatch(self.method, method)
             and re.search(self.path, path)
@@ -96,12 +96,12 @@ class FaultTable:
             return number
 
     def clear(self) -> None:
-        """Remove all faults."""
+        """Remove all faults, so that every request passes."""
         with self._lock:
             self._faults.clear()
 
     def left(self) -> list[dict[str, Any]]:
-        """As `GET /__faults` shows them."""
+        """Return the faults that are left, as `GET /__faults` shows them."""
         with self._lock:
             return [
                 {'id': number, **dataclasses.asdict(fault)}

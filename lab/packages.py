@@ -40,7 +40,7 @@ def wanted(bindep: str, profile: str = PROFILE) -> list[str]:
 
 
 def missing(profile: str = PROFILE) -> list[str]:
-    """Those of a profile that are not installed here."""
+    """Return those packages of a profile that are not installed here."""
     names = wanted(bindep_file().read_text(), profile)
     # exit code 1 where a package is unknown: that one is missing
     answer = subprocess.run(
@@ -125,8 +125,8 @@ def services_of(package_names: set[str]) -> Services:
 
 
 def services_in(file_list: str) -> Services:
-    """Those that a list of packages' files names; templates of units cannot be started, so they do
-    not count.
+    """Return the services that a list of packages' files names; templates of units cannot be
+    started, so they do not count.
     """
     paths = [pathlib.PurePosixPath(line) for line in file_list.splitlines()]
     scripts = {path.name for path in paths if path.parent == pathlib.PurePosixPath('/etc/init.d')}

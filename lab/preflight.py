@@ -29,25 +29,25 @@ class Facts(Protocol):
     """The machine, as far as the checks ask."""
 
     def is_root(self) -> bool:
-        """True for the user with all rights."""
+        """Tell whether this is the user with all rights."""
 
     def has_program(self, name: str) -> bool:
-        """True when it is on the PATH."""
+        """Tell whether a program is on the PATH."""
 
     def python(self) -> tuple[int, int]:
         """Version of the interpreter that runs us."""
 
     def unshares(self) -> bool:
-        """True when new mount, pid, network, uts and ipc namespaces can be made."""
+        """Tell whether new mount, pid, network, uts and ipc namespaces can be made."""
 
     def has_loop_devices(self) -> bool:
-        """True when the kernel gives out loop devices."""
+        """Tell whether the kernel gives out loop devices."""
 
     def knows_file_system(self, name: str) -> bool:
-        """True when it can be mounted, or its module can be loaded."""
+        """Tell whether it can be mounted, or its module can be loaded."""
 
     def mounts_overlay(self, directory: pathlib.Path) -> bool:
-        """True when an overlay works with its upper layer on the file system of `directory`."""
+        """Tell whether an overlay works with its upper layer on the file system of `directory`."""
 
     def free_bytes(self, path: pathlib.Path) -> int:
         """Space where `path` is, or would be."""
@@ -56,41 +56,41 @@ class Facts(Protocol):
         """Memory that programs can still have."""
 
     def port_is_free(self, port: int) -> bool:
-        """True when nothing listens there on loopback."""
+        """Tell whether no program listens there on loopback."""
 
 
 class Machine:
-    """The real one."""
+    """Implements `Facts` by looking at the machine itself."""
 
     def is_root(self) -> bool:
-        """By the effective user."""
+        """Tell it by the effective user."""
         return os.geteuid() == 0
 
     def has_program(self, name: str) -> bool:
-        """On our own PATH."""
+        """Look on the PATH of this process."""
         return shutil.which(name) is not None
 
     def python(self) -> tuple[int, int]:
-        """The running interpreter's."""
+        """Return the version of the running interpreter."""
         return sys.version_info[:2]
 
     def unshares(self) -> bool:
-        """By doing it; nothing stays."""
+        """Try it with the program unshare; nothing stays."""
         return _succeeds('unshare', '--mount', '--pid', '--net', '--uts', '--ipc', '--fork', 'true')
 
     def has_loop_devices(self) -> bool:
-        """By the control device, and a number that it offers; none is taken."""
+        """Look for the control device, and a number that it offers; none is taken."""
         return pathlib.Path('/dev/loop-control').exists() and _succeeds('losetup', '--find')
 
     def knows_file_system(self, name: str) -> bool:
-        """From the running kernel, else from its modules."""
+        """Ask the running kernel, else its modules."""
         listed = {
             line.split()[-1] for line in pathlib.Path('/proc/filesystems').read_text().splitlines()
         }
         return name in listed or _succeeds('modprobe', '--dry-run', name)
 
     def mounts_overlay(self, directory: pathlib.Path) -> bool:
-        """By doing it in a mount namespace that ends with the attempt."""
+        """Try it in a mount namespace that ends with the attempt."""
         with tempfile.TemporaryDirectory(
             prefix='.trove-upgrade-', dir=_existing(directory)
         ) as name:
@@ -111,18 +111,18 @@ class Machine:
             )
 
     def free_bytes(self, path: pathlib.Path) -> int:
-        """Of the nearest directory that exists."""
+        """Return the free bytes of the nearest directory that exists."""
         return shutil.disk_usage(_existing(path)).free
 
     def memory_bytes(self) -> int:
-        """MemAvailable.  Source: proc(5), /proc/meminfo."""
+        """Return MemAvailable in bytes. Source: proc(5), /proc/meminfo."""
         for line in pathlib.Path('/proc/meminfo').read_text().splitlines():
             if line.startswith('MemAvailable:'):
                 return int(line.split()[1]) * 1024
         return 0
 
     def port_is_free(self, port: int) -> bool:
-        """By binding it as the services do: connections that are closing do not count."""
+        """Try to bind it as the services do: connections that are closing do not count."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -133,7 +133,7 @@ class Machine:
 
 
 def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
-    """Everything that is missing; empty when the cloud can come up."""
+    """List what is missing; empty when the cloud can come up."""
     if not machine.is_root():
         return [NOT_ROOT]
     found = []

@@ -25,8 +25,8 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """True until its last thread has ended: a first thread that ended before others is a
-        zombie, and their sockets are open.
+        """Tell whether a thread of it runs: a first thread that ended before others is a zombie,
+        and their sockets are open.
         """
         return self.state != 'Z' or self.threads > 1
 
@@ -59,7 +59,7 @@ def everyone() -> Iterator[Process]:
 
 
 def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
-    """True for a process of the cloud in `run_dir`.
+    """Tell whether a process is of the cloud in `run_dir`.
 
     One with another root directory belongs to another machine, with its run directory at the same
     path: see lab/bare.
@@ -73,5 +73,7 @@ def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
 
 
 def boot_id() -> str:
-    """Of the machine: start times count from its boot, so they compare only within one."""
+    """Return the boot id of the machine: start times count from its boot, so they compare only
+    within one.
+    """
     return (_PROC / 'sys/kernel/random/boot_id').read_text().strip()

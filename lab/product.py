@@ -213,8 +213,8 @@ class Product:
         }
 
     def _env(self, **more: str) -> dict[str, str]:
-        """Small and the same everywhere; the checkout on the path, so that a test may run services
-        from its own entry points.
+        """Return an environment that is small and the same everywhere; the checkout on the path, so
+        that a test may run services from its own entry points.
         """
         return {
             'PATH': (

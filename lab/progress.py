@@ -20,7 +20,7 @@ _WIDTH = 110
 
 
 class Phase(Protocol):
-    """A phase under way."""
+    """Phase that a command is in: called with lines about how it gets on."""
 
     def __call__(self, text: str) -> None:
         """Say how far it is: '12 of 40', '35 %', the name of the part being done."""

@@ -30,7 +30,7 @@ class ImageFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedVersion:
-    """A registered datastore version."""
+    """Datastore version that is registered, with its image."""
 
     datastore: str
     name: str  #: the server's full number: clients compare it with what SQL says

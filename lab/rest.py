@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 class Session:
-    """Authenticated as one user in one project; the token is taken at the first request."""
+    """Session of one user in one project; the token is taken at the first request."""
 
     def __init__(self, auth_url: str, username: str, password: str, project_name: str) -> None:
         self._auth_url = auth_url

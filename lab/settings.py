@@ -44,7 +44,7 @@ class Ports:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Secrets:
-    """Made once per database template, because the databases remember them."""
+    """Secrets of a cloud, made once per database template, because the databases remember them."""
 
     database: str
     broker: str
@@ -63,7 +63,7 @@ class Secrets:
 
     @classmethod
     def load(cls, path: pathlib.Path) -> 'Secrets':
-        """Those that `save` wrote."""
+        """Read the secrets that `save` wrote."""
         return cls(**json.loads(path.read_text()))
 
     def save(self, path: pathlib.Path) -> None:
@@ -75,7 +75,7 @@ class Secrets:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Handed to every service."""
+    """Settings of the cloud that every service is configured from."""
 
     layout: Layout
     venv: CloudVenv
@@ -85,14 +85,16 @@ class Settings:
 
     @property
     def plugins_dir(self) -> pathlib.Path:
-        """On the services' PYTHONPATH: both packages, and the entry point of the mechanism driver;
-        nothing else of the checkout.
+        """Directory on the services' PYTHONPATH: both packages, and the entry point of the
+        mechanism driver; nothing else of the checkout.
         """
         return self.layout.run_dir / 'plugins'
 
     @property
     def mariadb_socket(self) -> pathlib.Path:
-        """Directly in the run directory: a socket's path may have 107 characters."""
+        """Path of MariaDB's socket, directly in the run directory: a socket's path may have 107
+        characters.
+        """
         return self.layout.run_dir / 'mariadb.sock'
 
     def url(self, port: int, path: str = '') -> str:

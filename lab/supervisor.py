@@ -50,7 +50,7 @@ class Record:
     stop_seconds: float
 
     def leads(self) -> bool:
-        """True while the started process itself runs."""
+        """Tell whether the started process itself runs."""
         leader = processes.read(self.pid)
         return (
             leader is not None
@@ -143,7 +143,7 @@ class Supervisor:
         ]
 
     def runs(self, name: str) -> bool:
-        """True while the recorded process itself runs, not merely children that it left."""
+        """Tell whether the recorded process itself runs, not merely children that it left."""
         self._reap()
         return any(record.leads() for record in self.records() if record.name == name)
 
@@ -273,8 +273,8 @@ def _send(process: processes.Process, number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it
-    behind.
+    """Keep Ctrl-C and SIGTERM waiting while the lab cleans up; a second Ctrl-C must not leave half
+    of it behind.
 
     Python's signals belong to the main thread; in any other this does nothing.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Freshly migrated databases, made once and kept in the cache: a new cloud copies them and starts
-in seconds.
+"""Template of freshly migrated databases, made once and kept in the cache: a new cloud copies them
+and starts in seconds.
 
 What belongs to them is kept with them: the secrets that they remember, and Keystone's keys.
 """
@@ -32,7 +32,7 @@ _SOURCES: tuple[ModuleType, ...] = (identity, mariadb, keystone, glance, placeme
 
 
 def directory(site: Settings) -> pathlib.Path:
-    """Where the template for these pins and this configuration is, or would be."""
+    """Return where the template for these pins and this configuration is, or would be."""
     digest = hashlib.sha256(site.venv.digest.encode())
     for module in _SOURCES:
         digest.update(inspect.getsource(module).encode())
@@ -44,7 +44,7 @@ def directory(site: Settings) -> pathlib.Path:
 
 
 def _server_version() -> str:
-    """Of MariaDB: an older one does not start on a newer one's data."""
+    """Return MariaDB's version: an older one does not start on a newer one's data."""
     answer = subprocess.run(
         ('mariadbd', '--no-defaults', '--version'), capture_output=True, text=True, check=False
     )
@@ -52,7 +52,7 @@ def _server_version() -> str:
 
 
 def secrets(template: pathlib.Path) -> Secrets | None:
-    """Those that the template's databases know; None while there is no template."""
+    """Return the secrets that the template's databases know; None while there is no template."""
     path = template / 'secrets.json'
     return Secrets.load(path) if path.exists() else None
 
@@ -143,7 +143,7 @@ class Builder:
         identity.populate(self._site)
 
     def _keep(self, template: pathlib.Path) -> None:
-        """Published by one rename; then the oldest ones go."""
+        """Publish the template by one rename; then the oldest ones go."""
         unfinished = template.with_suffix('.new')
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700, parents=True)

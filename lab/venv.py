@@ -101,12 +101,12 @@ class CloudVenv:
 
     @property
     def path(self) -> pathlib.Path:
-        """Root of the environment."""
+        """Root directory of the environment, named after its pins and their digest."""
         return self.venvs_dir / f'{self.pins.stem}-{self.digest}'
 
     @property
     def ready(self) -> bool:
-        """True when nothing is left to install."""
+        """Tell whether nothing is left to install."""
         return (self.path / _COMPLETE).exists()
 
     def program(self, name: str) -> str:
@@ -115,7 +115,7 @@ class CloudVenv:
 
     @property
     def site_packages(self) -> pathlib.Path:
-        """Where its packages are."""
+        """Directory of the environment's packages."""
         return (
             self.path
             / 'lib'

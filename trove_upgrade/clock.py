@@ -13,7 +13,7 @@ class SystemClock:
         return datetime.datetime.now(datetime.UTC)
 
     def monotonic(self) -> float:
-        """Seconds, for time-outs."""
+        """Return seconds of a clock that is never set back, for time-outs."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:

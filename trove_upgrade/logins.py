@@ -25,7 +25,10 @@ class Refused:
         """Take the connection, as PyMySQL hands it to each handler."""
 
     def authenticate(self, _packet: Any) -> NoReturn:
-        """:raises OperationalError: always."""
+        """Refuse to send the password in clear text.
+
+        :raises OperationalError: always.
+        """
         raise pymysql.err.OperationalError(
             CANNOT_LOAD, 'the server asks for the password in clear text, which it does not get'
         )

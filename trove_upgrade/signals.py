@@ -42,7 +42,7 @@ class Interrupted(SystemExit):
 
 
 def end_at_once(program: str, *, service: bool = False) -> None:
-    """From now on a signal ends the process, with one line: for as long as nothing is held.
+    """Let a signal end the process from now on, with one line: for as long as nothing is held.
 
     Nothing is raised: imports and callbacks of the interpreter would swallow that, or show it as a
     traceback.  A service ends with 0.
@@ -58,7 +58,8 @@ def end_at_once(program: str, *, service: bool = False) -> None:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Inside, the first signal is raised in the main thread; what follows is ignored until the end.
+    """Raise the first signal within the block, in the main thread; what follows is ignored until
+    the end.
 
     Python drops what is raised in a destructor or in a callback of a weak reference, and tells
     sys.unraisablehook: then it is raised once more, in the code around it.
@@ -149,7 +150,9 @@ class Told:
             os.write(self._tell, b'.')
 
     def wait(self, seconds: float | None = None) -> bool:
-        """True once it was told, False after `seconds`.  Signals wake the main thread alone."""
+        """Wait until it was told (True), or for `seconds` (False). Signals wake the main thread
+        alone.
+        """
         deadline = None if seconds is None else time.monotonic() + seconds
         waiting = select.poll()
         waiting.register(self._come, select.POLLIN)
@@ -170,8 +173,8 @@ _woken: list[int] = []
 
 
 def told(*, command: bool = False) -> Told:
-    """Told by a signal from now on.  More signals change nothing: the way out is not left half
-    way.
+    """Let a signal tell, from now on, that the process is to end. More signals change nothing: the
+    way out is not left half way.
     """
     ending = Told()
 

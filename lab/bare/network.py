@@ -35,7 +35,7 @@ class Network:
 
     @property
     def namespace(self) -> pathlib.Path:
-        """Path that nsenter takes."""
+        """Path of the namespace, for nsenter."""
         return pathlib.Path('/run/netns') / NAME
 
     def make(self) -> None:

@@ -17,7 +17,7 @@ LOCK = pathlib.Path('/run') / f'{NAME}.lock'
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """One bare machine."""
+    """Directory of one bare machine, and what is in it."""
 
     directory: pathlib.Path
 

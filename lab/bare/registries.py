@@ -58,7 +58,7 @@ _HOME = pathlib.PurePosixPath('/root')  #: of the bare machine's user
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """Everything that is taken over."""
+    """Configuration of package registries that a bare machine takes over."""
 
     environ: Mapping[str, str]
     #: path on this machine -> path in the bare machine

@@ -243,7 +243,7 @@ def _files(variant: Variant) -> dict[str, tuple[int, bytes]]:
 
 
 def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
-    """The same files always make the same bytes: owner and time are fixed."""
+    """Pack files so that equal ones always make equal bytes: owner and time are fixed."""
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode='w', format=tarfile.USTAR_FORMAT) as archive:
         # Engines make a directory that no entry names unreadable to all but root, also where a

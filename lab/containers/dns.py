@@ -27,7 +27,9 @@ _FORMAT_ERROR, _NO_SUCH_NAME, _NOT_IMPLEMENTED = 1, 3, 4
 
 
 def answer(query: bytes) -> bytes:
-    """NXDOMAIN to every question; empty where the message is no query and so gets no answer."""
+    """Answer NXDOMAIN to every question; empty where the message is no query and so gets no
+    answer.
+    """
     if len(query) < _HEADER.size:
         return b''
     number, flags, questions, *_rest = _HEADER.unpack_from(query)
@@ -43,7 +45,7 @@ def answer(query: bytes) -> bytes:
 
 
 def _end_of_question(query: bytes) -> int | None:
-    """Where the first question ends: labels, then type and class."""
+    """Return where the first question ends: labels, then type and class."""
     at = _HEADER.size
     while at < len(query) and query[at]:
         if query[at] > 63:  # a pointer has no place in a first question
@@ -72,14 +74,14 @@ class _Stream(socketserver.StreamRequestHandler):
 
 
 class DatagramServer(socketserver.UDPServer):
-    """Answers over UDP."""
+    """Server that answers over UDP."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, _Datagram)
 
 
 class StreamServer(socketserver.ThreadingTCPServer):
-    """Answers over TCP."""
+    """Server that answers over TCP, in threads."""
 
     allow_reuse_address = True
     daemon_threads = True

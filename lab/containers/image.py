@@ -74,7 +74,7 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """Of the manifest."""
+        """Return the digest of the manifest, by which registries know the image."""
         return digest_of_bytes(self.manifest)
 
     def references(self, registry: str = '') -> list[str]:
@@ -134,12 +134,12 @@ def write_archive(image: Image, target: Path, references: Sequence[str]) -> None
 
 
 def digest_of_bytes(content: bytes) -> str:
-    """As registries write digests."""
+    """Return the digest of bytes as registries write it: 'sha256:<hexadecimal>'."""
     return 'sha256:' + hashlib.sha256(content).hexdigest()
 
 
 def digest_of_file(path: Path) -> str:
-    """As registries write digests."""
+    """Return the digest of a file as registries write it: 'sha256:<hexadecimal>'."""
     found = hashlib.sha256()
     with path.open('rb') as source:
         while chunk := source.read(_CHUNK):

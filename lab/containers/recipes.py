@@ -53,12 +53,12 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """For people and for file names."""
+        """Return the recipe's name, for people and for file names."""
         suffix = '' if self.variant is Variant.GOOD else f'-{self.variant.value}'
         return f'{self.repository}-{self.family}{suffix}'
 
     def spoilt(self, variant: Variant, version: str) -> Recipe:
-        """The same image with something wrong, under a version that no good image has."""
+        """Return the image with something wrong, under a version that no good image has."""
         return dataclasses.replace(self, variant=variant, fixed_version=version)
 
 

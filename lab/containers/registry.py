@@ -41,7 +41,7 @@ _BLOB = 'data'
 
 
 def configure(settings: Settings) -> None:
-    """Write its configuration."""
+    """Write the registry's configuration file."""
     etc = settings.etc(NAME)
     etc.mkdir(parents=True, exist_ok=True)
     config_file(settings).write_text(configuration(settings.state(NAME), settings.ports.registry))
@@ -74,7 +74,7 @@ def configuration(storage: pathlib.Path, port: int) -> str:
 
 
 def process(settings: Settings) -> Command:
-    """As one of the cloud's."""
+    """Return the registry as one of the cloud's processes."""
     return Command(
         name=NAME,
         stage=services.STAGE_STORES,
@@ -85,12 +85,12 @@ def process(settings: Settings) -> Command:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it answers."""
+    """Tell whether the registry answers."""
     return client(settings).ready()
 
 
 def client(settings: Settings) -> RegistryClient:
-    """For the running cloud's."""
+    """Make a client of the running cloud's registry."""
     return RegistryClient(settings.url(settings.ports.registry))
 
 

@@ -31,7 +31,7 @@ class RegistryClient:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ready(self) -> bool:
-        """True once it answers."""
+        """Tell whether the registry answers."""
         try:
             with self._opener.open(f'{self.url}/v2/', timeout=2) as answer:
                 return int(answer.status) == http.HTTPStatus.OK

@@ -79,7 +79,7 @@ def writing(target: Database, directory: pathlib.Path) -> Iterator[pathlib.Path]
 
 
 def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECONDS) -> None:
-    """Until the last `count` writes have all succeeded.
+    """Wait until the last `count` writes have all succeeded.
 
     :raises NotReady: they did not, in time.
     """

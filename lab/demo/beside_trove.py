@@ -115,7 +115,7 @@ class TroveDemo:
         return [*table, *self._views(instance, shown, views.seen)]
 
     def database(self, instance: TroveInstance) -> application.Database:
-        """As the customer's application reaches it."""
+        """Return the database as the customer's application reaches it."""
         database, table = TICKS.split('.')
         return application.Database(
             instance_id=instance.id,
@@ -184,7 +184,7 @@ class TroveDemo:
     def _views(
         self, instance: TroveInstance, shown: dict[str, Any], seen: list[str]
     ) -> list[proof.Line]:
-        """Trove's own words."""
+        """Return Trove's own words about the upgrade, as lines of the proof."""
         users = self._stage.instances.clients.run(
             'openstack', 'database', 'user', 'list', instance.id, '-f', 'value'
         )
@@ -235,7 +235,7 @@ class TroveDemo:
 
 
 def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: bool) -> int:
-    """`trove-upgrade-lab demo --trove`: 0 only if all of the proof holds."""
+    """`trove-upgrade-lab demo --trove`: exit code 0 only if all of the proof holds."""
     started = time.monotonic()
     holds = False
     try:

@@ -42,7 +42,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Writes:
-    """The application's own findings."""
+    """Findings of the application: its downtime, and its writes."""
 
     downtime_seconds: float
     acknowledged: int

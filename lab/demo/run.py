@@ -21,7 +21,7 @@ UPGRADE_SECONDS = 900.0
 
 
 class Demo:
-    """One upgrade, shown."""
+    """Demonstration of one upgrade, from a new instance to the proof."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Demo:
         self._instance: LabInstance | None = None
 
     def clean(self) -> None:
-        """Delete the server."""
+        """Delete the demonstration's server, where there is one."""
         if self._instance is not None:
             self._stage.maker.delete(self._instance.server_id)
 
@@ -169,7 +169,7 @@ def main(
     keep: bool,
     client: str = 'trove',
 ) -> int:
-    """`trove-upgrade-lab demo`: 0 only if all of the proof holds."""
+    """`trove-upgrade-lab demo`: exit code 0 only if all of the proof holds."""
     started = time.monotonic()
     holds = False
     try:

@@ -86,7 +86,7 @@ def numbers(ask: Ask, written_table: str) -> set[int]:
 
 
 def acknowledged_rows(guest: Guest) -> set[int]:
-    """The same of the lab's own sample database."""
+    """Return the numbers in the table of the lab's own sample database."""
     return numbers(asker(guest), WRITTEN_TABLE)
 
 

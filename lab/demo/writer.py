@@ -35,7 +35,7 @@ class Attempt:
 
 @dataclasses.dataclass(frozen=True)
 class Downtime:
-    """From the first failed write to the first that succeeded after the last failure."""
+    """Time from the first failed write to the first that succeeded after the last failure."""
 
     seconds: float
     failed: int
@@ -43,7 +43,10 @@ class Downtime:
 
 
 def measure(attempts: Iterable[Attempt]) -> Downtime:
-    """:raises ValueError: the last write failed, so the downtime has not ended."""
+    """Measure the downtime of a list of attempts to write.
+
+    :raises ValueError: the last write failed, so the downtime has not ended.
+    """
     first_failed: float | None = None
     ended: float | None = None
     failed, acknowledged = 0, set()

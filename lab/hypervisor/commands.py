@@ -114,9 +114,7 @@ class HostCommands:
             raise errors.CommandFailed(list(argv), program.returncode, ''.join(last))
 
     def launch(self, argv: Sequence[str], log_path: Path, env: Mapping[str, str]) -> None:
-        """See `Commands.launch`.  `setsid --fork` hands the program to process 1, which reaps
-        it.
-        """
+        """Launch a program: `setsid --fork` hands the program to process 1, which reaps it."""
         with log_path.open('ab') as log:
             subprocess.run(
                 ['setsid', '--fork', *argv],

@@ -26,7 +26,7 @@ _FORWARDER_CONFIGURATION = 'haproxy.cfg'
 
 
 class NetworkDaemons:
-    """Starts and ends them."""
+    """Daemons of a network: forwarder, name server and metadata service."""
 
     def __init__(
         self, commands: Commands, broker: tuple[str, int] | None, registry: tuple[str, int] | None
@@ -47,7 +47,7 @@ class NetworkDaemons:
             _end(record, network_id)
 
     def forget(self, home: Path) -> None:
-        """Remove their files."""
+        """Remove the daemons' files from a network's home."""
         for name in (_FORWARDER_CONFIGURATION, _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID):
             (home / name).unlink(missing_ok=True)
         shutil.rmtree(home / METADATA, ignore_errors=True)

@@ -66,7 +66,9 @@ class LabDriver(driver.ComputeDriver):
     # The node.
 
     def init_host(self, host: str) -> None:
-        """Called once when the service starts; guests that run already are found by their files."""
+        """Prepare the host, once when the service starts; guests that run already are found by
+        their files.
+        """
         self._name = host
         self._images_dir.mkdir(parents=True, exist_ok=True)
 
@@ -121,11 +123,11 @@ class LabDriver(driver.ComputeDriver):
         )
 
     def get_host_ip_addr(self) -> str:
-        """Return `my_ip` of nova.conf."""
+        """Return the host's address, `my_ip` of nova.conf."""
         return str(nova.conf.CONF.my_ip)
 
     def get_host_uptime(self) -> str:
-        """In the form of uptime(1), which Nova hands on."""
+        """Return the uptime in the form of uptime(1), which Nova hands on."""
         minutes = int(float(Path('/proc/uptime').read_text('utf-8').split()[0]) // 60)
         return f'00:00:00 up {minutes} min,  0 users,  load average: 0.00, 0.00, 0.00'
 
@@ -144,7 +146,7 @@ class LabDriver(driver.ComputeDriver):
         return self._find(instance) is not None
 
     def get_info(self, instance: Any, use_cache: bool = True) -> Any:
-        """Running or not; a server without its guest counts as shut down.
+        """Tell whether it runs; a server without its guest counts as shut down.
 
         InstanceNotFound here would make Nova leave a rebuild in REBUILD for ever.
         """
@@ -257,7 +259,7 @@ class LabDriver(driver.ComputeDriver):
         destroy_vifs: bool = True,
         destroy_secrets: bool = True,
     ) -> None:
-        """Nothing is left after `destroy`."""
+        """Do nothing: `destroy` has left nothing."""
 
     def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
         """Shut the guest down, cleanly if Nova gives it the time.  One that is gone is no error."""

@@ -28,7 +28,7 @@ class CommandFailed(LabGuestError):
 
 
 class TimedOut(LabGuestError):
-    """Something that must become true did not within its deadline."""
+    """Failure of a condition to become true within its deadline."""
 
     code = 'timed_out'
 
@@ -48,7 +48,7 @@ class GuestNotRunning(LabGuestError):
 
 
 class GuestUnknown(LabGuestError):
-    """No state of such a guest under the run directory."""
+    """Absence of such a guest's state under the run directory."""
 
     code = 'guest_unknown'
 
@@ -78,7 +78,7 @@ class ImageBuildFailed(LabGuestError):
 
 
 class CleanupIncomplete(LabGuestError):
-    """Something of the lab could not be removed."""
+    """Failure to remove everything of the lab."""
 
     code = 'cleanup_incomplete'
 

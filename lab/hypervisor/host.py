@@ -50,12 +50,14 @@ class HypervisorSettings:
 
     @property
     def registry(self) -> tuple[str, int] | None:
-        """Where the registry of container images listens, None where the lab has none."""
+        """Address on which the registry of container images listens, None where the lab has
+        none.
+        """
         return None if self.registry_port is None else (self.broker_host, self.registry_port)
 
     @property
     def hypervisor_dir(self) -> Path:
-        """Below it is everything of the guests; the same path as `Layout.hypervisor_dir`."""
+        """Directory of all files of the guests; the same path as `Layout.hypervisor_dir`."""
         return self.run_dir / 'hypervisor'
 
 

@@ -62,14 +62,14 @@ class KnobStore:
         self._dir = directory
 
     def turn(self, server_id: str, knobs: Knobs) -> None:
-        """From now on this server (or `ALL`) fails so."""
+        """Let this server (or `ALL`) fail so from now on."""
         self._dir.mkdir(parents=True, exist_ok=True)
         fresh = self._dir / f'{server_id}.new'
         fresh.write_text(json.dumps(dataclasses.asdict(knobs)), 'utf-8')
         fresh.rename(self._dir / f'{server_id}.json')
 
     def clear(self, server_id: str) -> None:
-        """Everything goes well again.  Safe to repeat."""
+        """Let everything go well again. Safe to repeat."""
         (self._dir / f'{server_id}.json').unlink(missing_ok=True)
 
     def peek(self, server_id: str, metadata: Mapping[str, str], operation: str) -> Knobs:

@@ -64,8 +64,8 @@ class Port:
 
 
 def _locked(file: TextIO) -> bool:
-    """Tried and not waited for: in a process of green threads, waiting would hold up the one that
-    has it.
+    """Try to lock, without waiting: in a process of green threads, waiting would hold up the one
+    that has it.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

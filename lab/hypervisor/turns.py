@@ -16,7 +16,7 @@ from lab.hypervisor.errors import GuestUnknown
 
 
 class Turns:
-    """For the threads of one nova-compute."""
+    """Turns of the threads of one nova-compute."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -47,7 +47,7 @@ def install(
 
 
 def _build(project_dir: Path, version: str, work: Path, commands: Commands) -> Path:
-    """In a copy: two builds in one checkout would be in each other's way."""
+    """Build in a copy: two builds in one checkout would be in each other's way."""
     for source in _SOURCES:
         ignore = _LEFT_OUT
         if source == 'trove_upgrade':

@@ -49,7 +49,7 @@ class Environment:
         )
 
     def site_packages(self, python_version: str) -> Path:
-        """Where the packages are, below an image's root."""
+        """Return where the packages are, below an image's root."""
         return self.path / 'lib' / f'python{python_version}' / 'site-packages'
 
     def write(self, layer: Path, python_version: str, commands: Commands) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a container engine keeps its images: in directories of its own, or in those of containerd.
+"""Store of a container engine's images: in directories of its own, or in those of containerd.
 
 Engines from 29 on keep the images of a new installation in containerd's store; earlier ones do
 where `containerd-snapshotter` is switched on. An engine that was there before keeps its own store.
@@ -47,11 +47,14 @@ class ImageStore:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of them, absolute."""
+        """Return the absolute paths of all its parts."""
         return tuple(self.root / part for part in self.parts)
 
     def require_below(self, *places: Path) -> None:
-        """:raises StoreUnknown: it lies elsewhere, as where the engine has another data-root."""
+        """Refuse a store outside of the places in which an engine is expected to have it.
+
+        :raises StoreUnknown: it lies elsewhere, as where the engine has another data-root.
+        """
         if not any(self.root.is_relative_to(place) for place in places):
             raise _unknown(f'they lie in {self.root}', ' or '.join(map(str, places)))
 

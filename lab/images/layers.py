@@ -63,7 +63,7 @@ class Stack:
 
     @property
     def merged(self) -> Path:
-        """Where `run` mounts the stack."""
+        """Return where `run` mounts the stack."""
         return self.scratch / 'merged'
 
 

@@ -52,7 +52,7 @@ class Credentials:
 
     @property
     def database(self) -> str:
-        """The sample database."""
+        """Name of the sample database."""
         return DATABASE
 
 
@@ -149,7 +149,7 @@ def _make_accounts(guest: Guest, datastore_name: str, credentials: Credentials) 
 
 
 def datastore(guest: Guest) -> str:
-    """Which server the guest's image has: 'mariadb' or 'mysql'."""
+    """Return which server the guest's image has: 'mariadb' or 'mysql'."""
     return str(json.loads(guest.exec(['cat', IMAGE_FACTS]).output)['datastore'])
 
 

@@ -54,17 +54,17 @@ class Recipe:
     preloaded: tuple[Path, ...] = ()
 
     def without_agent(self) -> Recipe:
-        """The same image with a database and no agent in it: an upgrade to it never sees a
+        """Return the image with a database and no agent in it: an upgrade to it never sees a
         heartbeat.
         """
         return dataclasses.replace(self, name=f'{self.name}-no-agent', has_agent=False)
 
     def with_preloaded(self, *archives: Path) -> Recipe:
-        """The same image with these container images in its engine's store."""
+        """Return the image with these container images in its engine's store."""
         return dataclasses.replace(self, name=f'{self.name}-preloaded', preloaded=archives)
 
     def with_systemd(self) -> Recipe:
-        """The same image with systemd as process 1, and with cloud-init, as images of real clouds
+        """Return the image with systemd as process 1, and with cloud-init, as images of real clouds
         are.
         """
         extra = ('systemd', 'systemd-sysv', 'dbus', 'cloud-init')

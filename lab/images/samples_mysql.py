@@ -24,7 +24,7 @@ class Account(Protocol):
 
     @property
     def name(self) -> str:
-        """As in CREATE USER."""
+        """Name of the account as CREATE USER takes it."""
 
     @property
     def password(self) -> str:

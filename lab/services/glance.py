@@ -70,7 +70,7 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it answers."""
+    """Tell whether the image service answers."""
     return openstack.answers(settings.url(settings.ports.image, '/versions'))
 
 

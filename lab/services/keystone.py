@@ -85,7 +85,7 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it has judged a token by its policy.
+    """Tell whether it has judged a token by its policy.
 
     Its processes build the policy's enforcer at the first request that needs one, without a lock: a
     second one that comes meanwhile is answered with 403 or 500 ('Enforcer' object has no attribute

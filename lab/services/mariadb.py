@@ -125,7 +125,7 @@ def execute(settings: Settings, sql: str) -> list[list[str]]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it accepts connections."""
+    """Tell whether it accepts connections."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(settings.mariadb_socket))

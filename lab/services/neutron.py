@@ -103,7 +103,7 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it answers."""
+    """Tell whether the network service answers."""
     return openstack.answers(settings.url(settings.ports.network, '/'))
 
 

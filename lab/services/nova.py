@@ -195,12 +195,12 @@ def map_host(settings: Settings) -> None:
 
 
 def api_ready(settings: Settings) -> bool:
-    """True once the API answers."""
+    """Tell whether the API answers."""
     return openstack.answers(settings.url(settings.ports.compute, '/'))
 
 
 def agent_ready(settings: Settings, name: str) -> bool:
-    """True once the service has reported itself; its row is written after its queue exists."""
+    """Tell whether the service has reported itself; its row is written after its queue exists."""
     rows = mariadb.execute(
         settings, f"SELECT COUNT(*) FROM nova.services WHERE `binary` = '{name}' AND deleted = 0;"
     )
@@ -208,7 +208,7 @@ def agent_ready(settings: Settings, name: str) -> bool:
 
 
 def compute_ready(settings: Settings) -> bool:
-    """True once the scheduler can choose our host: Placement knows what it has."""
+    """Tell whether the scheduler can choose our host: Placement knows what it has."""
     rows = mariadb.execute(settings, 'SELECT COUNT(*) FROM placement.inventories;')
     return int(rows[0][0]) >= 3 and agent_ready(settings, COMPUTE)
 

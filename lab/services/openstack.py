@@ -130,7 +130,7 @@ def wsgi_process(
 
 
 def answers(url: str, timeout_seconds: float = 5.0) -> bool:
-    """True once the service speaks HTTP; uWSGI binds before its application is loaded, so a port
+    """Tell whether the service speaks HTTP; uWSGI binds before its application is loaded, so a port
     proves nothing.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

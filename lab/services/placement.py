@@ -52,7 +52,7 @@ def migrations(settings: Settings) -> tuple[openstack.Migration, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it answers."""
+    """Tell whether the placement service answers."""
     return openstack.answers(settings.url(settings.ports.placement, '/'))
 
 

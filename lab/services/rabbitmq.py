@@ -45,7 +45,9 @@ def configure(settings: Settings) -> None:
 
 
 def processes(settings: Settings) -> tuple[Command, ...]:
-    """First epmd: started by the broker it would leave its session and outlive it."""
+    """Return epmd, then the broker: started by the broker it would leave its session and outlive
+    it.
+    """
     state = settings.state(NAME)
     home = state / 'home'
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,12 +84,12 @@ def processes(settings: Settings) -> tuple[Command, ...]:
 
 
 def ready(settings: Settings) -> bool:
-    """True once it listens: it does so after its definitions are in."""
+    """Tell whether it listens: it does so after its definitions are in."""
     return _accepts(settings.ports.broker)
 
 
 def epmd_ready(settings: Settings) -> bool:
-    """True once the broker can register itself."""
+    """Tell whether epmd listens, so that the broker can register itself."""
     return _accepts(settings.ports.epmd)
 
 

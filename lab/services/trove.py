@@ -52,7 +52,7 @@ def configure(settings: Settings, deployed: Deployment) -> None:
 
 
 def processes(settings: Settings) -> list[Command]:
-    """Those of the running cloud's Trove; none where it was not asked for."""
+    """Return the processes of the running cloud's Trove; none where it was not asked for."""
     deployed = trove_deployment.load(settings)
     if deployed is None:
         return []
@@ -63,7 +63,7 @@ def processes(settings: Settings) -> list[Command]:
 
 
 def probes(settings: Settings) -> dict[str, Callable[[], bool]]:
-    """When each of them is ready."""
+    """Return, by process, what tells whether it is ready."""
     return {
         API: lambda: openstack.answers(
             settings.url((trove_deployment.load(settings) or Deployment()).port)
@@ -80,7 +80,7 @@ def api_process(settings: Settings, deployed: Deployment) -> Command:
 
 
 def agent_process(settings: Settings, name: str) -> Command:
-    """Conductor or taskmanager."""
+    """Return the process of the conductor or of the taskmanager."""
     return Command(
         name=name,
         stage=services.STAGE_AGENTS,
@@ -168,7 +168,7 @@ def _eventlet(settings: Settings, _deployed: Deployment) -> Command:
 
 
 def migration(settings: Settings) -> openstack.Migration:
-    """Trove's own tables."""
+    """Return the command that makes Trove's own tables."""
     return openstack.Migration(
         NAME,
         (
@@ -187,7 +187,7 @@ def manage_env(settings: Settings) -> dict[str, str]:
 
 
 def consumes(settings: Settings, queue: str) -> bool:
-    """True while this queue has a listener: before, a cast to it is lost without a word."""
+    """Tell whether this queue has a listener: before, a cast to it is lost without a word."""
     connection = amqp.Connection(
         f'{HOST}:{settings.ports.broker}',
         userid='trove',

@@ -33,7 +33,7 @@ def config_file(settings: Settings) -> pathlib.Path:
 
 
 def paste_file(settings: Settings) -> pathlib.Path:
-    """The API's pipeline."""
+    """Return the path of the API's pipeline."""
     return settings.etc(NAME) / 'api-paste.ini'
 
 
@@ -62,7 +62,7 @@ def with_filter(paste: str) -> str:
 
 
 def trove_conf(settings: Settings, deployed: Deployment) -> openstack.Ini:
-    """Content of trove.conf."""
+    """Return the content of trove.conf as sections and options."""
     content: dict[str, dict[str, object]] = {
         'DEFAULT': _default(settings, deployed),
         'database': openstack.database(settings, deployed.database),

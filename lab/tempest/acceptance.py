@@ -30,7 +30,7 @@ _COUNT = re.compile(r'^ - (?P<what>Passed|Failed|Skipped): (?P<count>\d+)$', re.
 
 @dataclasses.dataclass(frozen=True)
 class Versions:
-    """Names of datastore versions."""
+    """Datastore versions that the test upgrades from and to."""
 
     before: str  #: what the instance to be upgraded is created at
     default: str  #: what it is upgraded to; the test makes another instance directly at it

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has a program in the guests' network reach what a customer's machine reaches: the cloud's APIs,
+"""Lets a program in the guests' network reach what a customer's machine reaches: the cloud's APIs,
 and guests by their public addresses.
 
 It stands in for two parts of a cloud that the lab does not have:
@@ -29,7 +29,7 @@ _STOP_SECONDS = 10
 
 
 class WithoutVolumes(nova_proxy.Proxy):
-    """Before Trove's API: on a free port of loopback, `server_address` says which."""
+    """Proxy before Trove's API, on a free port of loopback: `server_address` says which."""
 
     def __init__(self, target_port: int) -> None:
         super().__init__(0, target_port)
@@ -137,7 +137,9 @@ class FloatingAddresses:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """For as long as the context lasts; a new address works within a second or two."""
+        """Translate addresses for as long as the context lasts; a new address works within a second
+        or two.
+        """
         self._fabric.run_in(self._network_id, ['ip', 'route', 'replace', self._cidr, 'dev', 'br0'])
         thread = threading.Thread(target=self._watch, name='floating-addresses', daemon=True)
         thread.start()

@@ -22,7 +22,7 @@ _CLIENT = (
 
 
 def root_password(guest: Guest) -> str:
-    """As Trove's agent has written it."""
+    """Read root's password as Trove's agent has written it."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     parser.read_string(guest.exec(['cat', _PASSWORDS.format('root')]).output)
     return parser.get('client', 'password').strip('\'"')

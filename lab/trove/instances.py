@@ -82,7 +82,7 @@ class TroveInstances:
 
     @property
     def base_url(self) -> str:
-        """Of the user's project."""
+        """Address of Trove's API in the user's project."""
         return f'{self._handle.database_api_url}/{self.project_id}'
 
     def create(
@@ -180,14 +180,14 @@ class TroveInstances:
         return self._host.guests.get(instance.server_id)
 
     def show(self, instance_id: str) -> dict[str, Any]:
-        """As the user's API shows it."""
+        """Return an instance as the user's API shows it."""
         found: dict[str, Any] = self._session.request(
             'GET', f'{self.base_url}/instances/{instance_id}'
         )['instance']
         return found
 
     def row(self, instance_id: str) -> dict[str, str]:
-        """From Trove's database: task_id, datastore_version_id, compute_instance_id, and the
+        """Read from Trove's database: task_id, datastore_version_id, compute_instance_id, and the
         guest's status as last reported.
         """
         columns = ('task_id', 'datastore_version_id', 'compute_instance_id', 'status')

@@ -57,7 +57,7 @@ def ensure(settings: Settings, handle: CloudHandle) -> None:
 
 
 def flavors(settings: Settings) -> dict[str, str]:
-    """Those of FLAVORS that there are; name -> id."""
+    """Return the ids of those of FLAVORS that exist, by name."""
     found = _admin(settings).request(
         'GET', f'{settings.url(settings.ports.compute, "/v2.1")}/flavors'
     )['flavors']

@@ -79,7 +79,7 @@ class Daemon:
 
     @property
     def running(self) -> bool:
-        """True while the process runs."""
+        """Tell whether the process runs."""
         return self._supervisor.runs(self.name)
 
 
@@ -112,7 +112,7 @@ class TroveSide:
 
     @classmethod
     def of(cls, cloud: Cloud) -> 'TroveSide':
-        """On a cloud that is up.
+        """Make it for a cloud that is up.
 
         :raises LabError: none is up.
         """
@@ -125,12 +125,14 @@ class TroveSide:
 
     @property
     def deployment(self) -> Deployment:
-        """As it is installed now; what a plain `start` would make where nothing is."""
+        """Return the deployment as it is installed now; what a plain `start` would make where
+        nothing is.
+        """
         return trove_deployment.load(self.settings) or self._default()
 
     @property
     def installed(self) -> bool:
-        """True once Trove belongs to this cloud."""
+        """Tell whether Trove belongs to this cloud."""
         return trove_deployment.load(self.settings) is not None
 
     @property
@@ -199,7 +201,7 @@ class TroveSide:
         self.start(**changes)
 
     def restart_api(self, **changes: Any) -> None:
-        """The same for the API alone: conductor and taskmanager go on with what they have read."""
+        """Restart the API alone: conductor and taskmanager go on with what they have read."""
         self.api.stop()
         self.configure(**changes)
         self.api.start()

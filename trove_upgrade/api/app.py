@@ -84,7 +84,7 @@ def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
 
 
 def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
-    """Everything the handlers need, from configuration; connects at first use.  Beside Trove
+    """Make what the handlers need from configuration; it connects at first use. Beside Trove
     nothing is shown that Nova knows.
 
     :raises DatabaseRefused: the configured database is none that a service may use.

@@ -124,7 +124,9 @@ class BackupFilter:
     def _judge(
         self, environ: application.Environ, project_id: str, backup: Mapping[str, Any]
     ) -> NoReturn:
-        """:raises HandedOn: Trove shall answer, as it does where the token
+        """Refuse a backup with a former parent, and hand every other request on to Trove.
+
+        :raises HandedOn: Trove shall answer, as it does where the token
         is none of the project's.
 
         :raises BackupOfFormerVersion: the parent that Trove would take is no parent any more.

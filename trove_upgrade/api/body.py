@@ -58,7 +58,10 @@ def content_length(environ: Mapping[str, Any]) -> int:
 
 
 def check_type(environ: Mapping[str, Any]) -> None:
-    """:raises UnsupportedMediaType: something else than plain JSON was announced."""
+    """Refuse a body that is not announced as plain JSON.
+
+    :raises UnsupportedMediaType: another content type or an encoding was announced.
+    """
     found = str(environ.get('CONTENT_TYPE') or '')
     if found.split(';', 1)[0].strip().lower() != 'application/json':
         raise errors.UnsupportedMediaType(found=_shown(found) if found else 'not given')
@@ -111,7 +114,9 @@ def document_of(environ: Mapping[str, Any], bound: int) -> Any:
 
 
 def validate(document: Any, validator: jsonschema.protocols.Validator, wanted: str) -> None:
-    """:raises BodyInvalid: `document` is not what the schema of `validator` asks for;
+    """Check a document against a schema; the error names its first fault.
+
+    :raises BodyInvalid: `document` is not what the schema of `validator` asks for;
     `wanted` says it in words.
     """
     error = next(
@@ -137,7 +142,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_deep(text: str) -> None:
-    """Before it is parsed: a parser, and whatever works on its result, needs a call for each level.
+    """Refuse deep nesting before the text is parsed: a parser, and whatever works on its result,
+    needs a call for each level.
 
     :raises BodyNotJson: more than MOST_LEVELS arrays and objects are open at once.
     """

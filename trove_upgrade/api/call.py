@@ -34,8 +34,8 @@ def is_name(text: str) -> bool:
 
 
 class HandedOn(Exception):
-    """Not an error: the request is claimed by its form and not ours to serve, so the application
-    behind the filter gets it as it came.
+    """Signal, and no error: the request is claimed by its form and not ours to serve, so the
+    application behind the filter gets it as it came.
     """
 
 

@@ -27,7 +27,7 @@ class RequestError(exceptions.TroveUpgradeError):
 
 
 class NotAuthenticated(RequestError):
-    """No token, or one that Keystone does not know."""
+    """Answer 401: the request has no token, or one that Keystone does not know."""
 
     status = 401
     code = 'NOT_AUTHENTICATED'
@@ -49,7 +49,7 @@ class Forbidden(RequestError):
 
 
 class NoSuchResource(RequestError):
-    """No route leads there."""
+    """Answer 404: the API has no route for this path."""
 
     status = 404
     code = 'RESOURCE_NOT_FOUND'
@@ -86,7 +86,9 @@ class UnsupportedMediaType(RequestError):
 
 
 class BodyLengthUnknown(RequestError):
-    """Without its length a body is not read: a proxy behind us could read another one."""
+    """Refusal of a body without its length: a proxy in front of this server could read another
+    one.
+    """
 
     code = 'BODY_LENGTH_UNKNOWN'
     template = 'The body was not read: {found}. Send its length in bytes as Content-Length.'
@@ -102,7 +104,9 @@ class BodyNotJson(RequestError):
 
 
 class BodyDuplicateKey(RequestError):
-    """Two readers may take two different values of one key, so neither is taken."""
+    """Refusal of a repeated key: two readers may take two different values of it, so neither is
+    taken.
+    """
 
     code = 'BODY_DUPLICATE_KEY'
     template = (
@@ -129,8 +133,8 @@ class MethodOverridden(RequestError):
 
 
 class PathInvalid(RequestError):
-    """Two readers may take a path with such a character for two different ones,
-    so none is asked.
+    """Refusal of a path: two readers may take one with such a character for two different ones, so
+    none is asked.
     """
 
     code = 'PATH_INVALID'

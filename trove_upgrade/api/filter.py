@@ -24,8 +24,8 @@ Inner = Callable[[application.Environ, application.StartResponse], Iterable[byte
 
 
 class UpgradeFilter:
-    """`ours` answers what is claimed, `inner` everything else;
-    `max_body_bytes` is called when a body is read.
+    """WSGI filter: `ours` answers what is claimed, `inner` everything else; `max_body_bytes` is
+    called when a body is read.
     """
 
     def __init__(self, inner: Inner, ours: Inner, max_body_bytes: Callable[[], int]) -> None:

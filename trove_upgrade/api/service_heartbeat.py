@@ -48,11 +48,13 @@ class Uwsgi(Protocol):
     atexit: Callable[[], None]  #: called once in each worker that ends, while Python still works
 
     def worker_id(self) -> int:
-        """0 in the master, where the application may be loaded before the workers are forked."""
+        """Return the worker's number: 0 in the master, where the application may be loaded before
+        the workers are forked.
+        """
 
 
 def find_uwsgi() -> Uwsgi | None:
-    """None under any other server."""
+    """Return uWSGI's own module; None under any other server."""
     try:
         return importlib.import_module('uwsgi')
     except ImportError:
@@ -60,8 +62,8 @@ def find_uwsgi() -> Uwsgi | None:
 
 
 class ProcessHeartbeats:
-    """Of the process that made it, and of those forked from it.  `new_heartbeat` is called with the
-    first sign of each that has its own.
+    """Signs of life of the process that made it, and of those forked from it. `new_heartbeat` is
+    called with the first sign of each that has its own.
     """
 
     def __init__(
@@ -103,8 +105,8 @@ class ProcessHeartbeats:
         return answer if self._monotonic() < self._due else _Closing(answer, self._beat_if_due)
 
     def stop(self) -> None:
-        """For atexit.  Takes a few seconds at most, and no time where no database ever took the
-        registration.  May be repeated.
+        """Remove the registration, at exit. Takes a few seconds at most, and no time where no
+        database ever took the registration. May be repeated.
 
         uWSGI ends a worker by C's exit(), which has already destroyed what greenlet keeps of the
         thread that calls it: where eventlet has patched sockets, as Trove does under every server,
@@ -139,7 +141,9 @@ class ProcessHeartbeats:
             self._beat()
 
     def _beat(self) -> None:
-        """Never raises: the edge of a request.  Another thread that is at it does it for all."""
+        """Write a sign of life and log a failure instead of raising it: this is the edge of a
+        request. A thread that finds another one at it leaves it to that one.
+        """
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -209,7 +213,7 @@ def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Calla
 
 
 def _said(error: Exception) -> str:
-    """In one line: what was found and what to do, without the full stop."""
+    """Describe an error in one line: what was found and what to do, without the full stop."""
     known = faults.explain(error)
     if known is not None:
         return f'{known.code}: {known.message}'.rstrip('.')

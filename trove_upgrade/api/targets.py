@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user calls a version to the version that an instance may be upgraded to."""
+"""Targets: from what a user calls a version to the version that an instance may be upgraded to."""
 
 from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call, is_name, is_uuid

@@ -15,7 +15,7 @@ from trove_upgrade.domain import compute, exceptions
 
 
 class _Http(Protocol):
-    """A keystoneauth1 adapter."""
+    """Part of a keystoneauth1 adapter that this client uses."""
 
     def get(self, url: str, **more: Any) -> Any:
         """A response; raises keystoneauth1's errors for 400 and above."""
@@ -29,7 +29,7 @@ class Glance:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, without a request yet."""
+        """Make a client with `[service_credentials]`; no request is sent yet."""
         options = conf[our_conf.GROUP]
         shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
         given = conf[compute_conf.CREDENTIALS_GROUP]

@@ -48,7 +48,7 @@ _COMPUTE_UP = {'UP': True, 'MAINTENANCE': True, 'DOWN': False}
 
 
 def parse_version(text: str | None) -> Version:
-    """'2.93' as numbers; what cannot be read is (2, 1), which every Nova has."""
+    """Parse a microversion, e.g. (2, 93); what cannot be read is (2, 1), which every Nova has."""
     major, _, minor = (text or '2.1').partition('.')
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (2, 1)
 
@@ -66,7 +66,7 @@ class Nova:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, without a request yet."""
+        """Make a client with `[service_credentials]`; no request is sent yet."""
         options = conf[our_conf.GROUP]
         return cls(
             client_factory(conf, timeout_seconds=options.compute_timeout),
@@ -96,8 +96,8 @@ class Nova:
         return server
 
     def flavor_id(self, server_id: str) -> str | None:
-        """As an old microversion shows it: from 2.47 on a server has its flavor's sizes instead of
-        its id.  Raises as `server`.
+        """Return the flavor's id, by an old microversion: from 2.47 on a server has its flavor's
+        sizes instead of its id. Raises as `server`.
         """
         flavor_id: str | None = _translated(
             f'server {server_id}',
@@ -151,8 +151,8 @@ class Nova:
             ) from error
 
     def rebuild_result(self, server: compute.Server) -> compute.RebuildResult:
-        """By the last `rebuild` action's own event with the server's status: neither proves it
-        alone (cloud-facts, 11).
+        """Judge the rebuild by the last `rebuild` action's own event with the server's status:
+        neither proves it alone (cloud-facts, 11).
         """
         if server.status == ServerStatus.ERROR:
             return compute.RebuildResult.ERROR

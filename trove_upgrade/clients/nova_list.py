@@ -36,19 +36,19 @@ class NovaDirectory:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """With `[service_credentials]`, without a request yet."""
+        """Make a client with `[service_credentials]`; no request is sent yet."""
         timeout = conf[our_conf.GROUP].server_list_timeout
         return cls(nova.client_factory(conf, timeout_seconds=timeout), timeout_seconds=timeout)
 
     def servers(self, instances: Sequence[Instance]) -> Mapping[str, compute.ServerSummary]:
-        """By server id; a server that Nova does not have is missing in the answer.
+        """Return servers by id; a server that Nova does not have is missing in the answer.
 
         :raises ComputeUnavailable: no answer within the limit.
         """
         return self.list_servers([row.server_id for row in instances if row.server_id is not None])
 
     def list_servers(self, server_ids: Sequence[str]) -> Mapping[str, compute.ServerSummary]:
-        """As `servers`, by ids."""
+        """Return servers by id, as `servers` does, for ids instead of instances."""
         if not server_ids:
             return {}
         asked = frozenset(server_ids)

@@ -32,7 +32,7 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        """Without a look-up of our own name, which can take seconds where no name server
+        """Bind without a look-up of our own name, which can take seconds where no name server
         answers.
         """
         socketserver.TCPServer.server_bind(self)
@@ -43,8 +43,8 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
         self.setup_environ()
 
     def shutdown_request(self, request: Any) -> None:
-        """With what is left of a body read: closed before that, TCP would take the answer from the
-        client, as a refusal of a token.
+        """Read what is left of a body, then close: closed before that, TCP would take the answer
+        from the client, as a refusal of a token.
         """
         with contextlib.suppress(OSError):  # the client has gone
             request.shutdown(socket.SHUT_WR)
@@ -60,7 +60,7 @@ class _Handler(wsgiref.simple_server.WSGIRequestHandler):
         return str(self.client_address[0])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Nothing: the log of the application says what is worth saying."""
+        """Log no access: the log of the application says what is worth saying."""
 
 
 class AddressUnusable(exceptions.TroveUpgradeError):
@@ -75,7 +75,8 @@ class AddressUnusable(exceptions.TroveUpgradeError):
 
 
 def new_server(application: Any, host: str, port: int) -> _Server:
-    """Bound and listening; `serve_forever` serves, `shutdown` from another thread ends it.
+    """Make a server that is bound and listens; `serve_forever` serves, `shutdown` from another
+    thread ends it.
 
     :raises AddressUnusable: the address cannot be used.
     """

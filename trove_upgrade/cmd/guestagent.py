@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # not before `main` has chosen the threads
 
 
 def _choose_threads() -> None:
-    """Before anything imports oslo.messaging: that would choose eventlet, for good.  Source:
-    oslo.service's documentation.
+    """Choose native threads before any module imports oslo.messaging, which would choose eventlet
+    for good. Source: oslo.service's documentation.
     """
     # None: an import of it fails in every module.
     sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
@@ -38,7 +38,7 @@ class LockRefused(exceptions.TroveUpgradeError):
 
 
 def _only_agent(directory: pathlib.Path) -> TextIO:
-    """Held as long as the file is open: two agents would start one job twice.
+    """Lock out a second agent for as long as the file is open: two would start one job twice.
 
     :raises LockRefused: another agent holds it, or the file cannot be written.
     """

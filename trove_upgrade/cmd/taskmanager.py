@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_database(conf: 'cfg.ConfigOpts') -> None:
-    """Into the database, for what a taskmanager needs there.  Raises as its parts do, and with a
+    """Look into the database for what a taskmanager needs there. Raises as its parts do, and with a
     code.
     """
     from oslo_db import exception as db_exc
@@ -83,8 +83,8 @@ def _check_database(conf: 'cfg.ConfigOpts') -> None:
 
 
 def _wait_for(check: Callable[[], None], told: signals.Told) -> bool:
-    """Until the database answers; whether it has, before the process is told to end.  Raises what
-    no wait can mend.
+    """Wait until the database answers; tell whether it has, before the process is told to end.
+    Raises what no wait can mend.
     """
     from trove_upgrade.db import errors
     from trove_upgrade.domain import logs

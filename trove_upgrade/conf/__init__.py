@@ -36,4 +36,4 @@ def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
 
 
 def set_defaults() -> None:
-    """For oslo-config-generator: we change no other library's defaults."""
+    """Change no other library's defaults; oslo-config-generator looks for this function."""

@@ -29,7 +29,9 @@ def install() -> None:
 
 
 def _handlers() -> list[logging.Handler]:
-    """Of the root and of all loggers that a configuration of the log gives some of their own."""
+    """Return the handlers of the root and of all loggers to which a configuration of the log gives
+    some of their own.
+    """
     known = [logging.root, *logging.root.manager.loggerDict.values()]
     found = [
         handler for one in known if isinstance(one, logging.Logger) for handler in one.handlers

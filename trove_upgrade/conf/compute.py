@@ -44,8 +44,8 @@ CREDENTIALS_GROUP = 'service_credentials'
 
 
 def _formerly(name: str) -> dict[str, str]:
-    """As Trove still reads it from `[DEFAULT]`: a trove.conf that has
-    served for years has these.
+    """Accept the option in `[DEFAULT]`, where Trove still reads it: a trove.conf that has served
+    for years has these.
     """
     return {'deprecated_name': name, 'deprecated_group': 'DEFAULT'}
 

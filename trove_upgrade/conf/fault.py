@@ -19,7 +19,9 @@ class ConfigurationInvalid(exceptions.TroveUpgradeError):
 
 
 def describe(error: cfg.Error) -> str:
-    """Without the line or the value that oslo.config names: it may be the one with the password."""
+    """Describe a fault without the line or the value that oslo.config names: it may be the one with
+    the password.
+    """
     if isinstance(error, cfg.ConfigFileParseError):
         return str(error).partition(": '")[0]
     if isinstance(error, cfg.NoSuchOptError | cfg.TemplateSubstitutionError):

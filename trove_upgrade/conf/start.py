@@ -72,7 +72,7 @@ def read(
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Inside, oslo.config reads files.
+    """Guard a block in which oslo.config reads files.
 
     :raises ConfigurationInvalid: in the place of what it raises.
     """

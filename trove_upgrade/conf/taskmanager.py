@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the taskmanager."""
+"""Options of the taskmanager: its workers, leases, time-outs and what it may do."""
 
 from oslo_config import cfg
 

@@ -11,7 +11,10 @@ _HIDDEN = '***'
 
 
 def parse(connection: str, service: str) -> sa.URL:
-    """:raises DatabaseRefused: not a URL; the text is not repeated, as it may hold a password."""
+    """Parse the database's URL.
+
+    :raises DatabaseRefused: not a URL; the text is not repeated, as it may hold a password.
+    """
     if _has_bare_at(connection):
         found = (
             'it holds more than one "@"; in a user name or a password, "@" is written as %40, '

@@ -38,5 +38,5 @@ def readable(column: sa.Column[Any], absent: Collection[str]) -> sa.ColumnElemen
 
 
 def writable(values: Mapping[str, Any], absent: Collection[str]) -> dict[str, Any]:
-    """Those that there is a column for."""
+    """Return the values that the table has a column for."""
     return {name: value for name, value in values.items() if name not in absent}

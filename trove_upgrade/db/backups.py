@@ -37,7 +37,7 @@ class Backups:
 
     @repeat_on_new_columns
     def get(self, backup_id: str) -> backups.Backup | None:
-        """Of any project and state; None: there is none, or it was deleted."""
+        """Return a backup of any project and state; None: there is none, or it was deleted."""
         with self._database.read() as connection:
             return self._fetch(connection, backup_id, deleted=False)
 

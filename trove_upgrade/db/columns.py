@@ -16,8 +16,8 @@ from sqlalchemy.sql import expression
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
-    """Aware UTC outside, naive UTC inside, to the microsecond where `precise` (Trove's own columns
-    hold whole seconds).
+    """Column of times: with the zone UTC outside, without one inside, to the microsecond where
+    `precise` (Trove's own columns hold whole seconds).
     """
 
     impl = sa.DateTime
@@ -38,7 +38,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
         value: datetime.datetime | None,
         dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> datetime.datetime | None:
-        """Aware to naive.  A naive one is a fault of the program."""
+        """Turn a time with a zone into UTC without one. A naive one is a fault of the program."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -50,7 +50,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
         value: datetime.datetime | None,
         dialect: sa.Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> datetime.datetime | None:
-        """Naive to aware."""
+        """Mark a time from the database, which is without a zone, as UTC."""
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
 
@@ -67,7 +67,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
         return sa.Text()  # psycopg's descriptor of it is VARCHAR
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Compact, with sorted keys, so that equal values are equal text."""
+        """Write JSON compactly, with sorted keys, so that equal values are equal text."""
         return None if value is None else json.dumps(value, sort_keys=True, separators=(',', ':'))
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature

@@ -40,7 +40,9 @@ REPL_STRATEGY = {
 
 @dataclasses.dataclass(frozen=True)
 class VersionChange:
-    """Outcome of `save_version`."""
+    """Outcome of `save_version`: the version, whether it is new, and the image that it had
+    before.
+    """
 
     version: instances.DatastoreVersion
     created: bool
@@ -64,7 +66,7 @@ class Datastores:
         self._database = database
 
     def list(self) -> Sequence[instances.Datastore]:
-        """All datastores, by name."""
+        """Return all datastores, sorted by name."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(_datastores).order_by(_datastores.c.name)).all()
         return [
@@ -73,7 +75,10 @@ class Datastores:
         ]
 
     def get(self, id_or_name: str) -> instances.Datastore:
-        """:raises DatastoreNotFound: none."""
+        """Return a datastore by its id, else by its name.
+
+        :raises DatastoreNotFound: none.
+        """
         found: dict[str, instances.Datastore] = {}
         for datastore in self.list():
             found[datastore.name] = datastore
@@ -95,7 +100,7 @@ class Datastores:
         return [version_from(row) for row in rows]
 
     def version(self, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
-        """By id, else by name within the datastore, inactive ones too.
+        """Return a version by id, else by name within the datastore, inactive ones too.
 
         :raises DatastoreVersionNotFound: neither.
         :raises DatastoreVersionAmbiguous: several of that name.
@@ -133,7 +138,7 @@ class Datastores:
         return [version_from(row) for row in rows]
 
     def version_by_id(self, version_id: str) -> instances.DatastoreVersion:
-        """Of whichever datastore.
+        """Return a version of any datastore.
 
         :raises DatastoreVersionNotFound: none.
         """

@@ -38,7 +38,7 @@ _CONNECT_SECONDS = '3'
 
 
 def _not_set(conf: cfg.ConfigOpts) -> str:
-    """With the places that were read: mostly it is set somewhere else."""
+    """Describe a missing connection, with the files that were read: mostly it is set in another."""
     read: list[object] = []
     for name in ('config_file', 'config_dir'):
         try:
@@ -122,7 +122,7 @@ class Database:
     """Connections to one database, made when first asked for, and anew in a forked child."""
 
     def __init__(self, connect: Callable[[], sa.Engine]) -> None:
-        """`connect` makes the engine."""
+        """:param connect: makes the engine, at the first use."""
         self._connect = connect
         self._engine: sa.Engine | None = None
         self._failed: tuple[float, db_exc.DBConnectionError] | None = None
@@ -135,7 +135,7 @@ class Database:
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, *, waits_for_server: bool = True) -> 'Database':
-        """For `[database] connection`; nothing is read or connected yet.
+        """Make the database of `[database] connection`; nothing is read or connected yet.
 
         A server that is away at the first use is waited for as `[database] max_retries` says, 100 s
         unless set; where a caller waits for an answer, that is too long: without `waits_for_server`
@@ -157,7 +157,9 @@ class Database:
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> 'Database':
-        """For a URL, with oslo.db's own defaults; `options` as `[database]` names them."""
+        """Make the database of a URL, with oslo.db's own defaults; `options` are named as in
+        `[database]`.
+        """
         return cls(lambda: _engine(connection=url, **options))
 
     @property
@@ -274,7 +276,7 @@ class Database:
                 self._kept.reset(token)
 
     def dispose(self) -> None:
-        """Close what is open."""
+        """Close the pool; the next use makes an engine anew."""
         with self._lock:
             if self._engine is not None:
                 self._engine.dispose()
@@ -304,7 +306,10 @@ _FACADE_OPTIONS = frozenset(
 
 
 def _engine(connection: str, **options: Any) -> sa.Engine:
-    """:raises DatabaseRefused: the connection is not a URL, or none that its driver takes."""
+    """Make the engine, with a character set and time limits where the URL names none.
+
+    :raises DatabaseRefused: the connection is not a URL, or none that its driver takes.
+    """
     url = address.parse(connection, 'This program')
     if url.get_backend_name() in {'mysql', 'mariadb'} and 'charset' not in url.query:
         # oslo.db's own default is MySQL's utf8 of three bytes

@@ -225,7 +225,7 @@ class RemovalRefused(exceptions.TroveUpgradeError):
 
 
 class ServiceNotFound(exceptions.TroveUpgradeError):
-    """No service is registered under this id."""
+    """Refusal to forget a service: none is registered under this id."""
 
     code = 'SERVICE_NOT_FOUND'
     template = (
@@ -291,7 +291,7 @@ class DataMigrationStuck(exceptions.TroveUpgradeError):
 
 
 class RevisionNotWritten(exceptions.TroveUpgradeError):
-    """No file was written."""
+    """Refusal to write a revision; no file was written."""
 
     code = 'REVISION_NOT_WRITTEN'
     template = 'No revision can be written: {found}. {advice}'
@@ -343,7 +343,7 @@ class GuestNumbersExhausted(exceptions.TroveUpgradeError):
 
 
 class GuestKeysNotRotated(exceptions.TroveUpgradeError):
-    """Some rows could not be decrypted."""
+    """Failure to rotate all keys: some rows could not be decrypted."""
 
     code = 'GUEST_KEYS_NOT_ROTATED'
     template = (

@@ -59,14 +59,14 @@ _MISSING_TABLES = _MissingTables()
 
 
 def log_once() -> None:
-    """For a process: oslo.db logs nothing beside our own line.  Safe to call twice."""
+    """Keep oslo.db from logging, in this process, what our own line says. Safe to call twice."""
     logging.getLogger('oslo_db.sqlalchemy.exc_filters').addFilter(_MISSING_TABLES)
 
 
 def explain(
     error: BaseException, connection: str | None = None
 ) -> exceptions.TroveUpgradeError | None:
-    """The same fault with a code and a remedy; None where it is neither the database's nor the
+    """Return a fault with a code and a remedy; None where it is neither the database's nor the
     configuration's.
 
     The passwords of `connection`, a URL, are kept out of the text.

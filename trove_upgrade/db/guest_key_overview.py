@@ -129,7 +129,7 @@ class GuestKeyOverview:
 
     @staticmethod
     def _of_instances(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
-        """Those of `ids` that are instances and not deleted."""
+        """Return those of `ids` that are instances and not deleted."""
         found: set[str] = set()
         for batch in batches.of_ids(ids):
             there = sa.select(_instances.c.id).where(

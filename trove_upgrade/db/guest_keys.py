@@ -29,7 +29,7 @@ _STEP = datetime.timedelta(microseconds=1)
 
 
 class Origin(enum.StrEnum):
-    """Where a key comes from."""
+    """Source of a key: an upgrade, the operator or Trove."""
 
     REBUILD = 'rebuild'  #: an upgrade has put it into the user data of a rebuild
     OPERATOR = 'operator'  #: of a file that an operator puts into the guest
@@ -99,12 +99,17 @@ class GuestKeys:
             return _of_id(self._rows(connection, key.instance_id), key.id) is not None
 
     def next_number(self, instance_id: str, above: int = 0) -> int:
-        """:raises GuestNumbersExhausted: there is none above."""
+        """Count one request more to this guest; return its number, which is higher than `above`.
+
+        :raises GuestNumbersExhausted: there is none above.
+        """
         return self._wires.next_number(instance_id, above)
 
     @retry_on_deadlock
     def met(self, key: GuestKey, session: str, former: str | None = None) -> None:
-        """Of a key that was deleted meanwhile nothing is recorded."""
+        """Record the session that the guest answers under with this key; a key that was deleted
+        meanwhile is left out.
+        """
         with self._database.write() as connection:
             row = self._row(connection, key)
             if row is None:
@@ -152,7 +157,10 @@ class GuestKeys:
 
     @repeat_on_new_columns
     def minted_for(self, instance_id: str, marker: str) -> GuestKey | None:
-        """:raises KeyUnreadable: no entry of the operator's list opens it."""
+        """Return the key that was made for this rebuild marker; None where there is none.
+
+        :raises KeyUnreadable: no entry of the operator's list opens it.
+        """
         wrapping = self._wrapping()
         if wrapping is None:
             return None
@@ -168,7 +176,10 @@ class GuestKeys:
 
     @retry_on_deadlock
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
-        """:raises GuestKeysUnset: there is no list to encrypt it under.
+        """Make a key, or return the one of this marker; a new one is encrypted under the operator's
+        list.
+
+        :raises GuestKeysUnset: there is no list to encrypt it under.
         :raises SchemaMissing: the expand of this release has not been run.
         :raises KeyUnreadable: the key of this marker is there, and no entry of the list opens it.
         """

@@ -19,7 +19,7 @@ class Repositories(Protocol):
 
     @property
     def guest_key_overview(self) -> GuestKeyOverview:
-        """All keys at once."""
+        """Overview of all guests' keys."""
 
 
 def wrapping_of(conf: cfg.ConfigOpts) -> Wrapping | None:

@@ -93,7 +93,7 @@ class Guests:
             ).scalar_one_or_none()
 
     def last_word(self, instance_id: str) -> guests.LastWord | None:
-        """When its agent was heard last; None if it never was."""
+        """Return when and in which boot its agent was heard last; None if it never was."""
         query = sa.select(_guests.c.seen_at, _guests.c.boot_id).where(
             _guests.c.instance_id == instance_id,
             _guests.c.boot_id.is_not(None),
@@ -115,7 +115,7 @@ class Guests:
 
     @retry_on_deadlock
     def keep_known(self, instance_id: str) -> None:
-        """It has answered now; what its last heartbeat said stays."""
+        """Record that the guest has answered now; what its last heartbeat said stays."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(_guests)
@@ -132,7 +132,7 @@ class Guests:
 
     @retry_on_deadlock
     def set_image(self, instance_id: str, image_id: str) -> None:
-        """Written at register and by the transaction that ends an upgrade COMPLETED."""
+        """Record the image that the guest runs: at register, and when an upgrade ends COMPLETED."""
         with self._database.write() as connection:
             upsert(connection, instance_id, image_id=image_id)
 

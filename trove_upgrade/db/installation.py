@@ -22,7 +22,10 @@ def table_names(database: Database) -> set[str]:
 
 
 def require_tables(tables: set[str]) -> None:
-    """:raises SchemaMissing: a service would fail at each row."""
+    """Refuse a database without our tables.
+
+    :raises SchemaMissing: a service would fail at each row.
+    """
     missing = faults.missing_tables(tables)
     if missing is not None:
         raise missing
@@ -68,7 +71,7 @@ CREATE_BY_TROVE = 'Create the instance by the API of Trove'
 
 
 def refuse_troves(tables: set[str], service: str, advice: str) -> None:
-    """For what is meant for a database without Trove.
+    """Refuse a real Trove's database, for what is meant for one without Trove.
 
     :raises TrovesDatabase: the database is a real Trove's.
     """

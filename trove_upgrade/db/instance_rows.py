@@ -87,7 +87,9 @@ def select_one(scoped: bool, deleted: bool | None) -> sa.Select[Any]:
 def select_page(
     scoped: bool, deleted: bool | None, include_clustered: bool, after_marker: bool
 ) -> sa.Select[Any]:
-    """Without the version's columns, which would come once for each row."""
+    """Build the query of a page, without the version's columns, which would come once for each
+    row.
+    """
     query = _instances_with_version(
         _instances.c.datastore_version_id, scoped=scoped, deleted=deleted
     )
@@ -187,7 +189,7 @@ def beside_of(connection: sa.Connection, ids: Sequence[str]) -> Beside:
 def versions_of(
     connection: sa.Connection, ids: Collection[str]
 ) -> Mapping[str, instances.DatastoreVersion]:
-    """Versions by id."""
+    """Return the versions with these ids, by id."""
     return {
         row.version_id: version_from(row)
         for row in connection.execute(_VERSIONS_OF_MANY, {'ids': list(ids)})
@@ -197,7 +199,7 @@ def versions_of(
 def instance_from(
     row: sa.Row[Any], version: instances.DatastoreVersion, beside: Beside, *, backup_running: bool
 ) -> instances.Instance:
-    """From a row of `select_one` or `select_page`."""
+    """Make an instance from a row of `select_one` or `select_page`."""
     status = beside.statuses.get(row.id)
     return instances.Instance(
         id=row.id,

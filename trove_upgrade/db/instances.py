@@ -171,7 +171,8 @@ class Instances:
 
     @repeat_on_new_columns
     def ssl_mode(self, instance_id: str) -> str | None:
-        """As guest_info.conf has it ('None' where TLS is off); None: this Trove has no such column.
+        """Return the mode of TLS as guest_info.conf has it ('None' where TLS is off); None: this
+        Trove has no such column.
 
         Trove's agent rewrites its own guest_info.conf when TLS is switched; only the row outlives
         the root disk. Source: trove/instance/models.py, get_injected_files;
@@ -186,7 +187,8 @@ class Instances:
 
     @retry_on_deadlock
     def set_service_status(self, instance_id: str, status: instances.ServiceStatus) -> None:
-        """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...).
+        """Write what `service_statuses` says, where there is no Trove ('healthy', 'upgrading',
+        'shutdown', ...).
 
         :raises ValueError: Trove has no such status.
         """
@@ -252,7 +254,10 @@ class Instances:
 
 
 def _refuse_registered(connection: sa.Connection, server_id: str, instance_id: str) -> None:
-    """:raises AlreadyRegistered: the server or the id has a row."""
+    """Refuse a server or an id that belongs to an instance already.
+
+    :raises AlreadyRegistered: the server or the id has a row.
+    """
     taken = connection.execute(
         sa.select(_instances.c.id, _instances.c.compute_instance_id).where(
             sa.or_(

@@ -10,7 +10,7 @@ _LONGEST_ID = 36
 
 @dataclasses.dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some rows, and the marker that asks for those after them; None where there are none."""
+    """Page of rows, and the marker that asks for those after them; None where there are none."""
 
     items: tuple[T, ...]
     next_marker: str | None

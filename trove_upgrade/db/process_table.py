@@ -45,7 +45,7 @@ class ProcessTable:
         self._proc = proc
 
     def birth_of(self, pid: int) -> Birth | None:
-        """None where it cannot be read.
+        """Return when a process began; None where it cannot be read.
 
         It has ended, it is hidden from us, or there is no /proc of our pid namespace.
         """

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which release this code is.  Revisions are named after it, and services say it when they
-register.
-"""
+"""Release of this code. Revisions are named after it, and services say it when they register."""
 
 import importlib.metadata
 
@@ -12,5 +10,5 @@ FIRST_RELEASE = 'aurora'
 
 
 def package_version() -> str:
-    """Of the installed package, e.g. '1.1.0'."""
+    """Return the version of the installed package, e.g. '1.1.0'."""
     return importlib.metadata.version('trove-upgrade')

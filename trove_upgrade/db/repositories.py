@@ -50,7 +50,7 @@ class Repositories:
         wrapping: Callable[[], Wrapping | None] = no_wrapping,
         troves_key_of_keys: str | None = None,
     ) -> Self:
-        """Nothing is connected before the first call of one of them.
+        """Make them; nothing is connected before the first call of one of them.
 
         :param wrapping: of guests' keys; without it no guest has a key.
         :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived
@@ -79,8 +79,8 @@ class Repositories:
         takeover_grace_seconds: float = 0,
         waits_for_server: bool = True,
     ) -> Self:
-        """For `[database] connection`; without `waits_for_server` one that is away is an error at
-        once.
+        """Make them for `[database] connection`; without `waits_for_server` one that is away is an
+        error at once.
 
         The options of guests' keys are looked at when a key is: the API needs none.
         """

@@ -33,12 +33,12 @@ _STEP_RUN_FIELDS = frozenset(field.name for field in dataclasses.fields(StepRun)
 
 
 class Rows:
-    """After the contract: the history is in instance_upgrade_steps alone."""
+    """Form of the rows after the contract: the history is in instance_upgrade_steps alone."""
 
     table = _upgrades  #: what an UPDATE with `journal_of` names
 
     def __init__(self, absent: frozenset[str]) -> None:
-        """Built once: what every PATCH and GET runs.  `absent`: columns that the expand of this
+        """Build once what every PATCH and GET runs. `absent`: columns that the expand of this
         release is still to add.
         """
         self._absent = absent
@@ -48,11 +48,11 @@ class Rows:
         self._insert = sa.insert(self.table)
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """For a SELECT, also where the column is still to come."""
+        """Return a column for a SELECT, also where the expand is still to add it."""
         return arrivals.readable(_upgrades.c[name], self._absent)
 
     def writable(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those that there is a column for."""
+        """Return the values that the table has a column for."""
         return arrivals.writable(values, self._absent)
 
     def _more(self) -> tuple[sa.ColumnElement[Any], ...]:
@@ -97,7 +97,7 @@ class Rows:
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
 
     def fetch_listed(self, connection: sa.Connection, upgrade_id: str) -> Upgrade:
-        """As a list has it: its progress is empty, as it is not read.
+        """Read an upgrade as a list has it: its progress is empty, as it is not read.
 
         :raises UpgradeNotFound: there is none.
         """
@@ -107,7 +107,10 @@ class Rows:
         return found[0]
 
     def fetch(self, connection: sa.Connection, upgrade_id: str) -> Upgrade:
-        """:raises UpgradeNotFound: there is none."""
+        """Read an upgrade with its progress.
+
+        :raises UpgradeNotFound: there is none.
+        """
         row = self._row(connection, upgrade_id)
         return self._whole(connection, row)
 
@@ -156,7 +159,9 @@ class Rows:
 
 
 class ColumnAndRows(Rows):
-    """Between expand and contract: the column is the truth, and every write of ours is copied."""
+    """Form of the rows between expand and contract: the column is the truth, and every write of
+    ours is copied.
+    """
 
     table = models.expanded_instance_upgrades
 
@@ -181,7 +186,7 @@ class ColumnAndRows(Rows):
         return {row.id: tuple(_step_run_from(entry) for entry in row.steps) for row in found}
 
     def journal_of(self, held: Upgrade) -> dict[str, Any]:
-        """With the column."""
+        """Return what an UPDATE writes of the journal, with the column `steps`."""
         return {**super().journal_of(held), 'steps': [_step_run_to(run) for run in held.steps]}
 
     def written(

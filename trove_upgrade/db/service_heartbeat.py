@@ -27,18 +27,18 @@ _BOUNDED = frozenset({'mysql', 'mariadb'})
 
 
 class Registry(Protocol):
-    """Where services are registered: `services.Services`, or a test's stand-in."""
+    """Port to where services are registered: `services.Services`, or a test's stand-in."""
 
     def beat(self, registration: Registration) -> None:
-        """The process runs."""
+        """Record that the process runs."""
 
     def remove(self, registration: Registration) -> None:
-        """The process has stopped."""
+        """Record that the process has stopped."""
 
 
 class ServiceHeartbeat:
-    """For one process, and for those that it forks: they give signs of life for its row, and leave
-    its end to it.
+    """Heartbeat of one process, and of those that it forks: they give signs of life for its row,
+    and leave its end to it.
 
     One that outlives it, under a server that loads, forks and ends, finds `has_ended` and needs a
     row of its own.
@@ -95,8 +95,8 @@ class ServiceHeartbeat:
 
 
 class ImpatientRegistry:
-    """For a process that is not ours to hold up: every call ends within seconds if the database is
-    away or hangs.
+    """Registry for a process that is not ours to hold up: every call ends within seconds if the
+    database is away or hangs.
 
     On PostgreSQL that takes a new connection for each call (7 ms), as libpq bounds the connect and
     nothing after it.  PyMySQL bounds each answer, and takes 60 ms to connect, as it reads all the
@@ -104,7 +104,10 @@ class ImpatientRegistry:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        """:raises DatabaseRefused: the configured database is none that a service may use."""
+        """Prepare the database for the API, without a connection yet.
+
+        :raises DatabaseRefused: the configured database is none that a service may use.
+        """
         engine.require_server_database(conf, 'The API')
         url = _impatient(address.parse(conf.database.connection, 'The API'))
         self._database = engine.Database.from_url(

@@ -70,14 +70,14 @@ class Service:
 
     @property
     def is_silent(self) -> bool:
-        """Not seen for so long that it may be gone; or an API without requests:
+        """Tell whether it was not seen for so long that it may be gone; or an API without requests:
         silence is not death.
         """
         return self.silent_seconds >= SILENT_SECONDS
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """Return 'silent' or 'alive', for an operator's list."""
         return 'silent' if self.is_silent else 'alive'
 
 
@@ -99,7 +99,9 @@ class Registration:
     def new(
         cls, binary: str, host: str, version: str, *, release: str = RELEASE, pid: int | None = None
     ) -> 'Registration':
-        """Of this process unless `pid` names another: the birth of another is not looked up."""
+        """Make a registration of this process unless `pid` names another: the birth of another is
+        not looked up.
+        """
         birth = TABLE.birth_of(os.getpid()) if pid is None else None
         return cls(
             id=str(uuid.uuid4()),
@@ -121,8 +123,8 @@ class Registration:
 
 
 class Services:
-    """Registered at start, seen at each beat, removed by a clean stop, an operator, or once its
-    process has ended for certain.
+    """Services in the database: registered at start, seen at each beat, removed by a clean stop, an
+    operator, or once its process has ended for certain.
 
     Never for being silent.
     """
@@ -253,7 +255,7 @@ def _rows(connection: sa.Connection) -> list[Service]:
 
 
 def _row_of(registration: Registration) -> tuple[sa.ColumnElement[bool], ...]:
-    """By its primary key, so that no other row is looked at or waited for."""
+    """Select a registration by its primary key, so that no other row is looked at or waited for."""
     return (
         _services.c.host == registration.place,
         _services.c.binary == registration.binary,

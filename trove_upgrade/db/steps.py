@@ -40,7 +40,9 @@ _CUT = sa.delete(_steps).where(
 
 
 def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, History]:
-    """Of all these upgrades in one query; one that has no step yet is not in the answer."""
+    """Read the steps of all these upgrades in one query; one that has no step yet is not in the
+    answer.
+    """
     if not upgrade_ids:
         return {}
     found: dict[str, list[StepRun]] = {}

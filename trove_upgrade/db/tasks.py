@@ -49,7 +49,7 @@ _TAKE = _move(instances.Task.NONE, instances.Task.UPGRADING).where(
 
 
 def take(connection: sa.Connection, target: instances.Instance) -> bool:
-    """NONE -> UPGRADING, if the instance still is what was read."""
+    """Move the instance's task from NONE to UPGRADING, if the instance still is what was read."""
     return bool(
         connection.execute(
             _TAKE,
@@ -220,8 +220,8 @@ def _is_as_begun(held: Upgrade) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def write_fault(connection: sa.Connection, ended: Upgrade) -> None:
-    """Why the instance is in ERROR.  Its id follows from upgrade and attempt, so that the retry
-    finds it.
+    """Write why the instance is in ERROR. Its id follows from upgrade and attempt, so that the
+    retry finds it.
 
     One row for each instance, as Trove keeps them: it shows the first that it finds, deleted ones
     too. Source: trove/instance/models.py, SimpleInstance.fault and save_instance_fault (Trove 26).
@@ -248,7 +248,7 @@ def write_fault(connection: sa.Connection, ended: Upgrade) -> None:
 
 
 def refusal(connection: sa.Connection, target: instances.Instance) -> exceptions.TroveUpgradeError:
-    """Why `take` could not."""
+    """Tell, as an error to raise, why `take` could not."""
     return admission.refusal(target, _found(connection, target.id), latest(connection, target.id))
 
 

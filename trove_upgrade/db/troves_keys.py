@@ -33,7 +33,7 @@ class TrovesKeys:
     """Reads rows of Trove's, and writes none."""
 
     def __init__(self, database: Database, key_of_keys: str) -> None:
-        """`key_of_keys`: Trove's option `inst_rpc_key_encr_key`."""
+        """:param key_of_keys: Trove's option `inst_rpc_key_encr_key`."""
         self._database = database
         self._key_of_keys = key_of_keys
         self._told: set[str] = set()
@@ -54,7 +54,7 @@ class TrovesKeys:
         return GuestKey.of_trove(instance_id, text)
 
     def _tell(self, instance_id: str) -> None:
-        """Once per process and instance: every report of its guest comes here."""
+        """Log the fault once per process and instance: every report of its guest comes here."""
         if instance_id not in self._told:
             self._told.add(instance_id)
             LOG.warning(

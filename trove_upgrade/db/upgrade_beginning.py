@@ -27,7 +27,7 @@ def begin(
     user_id: str | None,
     agent_silence_seconds: float | None = None,
 ) -> Upgrade:
-    """As `Upgrades.begin`, in a transaction of the caller's.
+    """Begin an upgrade as `Upgrades.begin` does, in a transaction of the caller's.
 
     :raises InstanceBusy, InstanceNeedsRetry, InstanceNotFound: as there.
     :raises InstanceHasNoServer, GuestAgentMissing: as there.

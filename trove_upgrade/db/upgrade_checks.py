@@ -67,7 +67,10 @@ class UpgradeChecks:
             )
 
     def get(self, check_id: str, instance_id: str) -> UpgradeCheck:
-        """:raises UpgradeCheckNotFound: none of that id for that instance."""
+        """Return a check of this instance.
+
+        :raises UpgradeCheckNotFound: none of that id for that instance.
+        """
         row = None
         if plausible_id(check_id):
             query = sa.select(_checks).where(
@@ -110,7 +113,10 @@ class UpgradeChecks:
 
     @retry_on_deadlock
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> UpgradeCheck:
-        """:raises LeaseLost: another taskmanager has it, or it has ended."""
+        """Take a free check for `owner`, for `lease_seconds`.
+
+        :raises LeaseLost: another taskmanager has it, or it has ended.
+        """
         with self._database.write() as connection:
             taken = connection.execute(
                 sa.update(_checks)

@@ -13,7 +13,7 @@ _S = states.UpgradeState
 
 
 def retry(connection: sa.Connection, form: rows.Rows, upgrade_id: str) -> Upgrade:
-    """As `Upgrades.retry`, in a transaction of the caller's.
+    """Try again as `Upgrades.retry` does, in a transaction of the caller's.
 
     :raises UpgradeNotFound, RetryRefused, InstanceChanged: as there.
     """
@@ -25,7 +25,7 @@ def retry(connection: sa.Connection, form: rows.Rows, upgrade_id: str) -> Upgrad
 
 
 def rollback(connection: sa.Connection, form: rows.Rows, upgrade_id: str) -> Upgrade:
-    """As `Upgrades.rollback`, in a transaction of the caller's.
+    """Roll back as `Upgrades.rollback` does, in a transaction of the caller's.
 
     :raises UpgradeNotFound, RollbackRefused, InstanceChanged: as there.
     """

@@ -106,15 +106,15 @@ class Upgrades:
 
     @repeat_on_new_columns
     def why_not_leave(self, target: instances.Instance) -> exceptions.InstanceBusy | None:
-        """As `admission.why_not_leave`, of the upgrades of the instance as they are now."""
+        """Ask `admission.why_not_leave` about the upgrades of the instance as they are now."""
         with self._database.read() as connection:
             newest = tasks.newest(connection, target.id)
             return admission.why_not_leave(target, newest, tasks.latest(connection, target.id))
 
     @repeat_on_new_columns
     def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[Upgrade, bool]:
-        """As `get`, and whether its progress was read: it is empty where its row holds more than
-        MOST_SHOWN characters of it.
+        """Return an upgrade as `get` does, and whether its progress was read: it is empty where its
+        row holds more than MOST_SHOWN characters of it.
 
         :raises UpgradeNotFound: as `get`.
         """
@@ -129,7 +129,9 @@ class Upgrades:
 
     @repeat_on_new_columns
     def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
-        """:raises UpgradeNotFound: none, or of another project than `project_id` where that is
+        """Return an upgrade with its whole progress.
+
+        :raises UpgradeNotFound: none, or of another project than `project_id` where that is
         given.
         """
         if not plausible_id(upgrade_id):
@@ -150,8 +152,8 @@ class Upgrades:
         state: states.UpgradeState | None = None,
         marker: str | None = None,
     ) -> Page[Upgrade]:
-        """Newest first; `marker` is the last id of the page before.  Their progress is not read,
-        and empty: see `progress_of` and `get`.
+        """List upgrades, the newest first; `marker` is the last id of the page before. Their
+        progress is not read, and empty: see `progress_of` and `get`.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
@@ -190,7 +192,7 @@ class Upgrades:
         return rows.form(self._database, connection)
 
     def now(self) -> datetime.datetime:
-        """By the database's clock, which leases and times of rows are of."""
+        """Return the time of the database's clock, which leases and times of rows are of."""
         with self._database.read() as connection:
             moment: datetime.datetime = connection.execute(_NOW).scalar_one()
         return moment
@@ -280,7 +282,7 @@ class Upgrades:
 
     @retry_on_deadlock
     def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
-        """:raises LeaseLost: overtaken; stop at once."""
+        """Extend the lease; raises LeaseLost where it was overtaken: stop at once."""
         with self._database.write() as connection:
             form = self._form(connection)
             fence.write_held(connection, form, held, {'lease_until': columns.ahead(lease_seconds)})
@@ -352,8 +354,8 @@ class Upgrades:
 
     @retry_on_deadlock
     def rollback(self, upgrade_id: str) -> Upgrade:
-        """As `retry`, and the next attempt leads back to the former image; a rollback that has
-        failed goes on where it stopped.
+        """Continue as `retry` does, with an attempt that leads back to the former image; a rollback
+        that has failed goes on where it stopped.
 
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """

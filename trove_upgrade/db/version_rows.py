@@ -26,7 +26,7 @@ VERSION_COLUMNS = (
 
 
 def version_from(row: sa.Row[Any]) -> instances.DatastoreVersion:
-    """From a row that has VERSION_COLUMNS."""
+    """Make a version from a row that has VERSION_COLUMNS."""
     tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
     return instances.DatastoreVersion(
         id=row.version_id,

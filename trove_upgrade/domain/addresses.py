@@ -26,8 +26,8 @@ def hide(text: str) -> str:
 
 
 def _without_ipv6(found: re.Match[str]) -> str:
-    """Four groups make one, as of a MAC; so does `::` beside a digit,
-    which names of programs do not have.
+    """Hide IPv6 addresses. Four groups make one, as of a MAC; so does `::` beside a digit, which
+    names of programs do not have.
     """
     groups = found[0].strip(':').split(':')
     is_address = len(groups) > 3 or ('::' in found[0] and any(map(str.isdigit, found[0])))

@@ -43,7 +43,7 @@ class NewestUpgrade:
 
 @dataclasses.dataclass(frozen=True)
 class AgentHeard:
-    """When our agent at the guest was heard last, and whether that is lately enough."""
+    """Time at which our agent in the guest was heard last, and whether that is lately enough."""
 
     seen_at: datetime.datetime | None  #: None: it never was
     is_lately: bool

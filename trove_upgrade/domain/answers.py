@@ -41,7 +41,9 @@ class AnswerOutOfBounds(ValueError):
 
 
 def require_size(wire: Any, characters: int) -> None:
-    """:raises AnswerOutOfBounds: it is nested too deeply, has more characters,
+    """Refuse an answer of more than so many characters, or one that is nested too deeply.
+
+    :raises AnswerOutOfBounds: it is nested too deeply, has more characters,
     or holds what is no JSON.
     """
     try:
@@ -131,14 +133,14 @@ def message(value: Any) -> str:
 
 
 def _id(name: str, value: str) -> str:
-    """Empty where an agent could not tell it."""
+    """Parse an id; it is empty where an agent could not tell it."""
     if not is_plain(value, _LONGEST_ID):
         raise AnswerOutOfBounds(f'{name} is not of its form')
     return value
 
 
 def _checks(value: Any) -> list[dict[str, Any]]:
-    """Not one is left out: it could be the one that refuses."""
+    """Parse all checks and leave none out: it could be the one that refuses."""
     if not isinstance(value, list | tuple):
         raise AnswerOutOfBounds('checks is no list')
     if len(value) > CHECKS:

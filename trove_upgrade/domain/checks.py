@@ -23,7 +23,7 @@ Results = list[CheckResult]
 
 
 def ok(name: str, message: str) -> CheckResult:
-    """A check that holds."""
+    """Make the result of a check that holds."""
     return CheckResult.ok(name, message)
 
 

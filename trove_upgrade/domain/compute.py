@@ -66,7 +66,7 @@ MARKER_KEY = 'trove_upgrade'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
-    """A Glance image."""
+    """Image of a server, as Glance describes it."""
 
     id: str
     name: str

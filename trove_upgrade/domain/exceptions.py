@@ -55,7 +55,7 @@ class IllegalMove(TroveUpgradeError):
 
 
 class InstanceNotFound(TroveUpgradeError):
-    """No such instance, or not one of this project: which of the two is never told."""
+    """Absence of an instance, or one of another project: which of the two is never told."""
 
     code = 'INSTANCE_NOT_FOUND'
     template = (
@@ -64,7 +64,7 @@ class InstanceNotFound(TroveUpgradeError):
 
 
 class DatastoreNotFound(TroveUpgradeError):
-    """No such datastore."""
+    """Absence of a datastore with this id or name."""
 
     code = 'DATASTORE_NOT_FOUND'
     template = (
@@ -73,7 +73,7 @@ class DatastoreNotFound(TroveUpgradeError):
 
 
 class DatastoreVersionNotFound(TroveUpgradeError):
-    """No version of that id or name in this datastore."""
+    """Absence of a version with this id or name in the datastore."""
 
     code = 'DATASTORE_VERSION_NOT_FOUND'
     template = (
@@ -144,14 +144,14 @@ class InstanceNeedsRetry(InstanceBusy):
 
 
 class UpgradeNotFound(TroveUpgradeError):
-    """No such upgrade, or not one of this project."""
+    """Absence of an upgrade, or one of another project."""
 
     code = 'UPGRADE_NOT_FOUND'
     template = 'Upgrade {upgrade_id} cannot be found. List the upgrades to see the ones there are.'
 
 
 class UpgradeCheckNotFound(TroveUpgradeError):
-    """No such check, or not one of this project."""
+    """Absence of a check, or one of another project."""
 
     code = 'UPGRADE_CHECK_NOT_FOUND'
     template = (
@@ -161,7 +161,7 @@ class UpgradeCheckNotFound(TroveUpgradeError):
 
 
 class RetryRefused(TroveUpgradeError):
-    """Only what has failed can be tried again."""
+    """Refusal to try again: the upgrade has not failed."""
 
     code = 'RETRY_REFUSED'
     template = (
@@ -225,8 +225,8 @@ class InstanceChanged(TroveUpgradeError):
 
 
 class InstanceDeleted(InstanceChanged):
-    """It was deleted in the middle of its upgrade: there is nothing left to undo,
-    to restore or to mark.
+    """Deletion of an instance in the middle of its upgrade: there is nothing left to undo, to
+    restore or to mark.
     """
 
     code = 'INSTANCE_DELETED'
@@ -248,7 +248,7 @@ class StepRefused(TroveUpgradeError):
 
 
 class NotServingBefore(StepRefused):
-    """The same, and the guest itself said that its database did not serve when it was looked at."""
+    """Refusal by a guest that says itself that its database did not serve when it was looked at."""
 
 
 class StepFailed(TroveUpgradeError):
@@ -297,7 +297,7 @@ class RebuildRefused(TroveUpgradeError):
 
 
 class RebuildConflict(TroveUpgradeError):
-    """409: the server has another task just now.  Not a refusal: wait and look again."""
+    """Nova's 409: the server has another task just now. Not a refusal: wait and look again."""
 
     code = 'REBUILD_CONFLICT'
     template = 'Nova cannot rebuild server {server_id} now: {found}. It is asked again.'
@@ -314,8 +314,8 @@ class ImageNotFound(TroveUpgradeError):
 
 
 class GuestUnavailable(TroveUpgradeError):
-    """No answer of the guest agent that could be used: ask again later.
-    Unknown whether it was heard.
+    """Silence of the guest agent, or an answer that cannot be used: ask again later. The agent may
+    have heard the call.
     """
 
     code = 'GUEST_UNAVAILABLE'
@@ -326,7 +326,7 @@ class GuestUnavailable(TroveUpgradeError):
 
 
 class GuestNeverHeard(GuestUnavailable):
-    """No answer, and no word ever before: there is probably no agent of ours in the guest."""
+    """Silence of a guest that was never heard: there is probably no agent of ours in the guest."""
 
     code = 'GUEST_NEVER_HEARD'
     template = (
@@ -338,7 +338,7 @@ class GuestNeverHeard(GuestUnavailable):
 
 
 class GuestSilent(GuestUnavailable):
-    """No answer, and the agent was heard before."""
+    """Silence of a guest whose agent was heard before."""
 
     code = 'GUEST_SILENT'
     template = (
@@ -350,7 +350,7 @@ class GuestSilent(GuestUnavailable):
 
 
 class GuestRestarted(GuestUnavailable):
-    """No answer, and the last word was of another boot than the upgrade counts on."""
+    """Silence of a guest whose last word was of another boot than the upgrade counts on."""
 
     code = 'GUEST_RESTARTED'
     template = (

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestOptions:
-    """None: the guest's own default."""
+    """Options of a call to the guest; None: the guest's own default."""
 
     allow_replication: bool = False
     keep_changed_defaults: bool = False

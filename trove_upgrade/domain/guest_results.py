@@ -77,7 +77,7 @@ class Compared:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Restored:
-    """Result of post_upgrade."""
+    """Result of post_upgrade: the comparison, the outage's two ends, and remarks."""
 
     compared: Compared
     stopped_at: str | None  #: ISO 8601: from here on no client was served
@@ -111,7 +111,7 @@ class Restored:
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """Result of verify_upgrade."""
+    """Result of verify_upgrade: the server's version, and the checks."""
 
     server_version: str | None
     checks: tuple[CheckResult, ...] = ()
@@ -128,7 +128,7 @@ class Verified:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """Result of finish_upgrade."""
+    """Result of finish_upgrade: when the stash goes."""
 
     stash_removed_at: str  #: ISO 8601: when the stash goes
 

@@ -132,7 +132,7 @@ class GuestAnswer:
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
+        """Return it as a JSON-ready dictionary."""
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         wire.update(
             state=str(self.state), server_state=str(self.server_state), result=dict(self.result)
@@ -155,7 +155,7 @@ class GuestAnswer:
 
 @dataclasses.dataclass(frozen=True)
 class LastWord:
-    """When a guest's agent was last heard, by the database's clock, and in which boot."""
+    """Time at which a guest's agent was last heard, by the database's clock, and in which boot."""
 
     seen_at: datetime.datetime
     boot_id: str
@@ -174,7 +174,7 @@ class Heartbeat:
     server_state: ServerState
 
     def to_wire(self) -> dict[str, Any]:
-        """A JSON-ready dictionary."""
+        """Return it as a JSON-ready dictionary."""
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         wire.update(server_state=str(self.server_state))
         return wire

@@ -92,7 +92,9 @@ class Holder:
 
 
 class ServiceStatus(enum.StrEnum):
-    """Of a database, as Trove calls them.  Source: trove/instance/service_status.py (Trove 26)."""
+    """Statuses of a database, as Trove calls them. Source: trove/instance/service_status.py (Trove
+    26).
+    """
 
     UPGRADING = 'upgrading'
     HEALTHY = 'healthy'
@@ -111,7 +113,7 @@ class StatusReport:
 
 @dataclasses.dataclass(frozen=True)
 class Datastore:
-    """A kind of database."""
+    """Kind of database, as Trove lists it, with its default version."""
 
     id: str
     name: str
@@ -120,7 +122,7 @@ class Datastore:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """Why an instance is in ERROR, as Trove's `instance_faults` keeps it."""
+    """Reason for an instance's state ERROR, as Trove's `instance_faults` keeps it."""
 
     message: str
     details: str | None

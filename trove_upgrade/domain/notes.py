@@ -72,11 +72,11 @@ class Note:
         )
 
     def to_row(self) -> dict[str, str]:
-        """As it stands in a row's data, in answers and in notifications."""
+        """Return it as it stands in a row's data, in answers and in notifications."""
         return {'step': str(self.step), 'code': str(self.code), 'message': self.message}
 
     def for_tenant(self) -> Self:
-        """The same without what belongs to the operator."""
+        """Return a copy without what belongs to the operator."""
         return dataclasses.replace(self, message=concealment.for_tenant(self.message))
 
 
@@ -103,7 +103,7 @@ class SettingChange:
 
     @property
     def message(self) -> str:
-        """For a person.  Of two lists it names the members that differ:
+        """Describe the change for a person. Of two lists it names the members that differ:
         optimizer_switch alone has forty.
         """
         lists = all(
@@ -121,11 +121,11 @@ class SettingChange:
         return f'{self.name} differs: {"; ".join(parts)}.'
 
     def to_row(self) -> dict[str, str]:
-        """As it stands in a row's data."""
+        """Return it as it stands in a row's data."""
         return {'name': self.name, 'before': self.before, 'after': self.after}
 
     def to_answer(self) -> dict[str, str]:
-        """As it stands in answers and in notifications."""
+        """Return it as it stands in answers and in notifications."""
         return {
             'step': str(self.step),
             'code': str(self.code),
@@ -144,7 +144,7 @@ class Notes:
 
     @classmethod
     def of(cls, data: Json) -> Self:
-        """Those of a row's data, whichever release has written it."""
+        """Parse the notes of a row's data, whichever release has written it."""
         return cls(
             _notes(data.get(WARNINGS), states.Step.PRECHECK, NoteCode.CHECK_WARNING),
             _notes(data.get(REMARKS), states.Step.RESTORE, NoteCode.RESTORE_REMARK),
@@ -157,7 +157,7 @@ class Notes:
         )
 
     def to_answer(self) -> dict[str, list[dict[str, str]]]:
-        """As they stand in answers and in notifications."""
+        """Return them as they stand in answers and in notifications."""
         return {
             WARNINGS: [note.to_row() for note in self.warnings],
             REMARKS: [note.to_row() for note in self.remarks],
@@ -165,14 +165,14 @@ class Notes:
         }
 
     def to_row(self) -> dict[str, list[dict[str, str]]]:
-        """As they stand in a row's data."""
+        """Return them as they stand in a row's data."""
         return {
             **self.to_answer(),
             SETTINGS_CHANGED: [change.to_row() for change in self.settings_changed],
         }
 
     def of_known_steps(self) -> Self:
-        """The same of what a guest tells: a step that there is none of becomes RESTORE."""
+        """Return a copy of what a guest tells, in which an unknown step becomes RESTORE."""
         return dataclasses.replace(
             self,
             remarks=tuple(
@@ -182,11 +182,11 @@ class Notes:
         )
 
     def with_remark(self, remark: Note) -> Self:
-        """The same and one more remark."""
+        """Return a copy with one more remark."""
         return dataclasses.replace(self, remarks=(*self.remarks, remark))
 
     def for_tenant(self) -> Self:
-        """The same without what belongs to the operator.  Settings are the tenant's own: the
+        """Return a copy without what belongs to the operator. Settings are the tenant's own: the
         database shows them.
         """
         return dataclasses.replace(

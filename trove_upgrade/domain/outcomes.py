@@ -10,7 +10,7 @@ from trove_upgrade.domain.upgrades import Upgrade
 
 
 class WaitReason(enum.Enum):
-    """Why a step is run again later."""
+    """Reasons to run a step again later."""
 
     WORK = 'work'  #: the step goes on
     SILENT_GUEST = 'silent_guest'  #: the guest gave no answer: the upgrade rests

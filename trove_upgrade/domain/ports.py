@@ -24,13 +24,13 @@ from trove_upgrade.domain.upgrades import Upgrade
 
 
 class Clock(Protocol):
-    """Time, handed in."""
+    """Port of time, so that a test need not wait."""
 
     def now(self) -> datetime.datetime:
         """Return the time of day, aware and in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds, for time-outs."""
+        """Return seconds of a clock that is never set back, for time-outs."""
 
 
 class Compute(Protocol):
@@ -78,8 +78,8 @@ class ServerDirectory(Protocol):
     """Nova's view of many servers, for lists of instances."""
 
     def servers(self, instances: Sequence[Instance]) -> Mapping[str, compute.ServerSummary]:
-        """By server id, in one list call; a server that Nova does not have
-        is missing in the answer.
+        """Return servers by id, in one list call; a server that Nova does not have is missing in
+        the answer.
 
         :raises ComputeUnavailable: no answer within [trove_upgrade] server_list_timeout (seconds).
         """
@@ -89,7 +89,9 @@ class Images(Protocol):
     """Glance, as the service user sees it."""
 
     def image(self, image_id: str) -> compute.Image:
-        """:raises ImageNotFound: there is none.
+        """Return an image of Glance.
+
+        :raises ImageNotFound: there is none.
 
         :raises ComputeUnavailable: no answer in time.
         """
@@ -170,7 +172,9 @@ class UpgradeRepository(Protocol):
         """
 
     def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
-        """:raises UpgradeNotFound: none, or of another project than
+        """Return an upgrade with its whole progress.
+
+        :raises UpgradeNotFound: none, or of another project than
         `project_id` where that is given.
         """
 
@@ -181,7 +185,10 @@ class UpgradeRepository(Protocol):
         """
 
     def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
-        """:raises LeaseLost: overtaken; stop at once."""
+        """Extend the lease for `lease_seconds` from now on.
+
+        :raises LeaseLost: overtaken; stop at once.
+        """
 
     def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
         """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
@@ -221,7 +228,7 @@ class UpgradeRepository(Protocol):
         """
 
     def rollback(self, upgrade_id: str) -> Upgrade:
-        """As `retry`, and the next attempt leads back to the former image.
+        """Continue as `retry` does, with an attempt that leads back to the former image.
 
         :raises UpgradeNotFound, RollbackRefused, InstanceChanged: and nothing was written.
         """
@@ -231,7 +238,9 @@ class InstanceRepository(Protocol):
     """Trove's instances, as its tables have them."""
 
     def get(self, instance_id: str, project_id: str | None = None) -> Instance:
-        """:raises InstanceNotFound: none, deleted, or of another project than
+        """Return an instance that is not deleted.
+
+        :raises InstanceNotFound: none, deleted, or of another project than
         `project_id` where that is given.
         """
 
@@ -245,12 +254,14 @@ class InstanceRepository(Protocol):
         """Return what `service_statuses` says now; None: nothing yet."""
 
     def ssl_mode(self, instance_id: str) -> str | None:
-        """As guest_info.conf has it ('None' where TLS is off);
-        None: this Trove has no such setting.
+        """Return the mode of TLS as guest_info.conf has it ('None' where TLS is off); None: this
+        Trove has no such setting.
         """
 
     def set_service_status(self, instance_id: str, status: ServiceStatus) -> None:
-        """Alone only: what `service_statuses` says ('healthy', 'upgrading', 'shutdown', ...)."""
+        """Write what `service_statuses` says, where there is no Trove ('healthy', 'upgrading',
+        'shutdown', ...).
+        """
 
 
 class UpgradeCheckRepository(Protocol):
@@ -265,7 +276,10 @@ class UpgradeCheckRepository(Protocol):
         """Return the turn that a nudge may put in; None: it has ended, or was never there."""
 
     def claim(self, check_id: str, owner: str, lease_seconds: float) -> UpgradeCheck:
-        """:raises LeaseLost: another taskmanager has it, or it has ended."""
+        """Take a free check for `owner`, for `lease_seconds`.
+
+        :raises LeaseLost: another taskmanager has it, or it has ended.
+        """
 
     def finish(self, check: UpgradeCheck) -> None:
         """Write state, results, cause and error_code."""
@@ -308,19 +322,19 @@ class GuestRepository(Protocol):
         """The key that the last heartbeat came under; None: it came unsealed, or none ever came."""
 
     def last_word(self, instance_id: str) -> guests.LastWord | None:
-        """When its agent was heard last; None if it never was."""
+        """Return when and in which boot its agent was heard last; None if it never was."""
 
     def heard(self, instance_id: str, within_seconds: float) -> bool:
         """Return whether one came in the last seconds by the database's clock; 0: ever."""
 
     def keep_known(self, instance_id: str) -> None:
-        """It has answered now; what its last heartbeat said stays."""
+        """Record that the guest has answered now; what its last heartbeat said stays."""
 
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
 
     def set_image(self, instance_id: str, image_id: str) -> None:
-        """Written at register and by the transaction that ends an upgrade COMPLETED."""
+        """Record the image that the guest runs: at register, and when an upgrade ends COMPLETED."""
 
 
 class DatastoreRepository(Protocol):
@@ -330,20 +344,23 @@ class DatastoreRepository(Protocol):
         """Return all datastores, by name."""
 
     def get(self, id_or_name: str) -> Datastore:
-        """:raises DatastoreNotFound: none."""
+        """Return a datastore by its id, else by its name.
+
+        :raises DatastoreNotFound: none.
+        """
 
     def versions(self, datastore_id: str, *, active_only: bool) -> Sequence[DatastoreVersion]:
         """The versions of one datastore."""
 
     def version(self, datastore_id: str, id_or_name: str) -> DatastoreVersion:
-        """By id, else by name within the datastore, inactive ones too.
+        """Return a version by id, else by name within the datastore, inactive ones too.
 
         :raises DatastoreVersionNotFound: neither.
         :raises DatastoreVersionAmbiguous: several of that name.
         """
 
     def version_by_id(self, version_id: str) -> DatastoreVersion:
-        """Of whichever datastore.
+        """Return a version of any datastore.
 
         :raises DatastoreVersionNotFound: none.
         """
@@ -372,4 +389,7 @@ class Notifier(Protocol):
     """Sends notifications.  Returning means sent."""
 
     def send(self, event: OutboxEvent) -> None:
-        """:raises MessagingUnavailable: not sent; try later."""
+        """Send the notification of an event.
+
+        :raises MessagingUnavailable: not sent; try later.
+        """

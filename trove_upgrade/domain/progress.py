@@ -132,11 +132,11 @@ class Progress:
     stored: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def evolve(self, **changes: Any) -> Self:
-        """A copy with `changes`."""
+        """Return a copy with `changes`."""
         return dataclasses.replace(self, **changes)
 
     def checked(self, former: FormerGuest, warnings: tuple[Note, ...]) -> Self:
-        """The checks have passed."""
+        """Return a copy that records the former guest and the warnings of checks that passed."""
         return self.evolve(former=former, notes=dataclasses.replace(self.notes, warnings=warnings))
 
     def told_to_stop(self, attempt: int) -> Self:

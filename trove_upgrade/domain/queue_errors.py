@@ -5,7 +5,7 @@ from trove_upgrade.domain import exceptions
 
 
 class BrokerUnavailable(exceptions.TroveUpgradeError):
-    """No broker let an operator's command in."""
+    """Failure of an operator's command to reach a broker that lets it in."""
 
     code = 'BROKER_UNAVAILABLE'
     template = (

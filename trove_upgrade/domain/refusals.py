@@ -5,7 +5,7 @@ from trove_upgrade.domain.exceptions import TroveUpgradeError
 
 
 class InstanceHasNoServer(TroveUpgradeError):
-    """There is nothing to rebuild."""
+    """Refusal of an upgrade: the instance has no server to rebuild."""
 
     code = 'INSTANCE_HAS_NO_SERVER'
     template = (
@@ -15,8 +15,8 @@ class InstanceHasNoServer(TroveUpgradeError):
 
 
 class GuestAgentMissing(TroveUpgradeError):
-    """No agent of ours was heard from the guest lately, and without one nothing can be upgraded in
-    one piece.
+    """Refusal of an upgrade: no agent of ours was heard from the guest lately, and without one
+    nothing can be upgraded in one piece.
     """
 
     code = 'GUEST_AGENT_MISSING'

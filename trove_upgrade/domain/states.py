@@ -51,7 +51,7 @@ def is_name(value: object) -> bool:
 
 
 class UpgradeState(Extensible):
-    """Where an upgrade stands, as users see it."""
+    """States of an upgrade, as users see it."""
 
     PENDING = 'PENDING'  #: accepted by the API; no taskmanager has claimed it yet
     RUNNING = 'RUNNING'  #: claimed at least once; the step says how far it is

@@ -11,7 +11,7 @@ from trove_upgrade.domain.states import Extensible
 
 
 class CheckOutcome(enum.StrEnum):
-    """Result of one check."""
+    """Outcomes of one check, from which the report's `allowed` follows."""
 
     OK = 'ok'
     WARNING = 'warning'  #: the upgrade would begin all the same
@@ -24,7 +24,7 @@ PASSING: frozenset[str] = frozenset({CheckOutcome.OK, CheckOutcome.WARNING})
 
 
 class CheckState(Extensible):
-    """Where a report stands."""
+    """States of a report, from accepted to made or failed."""
 
     PENDING = 'PENDING'
     RUNNING = 'RUNNING'
@@ -43,7 +43,7 @@ class CheckResult:
 
     @classmethod
     def ok(cls, name: str, message: str) -> Self:
-        """A check that holds."""
+        """Make the result of a check that holds."""
         return cls(name=name, outcome=CheckOutcome.OK, message=message)
 
     @classmethod
@@ -64,7 +64,7 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UpgradeCheck:
-    """A stored preflight report."""
+    """Preflight report of an instance for a target version, as it is stored."""
 
     id: str
     instance_id: str

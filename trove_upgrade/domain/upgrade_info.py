@@ -40,7 +40,9 @@ _LARGEST_ATTEMPT = 2**31 - 1
 
 
 class Invalid(ValueError):
-    """It is not of its form.  The text names fields of ours, and nothing of what came."""
+    """Error of facts that are not of their form. The text names fields of ours, and nothing of what
+    came.
+    """
 
 
 def is_id(value: object) -> bool:
@@ -139,7 +141,9 @@ class StoredInfo:
 
     @property
     def stopped_at(self) -> str | None:
-        """From when on no client was served, ISO 8601; None where the guest did not tell it."""
+        """Return the time from which on no client was served, ISO 8601; None where the guest did
+        not tell it.
+        """
         found = self.wire.get('stopped_at')
         return found if isinstance(found, str) else None
 

@@ -133,8 +133,8 @@ class Upgrade:
         return self.progress.notes
 
     def silent_seconds(self, now: datetime.datetime) -> float:
-        """For how long a taskmanager should have worked on it and none has; 0 while one holds it,
-        it waits, or it has ended.
+        """Return for how long a taskmanager should have worked on it and none has; 0 while one
+        holds it, it waits, or it has ended.
         """
         since = self.lease_until or self.next_run_at or self.updated_at
         return max(0.0, (now - since).total_seconds()) if self.state in states.ACTIVE else 0.0
@@ -162,22 +162,22 @@ class Upgrade:
         return last if (last.step, last.attempt) == (self.step, self.attempt) else None
 
     def began(self, step: states.Step, now: datetime.datetime, timeout_seconds: float) -> Self:
-        """At the beginning of `step`."""
+        """Return a copy that stands at the beginning of `step`."""
         entry = StepRun(step=step, attempt=self.attempt, started_at=now)
         return self.evolve(step=step, steps=(*self.steps, entry)).due_in(timeout_seconds, now)
 
     def due_in(self, seconds: float, now: datetime.datetime) -> Self:
-        """With a deadline of its step from now on."""
+        """Return a copy whose step has a deadline so many seconds from now on."""
         return self.evolve(step_deadline=now + datetime.timedelta(seconds=seconds))
 
     def ran(self, message: str | None, percent: int | None) -> Self:
-        """After one more run of the step, which goes on."""
+        """Return a copy after one more run of the step, which goes on."""
         return self._with_run(message=message, percent=percent)
 
     def step_ended(
         self, now: datetime.datetime, outcome: states.StepOutcome, message: str | None
     ) -> Self:
-        """After the last run of the step."""
+        """Return a copy after the last run of the step."""
         percent = self.steps[-1].percent if self.steps else None
         if outcome is states.StepOutcome.DONE:
             percent = 100
@@ -204,5 +204,5 @@ class Upgrade:
         return self.evolve(step=states.Step.REBUILD, progress=self.progress.turned_forward())
 
     def evolve(self, **changes: Any) -> Self:
-        """A copy with `changes`."""
+        """Return a copy with `changes`."""
         return dataclasses.replace(self, **changes)

@@ -34,7 +34,7 @@ Number = tuple[int, ...]
 
 
 class Reason(enum.StrEnum):
-    """Why a version may follow, or may not; stable codes that users see."""
+    """Reasons for which a version may follow, or may not; stable codes that users see."""
 
     SAME_VERSION = 'SAME_VERSION'
     PATCH_LEVEL = 'PATCH_LEVEL'
@@ -271,7 +271,7 @@ def _table(manager: str, entry: Any) -> dict[_Series, Sequence[_Series]]:
 
 @functools.lru_cache(maxsize=1024)
 def _series_length(declared: frozenset[_Series], number: Number) -> int:
-    """As long as the longest declared series that fits, else two parts."""
+    """Return the parts of the longest declared series that fits, else two."""
     return max((len(series.parts) for series in declared if series.fits(number)), default=2)
 
 

@@ -70,8 +70,8 @@ class NotAGuest(exceptions.TroveUpgradeError):
 
 
 def prefetch(own: work.Guest) -> None:
-    """On a root disk that an upgrade has booted and nothing has been restored on: get a head
-    start.  The thread's edge.
+    """Get a head start on a root disk that an upgrade has booted and nothing has been restored on.
+    Logs every error: it is the edge of its thread.
     """
     marker = own.marker()
     if marker is None or own.marks.has(Mark.RESTORED, marker.partition(':')[0]):
@@ -273,7 +273,7 @@ def _image_facts(layout: Layout) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Agent:
-    """A composed agent."""
+    """Parts of a guest agent, put together: they start and stop as one."""
 
     jobs: Jobs
     heartbeats: Heartbeats
@@ -297,7 +297,7 @@ class Agent:
         self.served.set()
 
     def stop(self) -> None:
-        """For a process of its own; `cmd.guestagent` just ends.  A job that runs
+        """Stop the threads, in a process that goes on; `cmd.guestagent` just ends. A job that runs
         is left to the journal.
         """
         if self.served.is_set():  # a server that was never started would wait for that

@@ -57,7 +57,7 @@ class Heartbeats:
         self._thread.join(timeout=5)
 
     def wake(self) -> None:
-        """Something has begun or ended: send at once, and often again."""
+        """Send a heartbeat at once, and often again: a job has begun or ended."""
         self._occasion = self._guest.clock.monotonic()
         self._woken.set()
 
@@ -92,7 +92,9 @@ class Heartbeats:
         )
 
     def _is_active(self) -> bool:
-        """True where it cannot be told: the marks are read from a disk."""
+        """Tell whether there is an upgrade; true where it cannot be told: the marks are read from a
+        disk.
+        """
         try:
             return self.active()
         except Exception:
@@ -103,7 +105,7 @@ class Heartbeats:
             return True
 
     def pause_seconds(self) -> float:
-        """Until the next one."""
+        """Return the seconds until the next heartbeat."""
         if not self._is_active():
             return _IDLE_SECONDS
         age = self._guest.clock.monotonic() - self._occasion
@@ -114,8 +116,8 @@ class Heartbeats:
         return marker.partition(':')[0] if marker else None
 
     def heartbeat(self) -> guests.Heartbeat:
-        """As the guest is now.  A root disk without the mark of the upgrade that booted it says
-        restored=False, and is healed.
+        """Make a heartbeat of the guest as it is now. A root disk without the mark of the upgrade
+        that booted it says restored=False, and is healed.
         """
         upgrade_id = self._upgrade_id()
         version, state = server_state(self._guest)

@@ -31,7 +31,7 @@ _SPECIFICATION_ID = re.compile(r'spec-[0-9a-f]{32}')
 
 
 class CallFailed(exceptions.TroveUpgradeError):
-    """To a caller of RPC 1.0, which has no other way to hear of it."""
+    """Error for a caller of RPC 1.0, which has no other way to hear of it."""
 
     template = '{message}'
 
@@ -84,7 +84,7 @@ class GuestManager:
         self._wake = wake
 
     def check_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
-        """All checks, nothing changed."""
+        """Run all checks; nothing is changed."""
         return self._unsealed(Method.CHECK_UPGRADE, arguments)
 
     def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
@@ -111,7 +111,9 @@ class GuestManager:
         return self._unsealed(Method.POST_UPGRADE, arguments)
 
     def verify_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
-        """Version, write probe, durability."""
+        """Check the server's version, that it takes a write, and that it starts at the next
+        boot.
+        """
         return self._unsealed(Method.VERIFY_UPGRADE, arguments)
 
     def finish_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
@@ -259,7 +261,9 @@ class GuestManager:
 
 
 def _read(arguments: Mapping[str, Any]) -> guests.GuestCall:
-    """:raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a
+    """Parse a call's arguments.
+
+    :raises StepFailed: CALL_INVALID; an argument is missing, is of another type, or is none of a
     call's.
     """
     try:
@@ -272,7 +276,10 @@ def _read(arguments: Mapping[str, Any]) -> guests.GuestCall:
 
 
 def _read_info(wire: Any) -> upgrade_info.UpgradeInfo:
-    """:raises StepFailed: UPGRADE_INFO_INVALID; no job was begun."""
+    """Parse the facts that quiesce returned.
+
+    :raises StepFailed: UPGRADE_INFO_INVALID; no job was begun.
+    """
     try:
         return upgrade_info.UpgradeInfo.from_wire(wire)
     except upgrade_info.Invalid as error:

@@ -104,7 +104,7 @@ def connect(
 
 
 def _url_of(conf: cfg.ConfigOpts, at: place.Place) -> Any:
-    """Parsed; the driver's options are registered afterwards."""
+    """Parse the place's URL; the driver's options are registered afterwards."""
     transport.get_transport(conf, at).cleanup()
     return oslo_messaging.TransportURL.parse(conf, at.url)
 
@@ -141,7 +141,7 @@ def _connection(
 
 
 def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:
-    """For brokers of another kind: there is a listener, more is not known."""
+    """Connect to a broker of another kind: it tells that there is a listener, and no more."""
     try:
         socket.create_connection((hostname, port), timeout=timeout_seconds).close()
     except OSError as error:
@@ -150,7 +150,9 @@ def _connect(hostname: str, port: int, timeout_seconds: float) -> str | None:
 
 
 def _ssl(options: Any, query: dict[str, str]) -> dict[str, Any] | bool:
-    """As oslo.messaging's driver would connect: what the URL says goes before the options."""
+    """Return TLS arguments as oslo.messaging's driver would connect: what the URL says goes before
+    the options.
+    """
     if str(query.get('ssl', options.ssl)).lower() not in _TRUE:
         return False
     names = {'ssl_key_file': 'keyfile', 'ssl_cert_file': 'certfile', 'ssl_ca_file': 'ca_certs'}
@@ -159,8 +161,8 @@ def _ssl(options: Any, query: dict[str, str]) -> dict[str, Any] | bool:
 
 
 def reason(error: BaseException) -> str:
-    """In one line.  What AMQP and the system say holds no password: they are not told it, or do not
-    repeat it.
+    """Describe an error in one line. What AMQP and the system say holds no password: they are not
+    told it, or do not repeat it.
     """
     text = ' '.join(str(error).split())
     return text or type(error).__name__

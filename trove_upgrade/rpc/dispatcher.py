@@ -69,7 +69,10 @@ def _no_reply(reply: Any = None, failure: Any = None) -> None:
 
 
 def _require_form(message: Any) -> None:
-    """:raises MessageInvalid: oslo.messaging would end in an error of its own."""
+    """Refuse a message of another form than a call's.
+
+    :raises MessageInvalid: oslo.messaging would end in an error of its own.
+    """
     if not isinstance(message, Mapping):
         raise MessageInvalid(found='it is no mapping')
     try:

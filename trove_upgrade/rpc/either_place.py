@@ -21,7 +21,7 @@ _RETURNED_IF_NO_QUEUE = oslo_messaging.TransportOptions(at_least_once=True)
 
 @dataclasses.dataclass
 class Caller:
-    """One place's client."""
+    """Client at one place, and whether it was connected yet."""
 
     client: Any  #: oslo.messaging's RPC client, or a test's stand-in
     #: Raises MessagingUnavailable where no broker accepts connections; asked until the first
@@ -48,13 +48,15 @@ class EitherPlace:
         self._last = threading.local()  # `answered`: the place of a thread's last answer
 
     def prepare(self, **target: Any) -> 'Prepared':
-        """As a client's; `topic` is needed."""
+        """Prepare a call as a client does; `topic` is needed."""
         return Prepared(self, target)
 
     def call(
         self, target: Mapping[str, Any], context: Any, method: str, arguments: Mapping[str, Any]
     ) -> Any:
-        """As a client's.  Raises what the last place that was asked has raised."""
+        """Call as a client does, at the likely place, then at the other. Raises what the last place
+        that was asked has raised.
+        """
         topic = target['topic']
         with self._lock:
             at_services = topic in self._at_services

@@ -68,8 +68,8 @@ class GuestQueues:
         self._timeout = timeout_seconds
 
     def refusal(self, instance_id: str, files: Mapping[str, str]) -> str | None:
-        """Nothing is made: only what exists is declared again, which changes
-        nothing.
+        """Tell why a guest could not listen; None if it could. Nothing is made: only what exists is
+        declared again, which changes nothing.
         """
         with (
             contextlib.suppress(cfg.Error, exceptions.TroveUpgradeError, ValueError),
@@ -86,7 +86,7 @@ class GuestQueues:
         return None
 
     def _elsewhere(self, guest: cfg.ConfigOpts, own: place.Place) -> str | None:
-        """Where the guest would listen, and the taskmanagers do not."""
+        """Tell where the guest would listen and the taskmanagers do not; None if they agree."""
         theirs = place.virtual_host(guest, own)
         ours = {
             at.option.rpartition(' ')[2]: place.virtual_host(self._conf, at)
@@ -116,7 +116,9 @@ class GuestQueues:
     def _questions(
         self, guest: cfg.ConfigOpts, own: place.Place, instance_id: str
     ) -> Iterator['Question']:
-        """Of our agent, then of Trove's, each at the place where it listens."""
+        """Yield questions about our agent, then about Trove's, each at the place where it
+        listens.
+        """
         exchange = self._conf[our_conf.GROUP].rpc_exchange
         topic = f'{self._conf[our_conf.GROUP].guest_topic_prefix}{instance_id}'
         ours = (topic, f'{topic}.{topic}')
@@ -131,7 +133,7 @@ class GuestQueues:
     def _question(
         self, guest: cfg.ConfigOpts, at: place.Place, exchange: str | None, queues: Iterable[str]
     ) -> Iterator['Question']:
-        """None for a virtual host that is none of the taskmanager's."""
+        """Yield one question, or none for a virtual host that is none of the taskmanager's."""
         declaration, host = declared(guest, at), place.virtual_host(guest, at)
         places = place.of_taskmanagers(self._conf)
         same = [one for one in places if place.virtual_host(self._conf, one) == host]

@@ -105,7 +105,8 @@ class GuestAgentAPI:
         keys: GuestKeys | None = None,
         drops: Drops | None = None,
     ) -> Self:
-        """With transports of its own unless one is handed in.  Connects at the first call.
+        """Make a client with transports of its own unless one is handed in. Connects at the first
+        call.
 
         Where guests have a virtual host of their own, each is called there or at the services',
         where it still listens: see `either_place`.
@@ -129,7 +130,7 @@ class GuestAgentAPI:
         )
 
     def check_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
-        """All checks, nothing changed."""
+        """Run all checks in the guest; nothing is changed."""
         return self._ask(Method.CHECK_UPGRADE, call)
 
     def pre_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
@@ -145,7 +146,7 @@ class GuestAgentAPI:
         return self._ask(Method.POST_UPGRADE, call)
 
     def verify_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
-        """Version, write probe, durability."""
+        """Check the server's version, a write, and its start at the next boot."""
         return self._ask(Method.VERIFY_UPGRADE, call)
 
     def finish_upgrade(self, call: guests.GuestCall) -> guests.GuestAnswer:
@@ -161,7 +162,7 @@ class GuestAgentAPI:
             self._answered(self._sealed, known, messages.GREET, {})
 
     def _known(self, instance_id: str, method: str) -> KnownKey | None:
-        """:raises GuestKeyUnusable: it cannot be decrypted, and security is required."""
+        """Return the guest's key; raises GuestKeyUnusable where it is required and unreadable."""
         if self._keys is None:
             return None
         try:

@@ -29,7 +29,7 @@ class Listener:
         self._server: oslo_messaging.MessageHandlingServer | None = None
 
     def start(self) -> None:
-        """Return at once."""
+        """Start to listen in a thread of its own, and return at once."""
         threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
 
     def stop(self) -> None:

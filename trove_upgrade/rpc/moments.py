@@ -24,7 +24,7 @@ class _Met:
 
 
 class Moments:
-    """Of each guest the last answer's.  Safe to share between threads."""
+    """Moment of each guest's last answer. Safe to share between threads."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic

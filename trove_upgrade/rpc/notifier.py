@@ -77,8 +77,8 @@ class MessagingNotifier:
         )
 
     def send(self, event: OutboxEvent) -> None:
-        """To every driver and topic; a repetition after a partial failure carries the same event
-        id.
+        """Send an event to every driver and topic; a repetition after a partial failure carries the
+        same event id.
 
         :raises MessagingUnavailable: not sent to all; try later.
         """

@@ -29,7 +29,7 @@ SERVICES = Place('[DEFAULT] transport_url', None)
 
 
 def of_guests(conf: cfg.ConfigOpts) -> Place:
-    """Where taskmanagers call guests, and where guests listen and send heartbeats."""
+    """Return where taskmanagers call guests, and where guests listen and send heartbeats."""
     url = conf[our_conf.GROUP].guest_transport_url
     return Place('[trove_upgrade] guest_transport_url', url) if url else SERVICES
 

@@ -45,7 +45,7 @@ def find(
     timeout_seconds: float,
     at: place.Place = place.SERVICES,
 ) -> list[Queue]:
-    """Those that are there; nothing is made.
+    """Find those of the queues that exist; nothing is made.
 
     :raises BrokerUnavailable: none lets us in, it went away, or the transport is of another kind.
     :raises BrokerRefused: the user of that URL may not do it.

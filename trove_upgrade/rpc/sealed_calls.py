@@ -47,7 +47,7 @@ class Unreadable(Exception):
 
 
 class Reason(enum.StrEnum):
-    """Why an answer was dropped, as the log has it."""
+    """Reasons to drop an answer, as the log has them."""
 
     UNSEALED = 'answers to sealed calls that were errors and not sealed'
     TOO_OLD = 'answers to sealed calls that told, unsealed, of an agent that knows none'
@@ -67,7 +67,7 @@ _FOUND: Mapping[Reason, str] = {
 
 
 class AnswerNotAuthentic(exceptions.GuestUnavailable):
-    """Something was answered, and nothing of it is believed."""
+    """Answer of which nothing is believed."""
 
     code = 'GUEST_ANSWER_NOT_AUTHENTIC'
     template = (

@@ -28,14 +28,15 @@ class RequestContextSerializer(oslo_messaging.JsonPayloadSerializer):
     """Arguments become JSON; of the context only the caller and the request, no token."""
 
     def serialize_context(self, context: oslo_context.RequestContext) -> dict[str, Any]:
-        """A dictionary without secrets."""
+        """Return the context as a dictionary without secrets."""
         wire: dict[str, Any] = context.to_dict()
         return {
             key: value for key, value in wire.items() if key not in _SECRETS and value is not None
         }
 
     def deserialize_context(self, context: Mapping[str, Any]) -> oslo_context.RequestContext:
-        """Not made the thread's current one: endpoints do that if they want their logs to carry it.
+        """Make a context, not as the thread's current one: endpoints do that if they want their
+        logs to carry it.
 
         Entries of another type are left out, and so are texts that are not one printable line: ids
         of requests stand in the log.

@@ -95,7 +95,9 @@ class TaskManagerAPI:
     def from_conf(
         cls, conf: cfg.ConfigOpts, rpc_transport: oslo_messaging.Transport | None = None
     ) -> Self:
-        """With a transport of its own unless one is handed in.  Connects at the first nudge."""
+        """Make a client with a transport of its own unless one is handed in. Connects at the first
+        nudge.
+        """
         options = conf[our_conf.GROUP]
         client = oslo_messaging.get_rpc_client(
             rpc_transport or transport.get_transport(conf),

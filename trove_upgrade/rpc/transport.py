@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where messages go: transports from configuration, topics from options, servers on threads."""
+"""Transport of messages: transports from configuration, topics from options, servers on threads."""
 
 import contextlib
 import functools

@@ -37,7 +37,7 @@ class OfOneTable(Protocol):
 
     @property
     def table(self) -> str:
-        """The table's name."""
+        """Name of the table that the statement is about."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class RevisionStep:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataStep:
-    """One data migration."""
+    """Step of a plan: one data migration, with the rows that it would move."""
 
     migration: str
     rows: int | None  #: None where the plan cannot tell yet
@@ -80,7 +80,7 @@ class DataStep:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that would run, in order."""
+    """Plan of an upgrade: all steps that would run, in order."""
 
     server: str  #: 'mariadb', 'mysql', 'postgresql' or 'sqlite'
     server_version: str
@@ -146,7 +146,7 @@ def make(engine: sa.Engine, chain: Chain = MAIN, dialect: str | None = None) -> 
 def _read_database(
     engine: sa.Engine, chain: Chain
 ) -> tuple[Position, dict[str, sizes.Size], list[DataStep], str]:
-    """Where the database is, its tables, the data migrations, and the server's version."""
+    """Read the position, the sizes of tables, the data migrations and the server's version."""
     with engine.connect() as connection:
         now = position.read(connection, chain)
         table_sizes = sizes.table_sizes(connection)
@@ -176,7 +176,7 @@ class _Schema:
     assesses: bool = True
 
     def steps(self, now: Position, phase: Phase) -> list[RevisionStep]:
-        """Those of one branch."""
+        """Return the pending revisions of one branch as steps."""
         titles = {one.revision: str(one.doc or '') for one in self.chain.revisions(phase.value)}
         return [
             RevisionStep(
@@ -222,7 +222,7 @@ def _notes(now: Position, found: dict[str, sizes.Size]) -> list[str]:
 def _data_steps(
     connection: sa.Connection, chain: Chain, now: Position, found: dict[str, sizes.Size]
 ) -> list[DataStep]:
-    """Those with rows left, and those with a pending expand."""
+    """Return the data migrations with rows left, and those with a pending expand."""
     has_table = states.table.name in found
     steps = []
     for migration in chain.data:
@@ -259,7 +259,7 @@ def _rows(
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """The documented form."""
+    """Return the plan in the documented form."""
     return {
         'format': FORMAT,
         'server': {'kind': plan.server, 'version': plan.server_version},

@@ -53,7 +53,7 @@ class Envelope:
         return whole.hexdigest()
 
     def to_wire(self) -> dict[str, str]:
-        """Return a JSON-ready dictionary."""
+        """Return the envelope as a JSON-ready dictionary, with bytes in Base64."""
         return {
             'instance_id': self.instance_id,
             'key_id': self.key_id,
@@ -103,7 +103,7 @@ def unseal(key: GuestKey, direction: MessageDirection, envelope: Envelope) -> by
 
 
 def _associated(key: GuestKey, direction: MessageDirection) -> bytes:
-    """None of the four can have the separator in it."""
+    """Return the associated data of a box; none of its four parts can have the separator in it."""
     return f'{VERSION}\n{direction}\n{key.instance_id}\n{key.id}'.encode()
 
 

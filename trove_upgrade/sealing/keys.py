@@ -32,7 +32,7 @@ RandomBytes = Callable[[int], bytes]
 
 
 class MessageDirection(enum.StrEnum):
-    """Where a message goes."""
+    """Directions of a message, which its seal is bound to."""
 
     TO_GUEST = 'to-guest'
     TO_TASKMANAGER = 'to-taskmanager'

@@ -32,7 +32,7 @@ NO_SESSION = '0' * 2 * _SESSION_BYTES
 
 
 class Refusal(enum.StrEnum):
-    """Why an authentic request was not carried out.  Its sender may send it again, made anew."""
+    """Reasons not to carry out an authentic request. Its sender may send it again, made anew."""
 
     SESSION = 'SESSION'  #: it belongs to another start of the agent
     NUMBER = 'NUMBER'  #: its number is not above the highest that was seen
@@ -68,7 +68,10 @@ class Request:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """:raises NotAuthentic: a field is missing or has another form."""
+        """Parse a request that the box held.
+
+        :raises NotAuthentic: a field is missing or has another form.
+        """
         fields = _fields(cls, content)
         _require(isinstance(fields['method'], str) and fields['method'].isidentifier())
         _require(isinstance(fields['arguments'], Mapping) and _is_number(fields['latest']))
@@ -93,7 +96,10 @@ class Answer:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """:raises NotAuthentic: a field is missing or has another form."""
+        """Parse an answer that the box held.
+
+        :raises NotAuthentic: a field is missing or has another form.
+        """
         fields = _fields(cls, content)
         _require(
             isinstance(fields['request'], str) and _DIGEST.fullmatch(fields['request']) is not None
@@ -122,7 +128,10 @@ class Report:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """:raises NotAuthentic: a field is missing or has another form."""
+        """Parse a report that the box held.
+
+        :raises NotAuthentic: a field is missing or has another form.
+        """
         fields = _fields(cls, content)
         _require(isinstance(fields['heartbeat'], Mapping))
         _require_place(fields)
@@ -135,7 +144,8 @@ def _dumped(message: Any) -> bytes:
 
 
 def _fields(cls: type[Any], content: bytes) -> dict[str, Any]:
-    """Only the form is not believed: the other side has written it, and may be another release's.
+    """Parse the fields of a message; only the form is not believed: the other side has written it,
+    and may be another release's.
 
     What is nested in arguments, content and heartbeat is checked by what reads these, as in a
     message that is not sealed.

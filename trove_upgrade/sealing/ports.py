@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a taskmanager keeps guests' keys, as the rest of it sees that place."""
+"""Port to where a taskmanager keeps guests' keys, as the rest of it sees that place."""
 
 import dataclasses
 import enum

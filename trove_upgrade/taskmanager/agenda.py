@@ -21,7 +21,9 @@ class Again:
 
 
 class Agenda:
-    """Not safe to share between threads: its owner has the lock."""
+    """Jobs that wait for a worker or for their time. Not safe to share between threads: its owner
+    has the lock.
+    """
 
     def __init__(self, shares: Shares, clock: ports.Clock) -> None:
         self._queue = FairQueue(shares)
@@ -30,7 +32,9 @@ class Agenda:
         self._timers: list[tuple[float, int, Job]] = []
 
     def put(self, job: Job) -> None:
-        """As soon as a worker is free for it; where it runs just now, once more afterwards."""
+        """Run a job as soon as a worker is free for it; where it runs just now, once more
+        afterwards.
+        """
         self._queue.put(job)
 
     def take(self) -> Job | None:

@@ -50,7 +50,10 @@ def require_names(
     required: tuple[str, ...],
     optional: tuple[str, ...] = (),
 ) -> None:
-    """:raises ArgumentsInvalid: an argument is missing, or is none of the method's."""
+    """Refuse a call without a required argument, or with one of another name.
+
+    :raises ArgumentsInvalid: an argument is missing, or is none of the method's.
+    """
     missing = [name for name in required if name not in arguments]
     if missing:
         raise ArgumentsInvalid(method=method, found=f'it lacks {", ".join(missing)}')

@@ -109,7 +109,10 @@ class CheckRunner:
             return before.results
 
     def _with_guest(self, check: UpgradeCheck, before: Report) -> Report:
-        """:raises GuestUnavailable: it does not answer, or is not ready in time."""
+        """Ask the guest until it answers, for `timeout_seconds` at most.
+
+        :raises GuestUnavailable: it does not answer, or is not ready in time.
+        """
         call = self._call(check)
         until = self.calls.clock.monotonic() + self.timeout_seconds
         while self.calls.clock.monotonic() < until:
@@ -146,7 +149,10 @@ class CheckRunner:
             )
 
     def _call(self, check: UpgradeCheck) -> GuestCall:
-        """:raises DatastoreVersionNotFound: the report says so already."""
+        """Make the call of a check, with the check's id in the place of an upgrade's.
+
+        :raises DatastoreVersionNotFound: the report says so already.
+        """
         target = self.preflight.datastores.version_by_id(check.target_version_id)
         return GuestCall(
             instance_id=check.instance_id,

@@ -22,7 +22,7 @@ class Contents(Protocol):
 
     @property
     def datastore_manager(self) -> str:
-        """The group of `docker_image`."""
+        """Datastore manager, which is the group of the option `docker_image`."""
 
     @property
     def guest_config(self) -> str | None:
@@ -30,7 +30,7 @@ class Contents(Protocol):
 
     @property
     def container_repositories(self) -> Sequence[str]:
-        """Those by the facts of the version."""
+        """Repositories of container images by the facts of the version."""
 
 
 def of_facts(facts: Mapping[str, Any]) -> tuple[str, ...]:

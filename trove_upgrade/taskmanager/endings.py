@@ -14,7 +14,7 @@ LOG = logs.get_logger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Endings:
-    """Safe to share between threads."""
+    """Ends of upgrades, written and logged. Safe to share between threads."""
 
     upgrades: ports.UpgradeRepository
     instances: ports.InstanceRepository

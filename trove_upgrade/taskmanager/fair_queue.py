@@ -20,7 +20,7 @@ class Job:
 
     @property
     def key(self) -> tuple[str, str]:
-        """By this it is told whether it waits or runs already."""
+        """Return what tells whether this job waits or runs already."""
         return self.kind, self.turn.id
 
 
@@ -51,7 +51,7 @@ class Shares:
 
     @staticmethod
     def of_one_project(share: int) -> int:
-        """Of any share, one project leaves one worker to the others."""
+        """Return the workers that one project may have of a share: it leaves one to the others."""
         return max(1, share - 1)
 
 
@@ -122,8 +122,8 @@ class FairQueue:
         return all(counts[key] < limit for key, limit in limits.items())
 
     def done(self, job: Job) -> Job | None:
-        """It runs no more.  The job as it was put meanwhile,
-        if it was: the caller decides when it waits again.
+        """Record that a job runs no more. Returns the job as it was put meanwhile, if it was: the
+        caller decides when it waits again.
         """
         self._running.pop(job.key, None)
         project = job.turn.project_id

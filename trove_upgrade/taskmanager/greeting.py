@@ -66,7 +66,9 @@ class Greeter:
     outages: Outages = dataclasses.field(default_factory=Outages)
 
     def run(self, instance_id: str) -> Again | None:
-        """Never raises: the edge of a worker's thread.  The next report asks again."""
+        """Greet a guest, and log every error: it is the edge of a worker's thread. The next report
+        asks again.
+        """
         try:
             self.agent.greet(instance_id)
         except (exceptions.GuestUnavailable, KeyUnreadable) as error:

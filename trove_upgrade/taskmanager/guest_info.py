@@ -107,8 +107,8 @@ def _with_value(value: str, found: re.Match[str]) -> str:
 
 
 def _require(text: str, settings: Mapping[str, str]) -> None:
-    """As the agent reads it: the last value of a name counts,
-    and a value may go on in further lines.
+    """Refuse a text that keeps a former value, as the agent reads it: the last value of a name
+    counts, and a value may go on in further lines.
     """
     reader = _Reader()
     try:

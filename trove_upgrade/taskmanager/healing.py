@@ -49,8 +49,8 @@ class Healer:
     _rests: dict[str, _Rest] = dataclasses.field(default_factory=dict)
 
     def run(self, upgrade_id: str) -> Again | None:
-        """When the guest is asked again; None: nothing to heal, or it rests.  Never raises: the
-        edge of a worker's thread.
+        """Heal a guest; return when it is asked again, None: nothing to heal, or it rests. Logs
+        every error: it is the edge of a worker's thread.
         """
         rest = self._rests.get(upgrade_id)
         if rest is not None and self.calls.clock.monotonic() < rest.until:

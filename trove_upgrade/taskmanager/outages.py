@@ -19,8 +19,8 @@ def own_errors(error: BaseException) -> exceptions.TroveUpgradeError | None:
 
 
 class Outages:
-    """Safe to share between threads.  `explain` gives a fault of the
-    database a code and a remedy.
+    """Outages that are tried again, each logged once. Safe to share between threads. `explain`
+    gives a fault of the database a code and a remedy.
     """
 
     def __init__(self, explain: Explain = own_errors) -> None:
@@ -29,8 +29,8 @@ class Outages:
         self._current: dict[str, str] = {}
 
     def met(self, what: str, error: BaseException, *, row: str = '') -> None:
-        """`what` could not be done, which is tried again.  An error without a remedy is a fault of
-        the program: its traceback is logged.
+        """Log that `what` could not be done, which is tried again. An error without a remedy is a
+        fault of the program: its traceback is logged.
 
         `row` is the id of what was worked on: a traceback is about one, an outage about all.
         """
@@ -49,7 +49,7 @@ class Outages:
         return self._explain(error) is not None
 
     def over(self, what: str) -> None:
-        """`what` was done."""
+        """Log that `what` was done, where an outage had been logged."""
         if what not in self._current:  # mostly: no lock is taken
             return
         with self._lock:

@@ -111,7 +111,7 @@ class Relay:
         return self.uniform(max(self.retry_seconds, longest / 2), longest)
 
     def _finish(self, event: OutboxEvent) -> None:
-        """Until the guest has answered.
+        """Ask the guest to remove its stash, which counts as sent once it has answered.
 
         :raises GuestUnavailable: it has not, or works on it still.
         """

@@ -72,7 +72,7 @@ class Preflight:
     broker: ports.GuestBroker | None = None  #: None: it is not asked
 
     def outside(self, subject: Subject) -> Report:
-        """Everything but the guest.
+        """Check what can be checked without the guest.
 
         :raises ComputeUnavailable: ask again later.
         """
@@ -122,8 +122,8 @@ class Preflight:
         ]
 
     def with_guest(self, before: Report, call: guests.GuestCall) -> Report:
-        """`before` and the guest's own checks; while the guest works, its answer says RUNNING and
-        no results are added.
+        """Add the guest's own checks to `before`; while the guest works, its answer says RUNNING
+        and no results are added.
 
         :raises GuestUnavailable: ask again later.
         """
@@ -138,7 +138,7 @@ class Preflight:
         return dataclasses.replace(before, results=(*before.results, *results), answer=answer)
 
     def report(self, upgrade: Upgrade, make_call: Callable[[], guests.GuestCall]) -> Report:
-        """Of an upgrade under its claim: the guest is asked only if nothing else forbids it.
+        """Check an upgrade under its claim: the guest is asked only if nothing else forbids it.
 
         :raises ComputeUnavailable, GuestUnavailable: ask again later.
         """
@@ -207,8 +207,8 @@ class Preflight:
         ]
 
     def _check_broker(self, subject: Subject, rendered: bytes) -> list[CheckResult]:
-        """With the configuration that the rebuilt guest would have: its agent could not tell that
-        it is not heard.
+        """Check the broker with the configuration that the rebuilt guest would have: its agent
+        could not tell that it is not heard.
         """
         if self.broker is None:
             return []

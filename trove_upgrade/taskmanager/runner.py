@@ -176,8 +176,8 @@ class Runner:
         )
 
     def _broken_off(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> _Next:
-        """Undone, failed, or, where the instance is deleted,
-        ended without asking a guest that is gone or going.
+        """End an upgrade that was broken off: undone, failed, or, where the instance is deleted,
+        without asking a guest that is gone or going.
         """
         is_going = self.instances.holder(upgrade.instance_id).is_going
         if isinstance(error, exceptions.InstanceDeleted) or is_going:
@@ -189,7 +189,7 @@ class Runner:
         return self._failed(upgrade, error)
 
     def _refused(self, upgrade: Upgrade, error: exceptions.StepRefused) -> _Next:
-        """Nothing has been rebuilt: give it up, and let the guest undo what it has done."""
+        """Give up an upgrade that has rebuilt nothing, and let the guest undo what it has done."""
         if upgrade.is_undoing or upgrade.former_guest_is_gone:
             return self._failed(upgrade, error)
         upgrade = self._ended(upgrade, states.StepOutcome.REFUSED, error.message)
@@ -218,7 +218,9 @@ class Runner:
         )
 
     def _failed(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> _Next:
-        """It ends; or, where the operator chose so and the data is untouched, it goes back."""
+        """End a failed upgrade; or, where the operator chose so and the data is untouched, turn it
+        back.
+        """
         upgrade = self._ended(upgrade, states.StepOutcome.FAILED, error.message)
         if self._turns_back(upgrade):
             LOG.warning(
@@ -259,9 +261,7 @@ class Runner:
 
 
 def _counted(result: Outcome | Broken, seconds: float) -> Outcome | Broken:
-    """With the stalls after a run of so many seconds.  It is written
-    with what the run found.
-    """
+    """Add the stalls after a run of so many seconds. It is written with what the run found."""
     reason = result.reason if isinstance(result, Wait) else WaitReason.WORK
     if reason is WaitReason.OUTAGE:
         return result
@@ -271,7 +271,7 @@ def _counted(result: Outcome | Broken, seconds: float) -> Outcome | Broken:
 
 
 def _whole_cause(upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> str:
-    """With the reason for the way on which it has failed."""
+    """Return the cause, with the reason for the way on which the upgrade has failed."""
     cause = upgrade.progress.direction.cause
     if upgrade.is_undoing:
         return f'{error.message} It was to be undone because: {cause}'

@@ -19,7 +19,7 @@ from trove_upgrade.sealing.ports import GuestKeys, Heard
 
 
 class Reason(enum.StrEnum):
-    """Why a report was dropped, as the log has it."""
+    """Reasons to drop a report, as the log has them."""
 
     NO_ENVELOPE = 'heartbeats that were no envelopes'
     NO_KEY = 'heartbeats under keys that no guest here has'

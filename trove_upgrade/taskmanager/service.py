@@ -233,7 +233,7 @@ class Service:
         self._stopping.wait(seconds)
 
     def _beat(self) -> None:
-        """Never raises: the edge of a thread."""
+        """Write a sign of life, and log every error: it is the edge of a thread."""
         self._outside.drops.tell()
         try:
             self._service_heartbeat.beat()

@@ -25,7 +25,7 @@ class RunnableStep(Protocol):
 
     @property
     def timeout_seconds(self) -> float:
-        """From its first run to its end."""
+        """Seconds from the step's first run to its end."""
 
     @property
     def hold_seconds(self) -> float:
@@ -48,7 +48,7 @@ class RunnableStep(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepRunner:
-    """Safe to share between threads."""
+    """Runs steps within their time. Safe to share between threads."""
 
     instances: ports.InstanceRepository
     guests: ports.GuestRepository
@@ -88,7 +88,7 @@ class StepRunner:
     def _within_time(
         self, upgrade: Upgrade, step: RunnableStep, result: Outcome
     ) -> Outcome | Broken:
-        """The same, unless it waits for what will not come any more."""
+        """Return the result, or an error where it waits for what will not come any more."""
         if isinstance(result, Done) or result.seconds <= 0:
             return result
         if upgrade.step in states.WITHOUT_CALLS and self._is_going(upgrade):
@@ -103,8 +103,8 @@ class StepRunner:
         return self.instances.holder(upgrade.instance_id).is_going
 
     def _waiting(self, upgrade: Upgrade, error: exceptions.TroveUpgradeError) -> Wait:
-        """Longer each time where this guest is silent; an outage hits all upgrades, and its end
-        must find none of them resting.
+        """Wait longer each time where this guest is silent; an outage hits all upgrades, and its
+        end must find none of them resting.
         """
         message = self._unanswered(upgrade, error)
         if silence.is_of_outage(error):

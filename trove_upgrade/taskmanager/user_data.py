@@ -73,7 +73,7 @@ class Contents:
     lone_nic: bool = False  #: the server has one NIC: nothing may take it for the user's alone
 
     def settings(self) -> dict[str, str]:
-        """Of guest_info.conf, by Trove's names."""
+        """Return the settings of guest_info.conf by Trove's names."""
         named = {
             'datastore_version': self.datastore_version,
             'datastore_manager': self.datastore_manager,
@@ -369,8 +369,8 @@ class _Rendering:
         ]
 
     def _require_no_hidden_guest_info(self) -> None:
-        """Where no cloud-config writes guest_info.conf,
-        what names it elsewhere would bring the former version.
+        """Refuse user data in which no cloud-config writes guest_info.conf: what names it elsewhere
+        would bring the former version.
         """
         if self._mentions and not self._sees_guest_info:
             raise guest_info.NotChanged(

@@ -45,7 +45,9 @@ def refuse_former(call: Call) -> None:
 
 
 def _parent(call: Call, instance: instances.Instance) -> backups.Backup | None:
-    """None: Trove makes a full backup, or finds none that this project may name."""
+    """Return the parent that Trove would take; None: Trove makes a full backup, or finds none that
+    this project may name.
+    """
     named = call.document.get('parent_id')
     if not named:
         return call.services.repos.backups.last_completed(instance.id, call.scope)

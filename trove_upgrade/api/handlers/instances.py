@@ -18,7 +18,7 @@ LOG = logs.get_logger(__name__)
 
 
 def index(call: Call) -> webob.Response:
-    """The project's instances."""
+    """Answer with a page of the project's instances, without deleted ones."""
     return _page(call, call.project_id, deleted=False)
 
 

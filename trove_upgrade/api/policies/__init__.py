@@ -80,7 +80,7 @@ def load(enforcer: Enforcer) -> None:
 
 
 def get_enforcer() -> Enforcer:
-    """For oslopolicy's command line tools, which configure the global object."""
+    """Make an enforcer for oslopolicy's command line tools, which configure the global object."""
     # The import stands here because importing policies must not register options
     # (conf/__init__.py).
     from trove_upgrade import conf as our_conf

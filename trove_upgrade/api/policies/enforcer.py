@@ -29,7 +29,7 @@ class Enforcer(policy.Enforcer):
     logs_faults = False
 
     def check_rules(self, raise_on_violation: bool = False) -> bool:
-        """True where the rules can be used.  oslo.policy calls it when it has read a file anew.
+        """Tell whether the rules can be used. oslo.policy calls it when it has read a file anew.
 
         :raises InvalidDefinitionError: they cannot, and `raise_on_violation`.
         """
@@ -94,14 +94,16 @@ def _references(check: Any) -> Iterator[str]:
 
 
 def _is_misread(rule: policy.RuleDefault) -> bool:
-    """True where the rule lets no user in although it is not written so: oslo.policy takes what it
-    does not understand for "!".
+    """Tell whether the rule lets no user in although it is not written so: oslo.policy takes what
+    it does not understand for "!".
     """
     return str(rule.check) == '!' and not _denies(rule.check_str)
 
 
 def _denies(written: Any) -> bool:
-    """In oslo.policy's language, or in its older one of lists."""
+    """Tell whether a rule is written as a refusal, in oslo.policy's language or in its older one of
+    lists.
+    """
     if isinstance(written, str):
         return written.strip('() \t\n') == '!'
     return bool(written) and all(map(_denies, written))

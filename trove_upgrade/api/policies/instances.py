@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of instances."""
+"""Policy rules of instances: list, show, upgrade, each with its default roles and routes."""
 
 from trove_upgrade.api.policies import base
 

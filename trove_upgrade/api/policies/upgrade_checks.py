@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of upgrade checks."""
+"""Policy rules of upgrade checks, with their default roles and routes."""
 
 from trove_upgrade.api.policies import base
 

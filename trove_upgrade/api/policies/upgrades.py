@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of upgrades."""
+"""Policy rules of upgrades, with their default roles and routes."""
 
 from trove_upgrade.api.policies import base
 

@@ -29,7 +29,10 @@ class Schema:
     validator: jsonschema.protocols.Validator
 
     def check(self, document: Any) -> None:
-        """:raises BodyInvalid: `document` is of another form."""
+        """Check a request's body against this schema.
+
+        :raises BodyInvalid: `document` is of another form.
+        """
         body.validate(document, self.validator, self.wanted)
 
 

@@ -10,7 +10,7 @@ from trove_upgrade.api.call import VERSION_PATH, Call
 
 
 def precise_time(moment: datetime.datetime | None) -> str | None:
-    """As `time`, with milliseconds: steps may take less than a second."""
+    """Format a time as `time` does, with milliseconds: steps may take less than a second."""
     return (
         moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')
         if moment

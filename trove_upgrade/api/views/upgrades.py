@@ -93,7 +93,9 @@ def _said(call: Call, upgrade: Upgrade, sentence: str | None) -> str | None:
 
 
 def _notes(call: Call, upgrade: Upgrade) -> Notes:
-    """Made once for each view: there can be hundreds, and each is searched for addresses."""
+    """Return the notes that the caller may see. Called once for each view: there can be hundreds,
+    and each is searched for addresses.
+    """
     found = upgrade.notes
     return (found if call.is_admin else found.for_tenant()).to_answer()
 
@@ -128,7 +130,7 @@ def target(
 
 
 def check(call: Call, check: UpgradeCheck) -> dict[str, Any]:
-    """A stored preflight report."""
+    """Show a stored preflight report; a tenant sees its sentences without the cloud's addresses."""
 
     def said(sentence: str | None) -> str | None:
         if sentence is None:

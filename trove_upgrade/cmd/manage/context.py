@@ -34,7 +34,7 @@ class Context:
         return self._compute(self.conf)
 
     def dialect(self) -> str:
-        """Which kind of server `[database] connection` names; it is not asked.
+        """Return the kind of server that `[database] connection` names; the server is not asked.
 
         :raises DatabaseRefused: it names none.
         """
@@ -61,12 +61,15 @@ class Context:
         )
 
     def close(self) -> None:
-        """Close the database's connections."""
+        """Close the pooled connections of this run."""
         self.repositories.database.dispose()
 
 
 def load_json(path: str) -> Any:
-    """:raises ConfigurationRulesInvalid: the file cannot be read, or is not JSON."""
+    """Read a JSON file that an operator has named.
+
+    :raises ConfigurationRulesInvalid: the file cannot be read, or is not JSON.
+    """
     try:
         return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 
 def add_commands(commands: Any) -> None:
-    """Add the datastore commands."""
+    """Add the commands that save datastores, versions, their validation rules and their facts."""
     _add_datastore_update(commands)
     _add_version_update(commands)
     rules = commands.add_parser(

@@ -81,7 +81,7 @@ def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
 
 
 def quiet() -> None:
-    """For the process: libraries do not write beside the one line."""
+    """Keep libraries of this process from writing beside the one line of the end."""
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if not sys.warnoptions:

@@ -202,7 +202,9 @@ def require_no_older_taskmanager(run: Context) -> None:
 
 
 def require_wrapping(run: Context) -> Wrapping:
-    """:raises GuestKeysUnset, EncryptionKeysInvalid: no key can be made or read with this
+    """Return the encryption of guests' keys as the operator has configured it.
+
+    :raises GuestKeysUnset, EncryptionKeysInvalid: no key can be made or read with this
     configuration.
     """
     wrapping = guest_security.wrapping_of(run.conf)

@@ -84,7 +84,10 @@ def _list(run: Context, arguments: argparse.Namespace) -> None:
 
 
 def _remove(run: Context, arguments: argparse.Namespace) -> None:
-    """:raises QueuesInUse: a taskmanager listens; the others have been deleted."""
+    """Delete the taskmanagers' queues of this host and of those named, then the exchange.
+
+    :raises QueuesInUse: a taskmanager listens; the others have been deleted.
+    """
     names, places = _names(run.conf, arguments.host), _places(run.conf)
     left = []
     for at in places:

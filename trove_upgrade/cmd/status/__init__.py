@@ -94,27 +94,27 @@ class Checks(upgradecheck.UpgradeCommands):
         return options.check(self.conf)
 
     def check_pipeline(self) -> upgradecheck.Result:
-        """Beside Trove: the filter is in the right place of Trove's paste file."""
+        """Check, beside Trove, that the filter is in the right place of Trove's paste file."""
         return self._beside(lambda: pipeline.check(beside.paste_file(self.conf)))
 
     def check_release(self) -> upgradecheck.Result:
-        """Beside Trove: it is a release that was tried."""
+        """Check, beside Trove, that Trove is of a release that was tried."""
         return self._beside(beside.check_release)
 
     def check_topics(self) -> upgradecheck.Result:
-        """Beside Trove: both agents of a guest listen apart."""
+        """Check, beside Trove, that both agents of a guest listen apart."""
         return self._beside(lambda: beside.check_topics(self.conf))
 
     def check_status_writer(self) -> upgradecheck.Result:
-        """Beside Trove: only its conductor writes the status of services."""
+        """Check, beside Trove, that only its conductor writes the status of services."""
         return self._beside(lambda: beside.check_status_writer(self.conf))
 
     def check_limits(self) -> upgradecheck.Result:
-        """Beside Trove: limits of requests."""
+        """Check, beside Trove, that no limit on requests or bodies is too low for upgrades."""
         return self._beside(lambda: beside.check_limits(self.conf))
 
     def check_filter(self) -> upgradecheck.Result:
-        """Beside Trove: a process of its API has the filter loaded."""
+        """Check, beside Trove, that a process of its API has the filter loaded."""
         return self._beside(self._filter_runs)
 
     def _filter_runs(self) -> upgradecheck.Result:
@@ -173,7 +173,9 @@ class Checks(upgradecheck.UpgradeCommands):
             database.dispose()
 
     def check_services(self) -> upgradecheck.Result:
-        """None of an earlier release is listed: "db contract" would wait for it."""
+        """Check that no service of an earlier release is listed: "db contract" would wait for
+        it.
+        """
         database = self._database()
         try:
             listed = gate.listed(database.engine)
@@ -249,7 +251,7 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def check_troves_policy(self) -> upgradecheck.Result:
-        """Beside Trove: its own policy would not refuse a user that ours lets upgrade."""
+        """Check, beside Trove, that its own policy refuses no user that ours lets upgrade."""
         return self._beside(lambda: troves_policy.check(self.conf))
 
     def check_service_credentials(self) -> upgradecheck.Result:

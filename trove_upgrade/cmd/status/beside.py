@@ -189,7 +189,7 @@ def _unlike_at_the_broker(conf: cfg.ConfigOpts, theirs: cfg.ConfigOpts) -> str:
 
 
 def _guest_conf(path: pathlib.Path) -> cfg.ConfigOpts | str:
-    """As our agent reads it; or why it cannot."""
+    """Read the configuration as the guest's agent reads it; a text says why it cannot."""
     if not path.is_file():
         return 'there is no such file'
     found = cfg.ConfigOpts()
@@ -216,7 +216,9 @@ def check_status_writer(conf: cfg.ConfigOpts) -> upgradecheck.Result:
 
 
 def check_limits(conf: cfg.ConfigOpts) -> upgradecheck.Result:
-    """Neither a body that Trove takes nor a client that waits for an upgrade is turned away."""
+    """Check that neither a body that Trove takes nor a client that waits for an upgrade is turned
+    away.
+    """
     found = []
     if conf.http_get_rate < _LEAST_GETS_PER_MINUTE:
         found.append(

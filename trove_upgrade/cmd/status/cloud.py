@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does Keystone let the service user in, and may it do in Nova what an upgrade needs."""
+"""Check of the cloud: Keystone lets the service user in, and Nova lets it do what an upgrade
+needs.
+"""
 
 from collections.abc import Callable
 from typing import Any

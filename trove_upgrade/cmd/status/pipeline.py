@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the filter where it belongs: in the pipeline that ends in Trove's application, once, directly
+"""Check of the filter's place: in the pipeline that ends in Trove's application, once, directly
 before its extensions, and nowhere else.
 
 Further in front it would see requests before they are authenticated, twice it would read an upgrade
@@ -43,7 +43,10 @@ class Paste:
 
     @classmethod
     def read(cls, path: pathlib.Path) -> 'Paste':
-        """:raises Unreadable: it cannot be read."""
+        """Read a paste file without interpreting its variables.
+
+        :raises Unreadable: it cannot be read.
+        """
         parser = configparser.RawConfigParser(strict=False, default_section='DEFAULT')
         parser.optionxform = str  # type: ignore[assignment,method-assign]
         try:
@@ -84,7 +87,7 @@ class Paste:
 
 
 def check(path: pathlib.Path) -> upgradecheck.Result:
-    """The whole file."""
+    """Check every pipeline of a paste file that ends in Trove's application."""
     try:
         paste = Paste.read(path)
     except Unreadable as error:
@@ -150,7 +153,7 @@ def _is_ours(factory: str) -> bool:
 
 
 def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) -> list[str]:
-    """Of one pipeline of Trove's."""
+    """Return what is wrong with the filter's place in one pipeline of Trove's."""
     places = [place for place, word in enumerate(words) if word in filters]
     if not places:
         return [f'pipeline:{name} is without it']
@@ -179,7 +182,7 @@ def _faults(paste: Paste, name: str, words: Sequence[str], filters: set[str]) ->
 
 
 def _elsewhere(paste: Paste, troves: Container[str], filters: set[str]) -> list[str]:
-    """Where the filter stands, but in no pipeline of Trove's."""
+    """Return where the filter stands outside of Trove's own pipelines."""
     found = [
         f"pipeline:{name} has it, which does not end in Trove's application"
         for name, words in paste.pipelines().items()

@@ -51,7 +51,7 @@ class Caller:
     instance_project: str
 
     def __str__(self) -> str:
-        """As a part of a sentence."""
+        """Describe the caller as a part of a sentence."""
         roles = f'with {" and ".join(self.roles)}' if self.roles else 'without a role'
         return f'a user {roles}' + (
             '' if self.instance_project == _OWN else ' for an instance of another project'
@@ -124,7 +124,7 @@ def _named(callers: Sequence[Caller]) -> str:
 def _callers(
     conf: cfg.ConfigOpts, ours: policy.Enforcer, theirs: policy.Enforcer
 ) -> Iterator[Caller]:
-    """Those of the instance's project first, and with few roles."""
+    """Yield callers to try: those of the instance's project first, and with few roles."""
     named = {
         match
         for rules, name in (
@@ -144,7 +144,7 @@ def _callers(
 
 
 def _is_let_in(ours: policy.Enforcer, caller: Caller) -> bool:
-    """As the API asks: the policy of the route, and whether the caller is an admin where the
+    """Ask our policy as the API does: the route's, and whether the caller is an admin where the
     instance is another project's.
     """
     known = _credentials(caller.roles)

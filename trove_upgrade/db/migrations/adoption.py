@@ -33,7 +33,7 @@ class KnownVersion:
 
     @property
     def version(self) -> str:
-        """As `db version` prints it."""
+        """Name the version as `db version` prints it."""
         return ', '.join(self.revisions)
 
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which revisions there are: a chain is what shares a version table, and has one head per
-branch.
-"""
+"""Chains of revisions: a chain is what shares a version table, and has one head per branch."""
 
 import dataclasses
 import functools
@@ -22,7 +20,7 @@ BRANCHES = ('expand', 'contract')
 
 
 def release_of(revision: str) -> str:
-    """'borealis_expand01' is of 'borealis'."""
+    """Return the release in a revision's id: 'borealis' of 'borealis_expand01'."""
     return revision.partition('_')[0]
 
 
@@ -87,7 +85,9 @@ class Chain:
         )
 
     def revisions(self, branch: str) -> list[alembic.script.Script]:
-        """Of one branch, oldest first; empty where nothing has been written yet."""
+        """Return the revisions of one branch, oldest first; empty where nothing has been written
+        yet.
+        """
         script = self.script()
         ours = [one for one in script.walk_revisions() if branch in one.branch_labels]
         return list(reversed(ours))
@@ -98,8 +98,8 @@ class Chain:
         return revisions[-1].revision if revisions else None
 
     def upto(self, branch: str, revisions: Sequence[str], target: str | None) -> tuple[str, ...]:
-        """Those of `revisions` that `target` asks for: a release, a revision, the first N as '+N',
-        or all where it is None.
+        """Return those of `revisions` that `target` asks for: a release, a revision, the first N as
+        '+N', or all where it is None.
 
         :raises RevisionUnknown: the target is none of these.
         """
@@ -120,7 +120,7 @@ class Chain:
         return tuple(one for one in revisions if known.index(one) <= known.index(target))
 
     def heads_of(self, names: Sequence[str]) -> dict[str, str]:
-        """By branch, the revision that is named for it; 'heads' is the newest of each.
+        """Return, by branch, the revision that is named for it; 'heads' is the newest of each.
 
         :raises RevisionUnknown: one is no revision.
         :raises RevisionsContradict: two of the same branch are named.
@@ -138,8 +138,8 @@ class Chain:
         return found
 
     def goals(self, version: str | None) -> dict[str, str | None]:
-        """By branch, how far a version leads it: all for None, else a release, a revision, or one
-        of each branch as `db version` prints them.
+        """Return, by branch, how far a version leads it: all for None, else a release, a revision,
+        or one of each branch as `db version` prints them.
 
         A branch that is not there is led nowhere by itself.
 

@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, handed in."""
+    """Port of time, so that a test need not wait."""
 
     def monotonic(self) -> float:
         """Seconds, for time-outs and rates."""
 
     def sleep(self, seconds: float) -> None:
-        """Let others work."""
+        """Wait for so many seconds, and let other transactions work meanwhile."""

@@ -35,7 +35,7 @@ class Older:
 
 
 def ago(seconds: float) -> str:
-    """In the unit that a person would use."""
+    """Format a time span in the unit that a person would use."""
     for unit, name in ((_DAY, 'd'), (_HOUR, 'h'), (_MINUTE, 'min')):
         if seconds >= 2 * unit:
             return f'{seconds / unit:.0f} {name}'
@@ -43,8 +43,8 @@ def ago(seconds: float) -> str:
 
 
 def older_services(known: Sequence[Service], release: str, releases: Sequence[str]) -> list[Older]:
-    """Which of `known` are of a release before `release`; `releases` are those of the chain, oldest
-    first.
+    """Return those of `known` that are of a release before `release`; `releases` are those of the
+    chain, oldest first.
 
     A release that is not among them counts as older: nothing says that it can do without what goes.
     """
@@ -67,7 +67,7 @@ def listed(engine: sa.Engine) -> list[Service]:
 
 
 def listed_by(connection: sa.Connection) -> list[Service]:
-    """The same, where a connection is open."""
+    """List all services of a database over a connection that is open."""
     if not sa.inspect(connection).has_table(models.upgrade_services.name):
         return []
     return services.listed(connection)

@@ -73,7 +73,7 @@ class LeaseRow:
     is_free: bool  #: no run holds it, or not any more
 
     def refusal(self) -> errors.LeaseHeld:
-        """That it is another's, to be raised."""
+        """Make the error that says that the lease is another's."""
         return errors.LeaseHeld(
             holder=self.holder, taken_at=_shown(self.taken_at), until=_shown(self.lease_until)
         )
@@ -132,8 +132,8 @@ class Held:
         self._overtaken = False
 
     def check(self) -> None:
-        """Before each revision and each batch: is it still ours?  Between transactions of the
-        caller's.
+        """Check, before each revision and each batch, that it is still ours; between the caller's
+        transactions.
 
         A run that slept longer than the lease, and that no other has overtaken meanwhile, simply
         has it again.  A database in memory is not asked: no other process sees it, and its only
@@ -242,7 +242,7 @@ class Held:
 
 
 class Lease:
-    """Taken for the length of a run."""
+    """Lease on the schema, taken for the length of a run."""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ class Lease:
         wait_seconds: float = 0,
         waiting: Callable[[str, float], None] = lambda _holder, _seconds_left: None,
     ) -> Iterator[Held]:
-        """Held for the length of the block, on a connection of its own.
+        """Hold it for the length of the block, on a connection of its own.
 
         `waiting(holder, seconds_left)` is called at each look at a lease that is another's, with
         how long it is still waited for. With a database in memory no transaction of the caller's
@@ -383,8 +383,8 @@ def _write(connection: sa.Connection, statement: sa.Update) -> bool:
 
 @contextlib.contextmanager
 def _read_only(connection: sa.Connection) -> Iterator[None]:
-    """No transaction is left open: on PostgreSQL it would keep VACUUM and CREATE INDEX CONCURRENTLY
-    waiting.
+    """Read without leaving a transaction open: on PostgreSQL it would keep VACUUM and CREATE INDEX
+    CONCURRENTLY waiting.
     """
     with connection.begin():
         yield

@@ -61,7 +61,7 @@ def ensure_index(
 def ensure_index_online(
     name: str, table: str, columns: Sequence[Any], *, unique: bool = False, **options: Any
 ) -> None:
-    """The same for a table that has rows, and writers that must not wait.
+    """Make an index of a table that has rows, and writers that must not wait.
 
     PostgreSQL builds it CONCURRENTLY, outside of any transaction; an INVALID one that a killed
     build has left goes first.  MySQL builds while others write anyway.
@@ -283,7 +283,7 @@ class _Altering:
         self._table = table
 
     def alter_column(self, name: str, **changes: Any) -> None:
-        """As a batch has it."""
+        """Alter a column at once, with the signature that a batch has."""
         op.alter_column(self._table, name, **changes)
 
     def __getattr__(self, name: str) -> Any:
@@ -291,7 +291,7 @@ class _Altering:
 
 
 def _known_column(table: str, column: sa.Column[Any]) -> Any:
-    """As the server describes it; None offline."""
+    """Return a column as the server describes it; None offline."""
     inspector = _inspector()
     return (
         None
@@ -301,7 +301,7 @@ def _known_column(table: str, column: sa.Column[Any]) -> Any:
 
 
 def _default(column: sa.Column[Any]) -> Any:
-    """As alter_column takes it."""
+    """Return a column's server default in the form that alter_column takes."""
     return (
         column.server_default.arg
         if isinstance(column.server_default, sa.DefaultClause)
@@ -319,7 +319,7 @@ def _columns(constraint: sa.UniqueConstraint) -> list[str]:
 
 
 def _constraint_names(table: str) -> set[Any]:
-    """Of every kind; none offline."""
+    """Return the names of the table's constraints of every kind; none offline."""
     inspector = _inspector()
     if inspector is None:
         return set()

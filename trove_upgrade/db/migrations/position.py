@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a database is between two releases, and which phase comes next.
+"""Position of a database between two releases, and the phase that comes next.
 
 All expands come first, then all data migrations, then all contracts: services of the release before
 go on until the last.
@@ -27,7 +27,7 @@ class Phase(enum.StrEnum):
 
     @property
     def exit_code(self) -> ExitCode:
-        """Of a command that would have needed this one first."""
+        """Return the exit code of a command that would have needed this phase first."""
         return {
             Phase.EXPAND: ExitCode.EXPAND_NEXT,
             Phase.MIGRATE: ExitCode.MIGRATE_NEXT,
@@ -73,7 +73,7 @@ class Position:
 
 
 def applied(connection: sa.Connection, chain: Chain) -> dict[str, str | None]:
-    """By branch, the newest revision that has been run.
+    """Return, by branch, the newest revision that has been run.
 
     :raises SchemaFromTheFuture: the database holds a revision that this release does not know.
     """
@@ -94,7 +94,7 @@ def applied(connection: sa.Connection, chain: Chain) -> dict[str, str | None]:
 
 
 def ancestors(chain: Chain, branch: str, revision: str | None) -> tuple[str, ...]:
-    """That revision and all before it in its branch, oldest first."""
+    """Return a revision and all before it in its branch, oldest first."""
     ids = [one.revision for one in chain.revisions(branch)]
     return tuple(ids[: ids.index(revision) + 1]) if revision is not None else ()
 

@@ -70,7 +70,7 @@ def record(chain: Chain, revision: str, dialect: str) -> Recorded:
 
 
 def record_script(chain: Chain, script: alembic.script.Script, dialect: str) -> Recorded:
-    """The same of a revision that has been read from its file: for a caller that records many.
+    """Record a revision that has been read from its file: for a caller that records many.
 
     :raises RevisionNotRendered: it cannot be printed, as where it reads the database.
     """

@@ -29,7 +29,7 @@ _NAMED = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Plan of a removal."""
+    """Plan of a removal: the tables that go, with their rows, and what forbids it."""
 
     #: in the order in which they go, with their rows; the lease's own is the last
     tables: tuple[tuple[str, int], ...]

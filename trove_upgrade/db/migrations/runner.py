@@ -34,7 +34,7 @@ def this_process() -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Patience of a run."""
+    """Patience of a run: its lease, its waits for locks, in seconds, and its batches."""
 
     holder: str = dataclasses.field(default_factory=this_process)
     lease_seconds: float = 30
@@ -66,7 +66,10 @@ class Runner:
 
     @repeat_on_new_columns  # `db check` may come while another run contracts
     def position(self, *, data: bool = True) -> Position:
-        """:raises SchemaFromTheFuture: a later release has upgraded the database."""
+        """Read where the database is; without `data` no rows are looked at.
+
+        :raises SchemaFromTheFuture: a later release has upgraded the database.
+        """
         with self._engine.connect() as connection:
             return position.read(connection, self._chain, data=data)
 
@@ -150,7 +153,7 @@ class Runner:
         return found if found.version != 'none' else None
 
     def upgrade_standalone(self) -> None:
-        """Only Trove's tables, where no Trove makes them."""
+        """Make Trove's tables alone, where no Trove makes them."""
         with self._run('sync') as held:
             self._standalone(held)
 
@@ -197,7 +200,9 @@ class Runner:
         return self._chain.upto(branch, self.position(data=False).pending[branch], target)
 
     def _expands(self, goals: Mapping[str, str | None]) -> tuple[str, ...]:
-        """Those that are asked for, and those that a contract that is asked for needs."""
+        """Return the expands that are asked for, and those that a contract that is asked for
+        needs.
+        """
         ends = [goals['expand']] if 'expand' in goals else []
         if 'contract' in goals:
             newest = goals['contract']
@@ -252,7 +257,9 @@ class Runner:
             raise errors.RevisionUnknown(name=revision, found=str(error)) from error
 
     def _migrate(self, target: str | None, held: lease.Held) -> None:
-        """Those that must come before the contracts up to `target`, all for None."""
+        """Run the data migrations that must come before the contracts up to `target`, all for
+        None.
+        """
         contracts = [one.revision for one in self._chain.revisions('contract')]
         before = self._chain.upto('contract', contracts, target)
         due = [one for one in self._chain.data if target is None or one.before in before]
@@ -306,7 +313,9 @@ class Runner:
             )
 
     def _has_been_run(self, migration: DataMigration) -> bool:
-        """Over all rows: to its end, or until older services wrote faster."""
+        """Tell whether a migration went over all rows: to its end, or until older services wrote
+        faster.
+        """
         with self._engine.connect() as connection:
             row = states.read(connection, migration.name)
         return row is not None and (

@@ -199,7 +199,7 @@ def _name(name: Any) -> str | None:
 
 
 def _columns_of(constraint: sa.Constraint) -> Sequence[sa.Column[Any]]:
-    """None where the constraint is a text."""
+    """Return a constraint's columns; none where it is written as a text."""
     return (
         list(constraint.columns)
         if isinstance(constraint, sa.schema.ColumnCollectionConstraint)
@@ -235,8 +235,8 @@ def _indexed(
 
 
 def _constrained(table: sa.Table, constraint: sa.Constraint, names: dict[str, str]) -> None:
-    """The same constraint over another table, with other names of columns where needed; a type's
-    own constraints come by themselves.
+    """Add a constraint of one table to another table, with other names of columns where needed; a
+    type's own constraints come by themselves.
     """
     if getattr(constraint, '_type_bound', False):
         return

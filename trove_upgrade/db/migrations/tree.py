@@ -23,7 +23,10 @@ _CHECKS = (
 
 
 def revision(chain: Chain, name: str) -> alembic.script.Script:
-    """:raises RevisionUnknown: there is none."""
+    """Return a revision by its whole id.
+
+    :raises RevisionUnknown: there is none.
+    """
     known = [one.revision for branch in chain.branches for one in chain.revisions(branch)]
     # Alembic would take the beginning of an id, too, and fail at an empty one
     if name not in known:

@@ -26,7 +26,7 @@ _GZIP = 31  # zlib: the format of gzip, with its header and checksum
 
 
 class BeyondLimits(ValueError):
-    """More than is read."""
+    """User data that is larger or deeper than this package reads."""
 
 
 def decompressed(content: bytes) -> bytes:

@@ -170,7 +170,7 @@ def _name_of(part: email.message.Message) -> str | None:
 
 
 def _require_parts(message: email.message.Message) -> None:
-    """Not by `walk`, which needs a call for each level."""
+    """Refuse too many parts and levels; not by `walk`, which needs a call for each level."""
     waiting, seen = [(message, 1)], 0
     while waiting:
         part, level = waiting.pop()
@@ -193,7 +193,7 @@ def _content_of(leaf: email.message.Message) -> bytes:
 
 
 def _put(leaf: email.message.Message, content: bytes) -> None:
-    """As text where that is shorter and safe: user data is bounded."""
+    """Set a part's content, as text where that is shorter and safe: user data is bounded."""
     del leaf[_ENCODING]
     if (
         content.isascii()

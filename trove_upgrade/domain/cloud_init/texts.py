@@ -13,7 +13,7 @@ _MISFITS = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 
 class TextUnreadable(ValueError):
-    """No YAML: cloud-init cannot read it, either."""
+    """Text that is no YAML: cloud-init cannot read it, either."""
 
 
 def load(text: bytes) -> Any:

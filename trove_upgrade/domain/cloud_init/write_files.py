@@ -32,7 +32,7 @@ _MORE_THAN_ANY_MODE = 2**31  # os.chmod takes a C int
 
 
 class EntryUnreadable(ValueError):
-    """Something at which cloud-init stops, and writes none of the files behind it."""
+    """Entry at which cloud-init stops, and writes none of the files behind it."""
 
 
 class ContentUnreadable(EntryUnreadable):

@@ -113,9 +113,7 @@ class DatastoreDriver:
         self.context = context
 
     def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
-        """Everything that could make the upgrade fail, looked at while the database serves.
-        Changes nothing.
-        """
+        """Check, while the database serves, what could make the upgrade fail. Changes nothing."""
         self._refuse()
 
     def prepare_target(
@@ -129,7 +127,7 @@ class DatastoreDriver:
         """
 
     def prefetch(self) -> None:
-        """On a root disk that an upgrade has just booted: begin to bring here what
+        """Begin, on a root disk that an upgrade has just booted, to bring here what
         `check_configuration` will want.
 
         Only a head start: no step waits for it.
@@ -139,7 +137,7 @@ class DatastoreDriver:
         """
 
     def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> Fingerprint:
-        """In one session: stop all writes, take the fingerprint, shut the server down cleanly;
+        """Stop all writes, take the fingerprint and shut the server down cleanly, in one session;
         returns once it has gone.
 
         If anything fails before the shutdown was sent, the locks are released and the server goes
@@ -199,8 +197,8 @@ class DatastoreDriver:
         self._refuse()
 
     def start_isolated(self) -> None:
-        """First start: no network, no events, no replication.  Through the database service, never
-        as our child.
+        """Start the server for the first time: no network, no events, no replication. Through the
+        database service, never as our child.
 
         :raises StepFailed: it did not come up; the message ends with what its log says.
         """
@@ -214,11 +212,11 @@ class DatastoreDriver:
         self._refuse()
 
     def fingerprint(self, options: GuestOptions, progress: Progress) -> Fingerprint:
-        """Of the running server, without stopping it."""
+        """Take the fingerprint of the running server, without stopping it."""
         self._refuse()
 
     def compare(self, before: Fingerprint, after: Fingerprint) -> Comparison:
-        """With what the driver knows of legitimate differences between versions."""
+        """Compare two fingerprints, but for legitimate differences between their versions."""
         self._refuse()
 
     def keep_settings(
@@ -248,8 +246,8 @@ class DatastoreDriver:
         self._refuse()
 
     def installed_version(self) -> str | None:
-        """Of the server that this root disk has, as its image's build recorded it; None if it did
-        not.
+        """Return the version of the server that this root disk has, as its image's build recorded
+        it; None if it did not.
         """
         version = self.context.image_facts.get('server_version')
         return None if version is None else str(version)
@@ -290,8 +288,8 @@ class DatastoreDriver:
         self._refuse()
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """Durably: with False nothing starts the server at boot (whichever unit ran it; remembered
-        for undo), with True our database service does.
+        """Set durably what starts the server at boot: nothing with False (whichever unit ran it; it
+        is remembered for undo), our database service with True.
         """
         self._refuse()
 

@@ -32,7 +32,7 @@ _ENGINES_BY_MANAGER: Mapping[str, Engine] = {
 
 
 def mount_point(manager: str) -> str:
-    """Where the volume of `manager` is mounted, below the root; where none has a driver, a place
+    """Return where the volume of `manager` is mounted, below the root; without a driver, a place
     that no image has.
     """
     known = manager in _ENGINES_BY_MANAGER
@@ -87,7 +87,7 @@ def in_container(
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
-    """Where the server runs, and how that is known."""
+    """Place of the server, a service or a container, and how it is known."""
 
     name: str  #: SERVICE or CONTAINER
     why: str  #: a sentence; for an operator whose image says something else than was meant
@@ -105,7 +105,8 @@ class Runtime:
 def runtime(
     setting: str, context: base.DriverContext, service: service_module.ServicePort
 ) -> Runtime:
-    """As the operator says, else as the image's facts say, else by what is installed.
+    """Tell where the server runs: as the operator says, else as the image's facts say, else by what
+    is installed.
 
     A unit that is only there, ours as well as a masked one, is no server: an image for containers
     can have it, too.  An engine that does not answer yet, as right after a boot, makes no

@@ -129,8 +129,8 @@ class Jobs:
         return record, running
 
     def _until(self, call: guests.GuestCall) -> float:
-        """When the job gives up, by the monotonic clock: the newest call tells, and the guest's
-        time of day may be anything.
+        """Return when the job gives up, by the monotonic clock: the newest call tells, and the
+        guest's time of day may be anything.
         """
         seconds = (
             (call.deadline - self._clock.now()).total_seconds()

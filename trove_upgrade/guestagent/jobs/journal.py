@@ -61,7 +61,7 @@ class Journal:
         return None
 
     def write(self, record: JobRecord) -> None:
-        """Durable when this returns."""
+        """Write the record durably: it is on the disk when this returns."""
         with self._lock:
             durable.make_directory(self._directory, 0o700)
             durable.write_json(
@@ -80,8 +80,8 @@ class Journal:
         return sorted(records, key=lambda record: record.started_at)
 
     def _readable(self, path: pathlib.Path) -> JobRecord | None:
-        """None: it was forgotten since it was listed, or is set aside; under the lock, or a good
-        one written meanwhile would go with it.
+        """Read a record; None: it was forgotten since it was listed, or is set aside. Under the
+        lock, or a good one written meanwhile would go with it.
         """
         with self._lock, contextlib.suppress(FileNotFoundError):
             try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs, as a port: what the agent runs is short, has a time limit and speaks C."""
+"""Port to other programs: what the agent runs is short, has a time limit and speaks C."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Completed:
-    """End of a program."""
+    """End of a program: its exit code and its output."""
 
     returncode: int
     stdout: str
@@ -34,7 +34,7 @@ class Commands(Protocol):
 
 
 class SystemCommands:
-    """Commands of the guest."""
+    """Runs programs of the guest."""
 
     def run(self, argv: Sequence[str], timeout_seconds: float = 60) -> Completed:
         environment = {

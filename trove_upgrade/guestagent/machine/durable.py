@@ -63,8 +63,8 @@ def write(path: pathlib.Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) -> None:
-    """As `write`, in the directory that a descriptor has open: a user who may rename it leads
-    nothing elsewhere.
+    """Write as `write` does, in the directory that a descriptor has open: a user who may rename it
+    leads nothing elsewhere.
 
     :raises OSError: the old content, if there was any, is still there.
     """

@@ -15,7 +15,9 @@ _MARKER_BYTES = 1 << 20
 
 
 def boot_id(path: pathlib.Path = pathlib.Path('/proc/sys/kernel/random/boot_id')) -> str:
-    """Of the running kernel, or of the namespaced guest: another one after each boot."""
+    """Return the boot id of the running kernel, or of the namespaced guest: another one after each
+    boot.
+    """
     return path.read_text(encoding='ascii').strip()
 
 

@@ -30,13 +30,19 @@ class ServicePort(Protocol):
         """Return whether this image has such a service."""
 
     def start(self, name: str) -> None:
-        """:raises StepFailed: SERVICE_NOT_STARTED; it did not start."""
+        """Start a service, and wait until it runs.
+
+        :raises StepFailed: SERVICE_NOT_STARTED; it did not start.
+        """
 
     def stop(self, name: str) -> None:
-        """:raises StepFailed: SERVICE_NOT_STOPPED; it did not stop."""
+        """Stop a service, and wait until it has ended.
+
+        :raises StepFailed: SERVICE_NOT_STOPPED; it did not stop.
+        """
 
     def status(self, name: str) -> bool:
-        """Return whether it runs."""
+        """Tell whether the service runs."""
 
     def enable(self, name: str) -> None:
         """Let it start at boot.
@@ -63,7 +69,7 @@ def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed
 
 
 class Systemd:
-    """Services under systemd."""
+    """Implements `ServicePort` with systemctl."""
 
     def __init__(
         self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
@@ -107,9 +113,7 @@ class Systemd:
         durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
 
     def is_enabled(self, name: str) -> bool:
-        """Only what says "enabled" counts: "alias" and "static" start nothing by
-        themselves.
-        """
+        """Tell whether it says "enabled": "alias" and "static" start nothing by themselves."""
         return self._systemctl('is-enabled', f'{name}.service').stdout.strip() == 'enabled'
 
 

@@ -79,7 +79,9 @@ def read(
 
 
 def read_end(name: str | pathlib.Path, owner: int, limit_bytes: int) -> tuple[int, bytes]:
-    """When it was written last (ns), and its last `limit_bytes`.  Raises as `open_plain`."""
+    """Return when a file was written last (ns), and its last `limit_bytes`. Raises as
+    `open_plain`.
+    """
     with os.fdopen(open_plain(name, owner), 'rb') as stream:
         status = os.fstat(stream.fileno())
         stream.seek(max(0, status.st_size - limit_bytes))
@@ -147,7 +149,7 @@ class _Descent:
         self._closed: list[tuple[int, int]] = []
 
     def down(self, name: str) -> bool:
-        """False if it is no directory any more."""
+        """Go down into a directory; False if it is none any more."""
         try:
             inner = os.open(name, _DIRECTORY_FLAGS, dir_fd=self.here)
         except OSError as error:
@@ -164,7 +166,10 @@ class _Descent:
         return True
 
     def up(self) -> None:
-        """:raises OSError: ESTALE; it was moved meanwhile."""
+        """Go up to the directory that it came from.
+
+        :raises OSError: ESTALE; it was moved meanwhile.
+        """
         if not self._closed:
             os.close(self._open.pop())
             self.here = self._open[-1]
@@ -199,7 +204,7 @@ def _entries(descriptor: int) -> tuple[list[str], list[str]]:
 
 
 def too_deep(top: pathlib.Path) -> pathlib.Path | None:
-    """Something at or below `top` with more than `LEVELS` directories above it, or a path too long
+    """Find a path at or below `top` with more than `LEVELS` directories above it, or one too long
     to be kept; None if nothing is.
 
     :raises OSError: `top` is not there, or something below cannot be read.

@@ -111,8 +111,8 @@ def _matching(top: pathlib.Path, patterns: tuple[str, ...]) -> Iterator[pathlib.
 
 
 def _mode(path: pathlib.Path) -> int:
-    """0 where nothing can be looked at: what goes meanwhile was not there, and no link without an
-    end refuses an upgrade.
+    """Return the mode of a path, 0 where nothing can be looked at: what goes meanwhile was not
+    there, and no link without an end refuses an upgrade.
     """
     try:
         return path.stat().st_mode

@@ -39,7 +39,7 @@ _Version = tuple[int, int, int, int]
 
 
 def _no_one() -> None:
-    """Hear of another key."""
+    """Ignore that the key is another one now."""
 
 
 class HeldKey:
@@ -129,7 +129,7 @@ class HeldKey:
             return True
 
     def _seen(self) -> _Version | None:
-        """None: there is no file, or it cannot be told."""
+        """Return which file the key is in; None: there is no file, or it cannot be told."""
         try:
             status = self._layout.guest_key.lstat()
         except OSError:

@@ -54,7 +54,7 @@ class GuestSealed(exceptions.Unanswered):
 
 
 class Reason(enum.StrEnum):
-    """Why a message was dropped, as the log has it."""
+    """Reasons to drop a message, as the log has them."""
 
     NO_KEY = 'they were sealed, and this guest has no key'
     NOT_AUTHENTIC = 'they were not sealed with the key of this guest, or were changed'

@@ -28,7 +28,9 @@ _FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Sequence:
-    """Safe to share between threads: of two requests with one number, one is taken."""
+    """Numbers of requests that were taken, safe to share between threads: of two requests with one
+    number, one is taken.
+    """
 
     def __init__(self, path: pathlib.Path) -> None:
         """`path`: in a directory that is root's alone; made at the first request."""
@@ -92,7 +94,7 @@ def _record(number: int) -> bytes:
 
 
 def _read(path: pathlib.Path) -> int:
-    """0: there is none, or it is unknown."""
+    """Read the highest number; 0: there is none, or it is unknown."""
     try:
         with os.fdopen(untrusted_files.open_regular(path), 'rb') as stream:
             found = stream.read(_BYTES + 1)

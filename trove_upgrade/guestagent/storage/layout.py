@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are in a guest: Trove's layout, below one root so that a test can stand in a
-directory of its own.
+"""Places in a guest: Trove's layout, below one root so that a test can stand in a directory of its
+own.
 """
 
 import dataclasses
@@ -46,12 +46,14 @@ class Layout:
         return self.state / f'differences-{upgrade_id}.json'
 
     def accepted(self, upgrade_id: str) -> pathlib.Path:
-        """Those of `differences` that an operator has looked at and accepts, in the same form."""
+        """File with those of `differences` that an operator has looked at and accepts, in the same
+        form.
+        """
         return self.state / f'accepted-{upgrade_id}.json'
 
     @property
     def volume(self) -> pathlib.Path:
-        """The volume's mount point."""
+        """Mount point of the volume."""
         return self.root / self.mount_point
 
     @property
@@ -81,7 +83,7 @@ class Layout:
 
     @property
     def configuration_directory(self) -> pathlib.Path:
-        """Where user data puts the agent's own files."""
+        """Directory in which user data puts the agent's own files."""
         return self.etc / 'trove' / 'conf.d'
 
     @property

@@ -14,7 +14,7 @@ _ESCAPE = re.compile(r'\\([0-7]{3})')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mount:
-    """One line of mountinfo."""
+    """Mounted file system, from one line of mountinfo."""
 
     device: str  #: 'major:minor'
     mount_point: str

@@ -32,7 +32,7 @@ class Sight:
 
     @classmethod
     def of_number(cls, uid: int, gid: int, top: pathlib.Path = pathlib.Path('/')) -> 'Sight':
-        """With the groups of the number's name, if it has one."""
+        """Sight of a user's number, with the groups of its name, if it has one."""
         try:
             account = pwd.getpwuid(uid)
         except KeyError:

@@ -67,7 +67,7 @@ class VolumePort(Protocol):
 
 
 class Volume:
-    """The guest's real volume."""
+    """Data volume of the guest, mounted and unmounted with the system's commands."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Volume:
         return Mounted(self._uuid_of(_device(mount)), mount.filesystem, mount.options)
 
     def _uuid_of(self, device: str) -> str:
-        """By the device's own superblock: no cache, no udev."""
+        """Read the file system's UUID from the device's own superblock: no cache, no udev."""
         done = self._commands.run(['blkid', '-p', '-o', 'value', '-s', 'UUID', device])
         uuid = done.stdout.strip()
         if done.returncode != 0 or not uuid:
@@ -207,8 +207,8 @@ class Volume:
         return mounts.holders(self._layout.volume.stat().st_dev)
 
     def write_fstab(self, uuid: str, filesystem: str) -> None:
-        """Other lines stay as they are, byte for byte; `nofail`: a guest without its
-        volume must still boot.
+        """Write the volume's line; other lines stay as they are, byte for byte; `nofail`: a guest
+        without its volume must still boot.
         """
         lines = [
             line for line in self._fstab_lines() if _mount_point(line) != str(self._layout.volume)

@@ -54,7 +54,7 @@ def is_of_others(kept: pathlib.Path) -> bool:
 
 
 def _look_at(kept: pathlib.Path) -> bool | None:
-    """None: it is not there."""
+    """Tell whether only root can write to it; None: it is not there."""
     try:
         above = os.lstat(kept.parent)
         return is_private(kept) and above.st_uid == 0 and not above.st_mode & 0o022

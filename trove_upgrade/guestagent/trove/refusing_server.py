@@ -59,7 +59,7 @@ class RefusingServer:
     """`trove_agent.Substitute` on the topic of Trove's agent."""
 
     def __init__(self, make_server: Callable[[], Any], end_seconds: float = _END_SECONDS) -> None:
-        """:param make_server: of oslo.messaging; not started."""
+        """:param make_server: makes a server of oslo.messaging, not started."""
         self._make_server = make_server
         self._end_seconds = end_seconds
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class RefusingServer:
         self._starting: threading.Thread | None = None
 
     def begin(self) -> None:
-        """In the background: without a broker this lasts until there is one."""
+        """Start the server in the background: without a broker this lasts until there is one."""
         with self._lock:
             if self._server is None:
                 self._server = self._make_server()

@@ -13,29 +13,27 @@ class TroveAgentControl(Protocol):
         """Files by which it knows that its database has been made, on this root disk."""
 
     def hold(self) -> None:
-        """From now on it neither reports nor touches the database, also after a reboot of this root
-        disk.
-        """
+        """Keep it from reporting and from the database, also after a reboot of this root disk."""
 
     def release(self) -> None:
-        """It may again."""
+        """Let it report and work again."""
 
     def resume(self) -> None:
         """Our agent has just started: what was held before stays so."""
 
 
 class NoTroveAgent:
-    """Where Trove's agent is not installed."""
+    """Implements `TroveAgentControl` where Trove's agent is not installed."""
 
     def marker_files(self) -> Sequence[pathlib.Path]:
         """Return no file: no agent of Trove looks for one."""
         return ()
 
     def hold(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no agent would report."""
 
     def release(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no agent was held."""
 
     def resume(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no agent was held."""

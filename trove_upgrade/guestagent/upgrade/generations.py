@@ -23,8 +23,8 @@ def require(own: Guest, call: guests.GuestCall) -> None:
 
 
 def carry_over(own: Guest, call: guests.GuestCall) -> None:
-    """While the volume is mounted: keep there what the root disk knows, and refuse if the volume
-    knows of a higher one.
+    """Keep on the mounted volume what the root disk knows, and refuse if the volume knows of a
+    higher one.
 
     The job's own call may be older than one that has joined it since: what the root disk has seen
     counts for both.

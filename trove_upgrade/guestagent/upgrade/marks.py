@@ -73,7 +73,7 @@ class Marks:
         return files
 
     def set(self, mark: Mark, upgrade_id: str, **facts: Any) -> None:
-        """Durable, in every place of the mark, when this returns.
+        """Set a mark durably, in every place of it, before this returns.
 
         :raises StepFailed: MARK_NOT_WRITTEN; what the mark announces must not happen.
         """
@@ -89,7 +89,7 @@ class Marks:
                 raise _not_written(path, error) from error
 
     def _is_believed(self, path: pathlib.Path) -> bool:
-        """Where others than root can write, nothing is read and nothing written."""
+        """Tell whether a mark may be read or written: not where others than root can write."""
         return path.parent != self._layout.on_volume or volume_ownership.is_ours(path.parent)
 
     def _readable(self, mark: Mark) -> list[pathlib.Path]:

@@ -19,7 +19,7 @@ from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 
 def quiesce(work: Work) -> JobOutcome:
-    """Nothing writes to the volume any more, and all that must survive is on it.
+    """Stop all that writes to the volume, and put on it all that must survive.
 
     A run that an agent's death has cut short is undone and begun anew: writes may have come
     meanwhile.

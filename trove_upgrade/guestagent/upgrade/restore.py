@@ -114,8 +114,8 @@ def _is_rollback(work: Work) -> bool:
 
 
 def _require_direction(work: Work, info: UpgradeInfo) -> None:
-    """Only one of the two servers may ever be started on the data: which one, the mark on the
-    volume remembers.
+    """Refuse the other direction: only one of the two servers may ever be started on the data, and
+    the mark on the volume remembers which.
     """
     guest = work.guest
     if _is_rollback(work):
@@ -199,7 +199,7 @@ def _require_untouched(work: Work, stash: Stash, info: UpgradeInfo) -> None:
 
 
 def _guest_id(stash: Stash, path: str) -> str | None:
-    """None if the former root disk did not say."""
+    """Read the guest's id in the stash; None if the former root disk did not say."""
     with contextlib.suppress(KeyError, configparser.Error):
         parser = configparser.ConfigParser(strict=False, interpolation=None)
         parser.read_string(stash.file(path).decode(errors='replace'))
@@ -234,8 +234,8 @@ def _require_accepted(tried: CheckResult | None) -> None:
 
 
 def _upgrade(work: Work, info: UpgradeInfo) -> None:
-    """Past the point of no return from the first mark on: a start that is refused has changed
-    files, too.
+    """Start the new server, past the point of no return from the first mark on: a start that is
+    refused has changed files, too.
     """
     guest = work.guest
     if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
@@ -263,7 +263,7 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
 
 
 def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
-    """Before any client comes: afterwards its writes would be differences."""
+    """Compare the data before any client comes: afterwards its writes would be differences."""
     guest = work.guest
     work.progress(70, 'Comparing tables, users and grants.')
     after = guest.driver.fingerprint(work.call.options, work.progress)

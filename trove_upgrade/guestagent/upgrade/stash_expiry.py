@@ -22,7 +22,7 @@ class StashExpiry:
         self._thread = threading.Thread(target=self._run, name='stash-keeper', daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread that removes stashes that have expired."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -40,7 +40,9 @@ def verify(work: Work) -> JobOutcome:
 
 
 def compare_version(version: str, target: TargetFacts) -> CheckResult:
-    """As far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by nothing else."""
+    """Compare versions as far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by
+    nothing else.
+    """
     expected = target.server_version
     if not versions.is_same(expected, version):
         return CheckResult.refused(

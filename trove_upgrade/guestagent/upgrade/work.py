@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Context of every flow."""
+"""Context of a flow: its call, the guest's parts, and what it returns."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -62,8 +62,8 @@ class Guest:
         return started is not None and not started.get(ROLLBACK)
 
     def server_started_for_certain(self, upgrade_id: str) -> bool | None:
-        """As `server_started`, with None where it cannot be told: the volume, which remembers, is
-        not seen.
+        """Tell what `server_started` tells, with None where it cannot be told: the volume, which
+        remembers, is not seen.
 
         A mark that is there and cannot be read counts as set: the caller wants to start another
         server.
@@ -98,7 +98,7 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class JobOutcome:
-    """JobOutcome of a flow."""
+    """Outcome of a flow: a message, and the result that the taskmanager reads."""
 
     message: str
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -18,7 +18,7 @@ class Pieces:
         self.warnings = list(warnings)
 
     def split(self) -> Split:
-        """In the order in which each branch has to do it."""
+        """Sort the pieces into the order in which each branch has to do them."""
         return Split(
             expand=tuple(sorted(self.expand, key=lambda piece: piece.place)),
             contract=tuple(sorted(self.contract, key=lambda piece: piece.place)),
@@ -69,7 +69,7 @@ class Pieces:
 
 
 def _described(operation: Any) -> str:
-    """Also one of a kind that another library has added."""
+    """Describe an operation by its fields, also one of a kind that another library has added."""
     return ', '.join(
         f'{name}={value!r}'
         for name, value in sorted(vars(operation).items())

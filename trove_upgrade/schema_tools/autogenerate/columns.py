@@ -40,12 +40,12 @@ def variant(column: sa.Column[Any], **changes: Any) -> sa.Column[Any]:
 
 
 def known(metadata: sa.MetaData, table: str, name: str) -> sa.Column[Any] | None:
-    """None where the revisions made it with raw SQL."""
+    """Return a column as the revisions made it; None where they made it with raw SQL."""
     return metadata.tables[table].columns.get(name) if table in metadata.tables else None
 
 
 def is_unique_constraint(metadata: sa.MetaData, table: str, name: str) -> bool:
-    """Of that name, as the revisions made it."""
+    """Tell whether the revisions made a unique constraint of that name."""
     return table in metadata.tables and any(
         isinstance(one, sa.UniqueConstraint) and one.name == name
         for one in metadata.tables[table].constraints
@@ -65,7 +65,9 @@ def refuses_old_writers(column: sa.Column[Any]) -> bool:
 def renamed(
     differences: Sequence[Difference], metadata: sa.MetaData, before: sa.MetaData
 ) -> Mapping[tuple[str, str], str]:
-    """By table and new column, the dropped column of the same type that it most likely was."""
+    """Return, by table and new column, the dropped column of the same type that it most likely
+    was.
+    """
     dropped = {
         (one.table_name, one.column_name)
         for one in differences
@@ -95,7 +97,7 @@ def _is_like(former: sa.Column[Any] | None, column: sa.Column[Any]) -> bool:
 
 
 def is_wider(former: Any, wanted: Any) -> bool:
-    """On every server at least as wide, and the same kind of value."""
+    """Tell whether a type is at least as wide on every server, and the same kind of value."""
     outcomes = {_compared(former, wanted, server) for server in _SERVERS}
     return outcomes <= {Widening.SAME, Widening.WIDER}
 
@@ -167,7 +169,7 @@ def _former_type(operation: ops.AlterColumnOp, before: sa.Column[Any] | None) ->
 
 
 def _former_default(operation: ops.AlterColumnOp, before: sa.Column[Any] | None) -> Any:
-    """None for none."""
+    """Return the server default that a column had; None for none."""
     found: Any = before.server_default if before is not None else operation.existing_server_default
     return None if found is False else found
 
@@ -180,7 +182,9 @@ def _nullable_between(operation: ops.AlterColumnOp, model: sa.Column[Any]) -> bo
 
 
 def _words(type_: Any) -> str:
-    """As the default dialect has it; a type that it does not know in Python's words."""
+    """Write a type as the default dialect has it; a type that it does not know in Python's
+    words.
+    """
     try:
         return str(type_.compile())
     except sa.exc.CompileError:
@@ -205,7 +209,7 @@ def table_of(operation: Any) -> str:
 
 
 def name_of(operation: ops.DropIndexOp | ops.DropConstraintOp) -> Any:
-    """Of the index or the constraint."""
+    """Return the name of the index or of the constraint that is dropped."""
     return (
         operation.index_name
         if isinstance(operation, ops.DropIndexOp)

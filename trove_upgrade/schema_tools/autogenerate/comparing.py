@@ -42,7 +42,7 @@ class Comparison:
 
 
 def compare(connection: sa.Connection, metadata: sa.MetaData, chain: Chain) -> Comparison:
-    """Of a database that is at the chain's heads.
+    """Compare the models with a database that is at the chain's heads.
 
     A table belongs to us if a revision has made it; one that has left the models is a difference,
     one of another project never is.
@@ -137,7 +137,9 @@ def _keys(inspector: sa.Inspector, table: sa.Table) -> Iterator[KeyChange]:
 def _checks(
     inspector: sa.Inspector, table: sa.Table, before: sa.Table
 ) -> Iterator[ops.MigrateOperation]:
-    """By name: servers write the text of a check in words of their own."""
+    """Compare check constraints by name: servers write the text of a check in words of their
+    own.
+    """
     present = {
         str(known['name']) for known in inspector.get_check_constraints(table.name) if known['name']
     }

@@ -134,13 +134,13 @@ def _described(
 
 
 def _columns(described: Sequence[str]) -> str:
-    """On one line if they fit."""
+    """Write columns on one line if they fit, else each on its own."""
     line = ', '.join(described)
     return f' {line}' if len(line) < _WIDTH - 30 else '\n    ' + ',\n    '.join(described)
 
 
 def class_name(name: str) -> str:
-    """'borealis_steps' -> 'BorealisSteps'."""
+    """Return the name of a migration's class: 'BorealisSteps' for 'borealis_steps'."""
     return ''.join(word.capitalize() for word in name.split('_'))
 
 

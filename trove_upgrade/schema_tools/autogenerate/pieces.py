@@ -68,5 +68,5 @@ class Split:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is to be done."""
+        """Tell whether there is nothing to do."""
         return not (self.expand or self.contract or self.rows)

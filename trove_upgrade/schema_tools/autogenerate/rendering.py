@@ -95,11 +95,11 @@ class Renderer:
         )
 
     def needs(self, line: str) -> None:
-        """Import that, too."""
+        """Add an import that the rendered module needs."""
         self._imports.add(line)
 
     def imports(self) -> str:
-        """As isort orders them; with the blank lines that follow."""
+        """Write the imports as isort orders them, with the blank lines that follow."""
         others = sorted(one for one in self._imports if 'trove_upgrade' not in one)
         ours = sorted(one for one in self._imports if 'trove_upgrade' in one)
         blocks = (
@@ -211,7 +211,7 @@ class Renderer:
         return self._sa(f'Column({", ".join(parts)})')
 
     def type_of(self, type_: Any) -> str:
-        """A column's type."""
+        """Write a column's type as Python, and note the imports that it needs."""
         rendered = alembic_render._repr_type(type_, self._context)  # noqa: SLF001 - Alembic's own words for every server's types
         self._imports.update(self._context.imports)
         if rendered.startswith('sa.'):
@@ -285,6 +285,6 @@ def _indented(lines: Sequence[str]) -> str:
 
 
 def _sentence(message: str) -> str:
-    """As the first line of a docstring."""
+    """Write a message as the first line of a docstring, without its full stop."""
     text = ' '.join(message.split()).rstrip('.').replace('\\', '/').replace('"', "'")
     return text[:1].upper() + text[1:]

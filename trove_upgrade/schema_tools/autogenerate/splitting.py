@@ -23,7 +23,7 @@ def split(comparison: Comparison) -> Split:
 
 
 class _Splitter:
-    """Collects the pieces."""
+    """Splits differences into pieces of expand, contract and rows."""
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
@@ -45,7 +45,7 @@ class _Splitter:
         }
 
     def split(self) -> Split:
-        """In the order in which each branch has to do it."""
+        """Return the pieces in the order in which each branch has to do them."""
         for difference in self._comparison.differences:
             self._take(difference)
         return self._pieces.split()
@@ -103,7 +103,7 @@ class _Splitter:
         self._add_in_two_steps(table, column, former)
 
     def _add_in_two_steps(self, table: str, column: sa.Column[Any], former: str | None) -> None:
-        """Nullable in expand, and as the models have it in the contract."""
+        """Add a column that is nullable in expand, and as the models have it in the contract."""
         comment, why, work = (
             f'Services of the release before leave {column.name} out: nullable until the contract.',
             '',

@@ -22,7 +22,7 @@ _LONGEST_NAME = 64  # of a data migration, in its table
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-    """Where revisions and data migrations are written."""
+    """Directories in which revisions and data migrations are written."""
 
     chain: Chain
     versions: pathlib.Path
@@ -35,7 +35,10 @@ class Tree:
         return cls(chain, versions, versions.parent / 'data')
 
     def release(self, name: str | None) -> str:
-        """:raises RevisionNotWritten: it is no name of a release, or one before the newest."""
+        """Return the release to write for: the one named, or the newest.
+
+        :raises RevisionNotWritten: it is no name of a release, or one before the newest.
+        """
         known = self.chain.releases()
         name = name or (known[-1] if known else '')
         if not _RELEASE.fullmatch(name) or len(f'{name}_contract00') > _LONGEST_ID:
@@ -51,7 +54,10 @@ class Tree:
         return name
 
     def next_id(self, release: str, branch: str) -> str:
-        """:raises RevisionNotWritten: 99 there are."""
+        """Return the id of the release's next revision in a branch.
+
+        :raises RevisionNotWritten: 99 there are.
+        """
         numbers = (
             [
                 int(one.revision[-2:])
@@ -163,7 +169,7 @@ def _migrations(
     after: str,
     before: str,
 ) -> dict[pathlib.Path, str]:
-    """One for each table."""
+    """Render one data migration for each table whose rows have to be changed."""
     tables = list(dict.fromkeys(one.table for one in rows))
     found = {}
     for table in tables:
@@ -217,7 +223,7 @@ def _write(
 
 
 def _write_all(files: Mapping[pathlib.Path, str]) -> None:
-    """Or none: what there was before is there again after an error.
+    """Write all files or none: what there was before is there again after an error.
 
     :raises RevisionNotWritten: a file cannot be written.
     """

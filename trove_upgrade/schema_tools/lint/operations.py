@@ -14,8 +14,8 @@ from trove_upgrade.schema_tools.sql.changes import Change, Kind
 
 
 def changes_of(operation: ops.MigrateOperation, dialect: sa.Dialect) -> list[Change]:
-    """Everything that the operation does; one UNKNOWN for a kind of operation that another library
-    has added.
+    """Return the changes that the operation makes; one UNKNOWN for a kind of operation that another
+    library has added.
     """
     for kind, read in _OPERATIONS.items():
         if isinstance(operation, kind):

@@ -28,7 +28,7 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """Where it is explained."""
+        """Address of the page's section that explains the rule."""
         return f'reference/lint.html#lint-{self.code.lower().replace("_", "-")}'
 
 

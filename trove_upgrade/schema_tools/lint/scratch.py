@@ -33,7 +33,7 @@ class Fault:
 
 
 class _Killed(Exception):
-    """The run ends here."""
+    """Signal that ends a run in the middle, as a kill would."""
 
 
 def faults(
@@ -85,7 +85,7 @@ def _faults_of_killed(
 
 
 class _Database:
-    """In memory; another one per trial."""
+    """Database in memory; each trial has another one."""
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._raw = sqlite3.connect(':memory:', isolation_level=None, check_same_thread=False)
@@ -104,7 +104,7 @@ class _Database:
         sa.event.listen(self._engine, 'before_cursor_execute', self._about_to_run)
 
     def snapshot(self) -> bytes:
-        """To begin another one from."""
+        """Return the content, from which another database can begin."""
         return self._raw.serialize()
 
     def run(self, script: alembic.script.Script, *, kill_before: int | None = None) -> str | None:
@@ -124,7 +124,7 @@ class _Database:
         return found
 
     def statements_of(self, script: alembic.script.Script) -> list[str]:
-        """Those that change something, in order."""
+        """Run a revision; return its statements that change something, in order."""
         self.run(script)
         return self._statements
 

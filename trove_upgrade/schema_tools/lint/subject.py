@@ -59,7 +59,9 @@ class Readings:
     def recorded(
         self, revision: str, dialect: str
     ) -> recording.Recorded | errors.RevisionNotRendered:
-        """Or why it could not be."""
+        """Return what a revision does on a dialect, or the error that says why it cannot be
+        recorded.
+        """
         key = (revision, dialect)
         if key not in self._recorded:
             try:
@@ -124,7 +126,7 @@ class Readings:
 
 @functools.cache
 def dialect_of(name: str) -> sa.Dialect:
-    """Without a driver, and without a server."""
+    """Make a dialect without a driver, and without a server."""
     dialect: sa.Dialect = sa_url.make_url(f'{name}://').get_dialect()()
     return dialect
 
@@ -164,12 +166,14 @@ class Subject:
         )
 
     def column_before(self, change: Change) -> sa.Column[Any] | None:
-        """None where raw SQL made it, or nothing did."""
+        """Return the column as it was before; None where raw SQL made it, or nothing did."""
         table = self.before.tables.get(change.table)
         return None if table is None else table.columns.get(change.name)
 
     def table_of(self, change: Change) -> str:
-        """Also of an index that is dropped without naming it; '' where no table of ours has one."""
+        """Return the table of a change, also of an index that is dropped without naming it; ''
+        where no table of ours has one.
+        """
         if change.table or change.kind not in {Kind.DROP_INDEX, Kind.RENAME_OTHER}:
             return change.table
         made = [
@@ -198,7 +202,7 @@ class Subject:
 
 
 def subject_of(readings: Readings, revision: str) -> Subject:
-    """Everything that the rules ask about a revision."""
+    """Gather what the rules ask about a revision."""
     chain = readings.chain
     branch = next(
         (name for name in chain.branches if name in readings.script(revision).branch_labels), ''

@@ -31,7 +31,7 @@ class Widening(enum.Enum):
 
 
 def compare(old: str, new: str, dialect: str) -> Widening:
-    """Two types of the same server."""
+    """Compare two types of the same server: the same, wider, narrower or another."""
     former, later = _normal(old, dialect), _normal(new, dialect)
     texts = [_parts(text)[0] in _TEXTS for text in (old, new)]
     if former == later and texts[0] == texts[1]:

@@ -39,8 +39,8 @@ class Probe(Protocol):
 
 
 def server_kind(engine: sa.Engine) -> str:
-    """'mariadb', 'mysql', 'postgresql' or 'sqlite': what the server is, however its URL calls it.
-    Connects if that was not done.
+    """Return 'mariadb', 'mysql', 'postgresql' or 'sqlite': what the server is, however its URL
+    calls it. Connects if that was not done.
     """
     if engine.dialect.name in {'mysql', 'mariadb'}:
         with engine.connect() as connection:
@@ -72,8 +72,8 @@ def probing(engine: sa.Engine, kind: str) -> Iterator[Probe]:
 
 
 def _of_our_own(engine: sa.Engine) -> sa.Engine:
-    """To the same database, without a pool, and without oslo.db's listeners: they log each error,
-    and errors are our answers.
+    """Make an engine of the same database, without a pool, and without oslo.db's listeners: they
+    log each error, and errors are our answers.
 
     With the same sql_mode, which decides about some of them (whether NULL may become NOT NULL in
     place, for one).

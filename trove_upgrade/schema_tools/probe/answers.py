@@ -29,7 +29,7 @@ class Work(enum.StrEnum):
 
 
 class Source(enum.StrEnum):
-    """Source of an answer."""
+    """Source of an answer: this server, or what is known of all of its kind."""
 
     ASKED = 'asked'  #: this server did it to an empty copy of the table
     KNOWN = 'known'  #: it is the same on every server of this kind, and cannot be tried on a copy
@@ -38,7 +38,7 @@ class Source(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """About one statement."""
+    """Answer about one statement: what it blocks, what it does, and how that is known."""
 
     blocks: Blocks
     work: Work
@@ -53,7 +53,7 @@ class Answer:
 
 
 def not_asked(reason: str) -> Answer:
-    """Nothing is known of the statement."""
+    """Make the answer about a statement of which nothing is known."""
     return Answer(
         blocks=Blocks.UNKNOWN, work=Work.UNKNOWN, lock='', source=Source.NOT_ASKED, detail=reason
     )

@@ -45,7 +45,7 @@ class PostgresqlProbe(ServerProbe):
     """Asks PostgreSQL by statements on an empty copy of the table."""
 
     def prepare(self, connection: sa.Connection) -> None:
-        """Short waits for this session."""
+        """Set short waits for locks in this session."""
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_SECONDS}s'")
 
     def session_number(self, connection: sa.Connection) -> int:
@@ -53,14 +53,14 @@ class PostgresqlProbe(ServerProbe):
         return int(connection.exec_driver_sql('SELECT pg_backend_pid()').scalar_one())
 
     def living_sessions(self, connection: sa.Connection) -> set[int]:
-        """Readable by all: their numbers are no secret."""
+        """Return the numbers of all sessions, which every user may read."""
         return {
             int(number)
             for number in connection.exec_driver_sql('SELECT pid FROM pg_stat_activity').scalars()
         }
 
     def copy(self, connection: sa.Connection, table: str, name: str) -> None:
-        """With indexes, defaults and checks, without foreign keys."""
+        """Make an empty copy with indexes, defaults and checks, without foreign keys."""
         # Committed before anything is tried: who creates a table holds its strongest lock until
         # then.
         connection.exec_driver_sql(

@@ -24,7 +24,7 @@ WAITING = {Blocks.NOTHING: 'services go on', Blocks.DATABASE: 'the whole databas
 
 
 class Level(enum.StrEnum):
-    """Severity; comparable by `rank`."""
+    """Severity of a risk; comparable by `rank`."""
 
     NONE = 'none'
     LOW = 'low'
@@ -33,13 +33,13 @@ class Level(enum.StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 is none."""
+        """Return the place among the levels, from 0 for none."""
         return list(Level).index(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Risk:
-    """With the reason in a few words."""
+    """Risk of a step: its level, with the reason in a few words."""
 
     level: Level
     reason: str

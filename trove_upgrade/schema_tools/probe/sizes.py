@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Of one table, with its indexes."""
+    """Size of one table, with its indexes."""
 
     rows: int
     bytes: int | None  #: None where the server does not say
@@ -47,7 +47,7 @@ _ROW_BYTES = 100
 
 
 def table_sizes(connection: sa.Connection) -> dict[str, Size]:
-    """By table; those that this user may not see are left out."""
+    """Return sizes by table; those that this user may not see are left out."""
     dialect = connection.dialect.name
     if dialect == 'sqlite':
         return {
@@ -70,8 +70,8 @@ def table_sizes(connection: sa.Connection) -> dict[str, Size]:
 
 
 def _of_postgresql(connection: sa.Connection) -> dict[str, Size]:
-    """After a restore, or a reset of the statistics, a full table has none until autovacuum comes
-    by.
+    """Read PostgreSQL's estimates. After a restore, or a reset of the statistics, a full table has
+    none until autovacuum comes by.
     """
     found = {}
     for name, rows, size, heap, page, may_read in connection.execute(_POSTGRESQL).all():
@@ -83,7 +83,7 @@ def _of_postgresql(connection: sa.Connection) -> dict[str, Size]:
 
 
 def _sampled(connection: sa.Connection, table: str, pages: int) -> int:
-    """From the rows of some pages; counted where there are few pages."""
+    """Estimate a table's rows from those of some pages; counted where there are few pages."""
     share = min(1.0, _SAMPLED_PAGES / pages)
     name = connection.dialect.identifier_preparer.quote(table)
     seen: int = connection.exec_driver_sql(

@@ -24,7 +24,9 @@ class Boot:
     takes_unsealed: bool = False  #: the operator lets guests with keys report unsealed
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """Never raises: what does not come is found by the time-out."""
+        """Wait for the new guest's heartbeat. Raises nothing: what does not come is found by the
+        time-out.
+        """
         heartbeat = self.guests.heartbeat(upgrade.instance_id)
         if heartbeat is None or heartbeat.marker != upgrade.marker:
             if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:

@@ -56,8 +56,8 @@ class Calls:
         )
 
     def with_facts(self, upgrade: Upgrade) -> guests.GuestCall:
-        """For what is checked against the target; the facts are too many to
-        travel with every other call.
+        """Make a call for what is checked against the target; the facts are too many to travel with
+        every other call.
         """
         return self.plain(
             upgrade,
@@ -134,7 +134,7 @@ def answered(
 def settled(
     answer: guests.GuestAnswer, failure: type[exceptions.StepRefused] | type[exceptions.StepFailed]
 ) -> guests.GuestAnswer:
-    """The same answer if it is RUNNING or DONE.  Raises as `answered`."""
+    """Return the answer if it is RUNNING or DONE. Raises as `answered`."""
     if answer.state in {guests.JobState.REFUSED, guests.JobState.FAILED}:
         raise failure(answer.message, answer.code or f'GUEST_{answer.state}')
     return answer

@@ -27,7 +27,9 @@ class Precheck:
     hold_seconds: float
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepRefused: the first check that says no; the message has all of them.
+        """Make all checks, under the upgrade's claim.
+
+        :raises StepRefused: the first check that says no; the message has all of them.
 
         :raises NotServingBefore: the same, and one of them is that the database does not serve.
         """
@@ -59,7 +61,7 @@ class Precheck:
         )
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """Nothing was changed."""
+        """Refuse the upgrade; nothing was changed."""
         return exceptions.StepRefused(
             f'Upgrade {upgrade.id} cannot begin: its checks were not complete after '
             f'{self.timeout_seconds:g} s ({found}). Nothing was changed; '

@@ -25,7 +25,10 @@ class Quiesce:
     hold_seconds: float
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepRefused: the guest cannot, or another action has taken the instance."""
+        """Have the guest stop its database and keep what must survive.
+
+        :raises StepRefused: the guest cannot, or another action has taken the instance.
+        """
         # each time: who takes over cannot know whether the guest was ever told
         require_quiet(self.instances, upgrade)
         if upgrade.progress.quiesce.told_in_attempt != upgrade.attempt:
@@ -41,7 +44,7 @@ class Quiesce:
         return Done(upgrade.evolve(progress=progress), answer.message)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """The guest undoes it."""
+        """Refuse the upgrade; the guest undoes its part."""
         return exceptions.StepRefused(
             f'Instance {upgrade.instance_id} cannot be upgraded: its guest was not ready after '
             f'{self.timeout_seconds:g} s ({found}). Look at the guest, then upgrade again.',

@@ -25,7 +25,9 @@ _REBUILDABLE = frozenset(ServerStatus)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rebuild:
-    """Asked exactly once per `rebuild_attempt`, which is committed before the POST."""
+    """Step that asks Nova for a rebuild exactly once per `rebuild_attempt`, which is committed
+    before the POST.
+    """
 
     nova: ports.Compute
     agent: ports.Guest
@@ -41,7 +43,9 @@ class Rebuild:
     hold_seconds: float
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepRefused: nothing has been rebuilt: the guest undoes its part.
+        """Ask for a rebuild, then look for its result.
+
+        :raises StepRefused: nothing has been rebuilt: the guest undoes its part.
 
         :raises StepFailed: accepted, then failed.
         """
@@ -146,8 +150,8 @@ class Rebuild:
         )
 
     def _ask_guest(self, upgrade: Upgrade, server: compute.Server) -> Wait | None:
-        """Still stopped, same boot?  None: go on.  No guest is asked where a former rebuild has
-        taken the guest away.
+        """Ask whether the guest is still stopped, in the same boot. None: go on. No guest is asked
+        where a former rebuild has taken the guest away.
         """
         if upgrade.former_guest_is_gone or server.status == ServerStatus.ERROR:
             return None

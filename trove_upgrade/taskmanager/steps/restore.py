@@ -32,7 +32,10 @@ class Restore:
     hold_seconds: float
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepFailed: the guest cannot."""
+        """Have the guest restore its files and start the new server.
+
+        :raises StepFailed: the guest cannot.
+        """
         _require_info(upgrade)  # before post_upgrade counts as sent: there is a way back still
         if not upgrade.progress.restore_was_sent(upgrade.attempt):
             return self._send(upgrade)
@@ -101,7 +104,9 @@ class Restore:
 
 
 def _require_info(upgrade: Upgrade) -> None:
-    """:raises StepFailed: UPGRADE_INFO_INVALID; the upgrade holds facts that
+    """Check the facts that quiesce has kept in the upgrade.
+
+    :raises StepFailed: UPGRADE_INFO_INVALID; the upgrade holds facts that
     no guest of ours returned.
     """
     try:
@@ -129,7 +134,9 @@ def _learned(upgrade: Upgrade, answer: GuestAnswer) -> Progress | None:
 
 
 def _seconds(stopped_at: Any, opened_at: Any) -> float | None:
-    """Between two ISO 8601 times of the guest's own clock; None where it did not report both."""
+    """Return the seconds between two ISO 8601 times of the guest's own clock; None where it did not
+    report both.
+    """
     if not upgrade_info.is_time(stopped_at) or not upgrade_info.is_time(opened_at):
         return None
     return round(

@@ -19,8 +19,8 @@ def require_our_task(instances: ports.InstanceRepository, upgrade: Upgrade) -> N
 
 
 def require_quiet(instances: ports.InstanceRepository, upgrade: Upgrade) -> None:
-    """The same, and no backup runs: one that Trove let in just before our task was set would be cut
-    off by the stop.
+    """Require that the task is ours and that no backup runs: one that Trove let in just before our
+    task was set would be cut off by the stop.
     """
     holder = instances.holder(upgrade.instance_id)
     _require(upgrade, holder)

@@ -20,7 +20,10 @@ class Undo:
     hold_seconds: float
 
     def run(self, upgrade: Upgrade) -> Outcome:
-        """:raises StepFailed: it cannot say so."""
+        """Have the former guest undo its part, until its database serves.
+
+        :raises StepFailed: it cannot say so.
+        """
         answer = answered(
             self.agent.abort_upgrade, self.calls.plain(upgrade), exceptions.StepFailed
         )
@@ -35,7 +38,7 @@ class Undo:
         return Done(upgrade, 'The database serves as before.')
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
-        """It is not known whether it serves."""
+        """Fail the upgrade: it is not known whether the database serves."""
         return exceptions.StepFailed(
             f'The guest of instance {upgrade.instance_id} did not say within '
             f'{self.timeout_seconds:g} s that its database serves again ({found}). '

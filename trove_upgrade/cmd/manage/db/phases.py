@@ -16,7 +16,7 @@ from trove_upgrade.db.migrations.position import Phase, Position
 
 
 def add_commands(nested: Any) -> None:
-    """Add the phases."""
+    """Add `sync` and the three phases that it runs: expand, migrate, contract."""
     sync = _add_sync(nested)
     expand = nested.add_parser(
         'expand', help='first: add what the new release needs; services go on'

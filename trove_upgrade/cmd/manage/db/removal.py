@@ -69,7 +69,10 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
 
 
 def _show(found: removal.Plan) -> None:
-    """:raises RemovalRefused: it could not be done now; what would go has been printed."""
+    """Print what a removal would drop; change nothing.
+
+    :raises RemovalRefused: it could not be done now; what would go has been printed.
+    """
     if not found.tables:
         print_line(
             'Nothing to do: no table of trove-upgrade is in this database. Other tables: '

@@ -228,7 +228,7 @@ def _head_of_label(named: str, chosen: tuple[str, ...]) -> tuple[None, Chain, tu
 
 
 def _range(named: str, chosen: tuple[str, ...]) -> tuple[str, Chain, tuple[str, ...]]:
-    """Both ends of FROM:TO, of one branch where either is a revision.
+    """Parse FROM:TO: both ends, and the branches, which is one where either end is a revision.
 
     :raises UsageError: they are of different branches, or FROM comes after TO.
     :raises RevisionUnknown: one is no revision and no release.

@@ -60,7 +60,7 @@ def plain_runner(run: Context) -> Runner:
 
 @contextlib.contextmanager
 def runner(run: Context, arguments: argparse.Namespace) -> Iterator[Runner]:
-    """For changing; says what is done, each in one line on stdout."""
+    """Make a runner that says what it does, each in one line on stdout."""
     with reporter(sys.stdout) as shown:
         yield Runner(
             run.repositories.database.engine,

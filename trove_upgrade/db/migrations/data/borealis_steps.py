@@ -116,7 +116,7 @@ class BorealisSteps:
     before = 'borealis_contract01'
 
     def pending(self, connection: sa.Connection) -> int:
-        """Counted: the whole table is read."""
+        """Count the rows left; the whole table is read."""
         if not _has_column(connection):
             return 0
         counted: int = connection.execute(
@@ -125,7 +125,7 @@ class BorealisSteps:
         return counted
 
     def is_pending(self, connection: sa.Connection) -> bool:
-        """Where none is, the whole table has been read."""
+        """Tell whether a row is left; where none is, the whole table has been read."""
         return (
             _has_column(connection)
             and connection.execute(sa.select(_upgrades.c.id).where(_PENDING).limit(1)).first()
@@ -158,8 +158,8 @@ class BorealisSteps:
 
 
 def _has_column(connection: sa.Connection) -> bool:
-    """Not in a contract that was killed between its two statements: then all had been copied, and
-    `steps_at` is written no more.
+    """Tell whether the column is there still. It is not after a contract that was killed between
+    its two statements: then all had been copied, and `steps_at` is written no more.
     """
     return 'steps' in {
         column['name'] for column in sa.inspect(connection).get_columns(_upgrades.name)
@@ -169,8 +169,8 @@ def _has_column(connection: sa.Connection) -> bool:
 def _next(
     connection: sa.Connection, cursor: str, limit: int, window: int, *, locked: bool
 ) -> tuple[Sequence[Any], str]:
-    """At most `limit` rows that wait, of the next `window`, and where to look on; that is `cursor`
-    at the table's end.
+    """Read at most `limit` rows that wait, of the next `window`, and the place to look on from;
+    that is `cursor` at the table's end.
     """
     last = connection.execute(
         _WINDOW_END, {'cursor': cursor, 'before': window - 1}
@@ -239,7 +239,9 @@ def _convert(found: Sequence[Any]) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _require_a_good_one(connection: sa.Connection) -> None:
-    """:raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be
+    """Refuse a table of which no waiting row can be copied.
+
+    :raises DataMigrationBadRow: from the start of the table to its end nothing that waits can be
     copied.
     """
     bad: list[str] = []
@@ -307,7 +309,7 @@ def _row(upgrade_id: str, position: int, entry: dict[str, Any]) -> dict[str, Any
 
 
 def _naive_utc(text: str) -> datetime.datetime:
-    """As the columns hold it."""
+    """Parse an ISO 8601 time into UTC without a zone, as the columns hold it."""
     if text.endswith('+00:00'):  # all that our services have written
         return datetime.datetime.fromisoformat(text[:-6])
     moment = datetime.datetime.fromisoformat(text)
@@ -317,7 +319,7 @@ def _naive_utc(text: str) -> datetime.datetime:
 
 
 def _number(value: float) -> int:
-    """As an INTEGER column can hold it."""
+    """Round a number to an integer that an INTEGER column can hold."""
     number = round(value)
     if not -(2**31) <= number < 2**31:
         raise ValueError(f'{value} is no count')
@@ -325,7 +327,7 @@ def _number(value: float) -> int:
 
 
 def _word(value: str) -> str:
-    """As a column of 16 characters can hold it."""
+    """Check that a text fits into a column of 16 characters."""
     if not isinstance(value, str) or not 0 < len(value) <= 16 or '\0' in value:
         raise ValueError(f'{value!r} is no name of a step or an outcome')
     return value

@@ -78,7 +78,7 @@ def is_plain(text: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _is_date(text: str) -> bool:
-    """There is no 30th of February."""
+    """Tell whether the calendar has this date: there is no 30th of February."""
     try:
         datetime.date.fromisoformat(text)
     except ValueError:

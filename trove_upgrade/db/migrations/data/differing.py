@@ -11,7 +11,8 @@ from sqlalchemy.sql import expression
 
 
 class Differs(expression.FunctionElement[bool]):
-    """True where one is NULL and the other is not, or where any byte differs.
+    """SQL expression that is true where one is NULL and the other is not, or where any byte
+    differs.
 
     `!=` says neither: it is never true of NULL, and 'Prod' equals 'prod' in MariaDB's usual
     collations.

@@ -14,13 +14,13 @@ _MINUTE, _HOUR = 60, 3600
 
 
 class Reporter(Protocol):
-    """Is told how a run gets on."""
+    """Port that is told how a run of data migrations gets on."""
 
     def progress(self, progress: Progress) -> None:
-        """After each batch, and at the end of each migration."""
+        """Show the progress, after each batch and at the end of each migration."""
 
     def waiting(self, line: str) -> None:
-        """Others hold the locks of a batch; it is tried again."""
+        """Show that other transactions hold the locks of a batch, which is tried again."""
 
 
 @contextlib.contextmanager
@@ -61,14 +61,14 @@ class Lines:
 
 
 class Bars:
-    """One bar per migration."""
+    """Reporter on a terminal, with one bar per migration."""
 
     def __init__(self, bars: rich.progress.Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, rich.progress.TaskID] = {}
 
     def progress(self, progress: Progress) -> None:
-        """As far as the rows are done, of all that there were; done by former runs, too."""
+        """Show how many of all rows are done, by former runs, too."""
         if progress.name not in self._tasks:
             self._tasks[progress.name] = self._bars.add_task(progress.name, text='')
         total = progress.done + progress.rows_left
@@ -97,7 +97,9 @@ def _at(rate: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'2 h 5 min', '2 min 1 s' or '7 s': no more than is needed of an estimate."""
+    """Format seconds as '2 h 5 min', '2 min 1 s' or '7 s': no more than is needed of an
+    estimate.
+    """
     whole = round(seconds)
     if whole >= _HOUR:
         return f'{whole // _HOUR} h {whole % _HOUR // _MINUTE} min'

@@ -48,7 +48,7 @@ _RATE_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a migration is after a batch; the counts are of all runs together, as they are
+    """State of a migration after a batch; the counts are of all runs together, as they are
     persisted.
     """
 
@@ -108,8 +108,8 @@ class DataRuns:
         before_batch: Callable[[], None] = lambda: None,
         waiting: Callable[[str], None] = lambda _line: None,
     ) -> Progress:
-        """To its end, or to `max_count` rows.  Its expand has been run and its contract has not:
-        see `states.may_run`.
+        """Run a migration to its end, or to `max_count` rows. Its expand has been run and its
+        contract has not: see `states.may_run`.
 
         Not `finished` where rows are left: `max_count` was reached, or services of the release
         before go on writing such rows.
@@ -162,7 +162,7 @@ class DataRuns:
     def states(
         self, migrations: Sequence[DataMigration], done_revisions: Collection[str]
     ) -> list[State]:
-        """Of each; rows are counted, and nothing is written."""
+        """Return the state of each; rows are counted, and nothing is written."""
         with self._engine.connect() as connection:
             has_table = sa.inspect(connection).has_table(states.table.name)
             return [
@@ -221,7 +221,7 @@ class _Run:
         self._for_now = False  # services write faster than passes help
 
     def to_end(self) -> Progress:
-        """:raises SchemaLocked, DataMigrationStuck: as `DataRuns.run` says."""
+        """Run batches until none is left or the limit is met. Raises as `DataRuns.run`."""
         row, left = self._patiently(self._begin)
         self._left, self._done_when_counted = left, row.done
         self._looked_at, self._done_seen = self._clock.monotonic(), row.done
@@ -247,7 +247,7 @@ class _Run:
         return max(0, min(self._pace.batch_size, self._pace.max_count - self._found_now))
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
-        """Again, after a pause, where others held its locks: nothing of it was done then."""
+        """Do work again, after a pause, where other runs held its locks: nothing was done then."""
 
         def attempt() -> Result:
             self._hooks.before_batch()
@@ -309,8 +309,8 @@ class _Run:
         return bool(self._connection.execute(claim).rowcount)
 
     def _end_pass(self, row: Row) -> None:
-        """No row is left behind the cursor; before it, services of the release before may have
-        written some.
+        """End a pass: no row is left behind the cursor; before it, services of the release before
+        may have written some.
         """
         if not self._migration.is_pending(self._connection):
             self._connection.execute(
@@ -338,7 +338,7 @@ class _Run:
             return row, max(1, self._estimate(row))  # the next of many short runs will count
 
     def _refuse_to_stand_still(self, row: Row, batch: Batch) -> None:
-        """:raises DataMigrationStuck: the next batch would be the same again."""
+        """Raise DataMigrationStuck where the next batch would be the same again."""
         if batch.found and not batch.done and batch.cursor == row.cursor:
             raise errors.DataMigrationStuck(
                 name=self._migration.name, found=batch.found, cursor=row.cursor

@@ -57,7 +57,8 @@ class State:
 
 
 def may_run(migration: DataMigration, done_revisions: Collection[str]) -> bool:
-    """False where the contract has been run, so that nothing is left to ask.
+    """Tell whether a migration may run: not where the contract has been run, so that nothing is
+    left.
 
     :raises SchemaOutOfOrder: its expand has not been run (exit code 3).
     """

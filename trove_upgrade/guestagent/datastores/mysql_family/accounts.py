@@ -61,12 +61,12 @@ class Account:
 
     @property
     def name(self) -> str:
-        """As reports show it."""
+        """Return the account as reports show it."""
         return self.user if self.is_role else f'{self.user}@{self.host}'
 
     @property
     def grantee(self) -> str:
-        """As SHOW GRANTS FOR wants it."""
+        """Return the account as SHOW GRANTS FOR wants it."""
         user = connection.literal(self.user)
         return user if self.is_role else f'{user}@{connection.literal(self.host)}'
 

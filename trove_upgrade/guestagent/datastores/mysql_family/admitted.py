@@ -51,7 +51,7 @@ class Admission:
         client_file: pathlib.Path,
         user: str,
     ) -> None:
-        """`user` is the server's."""
+        """:param user: of the server."""
         self._context = context
         self._stashed = stashed
         self._client_file = client_file
@@ -138,7 +138,7 @@ class Admission:
     def _is_option_file(
         self, path: pathlib.Path, configuration: option_files.Configuration
     ) -> bool:
-        """As far as it can be told by now; `judge` sees the rest."""
+        """Tell whether it is an option file, as far as is known by now; `judge` sees the rest."""
         etc = self._context.etc
         places = {etc, etc / 'mysql', *configuration.directories}
         return (
@@ -200,8 +200,8 @@ class Admission:
         )
 
     def _leads_to_the_open(self, path: pathlib.Path) -> bool:
-        """True but for a link to what only some may read here, and to what is not there in a place
-        that the system trusts.
+        """Tell whether it leads to what all may read; not a link to what only some may read here,
+        or to what is not there in a place that the system trusts.
         """
         target = self._stashed.links.get(str(path))
         if target is None:
@@ -249,8 +249,8 @@ class Admission:
     def _that_have_come(
         self, options: Sequence[option_files.Option]
     ) -> Sequence[option_files.Option]:
-        """Without those of files that the image has by itself; what is read by a link that has
-        come, has come.
+        """Return the options without those of files that the image has by itself; what is read by a
+        link that has come, has come.
         """
         listed = {*self._listed, *(_place(name) for name in self._listed)}
         return [
@@ -300,7 +300,7 @@ class Admission:
 
 
 def _place(name: str) -> str:
-    """Where it is, by no link but itself."""
+    """Resolve all links of a path but the last name's."""
     above, last = os.path.split(name)
     return os.path.join(os.path.realpath(above), last)  # noqa: PTH118 - odd bytes stay as they are
 
@@ -316,7 +316,7 @@ class _Named:
         made_anew: Sequence[pathlib.Path],
         links: Mapping[str, str],
     ) -> None:
-        """Of `made_anew` the `links` on the way come alone."""
+        """Walk to each path; of `made_anew` the `links` on the way come alone."""
         self._links = links
         self._ends: set[pathlib.Path] = set()
         self._on_the_way: set[pathlib.Path] = set()
@@ -327,7 +327,7 @@ class _Named:
             _walk(path, self._ways)
 
     def has(self, path: pathlib.Path) -> bool:
-        """True also for what is in a directory that is named, and that a server reads there."""
+        """Tell whether it is named, or is read by a server in a directory that is named."""
         return (
             path in self._on_the_way
             or (named_directories.is_read(path.name) and self._is_below(path))
@@ -335,7 +335,7 @@ class _Named:
         )
 
     def passes(self, path: pathlib.Path) -> bool:
-        """True for each name on the way to what is named, that itself included, and for directories
+        """Tell whether it is on the way to what is named, that itself included, or is a directory
         in one.
         """
         return path in self._ways or self.has(path) or self._is_below(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which service starts the database at boot, and what it was before."""
+"""Start of the database at boot: the service that does it, and the one that did it before."""
 
 import pathlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Autostart:
         self._memory = memory
 
     def switch_off(self) -> None:
-        """Nothing starts the server at boot.  A second call forgets nothing of what the first one
+        """Let nothing start the server at boot. A second call forgets nothing of what the first one
         remembered.
         """
         enabled = [name for name in self._existing() if self._service.is_enabled(name)]
@@ -55,8 +55,8 @@ class Autostart:
         self._service.enable(DATABASE)
 
     def undo(self) -> None:
-        """As it was before `switch_off`.  Where nothing is remembered (a root disk from the image):
-        at least one is enabled.
+        """Restore what was before `switch_off`. Where nothing is remembered (a root disk from the
+        image), at least one service is enabled.
         """
         remembered = self._remembered()
         for name in remembered.get('enabled', ()):

@@ -41,12 +41,12 @@ class Table:
 
     @property
     def full_name(self) -> str:
-        """As reports show it."""
+        """Return the table's name as reports show it."""
         return f'{self.schema}.{self.name}'
 
     @property
     def quoted(self) -> str:
-        """As SQL wants it."""
+        """Return the table's name as SQL wants it."""
         return connection.quoted(self.schema, self.name)
 
 

@@ -46,7 +46,7 @@ _TABLES_REBUILT_SINCE = (11, 5)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Subject of the checks."""
+    """Subject of the checks: a server's session, its option files, and the target."""
 
     context: base.DriverContext
     session: connection.Session
@@ -68,8 +68,8 @@ def target_version(probe: Probe) -> CheckResult:
 
 
 def prepared_transactions(probe: Probe) -> CheckResult:
-    """Prepared XA transactions hold locks over a restart, and their coordinator expects the server
-    that it knew.
+    """Check prepared XA transactions: they hold locks over a restart, and their coordinator expects
+    the server that it knew.
     """
     name = 'prepared_transactions'
     prepared = probe.session.rows('XA RECOVER')
@@ -205,7 +205,7 @@ def clean_stop(probe: Probe) -> CheckResult:
 
 
 def statements(probe: Probe) -> CheckResult:
-    """Long statements hold up the lock that the fingerprint needs."""
+    """Check for long statements: they hold up the lock that the fingerprint needs."""
     name, limit = 'running_statements', int(probe.options.lock_seconds or 30)
     rows = probe.session.rows(
         "SELECT ID, USER, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND ID "

@@ -95,8 +95,8 @@ def refused(
 
 
 def _is_for_others(group: str, groups: option_groups.ServerGroups) -> bool:
-    """True for all but groups of servers, of either dialect: that of another is read by none
-    here.
+    """Tell whether programs other than the server read it: all groups but those of servers, of
+    either dialect: that of another is read by none here.
     """
     if group in groups.shared:
         return True

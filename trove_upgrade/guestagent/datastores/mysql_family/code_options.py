@@ -104,8 +104,8 @@ def _reasons(
     user: str,
     groups: option_groups.ServerGroups,
 ) -> Iterator[str]:
-    """For an option of servers as such, for one of other programs as such, and for one of both as
-    both.
+    """Yield reasons to refuse: for an option of servers as such, of other programs as such, of both
+    as both.
     """
     of_server = groups.has(option.group)
     of_others = not of_server or option.group in groups.shared
@@ -137,7 +137,7 @@ def _reasons(
 
 
 def _is_switched_directory(option: option_files.Option) -> bool:
-    """True for a directory that is switched like a flag: programs take 0 or 1 for its name, below
+    """Tell whether a directory is switched like a flag: programs take 0 or 1 for its name, below
     where they run.
     """
     return _SWITCH.match(option.name) is not None and _is_directory(option.bare_name)
@@ -148,8 +148,8 @@ def _is_directory(name: str) -> bool:
 
 
 def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) -> bool:
-    """True for what a start script makes or removes, and for what a client reads or writes but its
-    socket.
+    """Tell whether root follows it: what a start script makes or removes, and what a client reads
+    or writes but its socket.
     """
     if of_scripts and name in _OF_START_SCRIPTS:
         return True
@@ -157,7 +157,9 @@ def _is_followed_by_root(name: str, *, is_of_clients: bool, of_scripts: bool) ->
 
 
 def _leads_to_trust(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
-    """True for a place that the system trusts, but for what a server makes anew in /run."""
+    """Tell whether it leads to a place that the system trusts, but for what a server makes anew in
+    /run.
+    """
     path = _path(value, root)
     return (
         path is not None
@@ -167,7 +169,9 @@ def _leads_to_trust(name: str, value: str, packages: Packages, root: pathlib.Pat
 
 
 def _path(value: str, root: pathlib.Path) -> pathlib.Path | None:
-    """Where a value leads; relative ones are looked at if they lead out of the data directory."""
+    """Return where a value leads; relative ones are looked at if they lead out of the data
+    directory.
+    """
     if value.startswith('/'):
         return option_lines.absolute(value)
     if '..' in value.split('/') and '\0' not in value:
@@ -176,7 +180,7 @@ def _path(value: str, root: pathlib.Path) -> pathlib.Path | None:
 
 
 def _means(name: str, names: Collection[str]) -> bool:
-    """True for each of `names`, and for what could be the beginning of one."""
+    """Tell whether it is one of `names`, or could be the beginning of one."""
     return name in names or (
         len(name) >= _SHORTEST and any(known.startswith(name) for known in names)
     )
@@ -196,7 +200,7 @@ def _is_below_run(path: pathlib.Path, root: pathlib.Path) -> bool:
 
 
 def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Path) -> bool:
-    """False also for what is not there yet: it could come later."""
+    """Tell whether the image has it; not where it is not there yet: it could come later."""
     if not value or (value.lower() in _NONE and not _is_directory(name)):
         return True
     if '/' not in value and name in _LOOKED_UP:
@@ -209,7 +213,9 @@ def _is_of_the_image(name: str, value: str, packages: Packages, root: pathlib.Pa
 
 
 def _is_trusted(path: pathlib.Path, packages: Packages, root: pathlib.Path) -> bool:
-    """False for files of packages, as of character sets, and for certificates of the system."""
+    """Tell whether the system trusts the place; files of packages, as of character sets, and
+    certificates of the system do not count.
+    """
     inside = trusted_places.inside(
         pathlib.Path(os.path.normpath(path)), pathlib.Path(os.path.realpath(root))
     )

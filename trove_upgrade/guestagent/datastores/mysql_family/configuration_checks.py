@@ -202,7 +202,7 @@ def _unread_sources(
 
 
 def _is_usual(option: option_files.Option) -> bool:
-    """As distributions start it, and our service."""
+    """Tell whether distributions, or our service, start a server with this option."""
     usual = _USUAL_VALUES.get(option.name)
     return option.name in _USUAL_ARGUMENTS and (
         usual is None or usual.fullmatch(option.value or '') is not None

@@ -85,7 +85,7 @@ class SessionError(exceptions.TroveUpgradeError):
 
 
 class NoAnswer(exceptions.TroveUpgradeError):
-    """No server answers on the socket, or none lets us in."""
+    """Failure to log in: no server answers on the socket, or none lets us in."""
 
     code = 'DATABASE_NOT_RUNNING'
     template = (
@@ -131,10 +131,13 @@ Connector = Callable[[Credentials, float], Session]
 
 
 class PyMySQLSession:
-    """`Session` over PyMySQL."""
+    """Implements `Session` over PyMySQL."""
 
     def __init__(self, credentials: Credentials, timeout_seconds: float) -> None:
-        """:raises NoAnswer: nothing listens, or access is denied."""
+        """Connect and log in; each statement may take `timeout_seconds`.
+
+        :raises NoAnswer: nothing listens, or access is denied.
+        """
         limit = int(timeout_seconds) or None
         try:
             self._connection = pymysql.connect(
@@ -168,8 +171,8 @@ class PyMySQLSession:
             raise
 
     def _forget_init_connect(self) -> None:
-        """Where the agent's account is no superuser, it has run: a temporary table of its could
-        stand before the tenant's real one.
+        """Reset what `init_connect` has left. It has run where the agent's account is no superuser:
+        a temporary table of its could stand before the tenant's real one.
         """
         connected: Any = self._connection
         try:
@@ -204,7 +207,7 @@ def _text(error: BaseException) -> str:
 
 
 def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
-    """The real `Connector`."""
+    """Implements `Connector` with PyMySQL."""
     return PyMySQLSession(credentials, timeout_seconds)
 
 

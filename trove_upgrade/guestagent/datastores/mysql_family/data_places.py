@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the server keeps its data, as the running server tells: what is not on the volume is gone
-after the rebuild.
+"""Places of the server's data, as the running server tells: what is not on the volume is gone after
+the rebuild.
 
 Sources: MariaDB Knowledge Base, "InnoDB System Tablespaces" and "Server System Variables"; MySQL 9
 Reference Manual, "InnoDB Startup Options and System Variables" and "The INFORMATION_SCHEMA FILES

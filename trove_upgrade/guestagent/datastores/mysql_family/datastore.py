@@ -275,7 +275,10 @@ class Datastore(base.DatastoreDriver):
     def _session(
         self, timeout_seconds: float = 15
     ) -> tuple[connection.Session, connection.Credentials]:
-        """:raises StepFailed: nothing answers where a server must run."""
+        """Log in to the server, which must run.
+
+        :raises StepFailed: nothing answers where a server must run.
+        """
         return self._server.require_session(timeout_seconds)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where MariaDB and MySQL differ in what the agent asks them."""
+"""Differences between MariaDB and MySQL in what the agent asks them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,10 +21,10 @@ class Dialect(Protocol):
     read_only: str
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        """From now on no statement of the session takes longer; 0 lifts the limit."""
+        """Limit each further statement of the session to so many seconds; 0 lifts the limit."""
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
-        """All users and roles."""
+        """Return all users and roles."""
 
 
 class MariaDB:

@@ -42,7 +42,9 @@ class FingerprintCollector:
         self._bytes_per_second: float | None = None
 
     def take(self) -> base.Fingerprint:
-        """:raises StepRefused: a table cannot be read.
+        """Take a fingerprint of tables, accounts, objects and settings.
+
+        :raises StepRefused: a table cannot be read.
 
         :raises SessionError: the server said no to anything else, or has gone.
         """

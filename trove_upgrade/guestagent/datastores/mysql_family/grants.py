@@ -185,7 +185,7 @@ def _of_roles(named: str, statement: str) -> Iterable[tuple[str, str]]:
 
 
 def _split(text: str) -> list[str]:
-    """At commas outside parentheses and backticks."""
+    """Split a text at commas outside parentheses and backticks."""
     parts, depth, quoted, start = [], 0, False, 0
     for position, character in enumerate(text):
         if character == '`':

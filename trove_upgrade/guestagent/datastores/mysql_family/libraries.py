@@ -32,7 +32,7 @@ class Library:
 
     @property
     def stem(self) -> str:
-        """By which two names of one file are compared."""
+        """Return the name by which two names of one file are compared."""
         return stem(self.file)
 
     def __str__(self) -> str:
@@ -40,14 +40,14 @@ class Library:
 
 
 def stem(file: str) -> str:
-    """Without directories and suffix, in lower case."""
+    """Return a file's name without directories and suffix, in lower case."""
     return file.rpartition('/')[2].removesuffix('.so').lower()
 
 
 def of_server(
     session: connection.Session, configuration: option_files.Configuration
 ) -> list[Library]:
-    """Everything that the server loads and its image did not choose, each file once.
+    """List the libraries that the server loads and its image did not choose, each file once.
 
     :raises SessionError: the server said no, or has gone.
     """
@@ -118,7 +118,7 @@ def plugins(probe: checks.Probe) -> CheckResult:
 
 
 def refusal(missing: Sequence[Library]) -> CheckResult:
-    """The target lacks these."""
+    """Make the result that names the libraries that the target lacks."""
     return CheckResult.refused(
         NAME,
         (

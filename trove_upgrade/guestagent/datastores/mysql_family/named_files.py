@@ -75,7 +75,7 @@ _BYTES = 16 << 20
 
 @dataclasses.dataclass(kw_only=True)
 class Found:
-    """Of one root disk, each path once."""
+    """Findings on one root disk, each path once: files, directories, logs and refusals."""
 
     #: plain files and links
     files: dict[pathlib.Path, None] = dataclasses.field(default_factory=dict)
@@ -210,7 +210,7 @@ class NamedFiles:
             self._make(part)
 
     def _is_usual(self, real: pathlib.Path) -> bool:
-        """There on each root disk."""
+        """Tell whether each root disk has it."""
         inside = self._inside(real)
         return str(inside) in _USUAL or self._packages.own(inside)
 
@@ -244,7 +244,9 @@ class NamedFiles:
             self._add(place)
 
     def _add(self, place: pathlib.Path) -> None:
-        """With the directories above, which a server that writes beside it must own as before."""
+        """Add a file with the directories above it, which a server that writes beside it must own
+        as before.
+        """
         self.found.files[place] = None
         for part in reversed(place.parents):
             self._make(part)
@@ -318,7 +320,7 @@ class NamedFiles:
         ).is_relative_to('/etc/alternatives')
 
     def _directory_of_files(self, place: pathlib.Path, why: str, links: int) -> None:
-        """As ssl-capath and includes name: what is in it, one level deep."""
+        """Look at what is in a directory, one level deep, as ssl-capath and includes name it."""
         if not self._sees_all and not self._sight.lists(place):
             self._unseen(place, why)
             return
@@ -341,7 +343,7 @@ class NamedFiles:
             self._refuse(path, why, named_directories.REASON)
 
     def _unfit(self, place: pathlib.Path, status: os.stat_result) -> str | None:
-        """Why this file may not come to another root disk."""
+        """Tell why this file may not come to another root disk; None if it may."""
         if str(self._inside(place)) in _DEVICES:
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -364,7 +366,7 @@ class NamedFiles:
         return trusted_places.inside(path, self._root)
 
     def _is_elsewhere(self, place: pathlib.Path) -> bool:
-        """On the volume, or outside of the root disk."""
+        """Tell whether it is on the volume, or outside of the root disk."""
         return place.is_relative_to(self._real(self._volume)) or not place.is_relative_to(
             self._root
         )

@@ -32,7 +32,7 @@ class Option:
 
     @property
     def place(self) -> str:
-        """For a person: where to look."""
+        """Return the file and line, for a person who looks there."""
         return f'{self.path}:{self.line}'
 
     @property
@@ -42,7 +42,9 @@ class Option:
 
     @property
     def bare_name(self) -> str:
-        """Without the prefixes that a server takes off before it looks the name up."""
+        """Return the name without the prefixes that a server takes off before it looks the name
+        up.
+        """
         return bare(self.name)
 
 
@@ -110,8 +112,8 @@ def read(path: pathlib.Path, *, follow_includes: bool = True) -> Configuration:
 def read_all(
     paths: Iterable[pathlib.Path], groups: option_groups.ServerGroups = option_groups.ANY
 ) -> Configuration:
-    """Several files in order, each with its includes; a file that is named twice counts the first
-    time.
+    """Read several files in order, each with its includes; a file that is named twice counts the
+    first time.
 
     `groups` are those of the servers that read them.
     """

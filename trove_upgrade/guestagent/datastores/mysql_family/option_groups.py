@@ -24,7 +24,7 @@ class ServerGroups:
     has_short_versions: bool = False
 
     def has(self, group: str) -> bool:
-        """True where servers of some version read `group`."""
+        """Tell whether servers of some version read `group`."""
         name, dash, version = group.partition('-')
         is_versioned = bool(dash) and name in self.versioned and _VERSION.fullmatch(version)
         return group in self.names or bool(is_versioned)

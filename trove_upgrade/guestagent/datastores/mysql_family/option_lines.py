@@ -68,7 +68,7 @@ Line = Group | Include | Setting | Unclear
 
 
 class _UnclearError(Exception):
-    """Why, as `Unclear` has it."""
+    """Reason why a line is unclear, as `Unclear` has it."""
 
 
 def parse(content: bytes) -> Iterator[tuple[int, Line]]:
@@ -86,7 +86,10 @@ def parse(content: bytes) -> Iterator[tuple[int, Line]]:
 
 
 def _meaning(whole: bytes, *, has_group: bool, is_ended: bool) -> Line | None:
-    """:raises _UnclearError: programs do not agree on it, or stop."""
+    """Parse one line; None for an empty one, a comment, or one that programs pass over.
+
+    :raises _UnclearError: programs do not agree on it, or stop.
+    """
     line = whole.strip(_SPACE)
     if len(whole) >= _LINE_BYTES:
         raise _UnclearError(f'has a line of more than {_LINE_BYTES} bytes')
@@ -117,7 +120,7 @@ def _setting(line: bytes) -> Setting:
 
 
 def _directive(line: bytes, *, is_ended: bool) -> Include | None:
-    """Of what follows `!`; None for one that programs pass over."""
+    """Parse what follows `!`; None for one that programs pass over."""
     keyword = next((word for word in _KEYWORDS if line.startswith(word)), None)
     if keyword is None or line[len(keyword) :][:1].strip(_SPACE):
         return None
@@ -163,8 +166,8 @@ def absolute(path: str) -> pathlib.Path:
 
 
 def _without_comment(line: bytes) -> bytes:
-    """Up to the first # that stands in no quotes; a backslash takes a quote its meaning only within
-    quotes.
+    """Cut a line before the first # that stands in no quotes; a backslash takes a quote its meaning
+    only within quotes.
     """
     quote, escaped = None, False
     for position, byte in enumerate(line):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which options name files or directories, and what for."""
+"""Options that name files or directories, and what they name them for."""
 
 import enum
 import os
@@ -17,7 +17,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 
 
 class Purpose(enum.Enum):
-    """Of what an option names."""
+    """Purposes of the paths that an option names."""
 
     A_MOMENT = enum.auto()  #: a directory, made anew and empty
     MADE_BY_THE_SERVER = enum.auto()  #: a file; its directory must be there
@@ -113,7 +113,7 @@ _OF_CLIENTS = ('ssl-', 'tls-')
 
 
 def purpose(option: option_files.Option) -> Purpose:
-    """Of the paths in this option's value."""
+    """Return what the paths in this option's value are for."""
     name = option.name.removeprefix('loose-')
     if name in _FULL:
         return _FULL[name]

@@ -29,11 +29,11 @@ _PASSED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _AbsentError(Exception):
-    """It is not there, or nothing that could be read."""
+    """Absence of a file, or of one that could be read."""
 
 
 class _UnreadError(Exception):
-    """It is there and not read: why, as the end of a sentence."""
+    """Reason why a file that is there is not read, as the end of a sentence."""
 
 
 class Source:
@@ -88,7 +88,10 @@ class Source:
     def _opened(
         path: pathlib.Path, base: pathlib.Path, includer: os.stat_result | None, kind: int = 0
     ) -> int:
-        """:raises _AbsentError, _UnreadError: as they say."""
+        """Open a path on behalf of the includer; return the descriptor.
+
+        :raises _AbsentError, _UnreadError: as they say.
+        """
         if includer is not None and includer.st_uid != 0 and not _is_below(path, base):
             raise _UnreadError("is included from elsewhere by a file that is not root's")
         if includer is not None and not Sight.of_number(
@@ -107,7 +110,10 @@ class Source:
     def _limited(
         self, stream: BinaryIO, status: os.stat_result, includer: os.stat_result | None
     ) -> bytes:
-        """:raises _UnreadError: it is not for the includer, or too much."""
+        """Read a file, within the limits on files and bytes.
+
+        :raises _UnreadError: it is not for the includer, or too much.
+        """
         if status.st_mode & stat.S_IWOTH:
             raise _UnreadError(
                 'may be written by all users, and programs of the database pass over it'
@@ -225,7 +231,7 @@ def _open(path: pathlib.Path, kind: int = 0) -> int:
 
 
 def _target(link: int, status: os.stat_result, links: int) -> pathlib.Path:
-    """Where it leads; closes it."""
+    """Return where a link leads, and close it."""
     try:
         if status.st_uid != 0 or links > _LINKS:
             raise PermissionError(errno.EPERM, "the link is not root's")
@@ -235,8 +241,8 @@ def _target(link: int, status: os.stat_result, links: int) -> pathlib.Path:
 
 
 def _reopened(passed: int, kind: int) -> int:
-    """For reading, what a descriptor stands for: another name of it could mean another thing by
-    now.  Never blocks on a pipe.
+    """Open for reading what a descriptor stands for: another name of it could mean another thing by
+    now. Never blocks on a pipe.
     """
     if not kind and not stat.S_ISREG(os.fstat(passed).st_mode):
         raise NotADirectoryError  # as a file that is not there: a server makes nothing of it either

@@ -12,7 +12,7 @@ _LISTS = pathlib.PurePosixPath('var/lib/dpkg/info')
 
 
 class Packages:
-    """Those of one root disk; none where it has no dpkg."""
+    """Files of the packages of one root disk; none where it has no dpkg."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self._root = root

@@ -144,8 +144,8 @@ class DatabaseChecks:
         )
 
     def _rehearse(self) -> CheckResult:
-        """In a session of its own: what it sets is no other check's, and a catalog of many tables
-        takes its time.
+        """Rehearse in a session of its own: what it sets is no other check's, and a catalog of many
+        tables takes its time.
         """
         try:
             session = self.server.session(timeout_seconds=_REHEARSAL_SECONDS)

@@ -55,7 +55,7 @@ class Preserved:
         client_file: pathlib.Path,
         user: str,
     ) -> None:
-        """`user` is the server's."""
+        """:param user: of the server."""
         self._context = context
         self._user = user
         self._packages = Packages(context.etc.parent)
@@ -103,7 +103,7 @@ class Preserved:
         return [path for path in dict.fromkeys(places) if os.path.lexists(path)]
 
     def comes_back(self) -> list[pathlib.Path]:
-        """Regular files and links of this root disk that the new one gets."""
+        """Return the regular files and links of this root disk that the new one gets."""
         shipped = self._shipped()
         etc = self._context.etc
         below = set(self._files([etc / 'mysql', *listing.matching(etc, 'my.cnf*')]))
@@ -119,7 +119,9 @@ class Preserved:
 
     @property
     def _customers(self) -> Sequence[option_files.Option]:
-        """Of all files but those that are as a package has shipped them, and do not come."""
+        """Return the options of all files but those that are as a package has shipped them, and do
+        not come.
+        """
         shipped = self._shipped()
         kept = {path for path in self._configuration.files if not _as_shipped(path, shipped)}
         return [option for option in self._configuration.options if option.path in kept]
@@ -148,7 +150,9 @@ class Preserved:
         return looked.found
 
     def _is_usual(self, path: pathlib.Path) -> bool:
-        """In one of the database's own places, and reached by no link to elsewhere."""
+        """Tell whether it is in one of the database's own places, reached by no link to
+        elsewhere.
+        """
         etc = pathlib.Path(os.path.realpath(self._context.etc))
         place = pathlib.Path(os.path.realpath(path.parent)) / path.name
         lexical = path.parent == self._context.etc or path.is_relative_to(

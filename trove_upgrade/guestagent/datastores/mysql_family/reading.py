@@ -28,7 +28,7 @@ _NOT_LOADED = 1141
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Findings in one server."""
+    """Findings in one server: what a fingerprint is made of, but for the rows."""
 
     accounts: Sequence[Account]
     #: account's name -> GRANT statements; without accounts that the server has not loaded

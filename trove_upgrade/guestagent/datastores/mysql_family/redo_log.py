@@ -93,7 +93,9 @@ def _is_record_group(data: bytes, sequence_bit: int) -> bool:
 
 
 def _varint(data: bytes, position: int) -> int:
-    """As MariaDB's mlog_decode_varint; each longer form begins where the shorter one ends."""
+    """Decode an integer as MariaDB's mlog_decode_varint does; each longer form begins where the
+    shorter one ends.
+    """
     lead = data[position] if position < len(data) else 0
     if lead < 0x80:
         return lead

@@ -52,7 +52,7 @@ def try_one(session: connection.Session, table: Table) -> None:
 
 
 def _read_versioned(session: connection.Session, table: Table) -> dict[str, Any]:
-    """Current rows and history, by the values of the visible columns, which agents of earlier
+    """Read current rows and history, by the values of the visible columns, which agents of earlier
     releases sum; by all that were given, too, where some are invisible.
     """
     source = f'{table.quoted} FOR SYSTEM_TIME ALL'

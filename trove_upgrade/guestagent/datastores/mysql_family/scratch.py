@@ -45,7 +45,7 @@ _ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/nonexistent',
 
 
 class NoScratch(Exception):
-    """There is no place or no program to try it with."""
+    """Lack of a place or of a program to try a server with."""
 
 
 def try_configuration(

@@ -32,7 +32,7 @@ _REFUSED_SECONDS = 10
 
 
 class Patience:
-    """With a server that refuses the agent: while it starts it may do so for a moment, and
+    """Patience with a server that refuses the agent: while it starts it may do so for a moment, and
     afterwards it never stops.
     """
 
@@ -41,7 +41,10 @@ class Patience:
         self._since: float | None = None
 
     def spend(self, refusal: connection.LoginRefused | None) -> None:
-        """:raises StepFailed: DATABASE_LOGIN_REFUSED; it has been refusing for too long."""
+        """Count the time of refusals; None, an answer, ends it.
+
+        :raises StepFailed: DATABASE_LOGIN_REFUSED; it has been refusing for too long.
+        """
         if refusal is None:
             self._since = None
             return
@@ -75,7 +78,7 @@ class Server:
 
     @property
     def client_file(self) -> pathlib.Path:
-        """Root's own client file."""
+        """Path of root's own client file."""
         return self._context.etc.parent / 'root' / '.my.cnf'
 
     @property
@@ -97,7 +100,10 @@ class Server:
         )
 
     def session(self, timeout_seconds: float = _SHORT_SECONDS) -> connection.Session:
-        """:raises NoAnswer: by none of the ways in."""
+        """Log in by one of the known ways.
+
+        :raises NoAnswer: by none of the ways in.
+        """
         return self.session_with_credentials(timeout_seconds)[0]
 
     def session_with_credentials(
@@ -187,7 +193,8 @@ class Server:
             self._service.stop(name)
 
     def wait_for_tcp(self) -> None:
-        """Until the server takes connections over the network, if its configuration wants that.
+        """Wait until the server takes connections over the network, if its configuration wants
+        that.
 
         :raises StepFailed: DATABASE_NOT_REACHABLE.
         """
@@ -214,7 +221,9 @@ class Server:
             self._sleep(_POLL_SECONDS)
 
     def process_id(self, session: connection.Session) -> int | None:
-        """Of the server that `session` talks to; None where its pid file cannot be read."""
+        """Return the process id of the server that `session` talks to; None where its pid file
+        cannot be read.
+        """
         path = pathlib.Path(str(session.rows('SELECT @@global.pid_file')[0][0]))
         if not path.is_absolute():
             path = pathlib.Path(str(session.rows('SELECT @@global.datadir')[0][0])) / path
@@ -230,7 +239,7 @@ class Server:
     def wait_for_end(
         self, process_id: int | None, progress: Progress, limit_seconds: float
     ) -> None:
-        """Until the server's process has gone.
+        """Wait until the server's process has gone.
 
         :raises StepFailed: DATABASE_NOT_STOPPED; it still runs.
         """

@@ -72,7 +72,9 @@ class TargetOptions:
         return Verdict.OF_A_PLUGIN if self._has_unrecorded else Verdict.REFUSED
 
     def _is_taken_for_known(self, name: str) -> bool:
-        """By what it begins with, or as the beginning of one name."""
+        """Tell whether a server takes it for known: by its prefix, or as the beginning of one
+        name.
+        """
         return (bool(self._modules) and name.startswith(self._modules)) or self._is_abbreviation(
             name
         )

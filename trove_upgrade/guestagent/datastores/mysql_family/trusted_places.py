@@ -307,7 +307,9 @@ def _is_of_a_program(path: pathlib.Path, owned: Callable[[pathlib.Path], bool] |
 def is_trusted_for_directories(
     path: pathlib.Path, owned: Callable[[pathlib.Path], bool] | None = None
 ) -> bool:
-    """The same for a directory that is made empty: below these two any user may make one."""
+    """Tell whether the system trusts a directory that is made empty: below these two any user may
+    make one.
+    """
     is_open = any(path.is_relative_to(place) for place in ('/tmp', '/var/tmp'))  # noqa: S108  # nosec B108 # a place that is judged: nothing is made there
     if is_open and not any(part.startswith('.') for part in path.parts):
         return False

@@ -58,7 +58,10 @@ class Image:
 
 @contextlib.contextmanager
 def understood(what: str) -> Iterator[None]:
-    """:raises EngineNotAnswering: what came is of another form."""
+    """Turn errors of parsing into one that says what could not be understood.
+
+    :raises EngineNotAnswering: what came is of another form.
+    """
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -70,7 +73,7 @@ def understood(what: str) -> Iterator[None]:
 
 
 def container(answer: http.Answer) -> Container:
-    """Of its JSON."""
+    """Parse the engine's JSON of a container."""
     told = answer.json()
     with understood('a container'):
         state, config, host = told['State'], told['Config'], told['HostConfig']
@@ -95,7 +98,7 @@ def _health(state: Mapping[str, Any]) -> str | None:
 
 
 def image(answer: http.Answer) -> Image:
-    """Of its JSON."""
+    """Parse the engine's JSON of an image."""
     told = answer.json()
     with understood('an image'):
         config = told.get('Config') or {}
@@ -110,8 +113,8 @@ def image(answer: http.Answer) -> Image:
 
 
 def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:
-    """Where the engine writes its images, of the JSON of /info: its own directory, or containerd's,
-    as the engine may use containerd's store.
+    """Tell, by the JSON of /info, where the engine writes its images: its own directory, or
+    containerd's, as the engine may use containerd's store.
 
     The containerd is a service, or one that the engine has started; an engine before API 1.46 does
     not tell which, and then a state of its own that `exists` counts. Source: moby, daemon/info.go

@@ -10,7 +10,7 @@ from trove_upgrade.guestagent.machine.containers.errors import ContainerNotFound
 
 
 class Calls:
-    """Those of one engine."""
+    """Calls of one engine's API, with its refusals as errors."""
 
     def __init__(self, transport: http.Transport, short_seconds: float) -> None:
         """`short_seconds`: for what the engine knows at once."""
@@ -41,7 +41,10 @@ class Calls:
 
 
 def refuse(what: str, answer: http.Answer, container: str | None = None) -> NoReturn:
-    """:raises EngineError: ENGINE_REFUSED, CONTAINER_NOT_FOUND; always one of them."""
+    """Raise the error that the engine's answer means.
+
+    :raises EngineError: ENGINE_REFUSED, CONTAINER_NOT_FOUND; always one of them.
+    """
     if answer.status == 404 and container is not None:
         raise not_found(parse.unquote(container))
     raise EngineRefused(

@@ -38,7 +38,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Times in seconds."""
+    """Limits of calls to the engine, in seconds."""
 
     short: float = 30  #: for what the engine knows at once
     start: float = 120  #: making, starting, removing
@@ -46,7 +46,7 @@ class Limits:
 
 
 class Pause(Protocol):
-    """Time, handed in."""
+    """Port of time, so that a test need not wait."""
 
     def monotonic(self) -> float:
         """Return seconds of a clock that no program sets."""
@@ -262,7 +262,7 @@ class DockerEngine:
             self.remove(name, force=True)
 
     def _remove_left_over(self) -> None:
-        """Of an agent that was killed in the middle."""
+        """Remove throwaway containers of an agent that was killed in the middle."""
         answer = self._calls.ask(
             'GET',
             '/containers/json',

@@ -19,7 +19,7 @@ class Engine(Protocol):
         """Return whether it answers.  Never raises."""
 
     def version(self) -> str:
-        """Of the engine, e.g. 20.10.24."""
+        """Return the engine's version, e.g. 20.10.24."""
 
     def inspect(self, name: str) -> Container | None:
         """The container of that name; None if there is none."""
@@ -57,10 +57,10 @@ class Engine(Protocol):
         """Remove it; what is not there is removed already."""
 
     def rename(self, name: str, new: str) -> None:
-        """Give it another name."""
+        """Give a container another name."""
 
     def wait(self, name: str, seconds: float, progress: Progress) -> int:
-        """Until it has ended; its exit code.
+        """Wait until a container has ended; return its exit code.
 
         :raises TimeoutError: it still runs.
         """
@@ -108,7 +108,7 @@ class Engine(Protocol):
         """The image of that name or id; None if it is not here."""
 
     def image_directory(self) -> pathlib.Path:
-        """Where images are written, in the guest."""
+        """Return the directory of the guest in which the engine writes images."""
 
     def is_published(self, reference: str) -> bool:
         """Return whether its registry has it; nothing is brought here.

@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.machine.progress import Progress
 
 
 class EngineImages:
-    """Those of one engine; each method is that of the port."""
+    """Images of one engine; each method is that of the port."""
 
     def __init__(
         self,

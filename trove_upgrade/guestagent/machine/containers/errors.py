@@ -18,13 +18,13 @@ class EngineRefused(EngineError):
 
 
 class EngineNotAnswering(EngineError):
-    """No answer, half of one, or one that cannot be read."""
+    """Failure of the engine to answer: not at all, by half, or unreadably."""
 
     code = 'ENGINE_NOT_ANSWERING'
 
 
 class ContainerNotFound(EngineError):
-    """There is no container of that name."""
+    """Absence of a container with that name."""
 
     code = 'CONTAINER_NOT_FOUND'
 

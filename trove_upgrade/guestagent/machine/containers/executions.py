@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.machine.finished import Finished
 
 
 class Executions:
-    """Those of one engine, with its processes in `processes`."""
+    """Programs run in containers of one engine, with its processes in `processes` (/proc)."""
 
     def __init__(self, calls: Calls, processes: pathlib.Path) -> None:
         self._calls = calls
@@ -30,7 +30,7 @@ class Executions:
         timeout_seconds: float,
         on_line: Callable[[str], None] | None,
     ) -> Finished:
-        """See `exec` of the port."""
+        """Run a program as `exec` of the port says."""
         body = {
             'Cmd': list(argv),
             'AttachStdout': True,

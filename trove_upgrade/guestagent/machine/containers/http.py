@@ -33,7 +33,7 @@ _PIECE_BYTES = 64 << 10
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A whole answer."""
+    """Whole answer of the engine: its status and its body."""
 
     status: int
     body: bytes
@@ -146,7 +146,7 @@ class Transport(Protocol):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> contextlib.AbstractContextManager[Stream]:
-        """The same, piece by piece; `seconds` are for all of it.
+        """Ask, and read the answer piece by piece; `seconds` are for all of it.
 
         :raises EngineNotAnswering: the engine is gone, or answers in a form that cannot be read.
         :raises TimeoutError: the time is over.
@@ -161,11 +161,11 @@ class _Timed(io.RawIOBase):
         self._remaining = remaining
 
     def readable(self) -> bool:
-        """It is for reading alone."""
+        """Return True: this stream is for reading alone."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As of any raw stream."""
+        """Read into a buffer within the deadline."""
         self._socket.settimeout(self._remaining())
         return self._socket.recv_into(buffer)
 
@@ -178,7 +178,7 @@ class _Channel:
         self._remaining = remaining
 
     def sendall(self, data: bytes) -> None:
-        """Send within the deadline."""
+        """Send all of it within the deadline."""
         self._socket.settimeout(self._remaining())
         self._socket.sendall(data)
 
@@ -191,7 +191,7 @@ class _Channel:
 
 
 class UnixTransport:
-    """`Transport` to a path."""
+    """Implements `Transport` over a Unix socket's path."""
 
     def __init__(self, path: pathlib.Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
@@ -262,7 +262,7 @@ class UnixTransport:
         return f'{address}?{parse.urlencode(given)}' if given else address
 
     def _negotiated(self, remaining: Callable[[], float]) -> str:
-        """Asked without a version, which every engine answers.
+        """Ask for the API's version, without a version in the path, which every engine answers.
 
         :raises OSError, TimeoutError, HTTPException: as every exchange.
         """

@@ -17,7 +17,7 @@ _LINE_BYTES = 64 << 10
 
 
 def unframed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Both outputs as one, in the order in which they came.
+    """Join both outputs into one, in the order in which they came.
 
     :raises ValueError: these are no frames.
     """
@@ -69,7 +69,7 @@ class Tail:
         self._kept = bytearray()
 
     def take(self, pieces: Iterable[bytes]) -> None:
-        """To the end of it.  What `on_line` raises goes through."""
+        """Take all pieces, and hand each line on. What `on_line` raises goes through."""
         for line in lines(self._keeping(pieces)):
             if self._on_line is not None:
                 self._on_line(line.decode(errors='replace').rstrip('\r'))

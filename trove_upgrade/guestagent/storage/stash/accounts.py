@@ -11,16 +11,16 @@ class Accounts(Protocol):
     """The accounts of the running root disk."""
 
     def user_name(self, uid: int) -> str | None:
-        """None if the number has no name."""
+        """Return the user's name; None if the number has none."""
 
     def group_name(self, gid: int) -> str | None:
-        """None if the number has no name."""
+        """Return the group's name; None if the number has none."""
 
     def user_id(self, name: str) -> int | None:
-        """None if there is no such user."""
+        """Return the user's number; None if there is no such user."""
 
     def group_id(self, name: str) -> int | None:
-        """None if there is no such group."""
+        """Return the group's number; None if there is no such group."""
 
 
 class SystemAccounts:

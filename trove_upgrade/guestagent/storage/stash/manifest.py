@@ -109,8 +109,8 @@ class Manifest:
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
-    """As strict as a kernel: an intruder who was root on the former root disk has written this,
-    with a digest that matches.
+    """Parse an entry as strictly as a kernel: an intruder who was root on the former root disk has
+    written this, with a digest that matches.
     """
     piece = _piece(fields['piece']) if fields['piece'] else None
     _require(fields['kind'] in set(EntryKind), f'kind is {fields["kind"]!r}')
@@ -173,7 +173,10 @@ def _require_path(path: object) -> None:
 
 
 def _require(condition: bool, found: str) -> None:
-    """:raises ValueError: it does not hold."""
+    """Refuse a manifest that does not hold.
+
+    :raises ValueError: it does not hold.
+    """
     if not condition:
         raise ValueError(found)
 

@@ -26,7 +26,7 @@ class Source(Protocol):
     name: str
 
     def copy(self, entry: Entry, descriptor: int) -> None:
-        """Write a file's content."""
+        """Write a stashed file's content to a descriptor."""
 
 
 class Placing:
@@ -101,7 +101,7 @@ class Placing:
         )
 
     def _directory(self, entry: Entry) -> None:
-        """Made closed; it gets its own mode once it is full."""
+        """Make a directory, closed to others; it gets its own mode once it is full."""
         target = self._target(entry)
         self._parents(target)
         try:

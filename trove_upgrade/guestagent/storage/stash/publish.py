@@ -73,7 +73,7 @@ class _Writer:
 
 
 def _remove_others(directory: pathlib.Path, upgrade_id: str, name: str) -> None:
-    """Only those of other attempts of the same upgrade stay."""
+    """Remove the stashes of other upgrades; those of other attempts of this one stay."""
     for old in listing.matching(directory):
         if old.name.startswith(('stash-', '.stash-')) and not (
             old.name.startswith(f'stash-{upgrade_id}-') and old.name != name
@@ -202,8 +202,8 @@ def _entry(
     links: dict[tuple[int, int], tuple[int, Piece]],
     accounts: accounts_module.Accounts,
 ) -> Entry | None:
-    """None for what cannot be kept: sockets, pipes, devices.  All that is kept of a file or a
-    directory comes from one descriptor.
+    """Keep one path; None for what cannot be kept: sockets, pipes, devices. All that is kept of a
+    file or a directory comes from one descriptor.
     """
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(seen.name, dir_fd=seen.above)
@@ -243,8 +243,8 @@ def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Ac
 
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
-    """As long as it was when it was opened: what is written to it meanwhile could go on for
-    ever.
+    """Read a file as long as it was when it was opened: what is written to it meanwhile could go on
+    for ever.
     """
     while size > 0 and (chunk := os.read(descriptor, min(size, _CHUNK_BYTES))):
         size -= len(chunk)

@@ -58,7 +58,7 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Of one walk; more than any configuration has."""
+    """Limits of one walk, in entries and seconds; more than any configuration has."""
 
     entries: int = 100_000
     seconds: float = 300
@@ -123,8 +123,8 @@ class _Walk:
 
 
 def walk(roots: Iterable[pathlib.Path], limits: Limits | None = None) -> Iterator[Seen]:
-    """Everything at and below `roots`, each path once, links not followed, a directory before what
-    is in it.
+    """Yield what is at and below `roots`, each path once, links not followed, a directory before
+    what is in it.
 
     What vanishes meanwhile was not there, nor is what only another user's link leads to.  What is
     deeper than checks allow is left out: it could be neither kept nor restored.

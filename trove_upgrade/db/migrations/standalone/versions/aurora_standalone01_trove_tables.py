@@ -19,7 +19,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """In the order of their foreign keys."""
+    """Create Trove's tables in the order of their foreign keys."""
     _datastores()
     _datastore_versions()
     _datastore_version_metadata()

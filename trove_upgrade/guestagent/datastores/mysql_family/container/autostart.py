@@ -23,7 +23,9 @@ _ENGINE_SERVICE = 'docker'
 
 
 class ContainerAutostart(autostart.Autostart):
-    """The same questions and answers as of a service."""
+    """Start of the database's container at boot, by its restart policy in the place of a
+    service.
+    """
 
     def __init__(
         self, engine: Engine, service: service_module.ServicePort, memory: pathlib.Path
@@ -45,14 +47,14 @@ class ContainerAutostart(autostart.Autostart):
         self._engine.set_restart_policy(DATABASE, OFF)
 
     def policy(self) -> str:
-        """As it is, or as it was before it was switched off."""
+        """Return the restart policy as it is, or as it was before it was switched off."""
         container = self._engine.inspect(DATABASE)
         if container is not None and container.restart_policy != OFF:
             return container.restart_policy
         return str(self._memories().get('policy') or OFF)
 
     def remember_running(self) -> None:
-        """There is one container, of a known name."""
+        """Remember nothing: there is one container, of a known name."""
 
     def switch_on_ours(self) -> None:
         """The engine starts it at boot.  Nothing to do before it is made: it is made so."""
@@ -61,7 +63,7 @@ class ContainerAutostart(autostart.Autostart):
             self._engine.set_restart_policy(DATABASE, DURABLE)
 
     def undo(self) -> None:
-        """As it was before `switch_off`."""
+        """Restore the restart policy that was before `switch_off`."""
         policy = self._memories().get('policy')
         container = self._engine.inspect(DATABASE)
         if policy is not None and container is not None and container.restart_policy != policy:
@@ -73,7 +75,7 @@ class ContainerAutostart(autostart.Autostart):
         return DATABASE if container is not None and container.running else None
 
     def former(self) -> str:
-        """The container's name."""
+        """Return the name of the one container that runs the database."""
         return DATABASE
 
     def durability(self) -> CheckResult:

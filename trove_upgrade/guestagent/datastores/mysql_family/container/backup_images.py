@@ -36,8 +36,8 @@ def by_tag(repository: str, number: str) -> Sequence[str]:
 
 
 def by_name_for_mysql(repository: str, number: str) -> Sequence[str]:
-    """As `by_tag`; where the operator has written a tag, the first two parts of the number stand
-    behind the repository's name.
+    """Name images as `by_tag` does; where the operator has written a tag, the first two parts of
+    the number stand behind the repository's name.
     """
     read = versions.read_number(number)
     if not _has_tag(repository) or read is None:
@@ -103,5 +103,7 @@ class BackupImages:
 
 
 def _has_tag(repository: str) -> bool:
-    """As Trove looks: a colon in the last part, for a registry's port stands before."""
+    """Tell whether there is a tag, as Trove looks: a colon in the last part, for a registry's port
+    stands before.
+    """
     return repository.rpartition('/')[2].find(':') > 0

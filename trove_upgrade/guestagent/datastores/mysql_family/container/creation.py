@@ -25,7 +25,7 @@ _ROOT_PASSWORDS = frozenset({'MYSQL_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD'})
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Creation:
-    """Means to make it."""
+    """Means to make the database's container from a record."""
 
     engine: Engine
     images: Images
@@ -42,8 +42,8 @@ class Creation:
         command: Sequence[str] | None = None,
         network: str | None = None,
     ) -> None:
-        """Never to be restarted by the engine: a server that ends at its start has failed, and is
-        looked at.
+        """Create a container that the engine never restarts: a server that ends at its start has
+        failed, and is looked at.
 
         Isolated, the entrypoint's own upgrade is off.  Said so, and not left out: an image can have
         it on, and the engine adds what an image says to all that a container does not.  Empty is
@@ -79,8 +79,8 @@ class Creation:
         return not self.health.may_be_made(health_check)
 
     def _image(self, record: Record) -> ImageChoice:
-        """Brought here again where it was removed: an operator mends a broken one so, before the
-        retry.
+        """Bring the image here again where it was removed: an operator mends a broken one so,
+        before the retry.
         """
         known = record.chosen or record.former
         if self.engine.image(known.reference) is not None:

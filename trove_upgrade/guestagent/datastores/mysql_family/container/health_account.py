@@ -39,7 +39,9 @@ class HealthAccount:
         self._file = data_directory / FILE
 
     def remember(self, users: Iterable[str]) -> None:
-        """Durable when this returns.  `users`: names of all accounts, as a fingerprint has them."""
+        """Remember the account durably, before this returns. `users`: names of all accounts, as a
+        fingerprint has them.
+        """
         names = set(users)
         hosts = [host for host in (_LOCAL, *_LISTED) if f'{_USER}@{host}' in names]
         durable.make_directory(self.path.parent, 0o700)
@@ -75,8 +77,8 @@ class HealthAccount:
             LOG.warning('Accounts %s of the image stay in the list of users: %s', _USER, error)
 
     def _comes_by_tcp(self) -> bool:
-        """By the client's options in the file: without that one the check uses the socket, where
-        its host is localhost.
+        """Tell, by the client's options in the file, whether the check comes by TCP: without that
+        option the check uses the socket, where its host is localhost.
         """
         parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
         try:

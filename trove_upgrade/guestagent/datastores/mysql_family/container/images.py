@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which container images an upgrade is about, and bringing them here.  None is ever removed: an
-undo needs the old one.
+"""Container images that an upgrade is about, and bringing them here. None is ever removed: an undo
+needs the old one.
 """
 
 import os
@@ -271,12 +271,14 @@ def _nearest(directory: pathlib.Path) -> tuple[pathlib.Path, os.statvfs_result]:
 
 
 def choice(reference: str, image: Image) -> ImageChoice:
-    """As it is now."""
+    """Record an image as it is now: reference, id and digests."""
     return ImageChoice(reference, image.id, tuple(image.digests))
 
 
 def _read(reference: str) -> ImageReference | None:
-    """None where it is no name of an image: an engine's own record can have an id."""
+    """Parse a reference; None where it is no name of an image: an engine's own record can have an
+    id.
+    """
     try:
         return ImageReference.parse(reference)
     except ValueError:

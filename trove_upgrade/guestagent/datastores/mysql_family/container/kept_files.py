@@ -12,7 +12,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import preserved
 
 @dataclasses.dataclass(frozen=True)
 class KeptFiles:
-    """Those of one guest."""
+    """Files of one guest that its stash keeps, and those that come back."""
 
     mysql: pathlib.Path  #: /etc/mysql: all of it is Trove's there, none of it an image's
     own: Sequence[pathlib.Path]  #: the agent's own files

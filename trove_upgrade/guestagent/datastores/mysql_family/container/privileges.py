@@ -26,7 +26,7 @@ _VARIABLE = re.compile(r'(?:MYSQL|MARIADB)_[A-Z0-9_]+|TZ|LANG|LC_[A-Z]+')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Privileges:
-    """Those of one guest's datastore."""
+    """Privileges of the database's container in one guest, and what is mounted into it."""
 
     volume: pathlib.Path  #: /var/lib/mysql
     mysql: pathlib.Path  #: /etc/mysql

@@ -18,7 +18,7 @@ _SCHEMA = 1
 
 @dataclasses.dataclass(frozen=True)
 class ImageChoice:
-    """One container image."""
+    """Image that a container was or will be made of, by its name, id and digests."""
 
     reference: str  #: as a registry and the engine know it: name:tag
     image_id: str  #: what that was when it was looked at
@@ -45,12 +45,12 @@ class Records:
         self.path = path
 
     def write(self, record: Record) -> None:
-        """Durable when this returns."""
+        """Write the record durably: it is on the disk when this returns."""
         durable.make_directory(self.path.parent, 0o700)
         durable.write_json(self.path, {'schema': _SCHEMA, **dataclasses.asdict(record)})
 
     def read(self) -> Record | None:
-        """None if there is none.
+        """Return the record; None if there is none.
 
         :raises StepFailed: CONTAINER_RECORD_BROKEN; it cannot be read.
         """
@@ -67,7 +67,10 @@ class Records:
             raise exceptions.StepFailed(reason, 'CONTAINER_RECORD_BROKEN') from error
 
     def require(self) -> Record:
-        """:raises StepFailed: CONTAINER_RECORD_MISSING; nothing was kept, or it cannot be read."""
+        """Return the record, which must be there.
+
+        :raises StepFailed: CONTAINER_RECORD_MISSING; nothing was kept, or it cannot be read.
+        """
         record = self.read()
         if record is None:
             reason = (
@@ -80,7 +83,10 @@ class Records:
 
 
 def _record(document: dict[str, Any]) -> Record:
-    """:raises KeyError, TypeError, ValueError: it is of another schema."""
+    """Parse a record of this schema.
+
+    :raises KeyError, TypeError, ValueError: it is of another schema.
+    """
     if document.pop('schema') != _SCHEMA:
         raise ValueError('another schema')
     chosen = document.pop('chosen')

@@ -60,7 +60,7 @@ class ContainerServer(server.Server):
 
     @property
     def socket_inside(self) -> str:
-        """Of the server, as its container sees it."""
+        """Return the path of the server's socket as its container sees it."""
         return self.configuration().server_value('socket') or DEFAULT_SOCKET
 
     @property
@@ -71,7 +71,7 @@ class ContainerServer(server.Server):
     def session_with_credentials(
         self, timeout_seconds: float
     ) -> tuple[connection.Session, connection.Credentials]:
-        """See `Server`.  With the passwords that Trove's agent keeps on the volume."""
+        """Log in as `Server` does, with the passwords that Trove's agent keeps on the volume."""
         on_host = str(self.socket_directory / pathlib.PurePosixPath(self.socket_inside).name)
         refusals = []
         for candidate in credentials.candidates(self._context.volume, on_host):
@@ -121,7 +121,7 @@ class ContainerServer(server.Server):
             return not os.path.exists(root)  # noqa: PTH110 - pathlib raises for a process that ends
 
     def process_id(self, session: connection.Session) -> int | None:  # noqa: ARG002
-        """See `Server`.  The server's own number counts in its container alone; that the container
+        """Return None. The server's own number counts in its container alone; that the container
         ends is what is waited for.
         """
         return None
@@ -132,7 +132,7 @@ class ContainerServer(server.Server):
         progress: Progress,
         limit_seconds: float,
     ) -> None:
-        """Until the container has exited, by itself and cleanly.
+        """Wait until the container has exited, by itself and cleanly.
 
         :raises StepFailed: DATABASE_NOT_STOPPED; it had to be stopped, or has gone.
             SHUTDOWN_NOT_CLEAN; it says that it failed.
@@ -165,8 +165,8 @@ class ContainerServer(server.Server):
             )
 
     def wait_for_clients_way(self, record: Record | None) -> None:
-        """Until the server greets a client that comes over the network, by the way that clients
-        take.
+        """Wait until the server greets a client that comes over the network, by the way that
+        clients take.
 
         The engine's health check is not waited for: it looks every ten seconds.
 

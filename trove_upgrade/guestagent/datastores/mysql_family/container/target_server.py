@@ -28,7 +28,7 @@ VERSION, LACKS, LACKS_FILE = (
 
 @dataclasses.dataclass(frozen=True)
 class TargetServer:
-    """Findings in one image."""
+    """Findings in one image: its server's version, and what it lacks."""
 
     version: str | None  #: as the server prints it; None if there is no server that could be asked
     lacks: Sequence[Library]
@@ -92,7 +92,7 @@ def there(engine: Engine, container: str, files: Sequence[pathlib.Path]) -> Sequ
 
 
 def _script(libraries: Sequence[str], files: Sequence[str]) -> str:
-    """Of the shell alone: an image need not have more."""
+    """Write a script of the shell alone: an image need not have more."""
     return '\n'.join(
         (
             'exec </dev/null 2>/dev/null',

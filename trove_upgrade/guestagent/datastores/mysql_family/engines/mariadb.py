@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MariaDB."""
+"""Engine MariaDB: its manager's name, its programs and its dialect."""
 
 from collections.abc import Sequence
 

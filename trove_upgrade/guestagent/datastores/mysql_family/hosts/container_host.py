@@ -230,7 +230,7 @@ class ContainerHost:
         """Do nothing: what the server needs elsewhere is its container's."""
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002
-        """No program of the guest's root reads the container's option files."""
+        """Check nothing: no program of the guest's root reads the container's option files."""
         return None
 
     # --- after ------------------------------------------------------------------------------------
@@ -365,9 +365,7 @@ class ContainerHost:
         return None
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """From now on Trove's agent is silent, and does not restart what is being
-        stopped.
-        """
+        """Set the start at boot; before it is switched off, Trove's agent is held back."""
         if enabled:
             self.autostart.switch_on_ours()
         else:

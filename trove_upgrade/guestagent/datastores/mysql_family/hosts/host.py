@@ -30,13 +30,13 @@ class HostPorts:
 
 
 class BootSetting(Protocol):
-    """What starts the server at boot, and what runs it now."""
+    """Port to what starts the server at boot, and what runs it now."""
 
     def switch_off(self) -> None:
         """Remember what is on, and switch it off."""
 
     def switch_on_ours(self) -> None:
-        """Have our database service, or Trove's policy, start it."""
+        """Let our database service, or Trove's policy, start it."""
 
     def undo(self) -> None:
         """Bring back what `switch_off` has remembered."""
@@ -66,11 +66,11 @@ class Host(Protocol):
 
     @property
     def programs(self) -> Programs:
-        """The engine's programs."""
+        """Names of the engine's programs, as this host starts them."""
 
     @property
     def autostart(self) -> BootSetting:
-        """What starts the server at boot."""
+        """Setting of what starts the server at boot."""
 
     # --- before -----------------------------------------------------------------------------------
 
@@ -85,7 +85,9 @@ class Host(Protocol):
         """Check what is this host's own."""
 
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.prepare_target`: bring here and try what the new server
+        needs.
+        """
 
     def stopped(self, fingerprint: base.Fingerprint) -> None:
         """Remember what is known of the server that has just been stopped."""
@@ -94,42 +96,46 @@ class Host(Protocol):
         """Return whether the server's process has, as far as the host knows."""
 
     def stash_roots(self) -> Sequence[pathlib.Path]:
-        """As `base`."""
+        """Implement `DatastoreDriver.stash_roots`: name what of this root disk is kept."""
 
     # --- after ------------------------------------------------------------------------------------
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """As `base`."""
+        """Implement `DatastoreDriver.restore_paths`: choose what of the stash comes back now."""
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:
-        """As `base`."""
+        """Implement `DatastoreDriver.left_alone`: name what does not come, as one is here
+        already.
+        """
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
-        """As `base`."""
+        """Implement `DatastoreDriver.restore_first`: choose what comes before the rest."""
 
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.prepare_places`: make the places of the coming files."""
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
-        """As `base`."""
+        """Implement `DatastoreDriver.check_restored`: judge as a whole what has come."""
 
     def prefetch(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.prefetch`: begin to bring here what the host will want."""
 
     def expect(self, target: TargetFacts) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.expect`: take the call's word for what shall run here."""
 
     def installed_version(self) -> str | None:
-        """As `base`."""
+        """Implement `DatastoreDriver.installed_version`: tell which version is here."""
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:
-        """As `base`."""
+        """Implement `DatastoreDriver.check_configuration`: try the configuration on scratch
+        data.
+        """
 
     def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
-        """As `base`."""
+        """Implement `DatastoreDriver.check_again`: try again what may have been mended since."""
 
     def own_data(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.own_data`: give the data to the server's user."""
 
     def run_isolated(self, arguments: Sequence[str]) -> None:
         """Run the server with `arguments` added, which isolate it.  One that runs in any other way
@@ -147,19 +153,19 @@ class Host(Protocol):
         """Return `found` without what differs on this host alone."""
 
     def open_for_clients(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.open_for_clients`: start the server without isolation."""
 
     def start(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.start`: start the server as before the upgrade."""
 
     def set_autostart(self, *, enabled: bool) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.set_autostart`: set durably what starts the server at boot."""
 
     def undo_autostart(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.undo_autostart`: bring back what was switched off."""
 
     def autostart_is_durable(self) -> CheckResult | None:
-        """As `base`."""
+        """Implement `DatastoreDriver.autostart_is_durable`: check the start at the next boot."""
 
     def publish(self) -> None:
-        """As `base`."""
+        """Implement `DatastoreDriver.publish`: let watchers say that the database serves."""

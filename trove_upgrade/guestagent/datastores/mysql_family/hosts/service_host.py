@@ -85,7 +85,7 @@ class ServiceHost:
         """Do nothing: the target's server is in the image that Nova boots."""
 
     def stopped(self, fingerprint: base.Fingerprint) -> None:
-        """Keep nothing."""
+        """Keep nothing of the fingerprint: the service needs none of it."""
 
     def ended_cleanly(self) -> bool:
         """Leave it to the data's files."""

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing to take away: aurora is the first release, and each release has a revision in each
-branch.
+"""Empty contract: aurora is the first release, and each release has a revision in each branch.
 
 Contract.
 """
@@ -12,4 +11,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing."""
+    """Change nothing; the module says why."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing to take away: cygnus only adds, and each release has a revision in each branch.
+"""Empty contract: cygnus only adds, and each release has a revision in each branch.
 
 Contract.
 """
@@ -11,4 +11,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing."""
+    """Change nothing; the module says why."""
