@@ -148,40 +148,59 @@ def retried(found: Upgrade) -> Upgrade:
     """Return the upgrade as its next attempt begins; one with a failed rollback goes to the
     target again.
 
-    :raises RetryRefused: it has not FAILED, or is at a step of a later release.
-    :raises RetryLeadsBack: the former server may have written since.
+    :raises RetryRefused, RetryLeadsBack, RetryOfLaterRelease: see `retry_obstacle`.
+    """
+    obstacle = retry_obstacle(found)
+    if obstacle is not None:
+        raise obstacle
+    return found.turned_forward() if found.is_rolling_back else found
+
+
+def retry_obstacle(found: Upgrade) -> exceptions.TroveUpgradeError | None:
+    """Return why the upgrade cannot be retried: RetryRefused, it has not FAILED; RetryLeadsBack,
+    the former server may have written since; RetryOfLaterRelease, it is at a step of one.
     """
     if found.state is not _S.FAILED:
-        raise retry_refused(found)
+        return retry_refused(found)
     if found.is_rolling_back:
         if found.may_have_served_again:
-            raise exceptions.RetryLeadsBack(upgrade_id=found.id)
-        return found.turned_forward()
+            return exceptions.RetryLeadsBack(upgrade_id=found.id)
+        return None
     if not found.step.is_known:
-        raise exceptions.RetryOfLaterRelease(upgrade_id=found.id, step=found.step)
-    return found
+        return exceptions.RetryOfLaterRelease(upgrade_id=found.id, step=found.step)
+    return None
 
 
 def rolled_back(found: Upgrade) -> Upgrade:
     """Return the upgrade as its way back begins, or goes on.
 
-    :raises RollbackRefused: it has not FAILED, or the way is not open.
+    :raises RollbackRefused: see `rollback_obstacle`.
+    """
+    obstacle = rollback_obstacle(found)
+    if obstacle is not None:
+        raise obstacle
+    if found.is_rolling_back:
+        return found
+    return found.turned_back(found.cause, found.error_code)
+
+
+def rollback_obstacle(found: Upgrade) -> exceptions.RollbackRefused | None:
+    """Return why an operator cannot roll the upgrade back: it has not FAILED, the way is not open,
+    or a rollback stands at a step of a later release.
     """
     if found.state is not _S.FAILED:
-        raise rollback_refused(found)
+        return rollback_refused(found)
     obstacle = why_no_rollback(found)
     if obstacle is not None:
         advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {found.id}'
-        raise exceptions.RollbackRefused(upgrade_id=found.id, found=obstacle, advice=advice)
-    if not found.is_rolling_back:
-        return found.turned_back(found.cause, found.error_code)
-    if not found.step.is_known:
-        raise exceptions.RollbackRefused(
+        return exceptions.RollbackRefused(upgrade_id=found.id, found=obstacle, advice=advice)
+    if found.is_rolling_back and not found.step.is_known:
+        return exceptions.RollbackRefused(
             upgrade_id=found.id,
             found=f'it failed at {found.step}, a step of a later release',
             advice='Roll it back with the tools of that release, while its taskmanagers run.',
         )
-    return found
+    return None
 
 
 def why_no_rollback(found: Upgrade) -> str | None:
@@ -216,7 +235,7 @@ def may_continue_untasked(failed: Upgrade, latest: LatestUpgrade | None) -> bool
 
 def retry_refused(found: Upgrade) -> exceptions.RetryRefused:
     """Return the error for one that is not FAILED, or no more."""
-    advice = _ADVICE.get(found.state, 'Begin a new one with "trove upgrade".')
+    advice = _advice(found.state, 'Begin a new one with "trove upgrade".')
     return exceptions.RetryRefused(upgrade_id=found.id, state=found.state, advice=advice)
 
 
@@ -225,7 +244,7 @@ def rollback_refused(found: Upgrade) -> exceptions.RollbackRefused:
     return exceptions.RollbackRefused(
         upgrade_id=found.id,
         found=f'it is {found.state}, and only a FAILED one can',
-        advice=_ADVICE.get(found.state, 'The former version serves: there is nothing left to do.'),
+        advice=_advice(found.state, 'The former version serves: there is nothing left to do.'),
     )
 
 
@@ -234,6 +253,12 @@ _ADVICE = {
     _S.RUNNING: 'It goes on by itself: wait.',
     _S.COMPLETED: 'There is nothing left to do.',
 }
+
+
+def _advice(state: states.UpgradeState, of_an_end: str) -> str:
+    if not state.is_known:
+        return 'A later release has written this state: use the tools of that release.'
+    return _ADVICE.get(state, of_an_end)
 
 
 def _needs_retry(

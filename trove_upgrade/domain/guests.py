@@ -97,7 +97,8 @@ class GuestCall:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The reverse of `to_wire`; unknown keys of a newer taskmanager are dropped.
+        """The reverse of `to_wire`.  Unknown keys are dropped here; a guest's calls come in through
+        `guest_call.read`, which refuses them: a new argument takes a new minor version of RPC.
 
         :raises KeyError, TypeError, ValueError: a key is missing or of the wrong form.
         """

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 from typing import Any, Self
 
-from trove_upgrade.domain import notes, states
+from trove_upgrade.domain import markers, notes, states
 from trove_upgrade.domain.progress import NOTHING, Progress, Way
 
 
@@ -65,7 +65,7 @@ class Upgrade:
         """Return what the server's metadata and user data carry,
         so that Nova is not asked twice for one rebuild.
         """
-        return f'{self.id}:{self.rebuild_attempt}'
+        return markers.marker_of(self.id, self.rebuild_attempt)
 
     @property
     def is_rolling_back(self) -> bool:
@@ -132,7 +132,7 @@ class Upgrade:
         """Return what its tenant should learn of it besides its end."""
         return self.progress.notes
 
-    def silent_seconds(self, now: datetime.datetime) -> float:
+    def overdue_seconds(self, now: datetime.datetime) -> float:
         """Return for how long a taskmanager should have worked on it and none has; 0 while one
         holds it, it waits, or it has ended.
         """

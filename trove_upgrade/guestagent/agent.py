@@ -18,7 +18,7 @@ from trove_upgrade import clock as clock_module
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.conf import messaging
-from trove_upgrade.domain import exceptions, guests, logs
+from trove_upgrade.domain import exceptions, guests, logs, markers
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guests import Method
 from trove_upgrade.guestagent.datastores import base, factory
@@ -74,7 +74,7 @@ def prefetch(own: work.Guest) -> None:
     Logs every error: it is the edge of its thread.
     """
     marker = own.marker()
-    if marker is None or own.marks.has(Mark.RESTORED, marker.partition(':')[0]):
+    if marker is None or own.marks.has(Mark.RESTORED, markers.upgrade_of(marker)):
         return
     try:
         own.driver.prefetch()
@@ -277,7 +277,7 @@ class Agent:
 
     jobs: Jobs
     heartbeats: Heartbeats
-    keeper: StashExpiry
+    stash_expiry: StashExpiry
     prefetch: Callable[[], None]
     trove_agent: trove_agent_control.TroveAgentControl
     manager: GuestManager
@@ -290,7 +290,7 @@ class Agent:
         """
         self.trove_agent.resume()
         self.heartbeats.start()
-        self.keeper.start()
+        self.stash_expiry.start()
         threading.Thread(target=self.prefetch, name='prefetch', daemon=True).start()
         threading.Thread(target=self.jobs.resume, name='resume', daemon=True).start()
         self.server.start()
@@ -303,7 +303,7 @@ class Agent:
         if self.served.is_set():  # a server that was never started would wait for that
             self.server.stop()
         self.heartbeats.stop()
-        self.keeper.stop()
+        self.stash_expiry.stop()
 
 
 def compose(
@@ -330,8 +330,8 @@ def compose(
     seal = compose_seal(conf, own, wake)
     send = Reports(seal, client).send
     heartbeats = Heartbeats(own, send, jobs.busy, options.heartbeat_interval)
-    keeper = StashExpiry(own)
-    wakers += [heartbeats.wake, keeper.wake]
+    stash_expiry = StashExpiry(own)
+    wakers += [heartbeats.wake, stash_expiry.wake]
     join_seconds = options.guest_join_seconds
     manager = GuestManager(own, jobs, journal, seal, join_seconds, heartbeats.wake)
     target = transport.guest_target(conf, own.instance_id)
@@ -340,7 +340,7 @@ def compose(
     return Agent(
         jobs=jobs,
         heartbeats=heartbeats,
-        keeper=keeper,
+        stash_expiry=stash_expiry,
         prefetch=functools.partial(prefetch, own),
         trove_agent=own.trove_agent,
         manager=manager,

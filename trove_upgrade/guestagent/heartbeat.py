@@ -9,7 +9,7 @@ a message that is sent before any taskmanager has made its queue is lost without
 import threading
 from collections.abc import Callable
 
-from trove_upgrade.domain import exceptions, guests, logs
+from trove_upgrade.domain import exceptions, guests, logs, markers
 from trove_upgrade.guestagent.manager import server_state
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest
@@ -113,7 +113,7 @@ class Heartbeats:
 
     def _upgrade_id(self) -> str | None:
         marker = self._guest.marker()
-        return marker.partition(':')[0] if marker else None
+        return markers.upgrade_of(marker) if marker else None
 
     def heartbeat(self) -> guests.Heartbeat:
         """Make a heartbeat of the guest as it is now. A root disk without the mark of the upgrade

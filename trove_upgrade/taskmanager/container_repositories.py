@@ -8,7 +8,7 @@ database: so it reaches the guest in the user data of its rebuild.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from trove_upgrade.domain import exceptions, image_reference
+from trove_upgrade.domain import exceptions, image_reference, markers
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.taskmanager import agent_options
@@ -69,7 +69,7 @@ def of_guest(
     if former.get(own) != coming.get(own):
         # Trove's own default is the manager's name
         found.append(former.get(own, contents.datastore_manager if former else ''))
-    if former.get((_GROUP, _MARKER), '').partition(':')[0] == marker.partition(':')[0]:
+    if markers.upgrade_of(former.get((_GROUP, _MARKER), '')) == markers.upgrade_of(marker):
         found += [name.strip() for name in former.get((_GROUP, _OPTION), '').split(',')]
     return tuple(dict.fromkeys(name for name in found if _is_repository(name)))
 

@@ -9,7 +9,7 @@ from typing import Any
 import oslo_messaging
 from oslo_context import context as oslo_context
 
-from trove_upgrade.domain import exceptions, logs, ports
+from trove_upgrade.domain import exceptions, logs, markers, ports
 from trove_upgrade.domain.guests import Heartbeat
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager import arguments as arguments_module
@@ -109,7 +109,7 @@ class TaskManager:
         beat = believed.heartbeat
         if not self._guests.record(beat, believed.key_id) or not beat.marker:
             return
-        upgrade_id = beat.marker.partition(':')[0]
+        upgrade_id = markers.upgrade_of(beat.marker)
         try:
             row = self._upgrades.get(upgrade_id)
         except exceptions.UpgradeNotFound:

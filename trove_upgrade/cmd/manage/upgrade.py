@@ -127,9 +127,9 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     _print_overdue(run, [found])
     if found.state is states.UpgradeState.FAILED:
         print()
-        if not (found.is_rolling_back and found.may_have_served_again):
+        if admission.retry_obstacle(found) is None:
             print_line(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
-        if admission.why_no_rollback(found) is None:
+        if admission.rollback_obstacle(found) is None:
             print_line(
                 f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}'
             )
@@ -147,7 +147,9 @@ def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
     """One line if taskmanagers leave some of them alone."""
     now = run.repositories.upgrades.now()
     seconds = [
-        silent for silent in (one.silent_seconds(now) for one in shown) if silent > _OVERDUE_SECONDS
+        overdue
+        for overdue in (one.overdue_seconds(now) for one in shown)
+        if overdue > _OVERDUE_SECONDS
     ]
     if seconds:
         of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'

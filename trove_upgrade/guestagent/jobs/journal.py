@@ -100,4 +100,11 @@ class Journal:
 
 
 def _record(document: Mapping[str, Any]) -> JobRecord:
-    return JobRecord(**{**document, 'state': guests.JobState(document['state'])})
+    """Read a record.  A state that a later agent has written is none to go on from; its further
+    keys are left out.
+    """
+    names = {field.name for field in dataclasses.fields(JobRecord)}
+    known = {name: value for name, value in document.items() if name in names}
+    state = guests.JobState(document['state'])
+    is_of_later_agent = document['state'] not in set(guests.JobState)
+    return JobRecord(**{**known, 'state': guests.JobState.FAILED if is_of_later_agent else state})

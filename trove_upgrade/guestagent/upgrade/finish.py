@@ -3,7 +3,7 @@
 
 import datetime
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, markers
 from trove_upgrade.domain.guest_results import Finished
 from trove_upgrade.guestagent.upgrade import undo
 from trove_upgrade.guestagent.upgrade.marks import Mark
@@ -76,7 +76,7 @@ def _require_over(guest: Guest, upgrade_id: str) -> None:
     marks = guest.marks
     if marks.has(Mark.RESTORED, upgrade_id) and marks.has(Mark.VERIFIED, upgrade_id):
         return
-    is_of_upgrade = (guest.marker() or '').partition(':')[0] == upgrade_id
+    is_of_upgrade = markers.upgrade_of(guest.marker() or '') == upgrade_id
     if is_of_upgrade or any(marks.has(mark, upgrade_id) for mark in _UNDER_WAY):
         raise exceptions.StepFailed(
             f'The stash of upgrade {upgrade_id} was not given up: this root disk was not restored '

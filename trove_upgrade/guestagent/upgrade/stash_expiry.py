@@ -19,7 +19,7 @@ class StashExpiry:
         self._guest = own
         self._woken = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='stash-keeper', daemon=True)
+        self._thread = threading.Thread(target=self._run, name='stash-expiry', daemon=True)
 
     def start(self) -> None:
         """Start the thread that removes stashes that have expired."""

@@ -94,7 +94,7 @@ class Datastore(base.DatastoreDriver):
     def prepare_target(
         self,
         target: TargetFacts,
-        options: GuestOptions,  # noqa: ARG002
+        options: GuestOptions,  # noqa: ARG002 - the contract has it
         progress: Progress,
     ) -> None:
         self.host.prepare_target(target, progress)
@@ -109,7 +109,7 @@ class Datastore(base.DatastoreDriver):
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS)
         stop = Stop(
             server=self._server,
-            photograph=lambda session: self._collector(session, budget, progress).take(),
+            collect=lambda session: self._collector(session, budget, progress).take(),
             progress=progress,
             sleep=self._ports.sleep,
             read_only=self.engine.dialect.read_only,

@@ -22,7 +22,7 @@ class Stop:
     """Means to stop one server."""
 
     server: Server
-    photograph: Callable[[connection.Session], base.Fingerprint]
+    collect: Callable[[connection.Session], base.Fingerprint]
     progress: Progress
     sleep: Callable[[float], None]
     read_only: str  #: the global variable that keeps out all who are not superusers, or all
@@ -43,7 +43,7 @@ class Stop:
         try:
             self._lock(session)
             self._look_for_prepared(session)
-            fingerprint = self.photograph(session)
+            fingerprint = self.collect(session)
             process_id = self.server.process_id(session)
             self._shut_down(session)
         except connection.SessionError as error:

@@ -50,12 +50,12 @@ class TestSilence(base.TestCase):
             ({'lease_until': ago(-10), 'next_run_at': ago(20)}, 0),
             ({'next_run_at': ago(-20)}, 0),
         ):
-            self.assertEqual(seconds, row(**changes).silent_seconds(NOW), changes)
+            self.assertEqual(seconds, row(**changes).overdue_seconds(NOW), changes)
 
     def test_what_has_ended_is_not_silent(self):
         for state in UpgradeState:
             expected = 30 if state in {UpgradeState.PENDING, UpgradeState.RUNNING} else 0
-            self.assertEqual(expected, row(state=state).silent_seconds(NOW), state)
+            self.assertEqual(expected, row(state=state).overdue_seconds(NOW), state)
 
 
 class TestKnownBoot(base.TestCase):

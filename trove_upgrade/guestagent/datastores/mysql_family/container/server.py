@@ -120,7 +120,7 @@ class ContainerServer(server.Server):
         except OSError:  # its process can have ended meanwhile, and then `root` leads nowhere
             return not os.path.exists(root)  # noqa: PTH110 - pathlib raises for a process that ends
 
-    def process_id(self, session: connection.Session) -> int | None:  # noqa: ARG002
+    def process_id(self, session: connection.Session) -> int | None:  # noqa: ARG002 - the contract has it
         """Return None. The server's own number counts in its container alone; that the container
         ends is what is waited for.
         """
@@ -128,7 +128,7 @@ class ContainerServer(server.Server):
 
     def wait_for_end(
         self,
-        process_id: int | None,  # noqa: ARG002
+        process_id: int | None,  # noqa: ARG002 - the contract has it
         progress: Progress,
         limit_seconds: float,
     ) -> None:

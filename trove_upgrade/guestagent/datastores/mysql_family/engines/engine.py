@@ -57,7 +57,7 @@ class Engine:
         """Return the references under which Trove looks for the image of its backups."""
         return backup_images.by_tag(repository, number)
 
-    def checks(self, version: str, target: TargetFacts) -> Sequence[CheckResult]:  # noqa: ARG002
+    def checks(self, version: str, target: TargetFacts) -> Sequence[CheckResult]:  # noqa: ARG002 - the contract has it
         """Check what of the way from `version` to the target is this engine's own."""
         return ()
 
@@ -79,7 +79,7 @@ class Engine:
         """
         raise NotImplementedError
 
-    def isolated_arguments(self, data_directory: pathlib.Path) -> Sequence[str]:  # noqa: ARG002
+    def isolated_arguments(self, data_directory: pathlib.Path) -> Sequence[str]:  # noqa: ARG002 - the contract has it
         """Return what the isolated start adds to the server's command line."""
         return self.isolated
 
@@ -101,7 +101,7 @@ class Engine:
     def comparable(
         self,
         before: base.Fingerprint,
-        data_directory: pathlib.Path,  # noqa: ARG002
+        data_directory: pathlib.Path,  # noqa: ARG002 - the contract has it
     ) -> base.Fingerprint:
         """Return `before` without what this engine brings back by itself when it is opened."""
         return before

@@ -89,7 +89,7 @@ class MySQL(Engine):
     def trial_script(
         self,
         options: Sequence[str],
-        configuration: option_files.Configuration,  # noqa: ARG002
+        configuration: option_files.Configuration,  # noqa: ARG002 - the contract has it
     ) -> str:
         return trial.of_mysql(options)
 

@@ -218,7 +218,7 @@ class ContainerHost:
         """
         return self.restore_first(stashed.files)
 
-    def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002
+    def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002 - the contract has it
         """Return none: all of /etc/mysql comes back."""
         return ()
 
@@ -229,7 +229,7 @@ class ContainerHost:
     def prepare_places(self, stashed: base.Stashed, coming: Sequence[str]) -> None:
         """Do nothing: what the server needs elsewhere is its container's."""
 
-    def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002
+    def check_restored(self, stashed: base.Stashed) -> CheckResult | None:  # noqa: ARG002 - the contract has it
         """Check nothing: no program of the guest's root reads the container's option files."""
         return None
 

@@ -77,7 +77,7 @@ class ServiceHost:
             self._context, configuration, self.server.client_file, self._user
         )
 
-    def checks(self, target: TargetFacts) -> Sequence[CheckResult]:  # noqa: ARG002
+    def checks(self, target: TargetFacts) -> Sequence[CheckResult]:  # noqa: ARG002 - the contract has it
         """Return none: what the database's own checks look at is all there is."""
         return ()
 
@@ -126,7 +126,7 @@ class ServiceHost:
         version = self._context.image_facts.get('server_version')
         return None if version is None else str(version)
 
-    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002
+    def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002 - the contract has it
         configuration = self.server.configuration()
         refusal = bind_addresses.refusal(configuration, self._sleep, self._context.monotonic)
         return refusal or self._engine.try_configuration(
@@ -139,7 +139,7 @@ class ServiceHost:
             )
         )
 
-    def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:  # noqa: ARG002
+    def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:  # noqa: ARG002 - the contract has it
         """The server of a root disk is what it was."""
         return None
 
@@ -177,8 +177,8 @@ class ServiceHost:
 
     def compared(
         self,
-        before: base.Fingerprint,  # noqa: ARG002
-        after: base.Fingerprint,  # noqa: ARG002
+        before: base.Fingerprint,  # noqa: ARG002 - the contract has it
+        after: base.Fingerprint,  # noqa: ARG002 - the contract has it
         found: base.Comparison,
     ) -> base.Comparison:
         return found
