@@ -3,9 +3,10 @@
 
 import dataclasses
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from trove_upgrade.domain import exceptions, guests, ports, versions
+from trove_upgrade.domain import exceptions, guests, ports, upgrade_info, versions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.outcomes import Wait
 from trove_upgrade.domain.target_facts import TargetFacts
@@ -89,7 +90,7 @@ class Calls:
             deadline=deadline,
             target=target,
             options=options,
-            upgrade_info=upgrade.progress.quiesce.info.wire,
+            upgrade_info=_facts_of(upgrade),
             seconds=guests.whole_seconds((deadline - now).total_seconds()),
         )
 
@@ -117,6 +118,16 @@ class Calls:
         return Wait(
             upgrade=upgrade, seconds=seconds, message=answer.message, percent=answer.percent
         )
+
+
+def _facts_of(upgrade: Upgrade) -> Mapping[str, Any]:
+    """Return the facts of pre_upgrade as they travel; none where what an earlier release has stored
+    is not of their form: the guest refuses what it cannot do without them.
+    """
+    try:
+        return upgrade.progress.quiesce.info.checked()
+    except upgrade_info.Invalid:
+        return {}
 
 
 def answered(
