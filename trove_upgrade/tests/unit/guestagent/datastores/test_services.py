@@ -433,7 +433,7 @@ class TestServer(base.TestCase):
     def stop(self):
         return stopping.Stop(
             server=self.server,
-            photograph=lambda session: 'fingerprint',
+            collect=lambda session: 'fingerprint',
             progress=lambda percent, text: None,
             sleep=self.sleep,
             read_only='read_only',
@@ -466,7 +466,7 @@ class TestServer(base.TestCase):
         def others():
             return rounds.pop(0)
 
-        def photograph(session):
+        def collect(session):
             said.append('(fingerprint)')
             self.answering = False
             return 'fingerprint'
@@ -478,7 +478,7 @@ class TestServer(base.TestCase):
         ).rules
         stop = stopping.Stop(
             server=self.server,
-            photograph=photograph,
+            collect=collect,
             progress=lambda percent, text: None,
             sleep=self.sleep,
             read_only='read_only',
