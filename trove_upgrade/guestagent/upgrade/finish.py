@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""finish_upgrade: the upgrade is COMPLETED; the stash has its hours, then it goes."""
+"""finish_upgrade: it is COMPLETED or ROLLED_BACK; the stash has its hours, then it goes."""
 
 import datetime
 
