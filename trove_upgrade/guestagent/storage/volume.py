@@ -17,6 +17,7 @@ from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import durable, listing
 from trove_upgrade.guestagent.storage import mounts
 from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.waiting import wait_until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,15 +150,19 @@ class Volume:
         """The device that has this UUID now: `mount UUID=` would ask a cache that can speak of an
         earlier device of that name.
         """
-        deadline = self._clock.monotonic() + wait_seconds
-        while not (found := self._devices(uuid)):
-            if self._clock.monotonic() >= deadline:
-                raise exceptions.StepFailed(
-                    f'The volume {uuid} cannot be found: no device of the guest has a file system '
-                    'with this UUID. Attach the volume to the server and try again.',
-                    'VOLUME_NOT_FOUND',
-                )
-            self._clock.sleep(0.5)
+        found = wait_until(
+            lambda: self._devices(uuid),
+            wait_seconds,
+            monotonic=self._clock.monotonic,
+            sleep=self._clock.sleep,
+            interval_seconds=0.5,
+        )
+        if not found:
+            raise exceptions.StepFailed(
+                f'The volume {uuid} cannot be found: no device of the guest has a file system '
+                'with this UUID. Attach the volume to the server and try again.',
+                'VOLUME_NOT_FOUND',
+            )
         if len(found) > 1:
             raise exceptions.StepFailed(
                 f'The volume {uuid} cannot be told from a copy of it: {", ".join(found)} have the '
@@ -182,12 +187,15 @@ class Volume:
 
     def _wait_until_free(self, device: str, deadline: float) -> None:
         """Another mount namespace can have it still, and umount has told nothing of that."""
-        while not mounts.is_free(device):
-            if self._clock.monotonic() >= deadline:
-                self._busy(
-                    f'{device} is still mounted elsewhere, in another mount namespace perhaps'
-                )
-            self._clock.sleep(0.1)
+        is_free = wait_until(
+            lambda: mounts.is_free(device),
+            deadline - self._clock.monotonic(),
+            monotonic=self._clock.monotonic,
+            sleep=self._clock.sleep,
+            interval_seconds=0.1,
+        )
+        if not is_free:
+            self._busy(f'{device} is still mounted elsewhere, in another mount namespace perhaps')
 
     def _busy(self, said: str) -> NoReturn:
         names = ', '.join(self.holders()) or 'no process that can be seen'

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import checks, option_files
+from trove_upgrade.waiting import wait_until
 
 NAME, CODE = 'bind_address', 'BIND_ADDRESS'
 _VARIABLES = ('bind_address', 'admin_address', 'mysqlx_bind_address')
@@ -71,22 +72,29 @@ def refusal(
     """
     bind = can_bind or _can_bind
     given = [_last(configuration, name.replace('_', '-')) for name in _VARIABLES]
-    missing = [address for value in given for address in _single(value)]
-    deadline = monotonic() + _PATIENCE_SECONDS
-    while missing := [address for address in missing if not bind(address)]:
-        if monotonic() > deadline:
-            return CheckResult.refused(
-                NAME,
-                (
-                    'The configuration cannot be used on this root disk: it has no address '
-                    f'{", ".join(missing)}, which the server is to listen on. The server was not '
-                    'started on the data. Add the address, or change the configuration, and try '
-                    'again.'
-                ),
-                CODE,
-            )
-        sleep(_POLL_SECONDS)
-    return None
+    lacking = [address for value in given for address in _single(value)]
+
+    def has_all() -> bool:
+        lacking[:] = [address for address in lacking if not bind(address)]
+        return not lacking
+
+    if wait_until(
+        has_all,
+        _PATIENCE_SECONDS,
+        monotonic=monotonic,
+        sleep=sleep,
+        interval_seconds=_POLL_SECONDS,
+    ):
+        return None
+    return CheckResult.refused(
+        NAME,
+        (
+            'The configuration cannot be used on this root disk: it has no address '
+            f'{", ".join(lacking)}, which the server is to listen on. The server was not started '
+            'on the data. Add the address, or change the configuration, and try again.'
+        ),
+        CODE,
+    )
 
 
 def _last(configuration: option_files.Configuration, name: str) -> str:

@@ -21,6 +21,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.guestagent.machine import durable, listing, untrusted_files
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.waiting import wait_until
 
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 1 << 16
@@ -210,15 +211,21 @@ class Server:
         address = str(bind or '').split(',')[0].strip()
         if address in {'', '*', '0.0.0.0', '::'}:  # noqa: S104 - what the server says, not what we listen on  # nosec B104 # what the other side says: nothing listens on it
             address = '127.0.0.1'
-        deadline = self._context.monotonic() + _SHORT_SECONDS
-        while not _accepts(address, int(port)):
-            if self._context.monotonic() > deadline:
-                reason = (
-                    'The database server cannot be opened for clients: it answers on its socket, '
-                    f'but not on {address} port {port}. Look at its bind_address and its error log.'
-                )
-                raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
-            self._sleep(_POLL_SECONDS)
+        if not self._wait_until(lambda: _accepts(address, int(port)), _SHORT_SECONDS):
+            reason = (
+                'The database server cannot be opened for clients: it answers on its socket, '
+                f'but not on {address} port {port}. Look at its bind_address and its error log.'
+            )
+            raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
+
+    def _wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        return wait_until(
+            condition,
+            seconds,
+            monotonic=self._context.monotonic,
+            sleep=self._sleep,
+            interval_seconds=_POLL_SECONDS,
+        )
 
     def process_id(self, session: connection.Session) -> int | None:
         """Return the process id of the server that `session` talks to; None where its pid file

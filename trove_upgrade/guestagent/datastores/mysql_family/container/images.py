@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.waiting import wait_until
 
 LOG = logs.get_logger(__name__)
 
@@ -239,14 +240,18 @@ class Images:
 
         :raises EngineNotAnswering: it does not come.
         """
-        deadline = self._monotonic() + _ENGINE_SECONDS
-        while not self._engine.ping():
-            if self._monotonic() > deadline:
-                raise errors.EngineNotAnswering(
-                    "The database's container cannot be started: the container engine did not "
-                    f'answer for {_ENGINE_SECONDS} s. See that its service runs in the guest.'
-                )
-            self._sleep(_POLL_SECONDS)
+        answers = wait_until(
+            self._engine.ping,
+            _ENGINE_SECONDS,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+            interval_seconds=_POLL_SECONDS,
+        )
+        if not answers:
+            raise errors.EngineNotAnswering(
+                "The database's container cannot be started: the container engine did not "
+                f'answer for {_ENGINE_SECONDS} s. See that its service runs in the guest.'
+            )
 
     def _require_room(self, reference: str) -> None:
         place, numbers = _nearest(self._store or self._engine.image_directory())

@@ -182,16 +182,13 @@ class ContainerServer(server.Server):
             return
         address, published = ways[0]
         address = '127.0.0.1' if address in {'', '0.0.0.0', '::'} else address  # noqa: S104 - what the engine says  # nosec B104 # what the other side says: nothing listens on it
-        deadline = self._context.monotonic() + _REACHABLE_SECONDS
-        while not self._greets(address, published):
-            if self._context.monotonic() > deadline:
-                reason = (
-                    'The database server cannot be opened for clients: it answers on its socket, '
-                    f'but not on {address} port {published} of the guest. Look at its '
-                    "bind_address, and at the rules of the engine's network."
-                )
-                raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
-            self._sleep(_POLL_SECONDS)
+        if not self._wait_until(lambda: self._greets(address, published), _REACHABLE_SECONDS):
+            reason = (
+                'The database server cannot be opened for clients: it answers on its socket, '
+                f'but not on {address} port {published} of the guest. Look at its '
+                "bind_address, and at the rules of the engine's network."
+            )
+            raise exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)
 
     def _failed(
         self, name: str, container: Container | None, found: str = ''
