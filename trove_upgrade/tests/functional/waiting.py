@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes in its own time is waited for by a condition with a deadline."""
+"""Waiting for what comes in its own time, in test cases."""
 
-import time
-
-_LOOK_SECONDS = 0.2
+from trove_upgrade import waiting
 
 
 class Waiting:
-    """For test cases."""
+    """Fails a test case where a condition does not come true in time."""
 
     wait_seconds = 60.0
+    interval_seconds = 0.2
 
-    def wait_until(self, condition, what, timeout_seconds=None):
+    def wait_until(self, condition, what, timeout_seconds=None, interval_seconds=None):
         """The first true value of `condition`; what the lab or an API cannot tell yet counts as not
         yet.
         """
         seconds = self.wait_seconds if timeout_seconds is None else timeout_seconds
-        deadline = time.monotonic() + seconds
-        while True:
-            found = condition()
-            if found:
-                return found
-            self.assertLess(time.monotonic(), deadline, f'waited {seconds} s for {what}')
-            time.sleep(_LOOK_SECONDS)  # between two looks at a condition with a deadline
+        found = waiting.wait_until(
+            condition, seconds, interval_seconds=interval_seconds or self.interval_seconds
+        )
+        self.assertTrue(found, f'waited {seconds} s for {what}')
+        return found

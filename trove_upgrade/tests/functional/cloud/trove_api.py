@@ -15,12 +15,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
 from lab import rest
 from lab.services import openstack, trove_conf
+from trove_upgrade.waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOST = '127.0.0.1'
@@ -260,11 +260,13 @@ class TroveApi:
         return f'http://{HOST}:{self.port}/v1.0'
 
     def _wait_ready(self):
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f'{self.server} did not come up:\n{self.said()[-4000:]}')
-            time.sleep(0.2)
+        known = wait_until(
+            lambda: self.process.poll() is not None or self._is_ready(),
+            READY_SECONDS,
+            interval_seconds=0.2,
+        )
+        if not known or self.process.poll() is not None:
+            raise AssertionError(f'{self.server} did not come up:\n{self.said()[-4000:]}')
 
     def _is_ready(self):
         """Every worker: one that is told to end while it loads ends without a goodbye."""

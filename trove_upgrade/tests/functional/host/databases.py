@@ -13,11 +13,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
 
 import fixtures
 import sqlalchemy as sa
+
+from trove_upgrade.waiting import wait_until
 
 _START_SECONDS = 60
 
@@ -85,22 +86,25 @@ class DatabaseServer(fixtures.Fixture):
             self.process.wait()
 
     def wait_until_serving(self):
-        engine = sa.create_engine(self.admin_url)
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
+        engine, refusals = sa.create_engine(self.admin_url), []
+
+        def serves():
             try:
-                with engine.connect():
-                    break
+                engine.connect().close()
             except (
                 sa.exc.DBAPIError,
                 OSError,
             ) as error:  # a server that is just starting may cut the line in any way
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    said = (self.folder / 'log').read_text()
-                    raise AssertionError(
-                        f'{type(self).__name__} does not serve: {error}\n{said}'
-                    ) from error
-                time.sleep(0.05)  # between two looks at a condition with a deadline
+                refusals.append(error)
+                return False
+            return True
+
+        wait_until(lambda: serves() or self.process.poll() is not None, _START_SECONDS)
+        if not serves():
+            said = (self.folder / 'log').read_text()
+            raise AssertionError(
+                f'{type(self).__name__} does not serve: {refusals[-1]}\n{said}'
+            ) from refusals[-1]
         engine.dispose()
 
     def create(self):

@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 
 import amqp.exceptions
 import fixtures
@@ -21,6 +20,7 @@ from lab.layout import Layout
 from lab.services import rabbitmq
 from lab.settings import HOST, Ports, Secrets, Settings
 from lab.venv import CloudVenv
+from trove_upgrade.waiting import wait_until
 
 _START_SECONDS = 120
 #: Of one block of a page: each command starts a machine of its own, which takes seconds.
@@ -67,12 +67,14 @@ class Broker(fixtures.Fixture):
             stderr=log,
         )
         self.addCleanup(self._stop, process)
-        deadline = time.monotonic() + _START_SECONDS
-        while not ready(self.settings):
-            if process.poll() is not None or time.monotonic() > deadline:
-                said = pathlib.Path(log.name).read_text()
-                raise AssertionError(f'{command.name} does not serve:\n{said}')
-            time.sleep(0.1)  # between two looks at a condition with a deadline
+        known = wait_until(
+            lambda: process.poll() is not None or ready(self.settings),
+            _START_SECONDS,
+            interval_seconds=0.1,
+        )
+        if not known or process.poll() is not None:
+            said = pathlib.Path(log.name).read_text()
+            raise AssertionError(f'{command.name} does not serve:\n{said}')
 
     def _stop(self, process):
         process.terminate()

@@ -24,7 +24,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 import fixtures
 
@@ -32,6 +31,7 @@ from lab.containers import builder
 from lab.hypervisor.commands import HostCommands
 from lab.hypervisor.netns import connect_in
 from lab.layout import Layout
+from trove_upgrade.waiting import wait_until
 
 DEADLINE_SECONDS = 60
 #: Root file systems of containers need a real file system below them, which a temporary directory
@@ -45,16 +45,6 @@ mkdir -p /run/lock
 echo 1 > /proc/sys/net/ipv4/ip_forward
 exec "$@"
 """
-
-
-def wait_until(condition, seconds=DEADLINE_SECONDS):
-    """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class Images:
@@ -145,7 +135,9 @@ class Engine(fixtures.Fixture):
                 env={'PATH': os.environ['PATH'], 'HOME': str(self.path)},
             )
         if (
-            not wait_until(lambda: self._process.poll() is not None or self.answers())
+            not wait_until(
+                lambda: self._process.poll() is not None or self.answers(), DEADLINE_SECONDS
+            )
             or self._process.poll() is not None
         ):
             raise AssertionError(
@@ -163,7 +155,7 @@ class Engine(fixtures.Fixture):
         self._process.wait(DEADLINE_SECONDS)
         self._process = None
         self.socket.unlink(missing_ok=True)
-        wait_until(lambda: not self._mounts())
+        wait_until(lambda: not self._mounts(), DEADLINE_SECONDS)
 
     def answers(self):
         return self.socket.exists() and self.run(['version'], check=False).returncode == 0

@@ -20,6 +20,7 @@ import fixtures
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.waiting import wait_until
 
 DEADLINE_SECONDS = 60
 #: A test's own temporary directory is closed to other users, and the server is one.
@@ -77,7 +78,9 @@ class PrivateService:
             )
         (self.root / 'proc' / str(self.process.pid)).symlink_to(f'/proc/{self.process.pid}')
         self.name = name
-        if not wait_until(lambda: self.answers() or self.process.poll() is not None):
+        if not wait_until(
+            lambda: self.answers() or self.process.poll() is not None, DEADLINE_SECONDS
+        ):
             raise exceptions.StepFailed('it did not answer', 'SERVICE_NOT_STARTED')
 
     def answers(self):
@@ -104,15 +107,6 @@ class PrivateService:
 
     def is_enabled(self, name):
         return name in self.enabled
-
-
-def wait_until(condition, seconds=DEADLINE_SECONDS):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class Root(fixtures.Fixture):

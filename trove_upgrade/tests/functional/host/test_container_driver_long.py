@@ -17,6 +17,7 @@ from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.upgrade import check, quiesce, restore, undo, verify
 from trove_upgrade.tests.functional.host import private_engine, trove_guest
 from trove_upgrade.tests.functional.host.container_case import SEED, ContainerTestCase
+from trove_upgrade.waiting import wait_until
 
 ACCOUNTS = (
     'SELECT User, Host, authentication_string FROM mysql.user WHERE User NOT IN '
@@ -86,11 +87,18 @@ class TestTheWholeWay(ContainerTestCase):
             self.container().definition['State']['StartedAt'],
             'a second call has restarted the database',
         )
-        self.assertTrue(private_engine.wait_until(lambda: self.container().health == 'healthy'))
+        self.assertTrue(
+            wait_until(
+                lambda: self.container().health == 'healthy', private_engine.DEADLINE_SECONDS
+            )
+        )
         self.guest.engine.stop()
         self.guest.engine.start()
         self.assertTrue(
-            private_engine.wait_until(lambda: self.guest.driver().server_version() is not None),
+            wait_until(
+                lambda: self.guest.driver().server_version() is not None,
+                private_engine.DEADLINE_SECONDS,
+            ),
             'a plain reboot does not serve',
         )
 
@@ -154,7 +162,10 @@ class TestCrooked(ContainerTestCase):
         path.write_text(f'{path.read_text()}{line}\n')
         self.guest.engine.run(['restart', 'database'])
         self.assertTrue(
-            private_engine.wait_until(lambda: self.guest.driver().server_version() is not None)
+            wait_until(
+                lambda: self.guest.driver().server_version() is not None,
+                private_engine.DEADLINE_SECONDS,
+            )
         )
 
     def test_what_can_be_carried_is_in_force_afterwards(self):
@@ -224,7 +235,11 @@ class TestAccountsOfTheHealthCheck(ContainerTestCase):
     def test_trove_s_health_check_gets_the_one_that_trove_does_not_list(self):
         before = {row[:2] for row in self.upgraded()}
         self.assertEqual(before | {('healthcheck', 'localhost')}, {row[:2] for row in self.users()})
-        self.assertTrue(private_engine.wait_until(lambda: self.container().health == 'healthy'))
+        self.assertTrue(
+            wait_until(
+                lambda: self.container().health == 'healthy', private_engine.DEADLINE_SECONDS
+            )
+        )
 
     def test_the_customer_s_own_account_of_that_name_stays_as_it_is(self):
         before = self.upgraded("CREATE USER healthcheck@'127.0.0.1' IDENTIFIED BY 'mine'")

@@ -8,8 +8,14 @@ import tempfile
 
 from lab.containers import recipes
 from trove_upgrade.tests import base
-from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine, Images, wait_until
+from trove_upgrade.tests.functional.host.private_engine import (
+    DEADLINE_SECONDS,
+    PLACE,
+    Engine,
+    Images,
+)
 from trove_upgrade.tests.functional.host.trove_container import OWNER, PASSWORD, TroveContainer
+from trove_upgrade.waiting import wait_until
 
 SCRATCH_CHECK = """set -e
 mariadb-install-db --no-defaults --datadir=/scratch/d --skip-test-db \
@@ -137,7 +143,9 @@ class FirstStartTest(ImageTestCase):
             self.guest.remove()
             (self.guest.data / '.my-healthcheck.cnf').unlink(missing_ok=True)
             self.guest.start(self.reference(recipes.MARIADB_10_11), auto_upgrade=auto_upgrade)
-            self.assertTrue(wait_until(lambda: 'ready for connections' in self.guest.logs()))
+            self.assertTrue(
+                wait_until(lambda: 'ready for connections' in self.guest.logs(), DEADLINE_SECONDS)
+            )
             self.assertEqual(comes_back, (self.guest.data / '.my-healthcheck.cnf').exists())
         self.guest.wait_healthy()
 
@@ -271,7 +279,8 @@ class SpoiltImageTest(ImageTestCase):
 
         self.assertTrue(
             wait_until(
-                lambda: self.engine.api('GET', '/containers/database/json')[1]['RestartCount'] >= 2
+                lambda: self.engine.api('GET', '/containers/database/json')[1]['RestartCount'] >= 2,
+                DEADLINE_SECONDS,
             )
         )
         self.assertTrue(
@@ -279,7 +288,8 @@ class SpoiltImageTest(ImageTestCase):
                 lambda: (
                     (self.guest.state()['Status'], self.guest.state()['ExitCode'])
                     == ('restarting', 1)
-                )
+                ),
+                DEADLINE_SECONDS,
             )
         )
         self.assertIn('broken on purpose', self.guest.logs())

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives import ciphers, hashes, padding, serializati
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 
-from lab.hypervisor.commands import wait_until
 from lab.images import provision
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.tests.functional.host.test_guest_agent import AgentTestCase
@@ -219,10 +218,10 @@ class CrookedGuestTest(AgentTestCase):
             ),
         )
         guest.reboot()
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
         self.assertEqual(before, provision.sql(guest, _IN_FORCE))
 

@@ -13,7 +13,6 @@ import subprocess
 import textwrap
 import uuid
 
-from lab.hypervisor.commands import wait_until
 from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
@@ -105,11 +104,10 @@ class DockerGuestTest(GuestTestCase):
         return guest
 
     def wait_engine(self, guest):
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
             'the engine to answer',
-            seconds=20,
-            hint=guest.exec(['cat', '/var/log/docker.log'], check=False).output,
+            20,
             interval_seconds=0.1,
         )
 
@@ -117,10 +115,10 @@ class DockerGuestTest(GuestTestCase):
         return self.shell(guest, f'docker inspect --format "{{{{.State.{field}}}}}" database')
 
     def wait_healthy(self, guest):
-        wait_until(
+        self.wait_until(
             lambda: self.state(guest, 'Health.Status') == 'healthy',
             'the container to be healthy',
-            seconds=30,
+            30,
             interval_seconds=0.2,
         )
 
@@ -241,12 +239,12 @@ class DockerGuestTest(GuestTestCase):
     def test_trove_s_agent_formats_the_volume_of_a_new_instance_and_reaches_for_the_broker(self):
         for image in (self.former, self.target):
             guest = self.docker_guest(image, TROVE_CONFIGURATION)
-            wait_until(
+            self.wait_until(
                 lambda guest=guest: REACHED.search(
                     self.shell(guest, 'cat /var/log/trove/trove-guestagent.log', check=False)
                 ),
                 "Trove's agent to try the broker",
-                seconds=90,
+                90,
                 interval_seconds=0.2,
             )
             self.assertEqual('/dev/vdb', self.shell(guest, 'findmnt -n -o SOURCE /var/lib/mysql'))

@@ -8,7 +8,6 @@ import datetime
 import json
 import uuid
 
-from lab.hypervisor.commands import wait_until
 from lab.images import provision, recipes
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.domain.guest_options import GuestOptions
@@ -173,10 +172,10 @@ class UpgradeTest(AgentTestCase):
             'the server is the child of another process',
         )
         guest.reboot()
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
         self.assertEqual(before, self.checksum(guest))
 
@@ -191,14 +190,14 @@ class UpgradeTest(AgentTestCase):
         self.shell(
             guest, f'nohup {PYTHON} /root/ask.py post_upgrade < /root/call.json > /dev/null 2>&1 &'
         )
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['test', '-e', mark], check=False).returncode == 0,
             'the point of no return',
-            seconds=60,
+            60,
         )
         guest.power_cut()
         guest.boot()  # this starts the guest's own agent, which finds the job in its journal
-        wait_until(
+        self.wait_until(
             lambda: (
                 guest.exec(
                     ['test', '-e', '/var/lib/trove-upgrade/restored'], check=False
@@ -206,7 +205,7 @@ class UpgradeTest(AgentTestCase):
                 == 0
             ),
             'the agent to go on by itself',
-            seconds=120,
+            120,
         )
         self.shell(guest, 'service trove-upgrade-guestagent stop')
         self.assertTrue(self.ask(guest, 'post_upgrade', upgrade_info=info).serving)
@@ -295,10 +294,10 @@ class SealedTest(AgentTestCase):
             """The answer of the agent that has run since; its lines are counted."""
             guest.write_file('/root/line', json.dumps({'envelope': sealed.to_wire()}) + '\n')
             self.shell(guest, 'cat /root/line > /root/in')
-            wait_until(
+            self.wait_until(
                 lambda: self.shell(guest, 'wc -l < /root/out').strip() == str(number),
                 'the answer',
-                seconds=60,
+                60,
             )
             wire = json.loads(self.shell(guest, 'tail -n 1 /root/out'))
             return messages.Answer.from_bytes(
@@ -344,10 +343,10 @@ class SystemdTest(AgentTestCase):
         self.assertEqual('active', self.shell(guest, 'systemctl is-active trove-upgrade-database'))
 
         guest.reboot()
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
         self.assertEqual(before, self.checksum(guest))
         self._is_ready_though_no_broker_is_there(guest)
@@ -356,10 +355,10 @@ class SystemdTest(AgentTestCase):
         """A service that has not told systemd of itself stays `activating`."""
         unit = 'trove-upgrade-guestagent'
         self.assertEqual('notify', self.shell(guest, f'systemctl show -P Type {unit}'))
-        wait_until(
+        self.wait_until(
             lambda: self.shell(guest, f'systemctl is-active {unit}', check=False) == 'active',
             'the agent',
-            seconds=60,
+            60,
         )
 
 
@@ -393,10 +392,10 @@ class RefusalTest(AgentTestCase):
         self.assertTrue(self.ask(guest, 'abort_upgrade').serving)
         self.assertEqual(self.before, self.checksum(guest))
         guest.reboot()
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
         self.assertEqual(
             '', self.shell(guest, 'ls -A /var/lib/mysql/.trove-upgrade | grep stash || true')

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import uuid
 
-from lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor.commands import HostCommands
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
@@ -23,6 +23,7 @@ from lab.images.builder import ImageBuilder
 from lab.layout import Layout
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests import base
+from trove_upgrade.tests.functional.waiting import Waiting
 
 PROJECT = pathlib.Path(__file__).parents[4]
 ADDRESS = '10.0.0.7'
@@ -34,10 +35,11 @@ owner: "mysql:mysql"}
 SERVICE = 'trove-upgrade-database'
 
 
-class GuestTestCase(base.TestCase):
+class GuestTestCase(Waiting, base.TestCase):
     """A lab of its own below a temporary directory; everything of it is gone afterwards."""
 
     former_recipe, target_recipe = recipes.BOOKWORM, recipes.TRIXIE
+    interval_seconds = 0.02
 
     @classmethod
     def setUpClass(cls):
@@ -203,10 +205,10 @@ class GuestTest(GuestTestCase):
                 f"python3 -c \"import socket; s = socket.create_server(('{ADDRESS}', 3306)); "
                 f"s.accept()[0].sendall(b'{name}')\" > /dev/null 2>&1 &",
             )
-            wait_until(
+            self.wait_until(
                 lambda network_id=network_id: self.answers(network_id),
                 f'guest {name} to answer',
-                seconds=20,
+                20,
             )
             self.assertEqual(name.encode(), self.answer)
 
@@ -368,10 +370,10 @@ class SystemdGuestTest(GuestTestCase):
         self.assertIn(b'11.8', self.greeting())
         guest.reboot()
 
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mariadb-admin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
         self.assertIn('masked', self.shell(guest, 'systemctl is-enabled mariadb', check=False))
 

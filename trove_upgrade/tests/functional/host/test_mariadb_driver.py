@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import Mar
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
+from trove_upgrade.waiting import wait_until
 
 SEED = (
     'CREATE DATABASE app',
@@ -521,7 +522,7 @@ class TestStopping(MariaDBTestCase):
 
         with concurrent.futures.ThreadPoolExecutor(writers) as pool:
             writing = [pool.submit(write, first) for first in range(writers)]
-            private_mariadb.wait_until(lambda: len(acknowledged) > 100)
+            wait_until(lambda: len(acknowledged) > 100, private_mariadb.DEADLINE_SECONDS)
             before = self.stop()
             for one in writing:
                 one.result()
@@ -742,8 +743,9 @@ class TestRefusals(MariaDBTestCase):
             )
             try:
                 self.assertTrue(
-                    private_mariadb.wait_until(
-                        lambda: self.checks()['backup_running'].code == 'BACKUP_RUNNING'
+                    wait_until(
+                        lambda: self.checks()['backup_running'].code == 'BACKUP_RUNNING',
+                        private_mariadb.DEADLINE_SECONDS,
                     )
                 )
             finally:

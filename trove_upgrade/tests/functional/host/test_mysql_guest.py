@@ -9,7 +9,6 @@ here.
 import dataclasses
 import uuid
 
-from lab.hypervisor.commands import wait_until
 from lab.images import provision, recipes
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON, AgentTestCase
@@ -38,10 +37,10 @@ class MySQLCase(AgentTestCase):
     former_recipe = target_recipe = recipes.MYSQL_SID
 
     def wait_for_database(self, guest):
-        wait_until(
+        self.wait_until(
             lambda: guest.exec(['mysqladmin', 'ping'], check=False).returncode == 0,
             'the database after the reboot',
-            seconds=60,
+            60,
         )
 
     def refusals(self, answer):

@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 
 import trove_upgrade
 from lab.layout import RUN_VARIABLE
 from trove_upgrade.tests import base, output
+from trove_upgrade.waiting import wait_until
 
 _ROOT = pathlib.Path(trove_upgrade.__file__).resolve().parents[1]
 _PROGRAM = _ROOT / 'tools' / 'run_tests.py'
@@ -149,11 +148,8 @@ class RunTestsTest(base.TestCase):
         return process.returncode, shown
 
     def wait_for(self, condition, process):
-        deadline = time.monotonic() + _SECONDS
-        while not condition():
-            self.assertIsNone(process.poll())
-            self.assertLess(time.monotonic(), deadline)
-            threading.Event().wait(0.05)
+        self.assertTrue(wait_until(lambda: condition() or process.poll() is not None, _SECONDS))
+        self.assertIsNone(process.poll())
 
     def test_a_cloud_that_does_not_come_up_is_named_with_its_reason_at_the_end(self):
         code, shown = self.run_program('functional', **{RUN_VARIABLE: '/dev/null/cloud'})

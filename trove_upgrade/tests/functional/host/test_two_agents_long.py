@@ -5,7 +5,6 @@ changes no owner.
 
 import textwrap
 
-from lab.hypervisor.commands import wait_until
 from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
@@ -81,12 +80,12 @@ class TwoAgentsTest(GuestTestCase):
         )
         self.release(guest)
         guest.reboot()
-        wait_until(
+        self.wait_until(
             lambda: REACHED.search(
                 self.shell(guest, 'cat /var/log/trove/trove-guestagent.log', check=False)
             ),
             "Trove's agent to try the broker",
-            seconds=90,
+            90,
             interval_seconds=0.2,
         )
         self.assertTrue(self.runs(guest))

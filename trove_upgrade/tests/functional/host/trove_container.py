@@ -9,7 +9,8 @@ Trove 26, read.
 import os
 import subprocess
 
-from trove_upgrade.tests.functional.host.private_engine import DEADLINE_SECONDS, wait_until
+from trove_upgrade.tests.functional.host.private_engine import DEADLINE_SECONDS
+from trove_upgrade.waiting import wait_until
 
 OWNER = 1001
 NAME = 'database'
@@ -130,13 +131,15 @@ class TroveContainer:
         return self.engine.api('GET', f'/containers/{NAME}/json')[1]['State']
 
     def wait_healthy(self):
-        if not wait_until(lambda: self.state().get('Health', {}).get('Status') == 'healthy'):
+        if not wait_until(
+            lambda: self.state().get('Health', {}).get('Status') == 'healthy', DEADLINE_SECONDS
+        ):
             raise AssertionError(
                 f'The database did not become healthy: {self.state()}\n{self.logs()}'
             )
 
     def wait_exited(self):
-        if not wait_until(lambda: self.state()['Status'] == 'exited'):
+        if not wait_until(lambda: self.state()['Status'] == 'exited', DEADLINE_SECONDS):
             raise AssertionError(f'The container still runs: {self.state()}\n{self.logs()}')
         return self.state()['ExitCode']
 

@@ -38,6 +38,7 @@ from trove_upgrade.guestagent.storage.volume import Mounted
 from trove_upgrade.guestagent.upgrade import work
 from trove_upgrade.guestagent.upgrade.marks import Marks
 from trove_upgrade.tests.functional.host import private_engine
+from trove_upgrade.waiting import wait_until
 
 UUID = '6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a10'
 INSTANCE = '11111111-2222-3333-4444-555555555555'
@@ -221,7 +222,9 @@ class TroveGuest(fixtures.Fixture):
                 *(given if command else []),
             ]
         )
-        if not private_engine.wait_until(lambda: self.driver().server_version() is not None):
+        if not wait_until(
+            lambda: self.driver().server_version() is not None, private_engine.DEADLINE_SECONDS
+        ):
             raise AssertionError(self.engine.run(['logs', 'database']).stderr[-2000:])
 
     def sql(self, *statements):

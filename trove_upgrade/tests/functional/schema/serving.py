@@ -19,6 +19,7 @@ from trove_upgrade.db.services import TASKMANAGER
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.functional.schema import aurora, borealis, old_rows
+from trove_upgrade.waiting import wait_until
 
 SECONDS = 300  #: for anything that must happen
 LIVING = 12  #: upgrades at a time
@@ -339,7 +340,7 @@ class Worker(threading.Thread):
 
     def last_turn(self):
         """What this release wrote last is what the next one finds."""
-        wait_until(lambda: self.work(to_end=True), f'{self.name} finds an upgrade to end')
+        wait_for(lambda: self.work(to_end=True), f'{self.name} finds an upgrade to end')
 
 
 class Reader(Worker):
@@ -368,10 +369,6 @@ class Reader(Worker):
         """It writes nothing."""
 
 
-def wait_until(fulfilled, what):
-    deadline = time.monotonic() + SECONDS
-    never = threading.Event()
-    while not fulfilled():
-        if time.monotonic() > deadline:
-            raise AssertionError(f'not within {SECONDS} s: {what}')
-        never.wait(0.02)  # between two looks at a condition with a deadline
+def wait_for(condition, what):
+    if not wait_until(condition, SECONDS, interval_seconds=0.02):
+        raise AssertionError(f'not within {SECONDS} s: {what}')

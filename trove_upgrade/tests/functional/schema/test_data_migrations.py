@@ -29,6 +29,7 @@ from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit.db.migrations.data import numbers
 from trove_upgrade.tests.unit.db.migrations.data.numbers import Numbers
+from trove_upgrade.waiting import wait_until
 
 _SECONDS = 60
 _KILLED = 77
@@ -56,16 +57,17 @@ class Child:
 
     def wait(self):
         """Its exit code; negative is the signal that ended it."""
-        deadline = time.monotonic() + _SECONDS
-        while True:
+
+        def ended():
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > deadline:
-                self.kill()
-                os.waitpid(self.pid, 0)
-                raise AssertionError(f'process {self.pid} has not ended within {_SECONDS} s')
-            time.sleep(0.002)  # between two looks at a condition with a deadline
+            return (status,) if pid else None
+
+        found = wait_until(ended, _SECONDS, interval_seconds=0.002)
+        if found is None:
+            self.kill()
+            os.waitpid(self.pid, 0)
+            raise AssertionError(f'process {self.pid} has not ended within {_SECONDS} s')
+        return os.waitstatus_to_exitcode(*found)
 
 
 def run(forked_engine, **options):
@@ -155,15 +157,14 @@ class OnARealServer(databases.OneServer):
         self.assert_each_row_was_changed_once(3000)
 
     def wait_for_batches(self, child, last):
-        deadline = time.monotonic() + _SECONDS
-        while time.monotonic() < deadline:
+        def done():
             row = numbers.state(self.engine)
-            if row is not None and (row.done > last or row.completed_at is not None):
-                return
-            time.sleep(0.005)  # between two looks at a condition with a deadline
-        child.kill()
-        child.wait()
-        raise AssertionError(f'no batch was done within {_SECONDS} s')
+            return row is not None and (row.done > last or row.completed_at is not None)
+
+        if not wait_until(done, _SECONDS, interval_seconds=0.005):
+            child.kill()
+            child.wait()
+            raise AssertionError(f'no batch was done within {_SECONDS} s')
 
     def test_of_4_runners_none_does_what_another_has_done(self):
         numbers.fill(self.engine, 4000)

@@ -18,6 +18,7 @@ from trove_upgrade.db import engine, errors
 from trove_upgrade.db.migrations import lease, lock_waits
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.waiting import wait_until
 
 _DEADLINE_SECONDS = 60
 
@@ -90,10 +91,7 @@ class OnARealServer(databases.OneServer):
             return lease.read(connection)
 
     def wait_until(self, condition):
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)  # between two looks at a condition with a deadline
+        self.assertTrue(wait_until(condition, _DEADLINE_SECONDS))
 
     def together(self, count, call):
         """`call(lease)` in that many threads with an engine each; the results, errors of ours among

@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import pathlib
-import time
 
 import fixtures
 import sqlalchemy as sa
@@ -20,6 +19,7 @@ from trove_upgrade.schema_tools.probe import Blocks, Source, Work, sizes
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import old_rows
+from trove_upgrade.waiting import wait_until
 
 _GONE_SECONDS = 10
 _COLUMNS = 'id INT NOT NULL PRIMARY KEY, a VARCHAR(36), b VARCHAR(255), d INT'
@@ -67,13 +67,12 @@ class OnARealServer(databases.OneServer):
     def wait_until_gone(self, session):
         """The server notices at its own pace that a socket is closed."""
         own = self.probe_class(self.db.engine, self.kind)
-        deadline = time.monotonic() + _GONE_SECONDS
-        while True:
+
+        def gone():
             with self.db.engine.connect() as connection:
-                if session not in own.living_sessions(connection):
-                    return
-            self.assertLess(time.monotonic(), deadline, f'session {session} lives on')
-            time.sleep(0.05)  # between two looks at a condition with a deadline
+                return session not in own.living_sessions(connection)
+
+        self.assertTrue(wait_until(gone, _GONE_SECONDS), f'session {session} lives on')
 
     def tool(self, *words, url=None):
         conf = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'trove-upgrade.conf'

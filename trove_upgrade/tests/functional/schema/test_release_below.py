@@ -155,7 +155,7 @@ class OnARealServer:
     def wait_for_turns(self, count):
         """Of each worker that runs."""
         at = {worker: worker.turns + count for worker in self.workers if worker.is_alive()}
-        serving.wait_until(
+        serving.wait_for(
             lambda: (
                 all(worker.turns >= turns for worker, turns in at.items())
                 or self.world.failures.found
@@ -178,7 +178,7 @@ class OnARealServer:
         """Each of the two releases at upgrades that the other wrote last."""
         taken, older = self.world.turns_taken, self.older.release
         goals = {pair: taken(*pair) + self.turns for pair in ((older, RELEASE), (RELEASE, older))}
-        serving.wait_until(
+        serving.wait_for(
             lambda: (
                 all(taken(*pair) >= count for pair, count in goals.items())
                 or self.world.failures.found

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import fixtures
 import sqlalchemy as sa
@@ -23,6 +22,7 @@ from trove_upgrade.db.migrations.position import Phase
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.schema import revision_checks, schemas
+from trove_upgrade.waiting import wait_until
 
 TOOL = pathlib.Path(sys.executable).with_name('trove-upgrade-manage')
 _WRITES = ('CREATE', 'ALTER', 'DROP', 'INSERT', 'UPDATE', 'DELETE')
@@ -193,12 +193,10 @@ class EveryServer:
             ).all()  # its transaction stays open
             thread = threading.Thread(target=contract)
             thread.start()
-            deadline = time.monotonic() + 60
-            while not any('again in' in line for line in said):
-                self.assertLess(
-                    time.monotonic(), deadline, 'the contract did not wait for the reader'
-                )
-                thread.join(0.01)
+            waits = wait_until(
+                lambda: any('again in' in line for line in said), 60, interval_seconds=0.01
+            )
+            self.assertTrue(waits, 'the contract did not wait for the reader')
             with database.write() as connection:
                 connection.execute(
                     sa.text(

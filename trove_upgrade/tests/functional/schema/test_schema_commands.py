@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 
 import sqlalchemy as sa
 
@@ -24,6 +23,7 @@ from trove_upgrade.tests.functional.schema.command_cases import (
     OnMariaDB,
     OnPostgreSQL,
 )
+from trove_upgrade.waiting import wait_until
 
 _SECONDS = 60
 _WORDS = {signal.SIGINT: 'Interrupted', signal.SIGTERM: 'Terminated'}
@@ -154,11 +154,13 @@ class Interrupted:
         database = self.database(
             url
         )  # one for all looks: they take the processor, and the server's connections, from the run
-        deadline = time.monotonic() + _SECONDS
-        while self.holder(database) is None:
-            self.assertLess(time.monotonic(), deadline, 'the run does not take the lease')
-            self.assertIsNone(run.poll(), 'the run has ended')
-            time.sleep(0.1)  # between two looks at a condition with a deadline
+        known = wait_until(
+            lambda: self.holder(database) is not None or run.poll() is not None,
+            _SECONDS,
+            interval_seconds=0.1,
+        )
+        self.assertTrue(known, 'the run does not take the lease')
+        self.assertIsNone(run.poll(), 'the run has ended')
         return run
 
 

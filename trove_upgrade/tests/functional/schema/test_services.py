@@ -22,6 +22,7 @@ from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Services
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
+from trove_upgrade.waiting import wait_until
 
 _CONFIGURATION = """
 [DEFAULT]
@@ -149,10 +150,7 @@ class ServicesOnAServer(databases.OneServer):
             return list(pool.map(one, range(count)))
 
     def wait_for(self, condition, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, self.services.list())
-            time.sleep(0.05)  # between two looks at a condition with a deadline
+        self.assertTrue(wait_until(condition, seconds), self.services.list())
 
     def test_of_32_processes_that_register_at_once_each_has_its_row_and_removes_its_own(self):
         registered = self.together(

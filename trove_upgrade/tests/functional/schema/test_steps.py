@@ -7,7 +7,6 @@ import concurrent.futures
 import datetime
 import itertools
 import threading
-import time
 
 import sqlalchemy as sa
 
@@ -21,6 +20,7 @@ from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.unit import database
+from trove_upgrade.waiting import wait_until
 
 _SECONDS = 60
 _BEGAN = datetime.datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=datetime.UTC)
@@ -293,10 +293,7 @@ class OnARealServer(databases.OneServer):
         self.assertEqual(8, len(self.db.rows(models.instance_upgrades)))
 
     def wait_until(self, condition):
-        deadline = time.monotonic() + _SECONDS
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)  # between two looks at a condition with a deadline
+        self.assertTrue(wait_until(condition, _SECONDS, interval_seconds=0.01))
 
     def test_each_driver_error_of_a_column_that_has_gone_is_known(self):
         for statement in (

@@ -4,8 +4,8 @@ that came to its end.
 """
 
 from lab.demo import application, snapshots, writer
-from lab.hypervisor.commands import wait_until
 from lab.trove import database
+from trove_upgrade.tests.functional import waiting
 from trove_upgrade.tests.functional.trove import base, guests
 
 ROWS = 20_000
@@ -13,7 +13,7 @@ ROWS = 20_000
 PATIENCE_SECONDS = 900.0
 
 
-class LifecycleCase(base.TroveGuestTestCase):
+class LifecycleCase(waiting.Waiting, base.TroveGuestTestCase):
     """Asks, and asserts."""
 
     def guest(self, instance):
@@ -45,10 +45,10 @@ class LifecycleCase(base.TroveGuestTestCase):
             shown = self.instances.show(instance.id)
             return shown['status'], shown.get('operating_status'), shown['datastore']['version']
 
-        wait_until(
+        self.wait_until(
             lambda: words() == wanted,
             f'Trove to show {wanted}; it shows {words()}',
-            seconds=seconds,
+            seconds,
             interval_seconds=0.5,
         )
 
@@ -88,17 +88,17 @@ class LifecycleCase(base.TroveGuestTestCase):
                 and database.serves(guest)
             )
 
-        wait_until(
+        self.wait_until(
             serves,
             'the database to serve after a reboot',
-            seconds=application.SERVES_SECONDS,
+            application.SERVES_SECONDS,
             interval_seconds=0.3,
         )
 
     def no_task(self, instance, seconds=150):
-        wait_until(
+        self.wait_until(
             lambda: self.instances.row(instance.id)['task_id'] == '1',
             "Trove's task to end",
-            seconds=seconds,
+            seconds,
             interval_seconds=0.5,
         )

@@ -9,7 +9,6 @@ import json
 from benchmarks.trove import downtime
 from lab.containers import registry
 from lab.demo import application
-from lab.hypervisor.commands import wait_until
 from lab.hypervisor.knobs import Knobs, KnobStore
 from lab.progress import Progress
 from lab.supervisor import Supervisor
@@ -39,8 +38,8 @@ class AroundCase(LifecycleCase):
         }
 
     def wait_step(self, instance, step):
-        wait_until(
-            lambda: step in self.steps(instance), f'step {step}', seconds=180, interval_seconds=0.2
+        self.wait_until(
+            lambda: step in self.steps(instance), f'step {step}', 180, interval_seconds=0.2
         )
 
     def proxy(self, method, path, body=None):
@@ -107,10 +106,8 @@ class TestGuestReboots(AroundCase):
     def starts_nothing(self, instance):
         self.guest(instance).reboot()
         guest = self.guest(instance)
-        wait_until(
-            lambda: guest.exec(['docker', 'ps'], check=False).returncode == 0,
-            'the engine',
-            seconds=60,
+        self.wait_until(
+            lambda: guest.exec(['docker', 'ps'], check=False).returncode == 0, 'the engine', 60
         )
         self.assertEqual('', guest.exec(['docker', 'ps', '--quiet']).output)
         self.assertEqual('no', guests.container(guest).restart_policy)
@@ -135,10 +132,10 @@ class TestRollback(AroundCase):
 
         self.product.manage('upgrade', 'rollback', upgrade['id'])
 
-        wait_until(
+        self.wait_until(
             lambda: self.get(f'/upgrades/{upgrade["id"]}')['upgrade']['state'] == 'ROLLED_BACK',
             'the rollback to end',
-            seconds=PATIENCE_SECONDS,
+            PATIENCE_SECONDS,
         )
         self.whole(instance, rows, self.former)
         self.assertEqual(former, guests.container(self.guest(instance)))

@@ -4,7 +4,6 @@ the application writes all through.
 """
 
 from lab.demo import application, beside_trove
-from lab.hypervisor.commands import wait_until
 from lab.hypervisor.guests import DATABASE_MOUNT
 from trove_upgrade.tests.functional.trove import guests
 from trove_upgrade.tests.functional.trove.lifecycle import PATIENCE_SECONDS, LifecycleCase
@@ -74,11 +73,8 @@ class TestLifecycle(LifecycleCase):
         """By the unmodified client; nothing of it is left."""
         volume = self.guest(instance).volume
         self.instances.clients.run('openstack', 'database', 'instance', 'delete', instance.id)
-        wait_until(
-            lambda: not self.exists(instance.id),
-            'the instance to go',
-            seconds=150,
-            interval_seconds=0.5,
+        self.wait_until(
+            lambda: not self.exists(instance.id), 'the instance to go', 150, interval_seconds=0.5
         )
         service = self.session('trove')
         servers = service.request('GET', f'{self.handle.nova_url}/servers')['servers']
@@ -109,10 +105,10 @@ class TestLifecycle(LifecycleCase):
                 ]
             },
         )
-        wait_until(
+        self.wait_until(
             lambda: name in self.listed(instance, 'user'),
             f'user {name} to be listed',
-            seconds=30,
+            30,
             interval_seconds=0.3,
         )
 

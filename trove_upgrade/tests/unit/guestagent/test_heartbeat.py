@@ -10,6 +10,7 @@ from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
+from trove_upgrade.waiting import wait_until
 
 _LONG = 30
 
@@ -142,9 +143,5 @@ class StashKeeperTest(base.TestCase):
             Mark.FINISHED, fakes.UPGRADE, remove_at=machine.clock.time.isoformat(), removed=False
         )
         keeper.wake()
-        deadline = threading.Event()
-        for _ in range(3000):
-            if own.marks.get(Mark.FINISHED)['removed']:
-                break
-            deadline.wait(0.01)
+        wait_until(lambda: own.marks.get(Mark.FINISHED)['removed'], 30, interval_seconds=0.01)
         self.assertFalse(stash.exists())

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
-import threading
-import time
 
 from lab import progress
 from trove_upgrade.tests.unit import base
+from trove_upgrade.waiting import wait_until
 
 DEADLINE_SECONDS = 20.0
 
@@ -29,20 +28,18 @@ class ProgressTest(base.TestCase):
 
     def wait_for_looks(self, number):
         """The painter has looked at the clock that often since now."""
-        wanted, deadline = self.looks + number, time.monotonic() + DEADLINE_SECONDS
-        while self.looks < wanted:
-            self.assertLess(time.monotonic(), deadline)
-            threading.Event().wait(0.02)
+        wanted = self.looks + number
+        self.assertTrue(
+            wait_until(lambda: self.looks >= wanted, DEADLINE_SECONDS, interval_seconds=0.02)
+        )
 
     def progress(self, *, terminal=False):
         self.stream = _Stream(terminal)
         return progress.Progress(self.stream, clock=self.clock)
 
     def wait_for(self, text):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while text not in self.stream.getvalue():
-            self.assertLess(time.monotonic(), deadline, self.stream.getvalue())
-            threading.Event().wait(0.02)
+        wait_until(lambda: text in self.stream.getvalue(), DEADLINE_SECONDS, interval_seconds=0.02)
+        self.assertIn(text, self.stream.getvalue())
 
     def test_a_short_phase_is_one_line_in_a_log(self):
         with self.progress().phase('Making tea'):

@@ -7,11 +7,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 
 from lab import errors, processes, supervisor
 from trove_upgrade.tests.unit import base
+from trove_upgrade.waiting import wait_until
 
 DEADLINE_SECONDS = 20.0
 #: Listens in a second thread, and ignores SIGTERM.
@@ -48,11 +47,8 @@ class SupervisorTest(base.TestCase):
         )
 
     def wait_for(self, condition, what):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                self.fail(f'{what} did not happen within {DEADLINE_SECONDS} s')
-            threading.Event().wait(0.02)
+        if not wait_until(condition, DEADLINE_SECONDS, interval_seconds=0.02):
+            self.fail(f'{what} did not happen within {DEADLINE_SECONDS} s')
 
     def test_another_process_sees_and_stops_what_was_started(self):
         record = self.supervisor.start(self.command())

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import logging
 import threading
-import time
 
 import fixtures
 import sqlalchemy as sa
@@ -36,14 +35,12 @@ from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.scheduler import Scheduler
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.taskmanager import fakes
+from trove_upgrade.waiting import wait_until
 
 
 def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise AssertionError('the condition did not come true in time')
-        threading.Event().wait(0.01)
+    if not wait_until(condition, seconds, interval_seconds=0.01):
+        raise AssertionError('the condition did not come true in time')
 
 
 class _PartCase(base.TestCase):

@@ -12,6 +12,7 @@ from trove_upgrade.db import columns, engine, errors
 from trove_upgrade.db.migrations import lease
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.db.migrations.waiting import WaitingClock, middle
+from trove_upgrade.waiting import wait_until
 
 
 class LeaseTestCase(base.TestCase):
@@ -335,14 +336,9 @@ class TestHolding(LeaseTestCase):
 
     def test_a_thread_renews_it_beyond_its_length(self):
         with lease.Lease(self.engine, 'host/1', seconds=0.3).held():
-            until = self.row().lease_until
-            deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
-            while (
-                self.row().lease_until < until + datetime.timedelta(seconds=0.6)
-                and datetime.datetime.now(datetime.UTC) < deadline
-            ):
-                threading.Event().wait(0.05)  # between two looks at a condition with a deadline
-            self.assertGreaterEqual(self.row().lease_until, until + datetime.timedelta(seconds=0.6))
+            wanted = self.row().lease_until + datetime.timedelta(seconds=0.6)
+            wait_until(lambda: self.row().lease_until >= wanted, 20)
+            self.assertGreaterEqual(self.row().lease_until, wanted)
         self.assertEqual(
             [], [thread for thread in threading.enumerate() if thread.name == 'schema-lease']
         )
