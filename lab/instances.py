@@ -24,6 +24,7 @@ from lab.hypervisor.network import gateway_of
 from lab.images import provision
 from lab.product import Product
 from lab.publishing import PublishedVersion
+from trove_upgrade.waiting import wait_until
 
 #: Where the agent looks for its key: readable by root alone, beside the files that Trove's own
 #: agent reads.
@@ -148,17 +149,21 @@ class InstanceMaker:
             autocommit=True,
         )
         with contextlib.closing(connection), connection.cursor() as cursor:
-            deadline = time.monotonic() + HEARD_SECONDS
-            while not cursor.execute(
-                'SELECT 1 FROM upgrade_guest_keys WHERE instance_id = %s AND proven_at IS NOT NULL',
-                (instance_id,),
-            ):
-                if time.monotonic() > deadline:
-                    raise errors.NotReady(
-                        f'No taskmanager has heard the guest of instance {instance_id} under its '
-                        'key. See the log of the taskmanager, and in the guest /var/log/trove.'
-                    )
-                self._sleep(POLL_SECONDS)
+            heard = wait_until(
+                lambda: cursor.execute(
+                    'SELECT 1 FROM upgrade_guest_keys WHERE instance_id = %s AND proven_at IS NOT '
+                    'NULL',
+                    (instance_id,),
+                ),
+                HEARD_SECONDS,
+                sleep=self._sleep,
+                interval_seconds=POLL_SECONDS,
+            )
+        if not heard:
+            raise errors.NotReady(
+                f'No taskmanager has heard the guest of instance {instance_id} under its key. See '
+                'the log of the taskmanager, and in the guest /var/log/trove.'
+            )
 
     def boot(
         self,
@@ -195,17 +200,17 @@ class InstanceMaker:
         return server_id
 
     def _wait_active(self, server_id: str, name: str) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
-        while True:
+        def decided() -> dict[str, object] | None:
             server = self.server(server_id)
-            if server['status'] == 'ACTIVE':
-                return
-            if server['status'] == 'ERROR' or time.monotonic() > deadline:
-                raise errors.NotReady(
-                    f'Server {server_id} of instance {name} did not become ACTIVE: it is '
-                    f'{server["status"]}, {server.get("fault")}. See the logs of nova-compute.'
-                )
-            self._sleep(POLL_SECONDS)
+            return server if server['status'] in {'ACTIVE', 'ERROR'} else None
+
+        found = wait_until(decided, BOOT_SECONDS, sleep=self._sleep, interval_seconds=POLL_SECONDS)
+        server = found or self.server(server_id)
+        if server['status'] != 'ACTIVE':
+            raise errors.NotReady(
+                f'Server {server_id} of instance {name} did not become ACTIVE: it is '
+                f'{server["status"]}, {server.get("fault")}. See the logs of nova-compute.'
+            )
 
     def server(self, server_id: str) -> dict[str, object]:
         """Nova's own JSON of a server."""

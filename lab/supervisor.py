@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lab import commands, errors, processes
+from trove_upgrade.waiting import wait_until
 
 POLL_SECONDS = 0.1
 KILLED_SECONDS = 10.0  #: a killed process that waits for a device takes a moment
@@ -154,18 +155,21 @@ class Supervisor:
             message.
         """
         log = self._logs_dir / f'{name}.log'
-        deadline = self._clock() + timeout_seconds
-        while not probe():
+
+        def ready() -> bool:
+            if probe():
+                return True
             if not self.runs(name):
                 raise errors.NotReady(
                     f'{name} died before it was ready. Log: {log}\n{commands.tail(log)}'
                 )
-            if self._clock() > deadline:
-                raise errors.NotReady(
-                    f'{name} was not ready after {timeout_seconds:.0f} s. Log: '
-                    f'{log}\n{commands.tail(log)}'
-                )
-            self._sleep(READY_POLL_SECONDS)
+            return False
+
+        if not self._wait_until(ready, timeout_seconds, READY_POLL_SECONDS):
+            raise errors.NotReady(
+                f'{name} was not ready after {timeout_seconds:.0f} s. Log: '
+                f'{log}\n{commands.tail(log)}'
+            )
 
     def stop(self, names: Iterable[str]) -> None:
         """End these processes and all in their sessions; one that does not run is no error."""
@@ -235,14 +239,25 @@ class Supervisor:
                 self._sleep(2 * POLL_SECONDS)
 
     def _wait_gone(self, group: Iterable[processes.Process], timeout_seconds: float) -> bool:
-        deadline = self._clock() + timeout_seconds
-        group = list(group)
-        while True:
+        rest = list(group)
+
+        def gone() -> bool:
             self._reap()
-            group = [process for process in group if _same_runs(process)]
-            if not group or self._clock() > deadline:
-                return not group
-            self._sleep(POLL_SECONDS / 2)
+            rest[:] = [process for process in rest if _same_runs(process)]
+            return not rest
+
+        return self._wait_until(gone, timeout_seconds, POLL_SECONDS / 2)
+
+    def _wait_until(
+        self, condition: Callable[[], bool], seconds: float, interval_seconds: float
+    ) -> bool:
+        return wait_until(
+            condition,
+            seconds,
+            monotonic=self._clock,
+            sleep=self._sleep,
+            interval_seconds=interval_seconds,
+        )
 
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):

@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from benchmarks.trove import copies as copies_module
 from lab import errors, rest
 from lab.services import trove
 from lab.trove.stage import OUR_QUEUE, TroveStage
+from trove_upgrade.waiting import wait_until
 
 UPGRADES = 12
 REQUIRED_SECONDS = 0.5
@@ -67,13 +67,16 @@ class Upgrades:
             ) as process,
         ):
             try:
-                deadline = time.monotonic() + READY_SECONDS
-                while not trove.consumes(self._stage.side.settings, OUR_QUEUE):
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise errors.NotReady(
-                            f'The taskmanager with stand-ins does not listen; see {log}.'
-                        )
-                    time.sleep(0.2)
+                settings = self._stage.side.settings
+                known = wait_until(
+                    lambda: process.poll() is not None or trove.consumes(settings, OUR_QUEUE),
+                    READY_SECONDS,
+                    interval_seconds=0.2,
+                )
+                if not known or process.poll() is not None:
+                    raise errors.NotReady(
+                        f'The taskmanager with stand-ins does not listen; see {log}.'
+                    )
                 yield
             finally:
                 process.terminate()
@@ -85,25 +88,23 @@ class Upgrades:
             f'{self._stage.instances.base_url}/instances/{instance_id}',
             {'instance': {'datastore_version': self._stage.target.name}},
         )
-        connection = copies_module.connect(self._stage)
-        try:
-            deadline = time.monotonic() + ENDS_SECONDS
-            while time.monotonic() < deadline:
+        with contextlib.closing(copies_module.connect(self._stage)) as connection:
+
+            def row() -> dict[str, Any]:
                 with connection.cursor() as cursor:
                     cursor.execute(
                         'SELECT id, state, created_at, ended_at, cause FROM instance_upgrades '
                         'WHERE instance_id = %s',
                         (instance_id,),
                     )
-                    row: dict[str, Any] = cursor.fetchone() or {}
-                if row.get('ended_at') is not None:
-                    return row
-                time.sleep(0.25)
-        finally:
-            connection.close()
-        raise errors.NotReady(
-            f'The upgrade of copy {instance_id} did not end within {ENDS_SECONDS:.0f} s: {row}'
-        )
+                    return cursor.fetchone() or {}
+
+            if wait_until(lambda: row().get('ended_at'), ENDS_SECONDS, interval_seconds=0.25):
+                return row()
+            raise errors.NotReady(
+                f'The upgrade of copy {instance_id} did not end within {ENDS_SECONDS:.0f} s: '
+                f'{row()}'
+            )
 
     def work(self) -> dict[str, float]:
         """Upgrade -> seconds that Nova and the guest have worked on it."""

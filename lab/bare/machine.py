@@ -15,8 +15,10 @@ from lab.bare import root
 from lab.bare.network import Network
 from lab.bare.place import LOCK, NAME, Place
 from lab.bare.registries import Taken
-from lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor import errors as hypervisor_errors
+from lab.hypervisor.commands import HostCommands
 from lab.progress import Progress
+from trove_upgrade.waiting import wait_until
 
 PROFILE = 'bare'
 FREE_BYTES = 20 * 1024**3
@@ -185,12 +187,10 @@ class BareMachine:
         self._network.remove()
         for device in cleanup.loop_devices(self._place.root, self._place.root):
             self._commands.run(['losetup', '--detach', device], check=False)
-        wait_until(
-            self._cgroups_are_gone,
-            'the processes of the bare machine to end',
-            seconds=_END_SECONDS,
-            interval_seconds=0.2,
-        )
+        if not wait_until(self._cgroups_are_gone, _END_SECONDS, interval_seconds=0.2):
+            raise hypervisor_errors.TimedOut(
+                'the processes of the bare machine to end', _END_SECONDS, 'See the logs.'
+            )
         if keep:
             self._progress.line(f'Kept: {self._place.root}, until the next bare machine.')
         else:

@@ -29,10 +29,12 @@ from lab.containers import recipes
 from lab.containers.builder import ContainerBuilder
 from lab.containers.image import Image
 from lab.containers.registry_client import RegistryClient
-from lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor import errors
+from lab.hypervisor.commands import HostCommands
 from lab.images.layers import digest_of
 from lab.settings import HOST, Settings
 from lab.supervisor import Command
+from trove_upgrade.waiting import wait_until
 
 NAME = 'registry'
 PROGRAM = 'docker-registry'
@@ -175,12 +177,14 @@ def serving(storage: pathlib.Path) -> Iterator[RegistryClient]:
     ):
         try:
             found = RegistryClient(f'http://{HOST}:{port}')
-            wait_until(
+            if not wait_until(
                 lambda: server.poll() is not None or found.ready(),
-                'the registry of container images',
-                seconds=READY_SECONDS,
-                hint=f'See {log_file}.',
-            )
+                READY_SECONDS,
+                interval_seconds=0.02,
+            ):
+                raise errors.TimedOut(
+                    'the registry of container images', READY_SECONDS, f'See {log_file}.'
+                )
             yield found
         finally:
             server.terminate()

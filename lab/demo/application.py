@@ -9,12 +9,11 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 
 from lab import errors
 from lab.demo import writer
+from trove_upgrade.waiting import wait_until
 
 SETTLE_WRITES = 20  #: writes that must have succeeded before and after what is looked at
 SERVES_SECONDS = 120.0
@@ -83,13 +82,13 @@ def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECO
 
     :raises NotReady: they did not, in time.
     """
-    deadline = time.monotonic() + seconds
     start = len(writer.read(path)) if path.exists() else 0
-    while time.monotonic() < deadline:
+
+    def written() -> bool:
         attempts = writer.read(path)[start:] if path.exists() else []
-        if len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:]):
-            return
-        threading.Event().wait(0.2)
-    raise errors.NotReady(
-        f'The application could not write to the database within {seconds:.0f} s; see {path}.'
-    )
+        return len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:])
+
+    if not wait_until(written, seconds, interval_seconds=0.2):
+        raise errors.NotReady(
+            f'The application could not write to the database within {seconds:.0f} s; see {path}.'
+        )

@@ -19,6 +19,7 @@ from lab.trove import database
 from lab.trove import stage as trove_stage
 from lab.trove.instances import DATABASE, TroveInstance
 from lab.trove.stage import TroveStage
+from trove_upgrade.waiting import wait_until
 
 INSTANCE_NAME = 'shop-database'
 TICKS = f'{DATABASE}.ticks'
@@ -174,12 +175,14 @@ class TroveDemo:
         """Return what Trove shows once its own agent has reported, or at the end of the patience
         for that.
         """
-        deadline = time.monotonic() + SETTLED_SECONDS
-        while True:
-            shown = self._stage.instances.show(instance.id)
-            if shown.get('operating_status') == 'HEALTHY' or time.monotonic() > deadline:
-                return shown
-            threading.Event().wait(_WATCH_SECONDS)
+        instances = self._stage.instances
+
+        def healthy() -> dict[str, Any] | None:
+            shown = instances.show(instance.id)
+            return shown if shown.get('operating_status') == 'HEALTHY' else None
+
+        settled = wait_until(healthy, SETTLED_SECONDS, interval_seconds=_WATCH_SECONDS)
+        return settled or instances.show(instance.id)
 
     def _views(
         self, instance: TroveInstance, shown: dict[str, Any], seen: list[str]
@@ -220,18 +223,17 @@ class TroveDemo:
             f'{self._stage.handle.nova_url}/servers/{instance.server_id}/action',
             {'reboot': {'type': 'SOFT'}},
         )
-        deadline = time.monotonic() + application.SERVES_SECONDS
-        while time.monotonic() < deadline:
+
+        def serves_again() -> bool:
             guest = instances.guest(instance)
-            if (
+            return (
                 guest.running
                 and guest.boot_id != boot_id
                 and guest.reachable
                 and database.serves(guest)
-            ):
-                return True
-            threading.Event().wait(0.3)
-        return False
+            )
+
+        return wait_until(serves_again, application.SERVES_SECONDS, interval_seconds=0.3)
 
 
 def main(layout: Layout, cloud: Cloud, progress: Progress, *, rows: int, keep: bool) -> int:

@@ -3,7 +3,6 @@
 
 import pathlib
 import sys
-import threading
 import time
 
 from lab import errors, rest
@@ -15,6 +14,7 @@ from lab.instances import LabInstance
 from lab.layout import Layout
 from lab.progress import Progress
 from lab.stage import Stage, set_stage
+from trove_upgrade.waiting import wait_until
 
 INSTANCE_NAME = 'shop-database'
 UPGRADE_SECONDS = 900.0
@@ -146,18 +146,17 @@ class Demo:
         guest = stage.maker.guest(instance.server_id)
         boot_id = guest.boot_id
         stage.maker.reboot(instance.server_id)
-        deadline = time.monotonic() + application.SERVES_SECONDS
-        while time.monotonic() < deadline:
+
+        def serves_again() -> bool:
             guest = stage.maker.guest(instance.server_id)
-            if (
+            return (
                 guest.running
                 and guest.boot_id != boot_id
                 and guest.reachable
                 and snapshots.answers(guest)
-            ):
-                return True
-            threading.Event().wait(0.3)
-        return False
+            )
+
+        return wait_until(serves_again, application.SERVES_SECONDS, interval_seconds=0.3)
 
 
 def main(

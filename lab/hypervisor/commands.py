@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the host, behind a port so that a test can stand in for them; and waiting with a
-deadline.
-"""
+"""Programs of the host, behind a port so that a test can stand in for them."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -124,22 +121,3 @@ class HostCommands:
                 check=True,
                 env=dict(env),
             )
-
-
-def wait_until(
-    condition: Callable[[], bool],
-    what: str,
-    *,
-    seconds: float,
-    hint: str = 'See the logs.',
-    interval_seconds: float = 0.02,
-) -> None:
-    """Return as soon as `condition()` is true.
-
-    :raises errors.TimedOut: it was not true within `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise errors.TimedOut(what, seconds, hint)
-        time.sleep(interval_seconds)

@@ -12,9 +12,10 @@ import signal
 import sys
 from pathlib import Path
 
-from lab.hypervisor import metadata
-from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor import errors, metadata
+from lab.hypervisor.commands import Commands
 from lab.hypervisor.netns import NETNS_DIR
+from trove_upgrade.waiting import wait_until
 
 BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
 REGISTRY_PORT = 5000  #: where they find the registry of container images
@@ -23,6 +24,7 @@ METADATA = 'metadata'  #: below a network's home; the metadata service shows wha
 _NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
 _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'
 _FORWARDER_CONFIGURATION = 'haproxy.cfg'
+_END_SECONDS = 10
 
 
 class NetworkDaemons:
@@ -154,9 +156,9 @@ def _end(record: Path, network_id: str) -> None:
         return
     with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
         os.kill(pid, signal.SIGKILL)
-    wait_until(
-        lambda: _daemon_pid(record) is None,
-        f'{record.stem} of network {network_id} to end',
-        seconds=10,
-        hint=f'Kill process {pid} by hand.',
-    )
+    if not wait_until(lambda: _daemon_pid(record) is None, _END_SECONDS, interval_seconds=0.02):
+        raise errors.TimedOut(
+            f'{record.stem} of network {network_id} to end',
+            _END_SECONDS,
+            f'Kill process {pid} by hand.',
+        )

@@ -25,11 +25,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.hypervisor import errors, image_device, processes
-from lab.hypervisor.commands import Commands, Outcome, wait_until
+from lab.hypervisor.commands import Commands, Outcome
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import Volume, VolumeStore, power_cut
+from trove_upgrade.waiting import wait_until
 
 #: In a guest's home what the guest has below /var/lib: its container engine writes there, and an
 #: overlay cannot lie on an overlay.
@@ -52,6 +53,7 @@ DATABASE_MOUNT = '/var/lib/mysql'
 #: The kernel keeps empty control groups, and processes that end keep theirs for a moment.
 _REMOVE_CGROUPS = f'. "{Path(__file__).with_name("guest-cgroups.sh")}"; remove_cgroups "$1" "$2"'
 _CGROUP_SECONDS = 20
+_REACH_SECONDS = 10
 
 
 class Guest:
@@ -167,15 +169,11 @@ class Guest:
                 raise errors.GuestBootFailed(self.spec.guest_id, self.console)
             return self.reachable and self._services_up()
 
-        try:
-            wait_until(
-                up,
-                f'guest {self.spec.guest_id} to boot',
-                seconds=_BOOT_SECONDS,
-                interval_seconds=0.02 if self.spec.init == 'tini' else 0.3,
-            )
-        except errors.TimedOut as late:
-            raise errors.GuestBootFailed(self.spec.guest_id, self.console) from late
+        interval_seconds = 0.02 if self.spec.init == 'tini' else 0.3
+        with contextlib.suppress(errors.TimedOut):  # it went away between two looks of one turn
+            if wait_until(up, _BOOT_SECONDS, interval_seconds=interval_seconds):
+                return
+        raise errors.GuestBootFailed(self.spec.guest_id, self.console)
 
     def _services_up(self) -> bool:
         if self.spec.init == 'systemd':
@@ -232,11 +230,12 @@ class Guest:
         process = self.process
         if process is None:
             raise errors.GuestNotRunning(self.spec.guest_id)
-        wait_until(
-            lambda: self.reachable or not process.alive(),
-            f'guest {self.spec.guest_id} to be reachable',
-            seconds=10,
-        )
+        if not wait_until(
+            lambda: self.reachable or not process.alive(), _REACH_SECONDS, interval_seconds=0.02
+        ):
+            raise errors.TimedOut(
+                f'guest {self.spec.guest_id} to be reachable', _REACH_SECONDS, 'See the logs.'
+            )
         if not process.alive():
             raise errors.GuestNotRunning(self.spec.guest_id)
         return process
@@ -296,12 +295,16 @@ class Guest:
                 self._cgroup,
                 str(self.home / 'cgroup'),
             ]
-            wait_until(
+            if not wait_until(
                 lambda: self._commands.run(removal, check=False).returncode == 0,
-                f'the control groups of guest {self.spec.guest_id} to go',
-                seconds=_CGROUP_SECONDS,
-                hint='A process is still in one of them: see trove-lab/*/cgroup.procs.',
-            )
+                _CGROUP_SECONDS,
+                interval_seconds=0.02,
+            ):
+                raise errors.TimedOut(
+                    f'the control groups of guest {self.spec.guest_id} to go',
+                    _CGROUP_SECONDS,
+                    'A process is still in one of them: see trove-lab/*/cgroup.procs.',
+                )
 
     def _wait_released(self) -> None:
         """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2

@@ -7,7 +7,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor import errors
+from lab.hypervisor.commands import Commands
+from trove_upgrade.waiting import wait_until
+
+_FREE_SECONDS = 20
 
 
 @contextlib.contextmanager
@@ -33,12 +37,14 @@ def wait_free(record: Path) -> None:
         device, sequence = record.read_text('utf-8').split()
     except FileNotFoundError:
         return
-    wait_until(
-        lambda: _disk_sequence(device) != sequence,
-        f'image device {device} to be free',
-        seconds=20,
-        hint='A process still holds a mount of the guest.',
-    )
+    if not wait_until(
+        lambda: _disk_sequence(device) != sequence, _FREE_SECONDS, interval_seconds=0.02
+    ):
+        raise errors.TimedOut(
+            f'image device {device} to be free',
+            _FREE_SECONDS,
+            'A process still holds a mount of the guest.',
+        )
     record.unlink(missing_ok=True)  # a delete that comes during a rebuild waits here, too
 
 

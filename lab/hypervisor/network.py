@@ -32,10 +32,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from lab.hypervisor import metadata
-from lab.hypervisor.commands import Commands, Outcome, wait_until
+from lab.hypervisor import errors, metadata
+from lab.hypervisor.commands import Commands, Outcome
 from lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
 from lab.hypervisor.netns import NETNS_DIR, connect_in
+from trove_upgrade.waiting import wait_until
 
 _ENSURE_SECONDS = 60.0
 _BRIDGE_KIND = ('type', 'bridge', 'forward_delay', '0', 'stp_state', '0')
@@ -107,11 +108,12 @@ class NetworkFabric:
         home = self._dir / network.network_id
         home.mkdir(parents=True, exist_ok=True)
         with (home / 'lock').open('w') as lock:
-            wait_until(
-                lambda: _locked(lock),
-                f'network {network.network_id} to be made by another',
-                seconds=_ENSURE_SECONDS,
-            )
+            if not wait_until(lambda: _locked(lock), _ENSURE_SECONDS, interval_seconds=0.02):
+                raise errors.TimedOut(
+                    f'network {network.network_id} to be made by another',
+                    _ENSURE_SECONDS,
+                    'See the logs.',
+                )
             self._ensure(network, self.network_namespace(network.network_id), home)
 
     def _ensure(self, network: Network, name: str, home: Path) -> None:

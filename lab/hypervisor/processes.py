@@ -10,7 +10,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from lab.hypervisor.commands import wait_until
+from lab.hypervisor import errors
+from trove_upgrade.waiting import wait_until
 
 _START_TIME = 19  #: field 22 of /proc/<pid>/stat, counted from the one after the name
 
@@ -48,12 +49,12 @@ class Process:
 
         :raises errors.TimedOut: it still runs.
         """
-        wait_until(
-            lambda: not self.alive(),
-            f'process {self.pid} to end',
-            seconds=seconds,
-            hint='Look at what it waits for in /proc/<pid>/stack.',
-        )
+        if not wait_until(lambda: not self.alive(), seconds, interval_seconds=0.02):
+            raise errors.TimedOut(
+                f'process {self.pid} to end',
+                seconds,
+                'Look at what it waits for in /proc/<pid>/stack.',
+            )
 
 
 def read_process(record: Path) -> Process | None:

@@ -26,7 +26,9 @@ import struct
 import uuid
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor import errors
+from lab.hypervisor.commands import Commands
+from trove_upgrade.waiting import wait_until
 
 GIB = 1024**3
 _EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -147,13 +149,13 @@ class VolumeStore:
         if device is None:
             return
         in_use = Path('/sys/fs/ext4') / Path(device).name
-        wait_until(
-            lambda: not in_use.exists(),
-            f'volume {volume.volume_id} on {device} to be free',
-            seconds=seconds,
-            hint='A process still holds the file system: look with `grep <device> '
-            '/proc/*/mountinfo`.',
-        )
+        if not wait_until(lambda: not in_use.exists(), seconds, interval_seconds=0.02):
+            raise errors.TimedOut(
+                f'volume {volume.volume_id} on {device} to be free',
+                seconds,
+                'A process still holds the file system: look with `grep <device> '
+                '/proc/*/mountinfo`.',
+            )
 
     def detach(self, volume: Volume) -> None:
         """Take the loop device away, once nothing has the volume mounted.  A detached volume stays

@@ -17,11 +17,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands, wait_until
+from lab.hypervisor import errors
+from lab.hypervisor.commands import Commands
 from lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.spec import GuestSpec
 from lab.images import image_store
+from trove_upgrade.waiting import wait_until
 
 STORE = Path('usr/lib/trove-lab/docker-store')
 #: Names of the images in it, a list in JSON: containerd's store has them in a database.
@@ -73,13 +75,14 @@ def load(
 
 
 def _wait_engine(guest: Guest) -> None:
-    wait_until(
+    if not wait_until(
         lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
-        'the engine to answer',
-        seconds=_ENGINE_SECONDS,
+        _ENGINE_SECONDS,
         interval_seconds=0.1,
-        hint='See /var/log/docker.log in the guest.',
-    )
+    ):
+        raise errors.TimedOut(
+            'the engine to answer', _ENGINE_SECONDS, 'See /var/log/docker.log in the guest.'
+        )
 
 
 def _load_one(guest: Guest, archive: Path) -> None:

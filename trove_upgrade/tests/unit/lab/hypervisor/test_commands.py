@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 from lab.hypervisor import errors, processes
-from lab.hypervisor.commands import HostCommands, wait_until
+from lab.hypervisor.commands import HostCommands
 from trove_upgrade.tests.unit import base
 
 
@@ -64,14 +64,6 @@ class HostCommandsTest(base.TestCase):
         )
         self.assertIn('the cause', str(error))
 
-    def test_waiting_ends_with_what_was_waited_for(self):
-        error = self.assertRaises(
-            errors.TimedOut, wait_until, lambda: False, 'the moon', seconds=0.01, hint='Look up.'
-        )
-
-        self.assertIn('the moon', str(error))
-        self.assertIn('Look up.', str(error))
-
 
 class ProcessTest(base.TestCase):
     def setUp(self):
@@ -99,6 +91,14 @@ class ProcessTest(base.TestCase):
         self.assertIsNone(processes.read_process(self.record))
         child.wait()
         self.assertEqual('', process.name())
+
+    def test_one_that_does_not_end_is_named_with_where_to_look(self):
+        own = processes.Process(os.getpid(), self._start_time(os.getpid()))
+
+        error = self.assertRaises(errors.TimedOut, own.wait_gone, 0.01)
+
+        self.assertIn(f'process {os.getpid()} to end: not seen within 0.01 seconds', str(error))
+        self.assertIn('Look at what it waits for', str(error))
 
     def test_another_process_of_the_same_number_is_not_taken_for_it(self):
         self.record.write_text(f'{os.getpid()} 1\n')
