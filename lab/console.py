@@ -200,7 +200,8 @@ def _become(program: str, arguments: Sequence[str]) -> NoReturn:
     os.execve(path, [program, *arguments], env)
 
 
-def _parser(lab: Lab) -> argparse.ArgumentParser:
+def build_parser(lab: Lab) -> tuple[argparse.ArgumentParser, Sequence[str]]:
+    """Return the parser of a command line, and the names of the commands that it takes."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
@@ -231,7 +232,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     )
     _add_demo_options(add('demo', lab.demo))
     add('clean', lab.clean)
-    return parser
+    return parser, tuple(commands.choices)
 
 
 def _add_demo_options(demo: argparse.ArgumentParser) -> None:
@@ -253,7 +254,8 @@ def _add_demo_options(demo: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code.  What a signal ends is cleaned up as after a failure."""
     layout = Layout.from_environ()
-    arguments = _parser(Lab(layout, Cloud(layout), Progress())).parse_args(argv)
+    parser, _ = build_parser(Lab(layout, Cloud(layout), Progress()))
+    arguments = parser.parse_args(argv)
     try:
         return signals.run(PROGRAM, lambda: int(arguments.function(arguments)))
     except errors.LabError as error:

@@ -24,6 +24,7 @@ from trove_upgrade.cmd.manage import (
     service,
     upgrade,
 )
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 from trove_upgrade.domain import ports
@@ -39,7 +40,7 @@ def main(
 ) -> int:
     """Run one command and return its exit code."""
     ending.quiet()
-    parser = _parser()
+    parser, _ = build_parser()
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has printed the usage, or the help
@@ -63,7 +64,8 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
         run.close()
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
+    """Return the parser of a command line, and the commands that it takes."""
     parser = argparse.ArgumentParser(
         prog='trove-upgrade-manage', description='Manages the database of trove-upgrade.'
     )
@@ -82,23 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar='DIR',
         help='directory of configuration files',
     )
-    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    commands = Commands(parser)
     for noun in _NOUNS:
         noun.add_commands(commands)
-    _describe(commands)
-    return parser
-
-
-def _describe(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
-    """`COMMAND --help` says at least what the list of commands does."""
-    said = {entry.dest: entry.help for entry in commands._choices_actions}  # noqa: SLF001 - argparse keeps it nowhere else
-    for name, parser in commands.choices.items():
-        text = said.get(name)
-        if parser.description is None and text:
-            parser.description = f'{text[0].upper()}{text[1:]}.'
-        for action in parser._actions:  # noqa: SLF001
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                _describe(action)
+    return parser, commands
 
 
 def _configuration(files: Sequence[str], directories: Sequence[str]) -> cfg.ConfigOpts:

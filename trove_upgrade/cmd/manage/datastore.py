@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_line, print_table
 from trove_upgrade.db import errors
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
@@ -20,35 +21,33 @@ _RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
 _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
 
 
-def add_commands(commands: Any) -> None:
-    """Add the commands that save datastores, versions, their validation rules and their facts."""
+def add_commands(commands: Commands) -> None:
+    """Add the datastore commands."""
     _add_datastore_update(commands)
     _add_version_update(commands)
-    rules = commands.add_parser(
-        'db_load_datastore_config_parameters', help="load a version's configuration parameters"
+    rules = commands.add(
+        'db_load_datastore_config_parameters', "load a version's configuration parameters"
     )
     _add_version_and_file(rules, "JSON file of Trove's validation rules")
     rules.set_defaults(command=_load_parameters)
-    facts = commands.add_parser(
-        'datastore_version_facts', help='load what the image build recorded about a version'
+    facts = commands.add(
+        'datastore_version_facts', 'load what the image build recorded about a version'
     )
     _add_version_and_file(facts, 'JSON file that the image build wrote')
     facts.set_defaults(command=_load_facts)
 
 
-def _add_datastore_update(commands: Any) -> None:
-    update = commands.add_parser(
-        'datastore_update', help='add a datastore, or set its default version'
-    )
+def _add_datastore_update(commands: Commands) -> None:
+    update = commands.add('datastore_update', 'add a datastore, or set its default version')
     update.add_argument('datastore', help='name of the datastore')
     update.add_argument('default_version', help="name or id of an active version; '' for none")
     update.set_defaults(command=_update)
 
 
-def _add_version_update(commands: Any) -> None:
-    version = commands.add_parser(
+def _add_version_update(commands: Commands) -> None:
+    version = commands.add(
         'datastore_version_update',
-        help='add a version, or point it at another image',
+        'add a version, or point it at another image',
         usage='%(prog)s [--image-tags TAGS] [--version NUMBER] datastore version manager image '
         '[image_tags] packages active',
         description='Adds a datastore version or changes the one of that name and number; '
@@ -74,7 +73,7 @@ def _add_version_update(commands: Any) -> None:
     version.set_defaults(command=_version_update)
 
 
-def _add_version_and_file(parser: Any, what: str) -> None:
+def _add_version_and_file(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument('datastore', help='name or id of the datastore')
     parser.add_argument('version_name', help='name or id of the version')
     parser.add_argument('file', help=what)

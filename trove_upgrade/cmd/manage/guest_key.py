@@ -7,9 +7,9 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from trove_upgrade.cmd.manage import key_file
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.db import errors, guest_security
 from trove_upgrade.db.guest_key_overview import GuestSealing
@@ -22,24 +22,23 @@ _NAMED = 5
 _GUESTS_FILE = '/etc/trove/trove-upgrade-guest.key'
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `guest-key` and its subcommands."""
-    parser = commands.add_parser(
+    nested = commands.add_group(
         'guest-key',
-        help="guests' keys",
+        "guests' keys",
         description='Keys that messages to and from guests are sealed with.',
     )
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    generate = nested.add_parser(
+    generate = nested.add(
         'generate',
-        help='print a new entry for guest_key_encryption_keys',
+        'print a new entry for guest_key_encryption_keys',
         description='Prints a new entry for [trove_upgrade] guest_key_encryption_keys, and stores '
         'it nowhere. It is a secret.',
     )
     generate.set_defaults(command=_generate)
-    listing = nested.add_parser(
+    listing = nested.add(
         'list',
-        help='every instance, and how its guest is spoken to',
+        'every instance, and how its guest is spoken to',
         description='Lists every instance: whether its guest is spoken to under a key, where the '
         'key comes from and since when, and what its agent said last. No key is '
         'shown.',
@@ -47,9 +46,9 @@ def add_commands(commands: Any) -> None:
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
     _add_mint(nested)
-    rotate = nested.add_parser(
+    rotate = nested.add(
         'rotate',
-        help='encrypt every key under the first entry of guest_key_encryption_keys',
+        'encrypt every key under the first entry of guest_key_encryption_keys',
         description="Encrypts every guest's key in the database under the first entry of "
         'guest_key_encryption_keys. Guests do not notice, taskmanagers go on working. '
         'May be repeated.',
@@ -58,10 +57,10 @@ def add_commands(commands: Any) -> None:
     _add_forget(nested)
 
 
-def _add_mint(nested: Any) -> None:
-    mint = nested.add_parser(
+def _add_mint(nested: Commands) -> None:
+    mint = nested.add(
         'mint',
-        help='make a key for a guest that runs, and write its file',
+        'make a key for a guest that runs, and write its file',
         description='Makes a key for the guest of an instance, and writes the file that belongs '
         f'there as {_GUESTS_FILE}, of root and with mode 600. The key counts from the '
         'first message of the guest under it; until then the former one does.',
@@ -71,10 +70,10 @@ def _add_mint(nested: Any) -> None:
     mint.set_defaults(command=_mint)
 
 
-def _add_forget(nested: Any) -> None:
-    forget = nested.add_parser(
+def _add_forget(nested: Commands) -> None:
+    forget = nested.add(
         'forget',
-        help='delete the keys of an instance, or of all that are deleted; without --yes only tell '
+        'delete the keys of an instance, or of all that are deleted; without --yes only tell '
         'what would go',
         description='Deletes the keys of an instance, whose guest is spoken to unsealed from then '
         'on. A guest that has a key takes no unsealed message: only for one that was '

@@ -6,21 +6,21 @@ import uuid
 from typing import Any
 
 from trove_upgrade.cmd.manage import guest_key, key_file, numbers
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
 from trove_upgrade.domain.instances import DatastoreVersion
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `instance` and its subcommands."""
-    parser = commands.add_parser(
-        'instance', help='instances', description='Instances, where no Trove makes them.'
+    nested = commands.add_group(
+        'instance', 'instances', description='Instances, where no Trove makes them.'
     )
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    register = nested.add_parser(
+    register = nested.add(
         'register',
-        help='make an existing guest an instance',
+        'make an existing guest an instance',
         description='Asks Nova for the server and writes its row; the guest is not touched.',
     )
     register.add_argument('server', metavar='SERVER', help='id of the Nova server')

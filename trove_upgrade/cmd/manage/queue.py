@@ -13,20 +13,20 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.domain import queue_errors
 
 _BROKER_SECONDS = 5.0
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `queue` and its subcommands."""
-    parser = commands.add_parser(
+    nested = commands.add_group(
         'queue',
-        help='queues of the taskmanagers',
+        'queues of the taskmanagers',
         description='Queues of the taskmanagers at the broker.',
     )
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for name, text, command in (
         ('list', 'those that are there, with their messages and consumers', _list),
         (
@@ -35,7 +35,7 @@ def add_commands(commands: Any) -> None:
             _remove,
         ),
     ):
-        added = nested.add_parser(name, help=text)
+        added = nested.add(name, text)
         added.add_argument(
             '--host',
             action='append',

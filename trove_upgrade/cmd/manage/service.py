@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.manage import numbers
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations.clock import Clock
@@ -23,24 +24,23 @@ _LOOK_SECONDS = 1.0
 _LINE_SECONDS = 10.0
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `service` and its subcommands."""
-    parser = commands.add_parser(
-        'service', help='running services', description='Services that have registered.'
+    nested = commands.add_group(
+        'service', 'running services', description='Services that have registered.'
     )
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    listing = nested.add_parser(
+    listing = nested.add(
         'list',
-        help='all that have not ended',
+        'all that have not ended',
         description='Lists the services that have not ended. One that ended without a clean stop '
         'is taken off the list on the host that it ran on; any other host cannot see '
         'its process and shows it as silent.',
     )
     listing.add_argument('--json', action='store_true', help='a list of objects, for programs')
     listing.set_defaults(command=_list)
-    wait = nested.add_parser(
+    wait = nested.add(
         'wait',
-        help='return once no service is listed',
+        'return once no service is listed',
         description='Waits until no service is listed. Ends with 0 then, and with 1 when the time '
         'is over: stderr names what is still listed.',
     )
@@ -55,10 +55,10 @@ def add_commands(commands: Any) -> None:
     _add_forget(nested)
 
 
-def _add_forget(nested: Any) -> None:
-    forget = nested.add_parser(
+def _add_forget(nested: Commands) -> None:
+    forget = nested.add(
         'forget',
-        help='remove services that are gone for certain',
+        'remove services that are gone for certain',
         description='Removes services that ended without a clean stop. "db contract" waits for '
         'every one that is listed: forget one only where it is certain that its '
         'process has ended.',

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, print_line, print_table
 from trove_upgrade.db import progress_codec
 from trove_upgrade.domain import admission, states
@@ -45,13 +46,12 @@ _TOP = (
 _OVERDUE_SECONDS = 30.0
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `upgrade` and its subcommands."""
-    parser = commands.add_parser(
-        'upgrade', help='upgrades of instances', description='Upgrades of instances.'
+    nested = commands.add_group(
+        'upgrade', 'upgrades of instances', description='Upgrades of instances.'
     )
-    nested = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    listing = nested.add_parser('list', help='newest first')
+    listing = nested.add('list', 'newest first')
     listing.add_argument('--project', help='only those of this project id')
     listing.add_argument('--instance', help='only those of this instance id')
     listing.add_argument(
@@ -61,18 +61,18 @@ def add_commands(commands: Any) -> None:
         '--limit', type=numbers.rows, default=50, help='how many at most (default: %(default)s)'
     )
     listing.set_defaults(command=_list)
-    show = nested.add_parser('show', help='one upgrade with its steps')
+    show = nested.add('show', 'one upgrade with its steps')
     show.add_argument('upgrade', help='id of the upgrade')
     show.add_argument('--json', action='store_true', help='everything that the row holds, as JSON')
     show.set_defaults(command=_show)
-    retry = nested.add_parser(
-        'retry', help='continue one that has FAILED; a taskmanager takes it up within seconds'
+    retry = nested.add(
+        'retry', 'continue one that has FAILED; a taskmanager takes it up within seconds'
     )
     retry.add_argument('upgrade', help='id of the upgrade')
     retry.set_defaults(command=_retry)
-    rollback = nested.add_parser(
+    rollback = nested.add(
         'rollback',
-        help='lead one that has FAILED back to the former image, if the new server was never '
+        'lead one that has FAILED back to the former image, if the new server was never '
         'started on the data',
     )
     rollback.add_argument('upgrade', help='id of the upgrade')

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the reference pages promise is what the code does."""
 
-import argparse
 import ast
 import dataclasses
 import functools
@@ -227,16 +226,8 @@ def paths_of(tree, before=''):
             yield from paths_of(value, f'{before}{key}.')
 
 
-def words_of(parser, before=()):
-    """Every command that a parser takes, as the words that name it."""
-    nested = [
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
-    ]
-    if not nested:
-        yield ' '.join(before)
-    for action in nested:
-        for name, child in action.choices.items():
-            yield from words_of(child, (*before, name))
+def lab_parser():
+    return console.build_parser(console.Lab(Layout.from_environ(), None, None))
 
 
 class TestErrorCodes(base.TestCase):
@@ -321,7 +312,7 @@ class TestOtherReferences(base.TestCase):
     def test_the_database_page_names_every_table_and_every_command(self):
         named = first_cells('database.rst')
         self.assertEqual([], sorted(set(models.METADATA.tables) - set(named)))
-        commands = sorted(words_of(manage._parser()))
+        commands = sorted(manage.build_parser()[1].names())
         cut = sorted(
             re.split(r' [A-Z\[<-]', word)[0]
             for word in named
@@ -331,10 +322,8 @@ class TestOtherReferences(base.TestCase):
 
     def test_pages_name_only_commands_that_exist(self):
         known = {
-            'trove-upgrade-manage': set(words_of(manage._parser())),
-            'trove-upgrade-lab': set(
-                words_of(console._parser(console.Lab(Layout.from_environ(), None, None)))
-            ),
+            'trove-upgrade-manage': set(manage.build_parser()[1].names()),
+            'trove-upgrade-lab': set(lab_parser()[1]),
         }
         wrong = []
         for path, text in pages():
@@ -358,8 +347,8 @@ class TestOtherReferences(base.TestCase):
         ]
         self.assertNotEqual([], shown)
         parsers = {
-            'trove-upgrade-manage': manage._parser(),
-            'trove-upgrade-lab': console._parser(console.Lab(Layout.from_environ(), None, None)),
+            'trove-upgrade-manage': manage.build_parser()[0],
+            'trove-upgrade-lab': lab_parser()[0],
         }
         for line in shown:
             tool, *words = shlex.split(line, comments=True)

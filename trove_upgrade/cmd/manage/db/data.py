@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.cmd.manage import numbers
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.db.migrations import position
 from trove_upgrade.db.migrations.chain import MAIN, Chain
@@ -19,17 +20,14 @@ from trove_upgrade.db.migrations.data.migration import DataMigration
 from trove_upgrade.db.migrations.exit_codes import ExitCode
 
 
-def add_commands(nested: Any, chain: Chain = MAIN) -> None:
+def add_commands(nested: Commands, chain: Chain = MAIN) -> None:
     """Add `data` and its subcommands."""
-    parser = nested.add_parser(
+    commands = nested.add_group(
         'data',
-        help='rows that must follow the schema',
+        'rows that must follow the schema',
         description='Data migrations, between expand and contract.',
     )
-    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    listing = commands.add_parser(
-        'list', help='each data migration, and how far it is; rows are counted'
-    )
+    listing = commands.add('list', 'each data migration, and how far it is; rows are counted')
     listing.add_argument(
         '--json', action='store_true', help='as JSON, with the time of each change'
     )
@@ -37,11 +35,10 @@ def add_commands(nested: Any, chain: Chain = MAIN) -> None:
     _add_run(commands, chain)
 
 
-def _add_run(commands: Any, chain: Chain) -> None:
-    run = commands.add_parser(
+def _add_run(commands: Commands, chain: Chain) -> None:
+    run = commands.add(
         'run',
-        help='run them, or one, to the end; one that was killed carries on, and several may run '
-        'at once',
+        'run them, or one, to the end; one that was killed carries on, and several may run at once',
         description='Exit code 9 where rows are left, 3 where "db expand" comes first.',
     )
     run.add_argument(

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain
@@ -18,11 +18,11 @@ _CHAINS = (MAIN, STANDALONE)
 _WIDTH = 110
 
 
-def add_commands(nested: Any) -> None:
+def add_commands(nested: Commands) -> None:
     """Add `lint` to the commands of `db`."""
-    parser = nested.add_parser(
+    parser = nested.add(
         'lint',
-        help='refuse revisions that are not safe while services run; needs no database',
+        'refuse revisions that are not safe while services run; needs no database',
         description='Looks at revisions as operations and as SQL, and really runs them in memory. '
         'Exit code 8 if something is not safe and the revision does not say why it '
         'may be.',

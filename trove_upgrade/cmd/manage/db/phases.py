@@ -5,8 +5,8 @@ plane runs, in its order.
 
 import argparse
 import sys
-from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db.migrations import gate
@@ -15,15 +15,13 @@ from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.db.migrations.position import Phase, Position
 
 
-def add_commands(nested: Any) -> None:
-    """Add `sync` and the three phases that it runs: expand, migrate, contract."""
+def add_commands(nested: Commands) -> None:
+    """Add the phases."""
     sync = _add_sync(nested)
-    expand = nested.add_parser(
-        'expand', help='first: add what the new release needs; services go on'
-    )
+    expand = nested.add('expand', 'first: add what the new release needs; services go on')
     expand.set_defaults(command=_expand)
-    migrate = nested.add_parser(
-        'migrate', help='second: move rows to where the new release reads them; services go on'
+    migrate = nested.add(
+        'migrate', 'second: move rows to where the new release reads them; services go on'
     )
     migrate.set_defaults(command=_migrate)
     contract = _add_contract(nested)
@@ -31,18 +29,18 @@ def add_commands(nested: Any) -> None:
         running.add_options(parser)
     for parser in (sync, migrate):
         running.add_data_options(parser)
-    check = nested.add_parser(
+    check = nested.add(
         'check',
-        help='for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 '
+        'for scripts: what comes next, as the exit code: 0 nothing, 3 expand, 4 migrate, 5 '
         'contract',
     )
     check.set_defaults(command=_check)
 
 
-def _add_sync(nested: Any) -> argparse.ArgumentParser:
-    sync: argparse.ArgumentParser = nested.add_parser(
+def _add_sync(nested: Commands) -> argparse.ArgumentParser:
+    sync = nested.add(
         'sync',
-        help='expand, migrate and contract; may be repeated',
+        'expand, migrate and contract; may be repeated',
         description='Puts a database under control and brings it to a version: expand, migrate, '
         'contract. Stops at the first that refuses, with its exit code; what was '
         'done stays done.',
@@ -63,9 +61,9 @@ def _add_sync(nested: Any) -> argparse.ArgumentParser:
     return sync
 
 
-def _add_contract(nested: Any) -> argparse.ArgumentParser:
-    contract: argparse.ArgumentParser = nested.add_parser(
-        'contract', help='third, when no older service runs: take away what only those needed'
+def _add_contract(nested: Commands) -> argparse.ArgumentParser:
+    contract = nested.add(
+        'contract', 'third, when no older service runs: take away what only those needed'
     )
     contract.add_argument(
         '--force', action='store_true', help='do not ask whether older services run; needs --reason'

@@ -5,8 +5,8 @@ import argparse
 import functools
 import json
 import textwrap
-from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, print_line
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.recording import DIALECTS
@@ -17,11 +17,11 @@ from trove_upgrade.schema_tools.probe.risk import WAITING
 _KINDS = {'mariadb': 'MariaDB', 'mysql': 'MySQL', 'postgresql': 'PostgreSQL', 'sqlite': 'SQLite'}
 
 
-def add_commands(nested: Any, chain: Chain = MAIN) -> None:
+def add_commands(nested: Commands, chain: Chain = MAIN) -> None:
     """Add `plan` to the commands of `db`."""
-    parser = nested.add_parser(
+    parser = nested.add(
         'plan',
-        help='what would run, in order: the SQL, its locks and risks, and the rows to migrate',
+        'what would run, in order: the SQL, its locks and risks, and the rows to migrate',
         description='Changes nothing. MariaDB, MySQL and PostgreSQL are asked on empty copies of '
         'the tables, which are dropped again.',
     )

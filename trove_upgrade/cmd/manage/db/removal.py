@@ -3,8 +3,8 @@
 
 import argparse
 import sys
-from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors
@@ -12,11 +12,11 @@ from trove_upgrade.db.migrations import removal
 from trove_upgrade.db.migrations.data.progress import reporter
 
 
-def add_commands(nested: Any) -> None:
+def add_commands(nested: Commands) -> None:
     """Add `remove` to the commands of `db`."""
-    parser = nested.add_parser(
+    parser = nested.add(
         'remove',
-        help='drop our tables, and nothing of Trove; without --yes only say what would go',
+        'drop our tables, and nothing of Trove; without --yes only say what would go',
         description='Drops the tables of trove-upgrade and their version table. Everything else '
         'in the database stays. Refuses while upgrades are not at their end, failed '
         'ones hold instances or guests, or services are listed. Without --yes '

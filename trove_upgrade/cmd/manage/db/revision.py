@@ -4,21 +4,21 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import models
 from trove_upgrade.db.migrations.chain import BRANCHES, MAIN
 from trove_upgrade.schema_tools import autogenerate
 
 
-def add_commands(nested: Any) -> None:
+def add_commands(nested: Commands) -> None:
     """Add `revision` to the commands of `db`."""
-    parser = nested.add_parser(
+    parser = nested.add(
         'revision',
-        help='write new revisions (for developers)',
+        'write new revisions (for developers)',
         description='Writes an empty revision into each branch, or what has changed in the '
         'models, and prints each file.',
     )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors, schema_runs
@@ -19,13 +20,13 @@ from trove_upgrade.db.migrations.recording import DIALECTS
 _HEADS = frozenset({'head', 'heads'})
 
 
-def add_commands(nested: Any) -> None:
+def add_commands(nested: Commands) -> None:
     """Add the commands that show or mark revisions."""
-    version = nested.add_parser(
-        'version', help="print the revisions that have been run, 'none' for an empty database"
+    version = nested.add(
+        'version', "print the revisions that have been run, 'none' for an empty database"
     )
     version.set_defaults(command=_version)
-    current = nested.add_parser('current', help='show how far each branch is')
+    current = nested.add('current', 'show how far each branch is')
     current.add_argument(
         '--verbose', action='store_true', help='with what is left, and the last runs'
     )
@@ -35,33 +36,31 @@ def add_commands(nested: Any) -> None:
         ('heads', _heads, 'the newest revision of each branch'),
         ('branches', _branches, 'where each branch begins'),
     ):
-        listing = nested.add_parser(name, help=text)
+        listing = nested.add(name, text)
         listing.add_argument(
             '--verbose', action='store_true', help='with all that a revision says of itself'
         )
         listing.set_defaults(command=command)
-    show = nested.add_parser(
-        'show', help='one revision: what it says of itself, and where it stands'
-    )
+    show = nested.add('show', 'one revision: what it says of itself, and where it stands')
     show.add_argument('revision', metavar='REV')
     show.set_defaults(command=_show)
     _add_changing(nested)
-    pending = nested.add_parser(
+    pending = nested.add(
         'has_offline_migrations',
-        help='is a contract left, for which older services must stop? 0 no, 5 yes',
+        'is a contract left, for which older services must stop? 0 no, 5 yes',
     )
     pending.set_defaults(command=_has_offline_migrations)
-    check = nested.add_parser(
+    check = nested.add(
         'check_migration',
-        help='for developers: branches, labels, HEAD files, and a check test for each revision',
+        'for developers: branches, labels, HEAD files, and a check test for each revision',
     )
     check.set_defaults(command=_check_migration)
 
 
-def _add_changing(nested: Any) -> None:
-    upgrade = nested.add_parser(
+def _add_changing(nested: Commands) -> None:
+    upgrade = nested.add(
         'upgrade',
-        help='run revisions, or print their SQL',
+        'run revisions, or print their SQL',
         description='Runs revisions in the order expand, contract, under the same rules as "db '
         'expand" and "db contract".',
     )
@@ -86,13 +85,13 @@ def _add_changing(nested: Any) -> None:
     )
     running.add_options(upgrade)
     upgrade.set_defaults(command=_upgrade)
-    stamp = nested.add_parser('stamp', help='record revisions as run, without running them')
+    stamp = nested.add('stamp', 'record revisions as run, without running them')
     stamp.add_argument(
         'revisions', nargs='+', metavar='REV', help="one of each branch that is meant, or 'heads'"
     )
     running.add_options(stamp)
     stamp.set_defaults(command=_stamp)
-    downgrade = nested.add_parser('downgrade', help='refused: a schema never goes back')
+    downgrade = nested.add('downgrade', 'refused: a schema never goes back')
     downgrade.add_argument('target', nargs='?', default='an older version', metavar='REV')
     downgrade.set_defaults(command=_downgrade)
 

@@ -9,6 +9,7 @@ import types
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.db import revision
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import chain
@@ -335,7 +336,7 @@ class TestWhatIsWritten(WorkshopTestCase):
 class TestTheCommand(WorkshopTestCase):
     def run_command(self, *words):
         parser = argparse.ArgumentParser()
-        revision.add_commands(parser.add_subparsers())
+        revision.add_commands(Commands(parser))
         run = types.SimpleNamespace(
             repositories=types.SimpleNamespace(
                 database=types.SimpleNamespace(read=self.workshop.engine.connect)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from trove_upgrade import signals
 from trove_upgrade.cmd import manage
+from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import data
 from trove_upgrade.db import models
@@ -48,7 +49,7 @@ class TestData(base.TestCase):
         self.addCleanup(self.context.close)
         self.engine = self.context.repositories.database.engine
         self.parser = argparse.ArgumentParser()
-        data.add_commands(self.parser.add_subparsers(), self.chain)
+        data.add_commands(Commands(self.parser), self.chain)
 
     def run_tool(self, *words, code=0):
         out, err = io.StringIO(), io.StringIO()
