@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """finish_upgrade: it is COMPLETED or ROLLED_BACK; the stash has its hours, then it goes."""
 
+import dataclasses
 import datetime
 
 from trove_upgrade.domain import exceptions, markers
 from trove_upgrade.domain.guest_results import Finished
 from trove_upgrade.guestagent.upgrade import undo
+from trove_upgrade.guestagent.upgrade.mark_facts import FinishedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
@@ -16,13 +18,13 @@ def finish(work: Work) -> JobOutcome:
     :raises StepFailed: FINISHED_TOO_EARLY; the upgrade needs its stash still.
     """
     guest, upgrade_id = work.guest, work.call.upgrade_id
-    finished = guest.marks.get(Mark.FINISHED, upgrade_id)
+    finished = guest.marks.get(FinishedFacts, upgrade_id)
     if finished is None:
         _require_over(guest, upgrade_id)
         remove_at = guest.clock.now() + datetime.timedelta(hours=guest.settings.stash_keep_hours)
-        guest.marks.set(Mark.FINISHED, upgrade_id, remove_at=remove_at.isoformat(), removed=False)
+        guest.marks.record(FinishedFacts(upgrade_id=upgrade_id, remove_at=remove_at.isoformat()))
     else:
-        remove_at = datetime.datetime.fromisoformat(finished['remove_at'])
+        remove_at = datetime.datetime.fromisoformat(finished.remove_at)
     seconds_until_removal(guest)
     return JobOutcome(
         f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.',
@@ -34,22 +36,21 @@ def seconds_until_removal(guest: Guest) -> float | None:
     """Remove the stash if its hours are over; otherwise say how long it has still.  None: there is
     nothing to remove.
     """
-    finished = guest.marks.get(Mark.FINISHED)
-    if finished is None or finished.get('removed'):
+    finished = guest.marks.get(FinishedFacts)
+    if finished is None or finished.removed:
         return None
-    left = (
-        datetime.datetime.fromisoformat(finished['remove_at']) - guest.clock.now()
-    ).total_seconds()
+    remove_at = datetime.datetime.fromisoformat(finished.remove_at)
+    left = (remove_at - guest.clock.now()).total_seconds()
     if left > 0:
         return left
     if guest.volume.mounted() is None:
         return _LOOK_AGAIN_SECONDS
-    upgrade_id = str(finished['upgrade_id'])
+    upgrade_id = finished.upgrade_id
     if guest.marks.has(Mark.QUIESCING, upgrade_id) or guest.marks.has(Mark.QUIESCED, upgrade_id):
         return _LOOK_AGAIN_SECONDS  # it has been begun again: the stash is another one
     undo.remove_stashes(guest, upgrade_id)
     guest.marks.clear(Mark.STASHED, Mark.UPGRADED, Mark.COMPARED)
-    guest.marks.set(Mark.FINISHED, upgrade_id, remove_at=finished['remove_at'], removed=True)
+    guest.marks.record(dataclasses.replace(finished, removed=True))
     return None
 
 

@@ -5,12 +5,13 @@ A mark on the root disk goes with the root disk: a rebuilt server has none.  A m
 outlives every rebuild.  Each one belongs to one upgrade; that of another upgrade counts as none.
 """
 
+import dataclasses
 import enum
 import errno
 import pathlib
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
@@ -52,6 +53,33 @@ _ON_ROOT = frozenset(Mark) - _ON_VOLUME | {Mark.SERVER_STARTED, Mark.VERIFIED}
 _GENERATIONS_KEPT = 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Content of a mark's file.  `mark_facts` has one record for each mark with more than the
+    upgrade's id.
+    """
+
+    mark: ClassVar[Mark]
+
+    upgrade_id: str  #: of the upgrade that the mark belongs to
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a file; keys that only a later release knows are ignored.
+
+        :raises TypeError: a fact is missing that a flow needs.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in document.items() if name in names})
+
+
+_Facts = TypeVar('_Facts', bound=Facts)
+
+
 class Marks:
     """The marks of one guest.  Those on the volume can be read only while it is mounted: ask
     `volume.mounted()` first.
@@ -72,11 +100,18 @@ class Marks:
             files.append(self._layout.state / 'marks' / f'{mark}.json')
         return files
 
-    def set(self, mark: Mark, upgrade_id: str, **facts: Any) -> None:
-        """Set a mark durably, in every place of it, before this returns.
+    def set(self, mark: Mark, upgrade_id: str) -> None:
+        """Set a mark without facts durably, in every place of it, before this returns.
 
         :raises StepFailed: MARK_NOT_WRITTEN; what the mark announces must not happen.
         """
+        self._write(mark, {'upgrade_id': upgrade_id})
+
+    def record(self, facts: Facts) -> None:
+        """Set the mark that these facts are of.  Durable and refused as `set`."""
+        self._write(facts.mark, facts.to_json())
+
+    def _write(self, mark: Mark, document: Mapping[str, Any]) -> None:
         for path in self._files(mark):
             try:
                 durable.make_directory(path.parent, 0o700)
@@ -84,7 +119,7 @@ class Marks:
                     raise PermissionError(
                         errno.EPERM, 'others than root can write beside it', str(path.parent)
                     )
-                durable.write_json(path, {'upgrade_id': upgrade_id, **facts})
+                durable.write_json(path, document)
             except OSError as error:
                 raise _not_written(path, error) from error
 
@@ -95,13 +130,19 @@ class Marks:
     def _readable(self, mark: Mark) -> list[pathlib.Path]:
         return [path for path in self._files(mark) if self._is_believed(path)]
 
-    def get(self, mark: Mark, upgrade_id: str | None = None) -> Mapping[str, Any] | None:
-        """Return what the mark says; None if there is none, or only one of another upgrade than
-        `upgrade_id`.
+    def get(self, kind: type[_Facts], upgrade_id: str | None = None) -> _Facts | None:
+        """Return what the mark of these facts says; None if there is none, or only one of another
+        upgrade than `upgrade_id`.
+
+        :raises TypeError: a fact is missing that a flow needs.
         """
+        document = self._read(kind.mark, upgrade_id)
+        return None if document is None else kind.from_json(document)
+
+    def _read(self, mark: Mark, upgrade_id: str | None) -> Mapping[str, Any] | None:
         for path in self._readable(mark):
             try:
-                facts = durable.read_json(path)
+                document = durable.read_json(path)
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
@@ -109,8 +150,8 @@ class Marks:
                     'Mark %s in %s cannot be read and counts as none: %s', mark, path, error
                 )
                 continue
-            if upgrade_id is None or facts.get('upgrade_id') == upgrade_id:
-                return facts
+            if upgrade_id is None or document.get('upgrade_id') == upgrade_id:
+                return document
         return None
 
     def is_unreadable(self, mark: Mark) -> bool:
@@ -130,7 +171,7 @@ class Marks:
 
     def has(self, mark: Mark, upgrade_id: str | None = None) -> bool:
         """Return whether it is set, for `upgrade_id` where one is given."""
-        return self.get(mark, upgrade_id) is not None
+        return self._read(mark, upgrade_id) is not None
 
     def clear(self, *marks: Mark) -> None:
         """Take them away durably.  Safe to repeat."""

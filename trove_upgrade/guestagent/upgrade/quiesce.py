@@ -3,7 +3,8 @@
 
 import dataclasses
 import json
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from trove_upgrade.domain import exceptions, origin
 from trove_upgrade.domain.codes import Code
@@ -14,7 +15,11 @@ from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.volume import Mounted
 from trove_upgrade.guestagent.upgrade import check, generations, undo
-from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.guestagent.upgrade.mark_facts import (
+    QuiescedFacts,
+    QuiescingFacts,
+    StashedFacts,
+)
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 
@@ -29,33 +34,36 @@ def quiesce(work: Work) -> JobOutcome:
     :raises StepFailed: it could not be undone either.
     """
     guest, call = work.guest, work.call
-    done = guest.marks.get(Mark.QUIESCED, call.upgrade_id)
+    done = guest.marks.get(QuiescedFacts, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
         guest.volume.unmount()  # a reboot since has mounted it again
-        return _outcome(done['upgrade_info'])
+        return _outcome(done.upgrade_info)
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
     mounted = _mounted(guest)
-    guest.marks.set(
-        Mark.QUIESCING, call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options
+    guest.marks.record(
+        QuiescingFacts(
+            upgrade_id=call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options
+        )
     )
     try:
         info = _stop_and_stash(work, mounted).to_wire()
         guest.volume.unmount()
-        guest.marks.set(
-            Mark.QUIESCED,
-            call.upgrade_id,
-            volume_uuid=mounted.uuid,
-            mount_options=mounted.options,
-            upgrade_info=info,
+        guest.marks.record(
+            QuiescedFacts(
+                upgrade_id=call.upgrade_id,
+                volume_uuid=mounted.uuid,
+                mount_options=mounted.options,
+                upgrade_info=info,
+            )
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
         _undo(guest, error)
     return _outcome(info)
 
 
-def _outcome(info: dict[str, object]) -> JobOutcome:
+def _outcome(info: Mapping[str, Any]) -> JobOutcome:
     return JobOutcome(
         'The database is stopped, its files are kept on the volume, and the volume is unmounted.',
         Quiesced(info).to_wire(),
@@ -126,7 +134,9 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
         documents,
         guest.accounts,
     )
-    guest.marks.set(Mark.STASHED, call.upgrade_id, stash=published.name, digest=published.digest)
+    guest.marks.record(
+        StashedFacts(upgrade_id=call.upgrade_id, stash=published.name, digest=published.digest)
+    )
     generations.carry_over(guest, call)  # now there is a directory on the volume to keep it in
     work.progress(95, 'Unmounting the volume.')
     return UpgradeInfo(

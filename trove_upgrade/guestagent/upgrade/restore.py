@@ -27,8 +27,16 @@ from trove_upgrade.guestagent.machine import durable, service
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash.restore import Stash
 from trove_upgrade.guestagent.upgrade import files, generations, root_disk, verify
+from trove_upgrade.guestagent.upgrade.mark_facts import (
+    ComparedFacts,
+    ConfiguredFacts,
+    OpenedFacts,
+    RestoredFacts,
+    ServerStartedFacts,
+    UpgradedFacts,
+)
 from trove_upgrade.guestagent.upgrade.marks import Mark
-from trove_upgrade.guestagent.upgrade.work import ROLLBACK, Guest, JobOutcome, Work
+from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
 
@@ -225,7 +233,7 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     guest.driver.own_data()
     work.progress(20, 'Trying the configuration on an empty data directory.')
     _require_accepted(guest.driver.check_configuration(work.call.options))
-    guest.marks.set(Mark.CONFIGURED, info.upgrade_id, remarks=remarks)
+    guest.marks.record(ConfiguredFacts(upgrade_id=info.upgrade_id, remarks=remarks))
 
 
 def _require_accepted(tried: CheckResult | None) -> None:
@@ -239,26 +247,26 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
     """
     guest = work.guest
     if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
-        former = {ROLLBACK: True} if _is_rollback(work) else {}
-        guest.marks.set(
-            Mark.SERVER_STARTED,
-            info.upgrade_id,
-            boot_id=guest.boot_id(),
-            at=guest.clock.now().isoformat(),
-            **former,
+        guest.marks.record(
+            ServerStartedFacts(
+                upgrade_id=info.upgrade_id,
+                boot_id=guest.boot_id(),
+                at=guest.clock.now().isoformat(),
+                rollback=_is_rollback(work),
+            )
         )
     if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
         # a server of a run that was cut short; whether it is isolated cannot be told
         guest.service.stop(service.DATABASE)
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
-    upgraded = guest.marks.get(Mark.UPGRADED, info.upgrade_id)
+    upgraded = guest.marks.get(UpgradedFacts, info.upgrade_id)
     # a mended image can be of another release
-    if upgraded is None or upgraded.get('server_version') != guest.driver.server_version():
+    if upgraded is None or upgraded.server_version != guest.driver.server_version():
         work.progress(40, 'Upgrading the data.')
         guest.driver.upgrade_data(work.progress)
-        guest.marks.set(
-            Mark.UPGRADED, info.upgrade_id, server_version=guest.driver.server_version()
+        guest.marks.record(
+            UpgradedFacts(upgrade_id=info.upgrade_id, server_version=guest.driver.server_version())
         )
 
 
@@ -283,15 +291,12 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
         )
     kept = guest.driver.keep_settings(before, after, work.call.options)
     raw = json.dumps(dataclasses.asdict(after), sort_keys=True).encode()
-    guest.marks.set(
-        Mark.COMPARED,
-        info.upgrade_id,
-        result=Compared(
-            fingerprint=_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
-            settings_changed=comparison.settings_changed,
-            settings_kept=kept,
-        ).to_wire(),
+    result = Compared(
+        fingerprint=_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
+        settings_changed=comparison.settings_changed,
+        settings_kept=kept,
     )
+    guest.marks.record(ComparedFacts(upgrade_id=info.upgrade_id, result=result))
 
 
 def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
@@ -342,27 +347,31 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     guest.driver.set_autostart(enabled=True)
     guest.driver.open_for_clients()
     if not guest.marks.has(Mark.OPENED, info.upgrade_id):
-        guest.marks.set(
-            Mark.OPENED,
-            info.upgrade_id,
-            opened_at=guest.clock.now().isoformat(),
-            server_version=guest.driver.server_version(),
+        guest.marks.record(
+            OpenedFacts(
+                upgrade_id=info.upgrade_id,
+                opened_at=guest.clock.now().isoformat(),
+                server_version=guest.driver.server_version(),
+            )
         )
     guest.driver.publish()
-    guest.marks.set(Mark.RESTORED, info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
+    guest.marks.record(
+        RestoredFacts(upgrade_id=info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
+    )
 
 
 def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
-    compared = work.guest.marks.get(Mark.COMPARED, info.upgrade_id) or {}
-    opened = work.guest.marks.get(Mark.OPENED, info.upgrade_id) or {}
-    configured = work.guest.marks.get(Mark.CONFIGURED, info.upgrade_id) or {}
+    marks = work.guest.marks
+    compared = marks.get(ComparedFacts, info.upgrade_id)
+    opened = marks.get(OpenedFacts, info.upgrade_id)
+    configured = marks.get(ConfiguredFacts, info.upgrade_id)
     return JobOutcome(
         f'The database serves on the {"former" if _is_rollback(work) else "new"} image, and '
         'nothing is missing.',
         Restored(
-            compared=Compared.from_wire(compared.get('result', {})),
+            compared=Compared() if compared is None else compared.result,
             stopped_at=info.stopped_at,
-            opened_at=opened.get('opened_at'),
-            remarks=configured.get('remarks', ()),
+            opened_at=None if opened is None else opened.opened_at,
+            remarks=() if configured is None else configured.remarks,
         ).to_wire(),
     )

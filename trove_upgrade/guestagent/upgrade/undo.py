@@ -6,6 +6,7 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import listing
 from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
+from trove_upgrade.guestagent.upgrade.mark_facts import QuiescedFacts, QuiescingFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
@@ -18,11 +19,11 @@ def undo(guest: Guest) -> None:
 
     :raises StepFailed: it does not serve.  The marks stay, so that the next try goes on.
     """
-    mark = guest.marks.get(Mark.QUIESCED) or guest.marks.get(Mark.QUIESCING)
-    if mark is None:
+    stopped = guest.marks.get(QuiescedFacts) or guest.marks.get(QuiescingFacts)
+    if stopped is None:
         return
-    upgrade_id = str(mark['upgrade_id'])
-    guest.volume.mount(str(mark['volume_uuid']), mark['mount_options'])
+    upgrade_id = stopped.upgrade_id
+    guest.volume.mount(stopped.volume_uuid, stopped.mount_options)
     if guest.server_started(upgrade_id):
         raise exceptions.StepFailed(
             f'Upgrade {upgrade_id} cannot be undone: the new server has been started on the data '

@@ -15,10 +15,8 @@ from trove_upgrade.guestagent.storage import volume as volume_module
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.storage.stash import accounts as accounts_module
 from trove_upgrade.guestagent.trove import trove_agent_control
+from trove_upgrade.guestagent.upgrade.mark_facts import ServerStartedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
-
-#: In the mark SERVER_STARTED: it is the former server that is started, after a rollback.
-ROLLBACK = 'rollback'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +56,8 @@ class Guest:
         """Return whether the new server has been started on the data for this upgrade, as far as it
         can be seen now.
         """
-        started = self.marks.get(Mark.SERVER_STARTED, upgrade_id)
-        return started is not None and not started.get(ROLLBACK)
+        started = self.marks.get(ServerStartedFacts, upgrade_id)
+        return started is not None and not started.rollback
 
     def server_started_for_certain(self, upgrade_id: str) -> bool | None:
         """Tell what `server_started` tells, with None where it cannot be told: the volume, which
@@ -83,8 +81,8 @@ class Guest:
 
     def isolated(self) -> bool:
         """Return whether a server that runs would be one that no client reaches yet."""
-        started = self.marks.get(Mark.SERVER_STARTED)
-        return started is not None and not self.marks.has(Mark.OPENED, str(started['upgrade_id']))
+        started = self.marks.get(ServerStartedFacts)
+        return started is not None and not self.marks.has(Mark.OPENED, started.upgrade_id)
 
 
 @dataclasses.dataclass(frozen=True)

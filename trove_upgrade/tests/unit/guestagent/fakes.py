@@ -207,7 +207,7 @@ class Machine:
                 'open_for_clients',
             )
             volume = wire.wrap(volume, 'mount', 'unmount', 'write_fstab')
-            marks = wire.wrap(marks, 'set', 'clear')
+            marks = wire.wrap(marks, 'set', 'record', 'clear')
         return work.Guest(
             instance_id=INSTANCE,
             agent_version='1.2.3',

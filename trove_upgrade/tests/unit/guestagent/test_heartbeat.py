@@ -6,6 +6,7 @@ import fixtures
 
 from trove_upgrade.domain import exceptions, guests
 from trove_upgrade.guestagent.heartbeat import Heartbeats
+from trove_upgrade.guestagent.upgrade.mark_facts import FinishedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.tests.unit import base
@@ -139,9 +140,9 @@ class StashKeeperTest(base.TestCase):
         keeper = StashExpiry(own)
         keeper.start()
         self.addCleanup(keeper.stop)
-        own.marks.set(
-            Mark.FINISHED, fakes.UPGRADE, remove_at=machine.clock.time.isoformat(), removed=False
+        own.marks.record(
+            FinishedFacts(upgrade_id=fakes.UPGRADE, remove_at=machine.clock.time.isoformat())
         )
         keeper.wake()
-        wait_until(lambda: own.marks.get(Mark.FINISHED)['removed'], 30, interval_seconds=0.01)
+        wait_until(lambda: own.marks.get(FinishedFacts).removed, 30, interval_seconds=0.01)
         self.assertFalse(stash.exists())

@@ -14,7 +14,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import Re
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.machine import durable, identity, untrusted_files
 from trove_upgrade.guestagent.storage.layout import Layout
-from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
+from trove_upgrade.guestagent.upgrade import mark_facts
+from trove_upgrade.guestagent.upgrade.marks import Marks
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes, special_files
 
@@ -66,13 +67,13 @@ class TestSpecialFiles(base.TestCase):
         marks = Marks(layout)
         layout.on_volume.mkdir(parents=True, mode=0o700)
         layout.volume.chmod(0o755)
-        for mark, path in (
-            (Mark.QUIESCED, layout.state / 'marks/quiesced.json'),
-            (Mark.UPGRADED, layout.on_volume / 'mark-upgraded.json'),
+        for facts, path in (
+            (mark_facts.QuiescedFacts, layout.state / 'marks/quiesced.json'),
+            (mark_facts.UpgradedFacts, layout.on_volume / 'mark-upgraded.json'),
         ):
             for kind in self.each(path):
-                self.assertTrue(marks.is_unreadable(mark), kind)
-                self.assertIsNone(marks.get(mark, fakes.UPGRADE))
+                self.assertTrue(marks.is_unreadable(facts.mark), kind)
+                self.assertIsNone(marks.get(facts, fakes.UPGRADE))
 
     def test_generations_that_are_no_plain_file_count_as_none(self):
         layout = Layout(self.place)

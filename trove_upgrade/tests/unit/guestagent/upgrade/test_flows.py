@@ -12,6 +12,7 @@ from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.upgrade import check, finish, quiesce, restore, undo, verify
+from trove_upgrade.guestagent.upgrade.mark_facts import ConfiguredFacts, UpgradedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
@@ -379,7 +380,9 @@ class RestoreTest(FlowTestCase):
 
     def test_remarks_of_an_earlier_run_on_this_root_disk_are_told_too(self):
         info = self.rebuilt()
-        self.machine.guest().marks.set(Mark.CONFIGURED, fakes.UPGRADE, remarks=['no user x'])
+        self.machine.guest().marks.record(
+            ConfiguredFacts(upgrade_id=fakes.UPGRADE, remarks=['no user x'])
+        )
         self.assertEqual(['no user x'], self._restore(info).result['remarks'])
 
     def test_the_second_call_answers_the_same_and_starts_nothing(self):
@@ -586,8 +589,8 @@ class RestoreTest(FlowTestCase):
             'it ended', 'SERVER_NOT_STARTED'
         )
         self._refused(info, 'SERVER_NOT_STARTED')
-        self.machine.guest().marks.set(
-            Mark.UPGRADED, fakes.UPGRADE, server_version='11.8.5-MariaDB'
+        self.machine.guest().marks.record(
+            UpgradedFacts(upgrade_id=fakes.UPGRADE, server_version='11.8.5-MariaDB')
         )
         self._restore(info)
         self.assertEqual(
