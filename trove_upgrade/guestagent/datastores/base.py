@@ -8,14 +8,17 @@ class does.
 
 import dataclasses
 import datetime
+import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.guestagent.machine.progress import Progress
 
 LOG = logs.get_logger(__name__)
@@ -26,14 +29,12 @@ class Fingerprint:
     """Facts that must be the same after the upgrade, or may only grow in ways that the driver
     knows.
 
-    JSON-ready through `dataclasses.asdict`.  It is kept in full in the stash; only its digest
-    travels.
+    It is kept in full in the stash, as `to_document` makes it; only the digest of that travels.
     """
 
     server_version: str
     taken_at: str  #: ISO 8601 UTC
-    #: 'schema.table' -> {'rows': int | None, 'checksum': str | None, 'kind': str}
-    tables: Mapping[str, Mapping[str, Any]]
+    tables: Mapping[str, TableFacts]  #: by 'schema.table'
     counted_only_by_file: Sequence[str]  #: tables that did not fit the budget of time
     users: Sequence[str]
     grants: Mapping[str, Sequence[str]]
@@ -41,14 +42,31 @@ class Fingerprint:
     objects: Mapping[str, str]
     settings: Mapping[str, str]  #: global variables
 
+    def to_document(self) -> bytes:
+        """Return the JSON text of all of it: the same bytes for the same facts."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        tables = {name: table.to_json() for name, table in self.tables.items()}
+        return json.dumps({**own, 'tables': tables}, sort_keys=True).encode()
+
+    @classmethod
+    def from_document(cls, document: bytes) -> Self:
+        """Read what an agent of this or of another release has written; keys that only a later one
+        knows are ignored.
+
+        :raises ValueError, KeyError, TypeError: it is no document of a fingerprint.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        own = {key: value for key, value in json.loads(document).items() if key in names}
+        own['tables'] = {name: TableFacts.from_json(one) for name, one in own['tables'].items()}
+        return cls(**own)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A fingerprint before beside one after."""
 
     missing: Sequence[str]  #: sentences: what is gone or different.  Empty means nothing was lost
-    #: [{'name', 'before', 'after'}]: reported, not a failure
-    settings_changed: Sequence[Mapping[str, str]]
+    settings_changed: Sequence[SettingChange]  #: reported, not a failure
     tables_compared: int
     rows_compared: int
     #: tables whose rows were not counted on one of the two sides: in memory alone, or no time left

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """pre_upgrade: checked, fingerprinted and stopped in one session, stashed, unmounted; or undone."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -123,7 +121,7 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
     work.progress(80, 'Keeping the configuration on the volume.')
     volume_ownership.anew(guest.layout.on_volume)  # nothing of the database's user runs now
     documents = {
-        'fingerprint': json.dumps(dataclasses.asdict(fingerprint), sort_keys=True).encode(),
+        'fingerprint': fingerprint.to_document(),
         'files': data_files.listing(guest.layout.data_directory),
     }
     published = publish.publish(

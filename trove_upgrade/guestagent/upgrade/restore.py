@@ -11,9 +11,7 @@ lost since.
 
 import configparser
 import contextlib
-import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -114,7 +112,7 @@ def _read(stash: Stash, info: UpgradeInfo) -> base.Fingerprint:
         raise upgrade_info.not_returned(
             f'it is of upgrade {info.upgrade_id} and its stash of {stash.manifest.upgrade_id}'
         )
-    return base.Fingerprint(**json.loads(stash.document('fingerprint', info.fingerprint_digest)))
+    return base.Fingerprint.from_document(stash.document('fingerprint', info.fingerprint_digest))
 
 
 def _is_rollback(work: Work) -> bool:
@@ -290,10 +288,10 @@ def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
             'FINGERPRINT_DIFFERS',
         )
     kept = guest.driver.keep_settings(before, after, work.call.options)
-    raw = json.dumps(dataclasses.asdict(after), sort_keys=True).encode()
+    digest = hashlib.sha256(after.to_document()).hexdigest()
     result = Compared(
-        fingerprint=_summary(before, after, comparison, hashlib.sha256(raw).hexdigest()),
-        settings_changed=comparison.settings_changed,
+        fingerprint=_summary(before, after, comparison, digest),
+        settings_changed=[change.to_row() for change in comparison.settings_changed],
         settings_kept=kept,
     )
     guest.marks.record(ComparedFacts(upgrade_id=info.upgrade_id, result=result))

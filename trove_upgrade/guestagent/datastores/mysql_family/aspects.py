@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 
 from trove_upgrade.guestagent.datastores.mysql_family import versions
 
-_PREFIX = 'account::'
+ACCOUNT = 'account'  #: kind of an object
+_PREFIX = f'{ACCOUNT}::'
 SQL_MODE = 'sql_mode'  #: the aspect that is kept in clear: names of flags
 #: Source: MySQL 8.0 Reference Manual, "Features Removed in MySQL 8.0"; MySQL's worklogs 8383 and
 #: 9465: after the migration to 8.0 no stored function, procedure, trigger or event shows them.  The

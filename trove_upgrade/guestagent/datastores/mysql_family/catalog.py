@@ -8,12 +8,13 @@ from typing import Any
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import SYSTEM_SCHEMAS
 from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
+from trove_upgrade.guestagent.datastores.table_facts import TableKind
 
 _KINDS = {
-    'BASE TABLE': 'table',
-    'SYSTEM VERSIONED': 'versioned',
-    'SEQUENCE': 'sequence',
-    'VIEW': 'view',
+    'BASE TABLE': TableKind.TABLE,
+    'SYSTEM VERSIONED': TableKind.VERSIONED,
+    'SEQUENCE': TableKind.SEQUENCE,
+    'VIEW': TableKind.VIEW,
 }
 #: Rows of these belong to another server, a bucket or a foreign file, which go on changing, and may
 #: not be reached.
@@ -30,7 +31,7 @@ class Table:
 
     schema: str
     name: str
-    kind: str  #: 'table', 'versioned', 'sequence' or 'view'
+    kind: TableKind
     size_bytes: int  #: as the engine estimates it
     columns: Sequence[str] = ()  #: visible ones, in order, without those that version the rows
     shape: str = ''  #: digest of names and types of all of `columns`

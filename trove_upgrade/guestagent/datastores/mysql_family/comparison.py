@@ -2,8 +2,8 @@
 """Two fingerprints beside each other: what is gone, and which settings have another value now."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import (
     aspects,
@@ -13,6 +13,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     structure,
     versions,
 )
+from trove_upgrade.guestagent.datastores.table_facts import RowFacts, TableFacts
 
 #: Different after every start, or because the first start is isolated, or only a name of the
 #: program itself.
@@ -85,15 +86,15 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
     for name, old in before.tables.items():
         new = after.tables.get(name)
         if new is None:
-            missing.append(f'{old["kind"]} {name} is gone')
+            missing.append(f'{old.kind} {name} is gone')
             continue
         found = _table(name, old, new)
         missing.extend(found)
-        if old['rows'] is None or new['rows'] is None or _summed_otherwise(old, new):
+        if old.rows.count is None or new.rows.count is None or _summed_otherwise(old, new):
             not_compared.append(name)
         else:
             compared += 1
-            rows += int(old['rows'])
+            rows += old.rows.count
     missing.extend(_gone_accounts(before, after))
     missing.extend(_objects(before, after))
     missing.extend(_lost_grants(before, after))
@@ -106,14 +107,12 @@ def compare(before: base.Fingerprint, after: base.Fingerprint) -> base.Compariso
     )
 
 
-def settings_changed(
-    before: Mapping[str, str], after: Mapping[str, str]
-) -> list[Mapping[str, str]]:
+def settings_changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[SettingChange]:
     """Global variables that both servers have and that differ, but for those that differ after
     every start.
     """
     return [
-        {'name': name, 'before': before[name], 'after': after[name]}
+        SettingChange(name=name, before=before[name], after=after[name])
         for name in sorted(before)
         if name in after
         and before[name] != after[name]
@@ -122,46 +121,47 @@ def settings_changed(
     ]
 
 
-def _table(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Sequence[str]:
+def _table(name: str, old: TableFacts, new: TableFacts) -> Sequence[str]:
     found = []
-    if old['kind'] != new['kind']:
-        found.append(f'{name} was a {old["kind"]} and is a {new["kind"]} now')
-    if old.get('columns') and new.get('columns') and old['columns'] != new['columns']:
-        found.append(f'{old["kind"]} {name} has other columns now')
+    if old.kind != new.kind:
+        found.append(f'{name} was a {old.kind} and is a {new.kind} now')
+    if old.columns and new.columns and old.columns != new.columns:
+        found.append(f'{old.kind} {name} has other columns now')
     differs = bool(found)
-    if old['kind'] == new['kind']:
+    if old.kind == new.kind:
         found.extend(
-            f'{old["kind"]} {name} {lost}'
-            for lost in structure.lost(old.get('structure') or {}, new.get('structure') or {})
+            f'{old.kind} {name} {lost}' for lost in structure.lost(old.structure, new.structure)
         )
-    for key, word in (('rows', 'rows'), ('history_rows', 'rows of history')):
-        if old.get(key) is not None and new.get(key) is not None and old[key] != new[key]:
-            differs = True
-            found.append(f'{old["kind"]} {name} had {old[key]} {word} and has {new[key]} now')
-    if (
-        not differs
-        and not _summed_otherwise(old, new)
-        and old['checksum'] is not None
-        and new['checksum'] is not None
-        and old['checksum'] != new['checksum']
-    ):
-        found.append(
-            f'{old["kind"]} {name} has another checksum: {old["checksum"]} before, '
-            f'{new["checksum"]} now'
+    counts = [
+        f'{old.kind} {name} had {then} {word} and has {now} now'
+        for then, now, word in (
+            (old.rows.count, new.rows.count, 'rows'),
+            (old.rows.history, new.rows.history, 'rows of history'),
         )
-    elif (
-        not differs
-        and old.get('checksum_of_all')
-        and new.get('checksum_of_all')
-        and old['checksum_of_all'] != new['checksum_of_all']
-    ):
-        found.append(f'{old["kind"]} {name} has other values in its invisible columns now')
+        if then is not None and now is not None and then != now
+    ]
+    found.extend(counts)
+    if not differs and not counts:
+        found.extend(f'{old.kind} {name} {changed}' for changed in _values(old.rows, new.rows))
     return found
 
 
-def _summed_otherwise(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _values(old: RowFacts, new: RowFacts) -> Iterator[str]:
+    """Yield which values are others, of as many rows."""
+    if (
+        old.checksum_of == new.checksum_of
+        and old.checksum is not None
+        and new.checksum is not None
+        and old.checksum != new.checksum
+    ):
+        yield f'has another checksum: {old.checksum} before, {new.checksum} now'
+    elif old.checksum_of_all and new.checksum_of_all and old.checksum_of_all != new.checksum_of_all:
+        yield 'has other values in its invisible columns now'
+
+
+def _summed_otherwise(old: TableFacts, new: TableFacts) -> bool:
     """An agent of the release before took another checksum."""
-    return bool(old.get('checksum_of') != new.get('checksum_of'))
+    return old.rows.checksum_of != new.rows.checksum_of
 
 
 def _account(name: str) -> str:
@@ -196,21 +196,21 @@ def _objects(before: base.Fingerprint, after: base.Fingerprint) -> Sequence[str]
     former, present = _aspects(before), _aspects(after)
     for key, definition in before.objects.items():
         kind, _, name = key.partition(':')
-        if aspects.is_one(key) or (kind == 'account' and _account(name) in _OF_THE_SERVER):
+        if aspects.is_one(key) or (kind == aspects.ACCOUNT and _account(name) in _OF_THE_SERVER):
             continue
         place = _place(kind, name)
         known = place in former and place in present
         if known:
             changed = aspects.differences(former[place], present[place], after.server_version)
             found.extend(_sentence(kind, name, aspect) for aspect in changed)
-        elif kind != 'account' and key not in after.objects:
+        elif kind != aspects.ACCOUNT and key not in after.objects:
             found.append(f'{kind} {name} is gone')
         elif (
             _is_shown_alike(kind, before.server_version, after.server_version)
             and after.objects.get(key, definition) != definition
         ):
             found.append(
-                _sentence(kind, name, _AUTHENTICATION if kind == 'account' else _DEFINITION)
+                _sentence(kind, name, _AUTHENTICATION if kind == aspects.ACCOUNT else _DEFINITION)
             )
     found.extend(_foreign_servers(former, present))
     return found
@@ -237,7 +237,7 @@ def _aspects(fingerprint: base.Fingerprint) -> dict[str, Mapping[str, str]]:
 
 
 def _place(kind: str, name: str) -> str:
-    return f'{kind}:{_account(name) if kind == "account" else name}'
+    return f'{kind}:{_account(name) if kind == aspects.ACCOUNT else name}'
 
 
 def _sentence(kind: str, name: str, aspect: str) -> str:
@@ -254,5 +254,5 @@ def _is_shown_alike(kind: str, before: str, after: str) -> bool:
     """
     former, present = versions.series(before), versions.series(after)
     if versions.is_mariadb(after):
-        return kind != 'account' or former >= _JSON_SINCE or present < _JSON_SINCE
-    return (former < (8, 0)) == (present < (8, 0)) and (kind != 'account' or former >= (5, 7))
+        return kind != aspects.ACCOUNT or former >= _JSON_SINCE or present < _JSON_SINCE
+    return (former < (8, 0)) == (present < (8, 0)) and (kind != aspects.ACCOUNT or former >= (5, 7))

@@ -5,15 +5,18 @@ The caller holds the locks that keep it from changing meanwhile, or no other ses
 """
 
 import datetime
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
+from trove_upgrade.guestagent.datastores.table_facts import (
+    NOT_READ,
+    RowFacts,
+    TableFacts,
+    TableKind,
+)
 from trove_upgrade.guestagent.machine.progress import Progress
-
-_NO_TABLE_DATA = 'view'
 
 
 class FingerprintCollector:
@@ -67,8 +70,8 @@ class FingerprintCollector:
 
     def _tables(
         self, read: reading.Reading, deadline: float
-    ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-        found, tables = read.tables, dict[str, Mapping[str, Any]]()
+    ) -> tuple[dict[str, TableFacts], list[str]]:
+        found, tables = read.tables, dict[str, TableFacts]()
         by_file: list[str] = []
         total, done = sum(table.size_bytes for table in found) or 1, 0
         for position, table in enumerate(found, start=1):
@@ -78,23 +81,23 @@ class FingerprintCollector:
             measured = self._measure(table, deadline)
             if measured is None:
                 by_file.append(table.full_name)
-                measured = {'rows': None, 'checksum': None}
-            tables[table.full_name] = {
-                **measured,
-                'kind': table.kind,
-                'columns': table.shape,
-                'structure': read.structures.get(table.full_name, {}),
-            }
+                measured = NOT_READ
+            tables[table.full_name] = TableFacts(
+                kind=table.kind,
+                rows=measured,
+                columns=table.shape,
+                structure=read.structures.get(table.full_name, {}),
+            )
             done += table.size_bytes
         self._dialect.limit_statements(self._session, 0)
         return tables, by_file
 
-    def _measure(self, table: catalog.Table, deadline: float) -> dict[str, Any] | None:
+    def _measure(self, table: catalog.Table, deadline: float) -> RowFacts | None:
         """Rows and checksum; None if the time that is left does not do, or did not."""
-        if table.kind == _NO_TABLE_DATA:
-            return {'rows': 0, 'checksum': None}
+        if table.kind is TableKind.VIEW:
+            return RowFacts(count=0, checksum=None)
         if not table.has_own_rows:  # kind and columns are all that can be the same
-            return {'rows': None, 'checksum': None}
+            return NOT_READ
         started = self._monotonic()
         left = deadline - started
         if left <= 0 or (

@@ -48,8 +48,8 @@ def read(session: connection.Session, dialect: Dialect) -> Reading:
     far = catalog.far_tables(session)
     objects = definitions.read(session, far)
     for account in accounts:
-        objects[f'account:{account.name}'] = account.digest
-        key, value = aspects.entry('account', account.name, account.aspects)
+        objects[f'{aspects.ACCOUNT}:{account.name}'] = account.digest
+        key, value = aspects.entry(aspects.ACCOUNT, account.name, account.aspects)
         objects[key] = value
     objects.update(foreign_servers.read(session))
     tables = catalog.tables(session, far)

@@ -12,6 +12,7 @@ from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import connection, grants, reading, rows
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
+from trove_upgrade.guestagent.datastores.table_facts import TableKind
 
 NAME = 'readings'
 #: For all tables, and for one of them; a connection that holds a table for longer does not hold up
@@ -54,7 +55,9 @@ def rehearse(
             Code.FINGERPRINT_FAILED,
         )
     dialect.limit_statements(session, _TABLE_SECONDS)
-    tables = [table for table in found.tables if table.kind != 'view' and table.has_own_rows]
+    tables = [
+        table for table in found.tables if table.kind is not TableKind.VIEW and table.has_own_rows
+    ]
     tried, broken = _try_all(session, tables, monotonic)
     if broken:
         return _unreadable(broken)

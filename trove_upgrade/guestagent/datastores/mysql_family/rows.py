@@ -2,34 +2,32 @@
 """Counts and checksums of a table's rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
+from trove_upgrade.guestagent.datastores.table_facts import ChecksumOf, RowFacts, TableKind
 
-#: `checksum_of` of a table whose checksum is one of values, not the server's own.
-VALUES = 'values'
 #: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum
 #: versioned tables, which MariaDB alone has, by it.
 _MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
 
 
-def read(session: connection.Session, table: Table) -> dict[str, Any] | None:
+def read(session: connection.Session, table: Table) -> RowFacts | None:
     """Return what a fingerprint has of the rows; None where the server gives no checksum.
 
     :raises SessionError: the table cannot be read.
     """
-    if table.kind == 'versioned':
+    if table.kind is TableKind.VERSIONED:
         return _read_versioned(session, table)
     rows = _count(session, table.quoted)
-    if table.kind == 'sequence':
-        return {'rows': rows, 'checksum': _state(session, table)}
+    if table.kind is TableKind.SEQUENCE:
+        return RowFacts(count=rows, checksum=_state(session, table))
     if table.has_stored_results:  # 10.11 and 11.8 take other sums of them
         _use(session, table)
         checksum = _sum(session, table.given, table.quoted, _SHA2)[1]
-        return {'rows': rows, 'checksum': checksum, 'checksum_of': VALUES}
+        return RowFacts(count=rows, checksum=checksum, checksum_of=ChecksumOf.VALUES)
     shown = session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
-    return None if shown is None else {'rows': rows, 'checksum': str(shown)}
+    return None if shown is None else RowFacts(count=rows, checksum=str(shown))
 
 
 def try_one(session: connection.Session, table: Table) -> None:
@@ -38,9 +36,9 @@ def try_one(session: connection.Session, table: Table) -> None:
 
     :raises SessionError: the table cannot be read.
     """
-    if table.kind == 'sequence':
+    if table.kind is TableKind.SEQUENCE:
         _state(session, table)
-    elif table.kind == 'versioned':
+    elif table.kind is TableKind.VERSIONED:
         source = f'{table.quoted} FOR SYSTEM_TIME ALL'
         _sum(session, table.columns, _sample(table.columns, source), _MD5)
         _sum(session, table.given, _sample(table.given, source), _SHA2)
@@ -51,17 +49,17 @@ def try_one(session: connection.Session, table: Table) -> None:
         _count(session, _sample((), table.quoted))
 
 
-def _read_versioned(session: connection.Session, table: Table) -> dict[str, Any]:
+def _read_versioned(session: connection.Session, table: Table) -> RowFacts:
     """Read current rows and history, by the values of the visible columns, which agents of earlier
     releases sum; by all that were given, too, where some are invisible.
     """
     source = f'{table.quoted} FOR SYSTEM_TIME ALL'
     every, checksum = _sum(session, table.columns, source, _MD5)
     rows = _count(session, table.quoted)
-    found = {'rows': rows, 'history_rows': every - rows, 'checksum': checksum}
+    of_all = None
     if not set(table.given) <= set(table.columns):
-        found['checksum_of_all'] = _sum(session, table.given, source, _SHA2)[1]
-    return found
+        of_all = _sum(session, table.given, source, _SHA2)[1]
+    return RowFacts(count=rows, checksum=checksum, history=every - rows, checksum_of_all=of_all)
 
 
 def _count(session: connection.Session, source: str) -> int:

@@ -13,6 +13,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import NOT_SYSTEM, Table
 from trove_upgrade.guestagent.datastores.mysql_family.definitions import present_type
 from trove_upgrade.guestagent.datastores.mysql_family.digests import digest
+from trove_upgrade.guestagent.datastores.table_facts import TableKind
 
 #: Kind of parts -> name -> digest.  A kind that the server could not be asked for is not there.
 Structure = dict[str, dict[str, str]]
@@ -24,7 +25,7 @@ COLUMN, INDEX, CONSTRAINT, ATTRIBUTE = 'column', 'index', 'CHECK constraint', ''
 MOST_TABLES = 10_000
 #: Digits of a digest: it tells a change, and keeps nothing secret.
 _LENGTH = 12
-_WITH_STRUCTURE = frozenset({'table', 'versioned'})
+_WITH_STRUCTURE = frozenset({TableKind.TABLE, TableKind.VERSIONED})
 #: MySQL's generated invisible primary key, shown or not as a variable says.  Source: MySQL 8.4
 #: Reference Manual, "Generated Invisible Primary Keys".
 _GENERATED_KEY = 'my_row_id'

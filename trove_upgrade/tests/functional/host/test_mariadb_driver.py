@@ -526,7 +526,7 @@ class TestStopping(MariaDBTestCase):
             before = self.stop()
             for one in writing:
                 one.result()
-        self.assertEqual(len(acknowledged), before.tables['app.t']['rows'])
+        self.assertEqual(len(acknowledged), before.tables['app.t'].rows.count)
         self.driver.start()
         self.assertEqual(
             [],
@@ -578,7 +578,7 @@ class TestStopping(MariaDBTestCase):
         hours = self.hours_pass_before('fingerprint of table 2 of 2')
         found = self.driver.fingerprint_and_stop(GuestOptions(fingerprint_seconds=3600.005), hours)
         self.assertEqual(['app.big'], found.counted_only_by_file)
-        self.assertIsNone(found.tables['app.big']['checksum'])
+        self.assertIsNone(found.tables['app.big'].rows.checksum)
         self.assertTrue(self.driver.shutdown_was_clean())
 
     def test_a_hasty_shutdown_setting_does_not_make_it_unclean(self):
@@ -823,7 +823,7 @@ class TestKeptSettings(MariaDBTestCase):
         after = self.driver.fingerprint(GuestOptions(), self.progress)
         self.assertEqual(
             ['sql_mode'],
-            [change['name'] for change in self.driver.compare(before, after).settings_changed],
+            [change.name for change in self.driver.compare(before, after).settings_changed],
         )
         self.assertEqual((), self.driver.keep_settings(before, after, GuestOptions()))
         self.assertEqual(

@@ -12,9 +12,11 @@ import tempfile
 import threading
 
 from trove_upgrade.domain import drops, exceptions, guests
+from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.table_facts import RowFacts, TableFacts, TableKind
 from trove_upgrade.guestagent.sealing import held_key, seal, sequence
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
@@ -347,7 +349,9 @@ class Driver(base.DatastoreDriver):
         return base.Fingerprint(
             server_version=self.machine.running,
             taken_at=self.machine.clock.time.isoformat(),
-            tables={'a.t': {'rows': rows}},
+            tables={
+                'a.t': TableFacts(kind=TableKind.TABLE, rows=RowFacts(count=rows, checksum=None))
+            },
             counted_only_by_file=[],
             users=['u@%'],
             grants={},
@@ -413,9 +417,9 @@ class Driver(base.DatastoreDriver):
         missing = [] if before.tables == after.tables else ['table a.t has other rows']
         return base.Comparison(
             missing=missing,
-            settings_changed=[{'name': 'x', 'before': '1', 'after': '2'}],
+            settings_changed=[SettingChange(name='x', before='1', after='2')],
             tables_compared=1,
-            rows_compared=after.tables['a.t']['rows'],
+            rows_compared=after.tables['a.t'].rows.count,
         )
 
     def open_for_clients(self):

@@ -319,7 +319,7 @@ class ContainerHost:
             settings_changed=[
                 change
                 for change in found.settings_changed
-                if not then or change['before'].replace(then, now) != change['after']
+                if not then or change.before.replace(then, now) != change.after
             ],
         )
 

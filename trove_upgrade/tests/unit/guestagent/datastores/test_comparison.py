@@ -4,14 +4,19 @@ import pathlib
 
 import fixtures
 
+from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores.mysql_family import comparison, foreign_servers, settings
+from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
 
 def table(rows=2, checksum='7', kind='table', **more):
-    return {'rows': rows, 'checksum': checksum, 'kind': kind, 'columns': 'c', **more}
+    """The facts of a table, by the keys of a stash."""
+    return TableFacts.from_json(
+        {'rows': rows, 'checksum': checksum, 'kind': kind, 'columns': 'c', **more}
+    )
 
 
 BEFORE = datastore.Fingerprint(
@@ -58,7 +63,12 @@ class TestComparison(base.TestCase):
         )
         self.assertEqual(
             ['table a.t had 2 rows and has 1 now'],
-            self.missing(tables={**BEFORE.tables, 'a.t': {**now, 'rows': 1}}),
+            self.missing(
+                tables={
+                    **BEFORE.tables,
+                    'a.t': table(rows=1, checksum='11:13', checksum_of='values'),
+                }
+            ),
         )
 
     def test_each_loss_is_named(self):
@@ -81,7 +91,7 @@ class TestComparison(base.TestCase):
         )
         self.assertEqual(
             ['table a.t has other columns now'],
-            self.missing(tables={**BEFORE.tables, 'a.t': {**table(), 'columns': 'd'}}),
+            self.missing(tables={**BEFORE.tables, 'a.t': table(columns='d')}),
         )
         self.assertEqual(['account u@% is gone'], self.missing(users=('root@localhost',)))
         self.assertEqual(["account u@% has lost SELECT on 'a'.*"], self.missing(grants={'u@%': []}))
@@ -204,8 +214,8 @@ class TestComparison(base.TestCase):
             )
             for other in (
                 {},
-                {'a.m': {**memory, 'columns': 'd'}},
-                {'a.m': {**memory, 'kind': 'view'}},
+                {'a.m': dataclasses.replace(memory, columns='d')},
+                {'a.m': dataclasses.replace(memory, kind='view')},
             ):
                 self.assertEqual(
                     1,
@@ -221,7 +231,7 @@ class TestComparison(base.TestCase):
             BEFORE, dataclasses.replace(BEFORE, settings={'sql_mode': 'B', 'port': '0', 'new': '1'})
         )
         self.assertEqual(
-            [{'name': 'sql_mode', 'before': 'A', 'after': 'B'}], found.settings_changed
+            [SettingChange(name='sql_mode', before='A', after='B')], found.settings_changed
         )
         self.assertEqual([], found.missing)
 

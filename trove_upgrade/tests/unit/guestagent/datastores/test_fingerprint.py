@@ -3,6 +3,7 @@ import datetime
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import connection, dialect, fingerprint
+from trove_upgrade.guestagent.datastores.table_facts import NOT_READ, RowFacts, TableKind
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -56,10 +57,7 @@ class TestPhotographer(base.TestCase):
             ['CHECKSUM TABLE `a`.`small` EXTENDED', 'CHECKSUM TABLE `a`.`big` EXTENDED'],
             [said for said in session.statements if said.startswith('CHECKSUM')],
         )
-        self.assertEqual(
-            {'rows': 5, 'checksum': '77'},
-            {key: found.tables['a.big'][key] for key in ('rows', 'checksum')},
-        )
+        self.assertEqual(RowFacts(count=5, checksum='77'), found.tables['a.big'].rows)
         self.assertEqual([], found.counted_only_by_file)
 
     def test_a_table_that_stores_generated_columns_is_summed_by_the_values_that_were_given(self):
@@ -78,15 +76,14 @@ class TestPhotographer(base.TestCase):
             [said for said in session.statements if said.startswith('CHECKSUM')],
         )
         self.assertEqual(
-            (5, '11:13', 'values'),
-            tuple(found.tables['a.small'][key] for key in ('rows', 'checksum', 'checksum_of')),
+            RowFacts(count=5, checksum='11:13', checksum_of='values'), found.tables['a.small'].rows
         )
         (asked,) = [said for said in session.statements if 'BIT_XOR' in said]
         self.assertEqual(
             [True, False, True, True],
             [f'CAST(`{name}` AS BINARY)' in asked for name in ('net', 'gross', 'made', 'hidden')],
         )
-        self.assertNotIn('checksum_of', found.tables['a.big'])
+        self.assertIsNone(found.tables['a.big'].rows.checksum_of)
 
     def test_text_of_timestamps_is_that_of_one_zone(self):
         session = self.session()
@@ -100,8 +97,8 @@ class TestPhotographer(base.TestCase):
 
         found = self.take(self.session(('CHECKSUM TABLE', slow)))
         self.assertEqual(['a.big'], found.counted_only_by_file)
-        self.assertIsNone(found.tables['a.big']['rows'])
-        self.assertEqual(5, found.tables['a.small']['rows'])
+        self.assertIsNone(found.tables['a.big'].rows.count)
+        self.assertEqual(5, found.tables['a.small'].rows.count)
 
     def test_no_budget_counts_nothing_but_still_knows_users_and_objects(self):
         found = self.take(self.session(), budget=0)
@@ -145,8 +142,8 @@ class TestPhotographer(base.TestCase):
         )
         found = self.take(session)
         self.assertEqual(
-            (5, 2, '11:13'),
-            tuple(found.tables['a.v'][key] for key in ('rows', 'history_rows', 'checksum')),
+            RowFacts(count=5, history=2, checksum='11:13', checksum_of_all='11:13'),
+            found.tables['a.v'].rows,
         )
         summed = next(said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said)
         self.assertIn('`id`', summed)
@@ -156,14 +153,13 @@ class TestPhotographer(base.TestCase):
             said for said in session.statements if 'FOR SYSTEM_TIME ALL' in said and '`h`' in said
         ]
         self.assertEqual(1, len(of_all))
-        self.assertEqual('11:13', found.tables['a.v']['checksum_of_all'])
 
     def test_a_table_in_memory_is_not_counted_for_the_stop_empties_it(self):
         session = self.session(tables=[('a', 'm', 'BASE TABLE', 1, 'MEMORY')])
         found = self.take(session)
         self.assertEqual(
-            (None, None, 'table'),
-            tuple(found.tables['a.m'][key] for key in ('rows', 'checksum', 'kind')),
+            (NOT_READ, TableKind.TABLE),
+            (found.tables['a.m'].rows, found.tables['a.m'].kind),
         )
         self.assertEqual([], found.counted_only_by_file)
         self.assertFalse([said for said in session.statements if 'a`.`m' in said])
@@ -178,10 +174,10 @@ class TestPhotographer(base.TestCase):
         )
         found = self.take(session)
         self.assertEqual(
-            (None, None, 'table'),
-            tuple(found.tables["o'x.far"][key] for key in ('rows', 'checksum', 'kind')),
+            (NOT_READ, TableKind.TABLE),
+            (found.tables["o'x.far"].rows, found.tables["o'x.far"].kind),
         )
-        self.assertNotEqual(found.tables["o'x.far"]['columns'], found.tables['a.sheet']['columns'])
+        self.assertNotEqual(found.tables["o'x.far"].columns, found.tables['a.sheet'].columns)
         for opening, schema in (
             ('DATA_LENGTH', 'TABLE_SCHEMA'),
             ('REFERENTIAL_CONSTRAINTS', 'CONSTRAINT_SCHEMA'),

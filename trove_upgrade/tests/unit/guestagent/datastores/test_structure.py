@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores.mysql_family import structure
 from trove_upgrade.guestagent.datastores.mysql_family.catalog import Table
+from trove_upgrade.guestagent.datastores.table_facts import TableKind
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
 
@@ -33,7 +34,7 @@ class TestStructure(base.TestCase):
             ("TABLE_SCHEMA = 'information_schema'", shown),
             (KIND_OF_VIEW[kind], rows),
         )
-        table = Table(schema='a', name='t', kind='table', size_bytes=0)
+        table = Table(schema='a', name='t', kind=TableKind.TABLE, size_bytes=0)
         return structure.read(self.session, [table, *far], far)['a.t']
 
     def alike(self, first, second, former='10.11.14-MariaDB', later='11.8.6-MariaDB'):
@@ -173,14 +174,14 @@ class TestStructure(base.TestCase):
     def test_of_very_many_tables_only_what_is_cheap_is_read(self):
         self.read(structure.COLUMN, [PLAIN])
         many = [
-            Table(schema='a', name=f't{number}', kind='table', size_bytes=0)
+            Table(schema='a', name=f't{number}', kind=TableKind.TABLE, size_bytes=0)
             for number in range(structure.MOST_TABLES + 1)
         ]
         for tables, kinds in ((many[1:], set(KIND_OF_VIEW)), (many, {structure.COLUMN, ''})):
             self.assertEqual(kinds, structure.read(self.session, tables, [])['a.t1'].keys())
 
     def test_a_table_of_another_server_is_not_opened(self):
-        far = Table(schema='a', name='far', kind='table', size_bytes=0)
+        far = Table(schema='a', name='far', kind=TableKind.TABLE, size_bytes=0)
         self.read(structure.COLUMN, [PLAIN], far=[far])
         found = structure.read(self.session, [far], [far])['a.far']
         self.assertEqual({structure.COLUMN}, found.keys())

@@ -982,7 +982,7 @@ class TestAfter(ContainerTestCase):
             for name, mode in (('07bcd01cce69', 'ANSI'), ('c272d6171624', ''))
         )
         changed = self.guest.driver().compare(before, after).settings_changed
-        self.assertEqual(['sql_mode'], [change['name'] for change in changed])
+        self.assertEqual(['sql_mode'], [change.name for change in changed])
 
     def test_a_policy_that_starts_nothing_at_boot_is_not_durable(self):
         driver = self.guest.driver()
