@@ -22,6 +22,7 @@ from trove_upgrade.domain import exceptions, guests, logs, markers
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guests import Method
 from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import Containers
 from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
@@ -263,12 +264,12 @@ def _containers(
     )
 
 
-def _image_facts(layout: Layout) -> dict[str, Any]:
+def _image_facts(layout: Layout) -> ImageFacts:
     try:
         facts = json.loads(layout.image_facts.read_bytes())
     except FileNotFoundError:
-        return {}
-    return dict(facts)
+        return ImageFacts()
+    return ImageFacts.from_json(dict(facts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

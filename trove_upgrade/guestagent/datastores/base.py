@@ -11,13 +11,14 @@ import datetime
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -91,8 +92,8 @@ class DriverContext:
     data_directory: pathlib.Path  #: /var/lib/mysql/data
     etc: pathlib.Path  #: /etc
     run: pathlib.Path  #: /run/trove-upgrade: for what must not outlive a boot
-    #: /etc/trove-upgrade/image-facts.json of the running root disk; empty if absent
-    image_facts: Mapping[str, Any]
+    #: /etc/trove-upgrade/image-facts.json of the running root disk; nothing is known if absent
+    image_facts: ImageFacts
     now: Callable[[], datetime.datetime]
     monotonic: Callable[[], float]
 
@@ -267,8 +268,7 @@ class DatastoreDriver:
         """Return the version of the server that this root disk has, as its image's build recorded
         it; None if it did not.
         """
-        version = self.context.image_facts.get('server_version')
-        return None if version is None else str(version)
+        return self.context.image_facts.server_version
 
     def restore_first(self, stashed: Sequence[str]) -> Sequence[str]:
         """Return those of all stashed paths that come back first, for `prepare_places`."""

@@ -114,9 +114,9 @@ def runtime(
     """
     if setting in {SERVICE, CONTAINER}:
         return Runtime(setting, f'option database_runtime is {setting}.')
-    told = context.image_facts.get('database_runtime')
+    told = context.image_facts.database_runtime
     if told in {SERVICE, CONTAINER}:
-        return Runtime(str(told), f'image-facts.json says database_runtime {told}.')
+        return Runtime(told, f'image-facts.json says database_runtime {told}.')
     return _guessed(context.etc.parent, service)
 
 

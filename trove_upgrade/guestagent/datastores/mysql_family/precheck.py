@@ -136,7 +136,7 @@ class DatabaseChecks:
         configuration = looked_at.configuration
         modules = libraries.modules(libraries.of_server(looked_at.session, configuration))
         groups = frozenset(configuration.groups.of(looked_at.version)) | frozenset(
-            self.context.image_facts.get('option_groups') or ()
+            self.context.image_facts.option_groups
         )
         kept = [option for option in configuration.of_server(groups) if comes_back(option.path)]
         return configuration_checks.check_options(

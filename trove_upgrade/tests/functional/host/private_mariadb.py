@@ -19,6 +19,7 @@ import fixtures
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.waiting import wait_until
 
@@ -158,7 +159,7 @@ class Root(fixtures.Fixture):
             data_directory=self.path / 'var/lib/mysql/data',
             etc=self.path / 'etc',
             run=self.path / 'run/trove-upgrade',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=lambda: datetime.datetime.now(datetime.UTC),
             monotonic=time.monotonic,
         )

@@ -26,6 +26,7 @@ from trove_upgrade import clock
 from trove_upgrade.domain import guests
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import connection, places
 from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host import Containers
@@ -247,7 +248,7 @@ class TroveGuest(fixtures.Fixture):
             data_directory=self.layout.data_directory,
             etc=self.layout.etc,
             run=self.layout.run,
-            image_facts={},
+            image_facts=ImageFacts(),
             now=lambda: datetime.datetime.now(datetime.UTC),
             monotonic=time.monotonic,
         )

@@ -11,6 +11,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import agent
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.machine import commands, durable, identity, service
 from trove_upgrade.guestagent.storage import mounts
 from trove_upgrade.guestagent.storage.layout import Layout
@@ -272,7 +273,7 @@ class CompositionTest(DirectoryTestCase):
             self._conf(guest_id='g', datastore_manager='mariadb'), self.layout
         )
         self.assertEqual(
-            ('g', 'mariadb', {'server_version': '11.8.6'}),
+            ('g', 'mariadb', ImageFacts(server_version='11.8.6')),
             (own.instance_id, own.driver.manager, own.driver.context.image_facts),
         )
         self.assertEqual(72, own.settings.stash_keep_hours)

@@ -123,8 +123,7 @@ class ServiceHost:
         """Do nothing: this root disk has the one server that it can run."""
 
     def installed_version(self) -> str | None:
-        version = self._context.image_facts.get('server_version')
-        return None if version is None else str(version)
+        return self._context.image_facts.server_version
 
     def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002 - the contract has it
         configuration = self.server.configuration()

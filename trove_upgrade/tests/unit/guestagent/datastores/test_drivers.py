@@ -10,6 +10,7 @@ from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores import factory
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     checks,
     connection,
@@ -32,7 +33,7 @@ def context(root):
         data_directory=root / 'v/data',
         etc=root / 'etc',
         run=root / 'run/trove-upgrade',
-        image_facts={},
+        image_facts=ImageFacts(),
         now=None,
         monotonic=fakes.Clock(),
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trove_upgrade.guestagent.datastores import base as datastore
 from trove_upgrade.guestagent.datastores import factory
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
     option_files,
@@ -42,7 +43,7 @@ class RootDiskTest(base.TestCase):
             data_directory=self.root / 'var/lib/mysql/data',
             etc=self.root / 'etc',
             run=self.root / 'run/trove-upgrade',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=None,
             monotonic=None,
         )

@@ -5,6 +5,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import admitted, option_files, preserved
 from trove_upgrade.tests.unit import base
 
@@ -18,7 +19,7 @@ class TestPreserved(base.TestCase):
             data_directory=self.root / 'var/lib/mysql/data',
             etc=self.root / 'etc',
             run=self.root / 'run/trove-upgrade',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=None,
             monotonic=None,
         )

@@ -8,6 +8,7 @@ import fixtures
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     autostart,
     connection,
@@ -343,7 +344,7 @@ class TestServer(base.TestCase):
             data_directory=self.root / 'v/data',
             etc=self.root / 'etc',
             run=self.root / 'run/trove-upgrade',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=None,
             monotonic=self.clock,
         )

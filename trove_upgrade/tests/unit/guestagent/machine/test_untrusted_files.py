@@ -13,6 +13,7 @@ import threading
 import fixtures
 
 from trove_upgrade.guestagent.datastores import base as datastore
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
     option_groups,
@@ -180,7 +181,7 @@ class ServerTest(TenantTestCase):
             data_directory=self.data,
             etc=self.root / 'etc',
             run=self.root / 'run',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=None,
             monotonic=fakes.Clock(),
         )

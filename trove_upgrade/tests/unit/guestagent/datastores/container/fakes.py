@@ -8,6 +8,7 @@ import itertools
 import pathlib
 
 from trove_upgrade.guestagent.datastores import base, factory
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.container import target_server
 from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
@@ -339,7 +340,7 @@ class Guest:
             data_directory=self.volume / 'data',
             etc=self.root / 'etc',
             run=self.root / 'run/trove-upgrade',
-            image_facts={},
+            image_facts=ImageFacts(),
             now=_Now(),
             monotonic=self.clock,
         )

@@ -11,6 +11,7 @@ from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.base import DatastoreDriver, Fingerprint, Stashed
+from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import connection, isolated
 from trove_upgrade.guestagent.datastores.mysql_family.container.record import ImageChoice
 from trove_upgrade.guestagent.datastores.mysql_family.datastore import Datastore
@@ -1071,7 +1072,7 @@ class TestChoosing(ContainerTestCase):
         assert_chosen(
             'container', 'option database_runtime is container', 'container', context, installed
         )
-        told = dataclasses.replace(context, image_facts={'database_runtime': 'container'})
+        told = dataclasses.replace(context, image_facts=ImageFacts(database_runtime='container'))
         assert_chosen('container', 'image-facts.json says', 'auto', told, installed)
         assert_chosen('service', 'no container engine', 'auto', context, nothing)
         (self.guest.root / 'usr/sbin').mkdir(parents=True)
