@@ -132,7 +132,7 @@ class Machine:
         return True
 
 
-def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
+def findings(layout: Layout, machine: Facts) -> list[str]:
     """List what is missing; empty when the cloud can come up."""
     if not machine.is_root():
         return [NOT_ROOT]
@@ -164,7 +164,7 @@ def findings(layout: Layout, machine: Facts, ports: Ports = PORTS) -> list[str]:
             f'An overlay cannot be mounted on the file system of {layout.run_dir}. '
             'Set TROVE_UPGRADE_LAB_RUN to a directory on ext4 or xfs.'
         )
-    return found + _space(layout, machine) + _taken(machine, ports)
+    return found + _space(layout, machine) + _taken(machine, PORTS)
 
 
 def _space(layout: Layout, machine: Facts) -> list[str]:
@@ -202,12 +202,12 @@ def _taken(machine: Facts, ports: Ports) -> list[str]:
     ]
 
 
-def require(layout: Layout, machine: Facts, ports: Ports = PORTS) -> None:
+def require(layout: Layout, machine: Facts) -> None:
     """Return when nothing is missing.
 
     :raises MachineLacks: with one line for each thing.
     """
-    found = findings(layout, machine, ports)
+    found = findings(layout, machine)
     if found:
         raise errors.MachineLacks(tuple(found))
 

@@ -191,13 +191,13 @@ class Product:
         """End these processes, or both."""
         self._supervisor.stop(names or (API, TASKMANAGER))
 
-    def kill_taskmanager(self, name: str = TASKMANAGER) -> None:
+    def kill_taskmanager(self) -> None:
         """SIGKILL, as when its machine dies: nothing is said goodbye to."""
         for record in self._supervisor.records():
-            if record.name == name:
+            if record.name == TASKMANAGER:
                 for member in record.members():
                     os.kill(member.pid, signal.SIGKILL)
-        self._supervisor.stop((name,))
+        self._supervisor.stop((TASKMANAGER,))
 
     def _credentials(self) -> dict[str, object]:
         service = self._handle.service

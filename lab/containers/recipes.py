@@ -77,8 +77,7 @@ MARIADB_10_5_SECURITY = Recipe(
 BROKEN_10_11 = MARIADB_10_11.spoilt(Variant.BROKEN, '10.11.99')
 BROKEN_11_8 = MARIADB_11_8.spoilt(Variant.BROKEN, '11.8.99')
 NO_SERVER_11_8 = MARIADB_11_8.spoilt(Variant.NO_SERVER, '11.8.97')
-#: Tags that no image ever has: for tests of what happens when the registry does not know one.
-MISSING_10_11 = '10.11.98'
+#: A tag that no image ever has: for tests of what happens when the registry does not know one.
 MISSING_11_8 = '11.8.98'
 
 GOOD = (MARIADB_10_11, MARIADB_11_8)

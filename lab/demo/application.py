@@ -77,7 +77,7 @@ def writing(target: Database, directory: pathlib.Path) -> Iterator[pathlib.Path]
         child.wait(timeout=30)
 
 
-def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECONDS) -> None:
+def wait_for_writes(path: pathlib.Path, count: int) -> None:
     """Wait until the last `count` writes have all succeeded.
 
     :raises NotReady: they did not, in time.
@@ -88,7 +88,8 @@ def wait_for_writes(path: pathlib.Path, count: int, seconds: float = SERVES_SECO
         attempts = writer.read(path)[start:] if path.exists() else []
         return len(attempts) >= count and all(attempt.ok for attempt in attempts[-count:])
 
-    if not wait_until(written, seconds, interval_seconds=0.2):
+    if not wait_until(written, SERVES_SECONDS, interval_seconds=0.2):
         raise errors.NotReady(
-            f'The application could not write to the database within {seconds:.0f} s; see {path}.'
+            f'The application could not write to the database within {SERVES_SECONDS:.0f} s; see '
+            f'{path}.'
         )

@@ -56,11 +56,10 @@ def lines(
     writes: Writes,
     *,
     serves_after_reboot: bool,
-    new_image: bool = True,
 ) -> list[Line]:
     """The proof, line by line."""
     return [
-        *_server(before, after, target_version, new_image=new_image),
+        *_server(before, after, target_version),
         Line(what='name', before=before.name, after=after.name, holds=before.name == after.name),
         Line(
             what='address',
@@ -78,7 +77,7 @@ def lines(
 
 
 def _server(
-    before: InstanceSnapshot, after: InstanceSnapshot, target_version: str, *, new_image: bool
+    before: InstanceSnapshot, after: InstanceSnapshot, target_version: str
 ) -> Sequence[Line]:
     """The parts that an upgrade changes."""
     return (
@@ -92,7 +91,7 @@ def _server(
             what='image',
             before=before.image,
             after=after.image,
-            holds=(before.image != after.image) is new_image,
+            holds=before.image != after.image,
         ),
         Line(
             what='boot id',

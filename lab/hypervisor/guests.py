@@ -240,10 +240,8 @@ class Guest:
             raise errors.GuestNotRunning(self.spec.guest_id)
         return process
 
-    def write_file(
-        self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644'
-    ) -> None:
-        """Write a small file in the guest, with its final owner and mode before it gets its
+    def write_file(self, path: str, content: str, *, mode: str = '0644') -> None:
+        """Write a small file of root's in the guest, with its final mode before it gets its
         name.
         """
         self.exec(
@@ -251,12 +249,11 @@ class Guest:
                 '/bin/sh',
                 '-ec',
                 (
-                    'mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chown "$2" "$1.new"; '
-                    'chmod "$3" "$1.new"; mv "$1.new" "$1"'
+                    'mkdir -p "$(dirname "$1")"; umask 077; cat > "$1.new"; chmod "$2" "$1.new"; '
+                    'mv "$1.new" "$1"'
                 ),
                 'write',
                 path,
-                owner,
                 mode,
             ],
             input_text=content,

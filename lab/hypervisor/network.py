@@ -39,6 +39,7 @@ from lab.hypervisor.netns import NETNS_DIR, connect_in
 from trove_upgrade.waiting import wait_until
 
 _ENSURE_SECONDS = 60.0
+_RUN_SECONDS = 60.0
 _BRIDGE_KIND = ('type', 'bridge', 'forward_delay', '0', 'stp_state', '0')
 
 
@@ -240,14 +241,13 @@ class NetworkFabric:
         argv: Sequence[str],
         *,
         check: bool = True,
-        timeout_seconds: float = 60,
     ) -> Outcome:
         """Run a program of the host inside the network, where it reaches the guests."""
         namespace = NETNS_DIR / self.network_namespace(network_id)
         return self._commands.run(
             ['nsenter', f'--net={namespace}', '--', *argv],
             check=check,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=_RUN_SECONDS,
         )
 
     def connect(

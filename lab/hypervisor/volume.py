@@ -31,6 +31,7 @@ from lab.hypervisor.commands import Commands
 from trove_upgrade.waiting import wait_until
 
 GIB = 1024**3
+_FREE_SECONDS = 20
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 #: EXT4_GOING_FLAGS_NOLOGFLUSH: what was not synced is lost, as when the power fails
 _NO_LOG_FLUSH = 2
@@ -137,7 +138,7 @@ class VolumeStore:
             or self._commands.run(['losetup', '--find', '--show', str(volume.path)]).output.strip()
         )
 
-    def wait_free(self, volume: Volume, seconds: float = 20) -> None:
+    def wait_free(self, volume: Volume) -> None:
         """Return when no mount namespace has the volume mounted any more.
 
         The kernel unmounts 0.1 to 0.2 s after the guest's last process has gone, and the host's
@@ -149,10 +150,10 @@ class VolumeStore:
         if device is None:
             return
         in_use = Path('/sys/fs/ext4') / Path(device).name
-        if not wait_until(lambda: not in_use.exists(), seconds, interval_seconds=0.02):
+        if not wait_until(lambda: not in_use.exists(), _FREE_SECONDS, interval_seconds=0.02):
             raise errors.TimedOut(
                 f'volume {volume.volume_id} on {device} to be free',
-                seconds,
+                _FREE_SECONDS,
                 'A process still holds the file system: look with `grep <device> '
                 '/proc/*/mountinfo`.',
             )

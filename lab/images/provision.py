@@ -100,9 +100,7 @@ _KINDS = {
 }
 
 
-def provision_database(
-    guest: Guest, settings: dict[str, str] | None = None, credentials: Credentials = LAB_CREDENTIALS
-) -> Credentials:
+def provision_database(guest: Guest, settings: dict[str, str] | None = None) -> Credentials:
     """Mount the guest's volume, install a database on it, start it and have it start by itself.
     Safe to repeat.
 
@@ -118,7 +116,7 @@ def provision_database(
             f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
             'Create the server with an ephemeral disk in its flavor.'
         )
-    name = datastore(guest)
+    name, credentials = datastore(guest), LAB_CREDENTIALS
     kind = _KINDS[name]
     guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume.filesystem_uuid])
     guest.write_file(

@@ -50,19 +50,17 @@ def ensure(settings: Settings, database: str) -> None:
     unfinished.rename(kept)
 
 
-def dump(settings: Settings, database: str, *, with_rows: bool = True) -> str:
+def dump(settings: Settings, database: str) -> str:
     """Statements that make the same tables again, in the order of their names: also to compare a
     schema before and after.
 
-    `with_rows` brings the rows of tables that a migration fills (a few, of text and numbers alone).
+    With the rows of tables that a migration fills: a few, of text and numbers alone.
     """
     statements = ['SET FOREIGN_KEY_CHECKS = 0;']
     for table in _tables(settings, database):
         created = mariadb.execute(settings, f'SHOW CREATE TABLE `{database}`.`{table}`;')[0][1]
         statements.append(created.replace('\\n', '\n') + ';')
-        for row in (
-            mariadb.execute(settings, f'SELECT * FROM `{database}`.`{table}`;') if with_rows else ()
-        ):
+        for row in mariadb.execute(settings, f'SELECT * FROM `{database}`.`{table}`;'):
             values = ', '.join(
                 'NULL' if value == 'NULL' else "'" + value.replace("'", "''") + "'" for value in row
             )

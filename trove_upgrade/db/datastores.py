@@ -192,20 +192,6 @@ class Datastores:
         with self._database.read() as connection:
             return configuration_parameters.configured(connection, configuration_id)
 
-    def count_by_version(self) -> Mapping[str, int]:
-        """Return how many instances that are not deleted each version has; a version that has none
-        is not listed.
-        """
-        query = (
-            sa.select(_instances.c.datastore_version_id, sa.func.count().label('instances'))
-            .where(
-                _instances.c.deleted.is_not(True), _instances.c.datastore_version_id.is_not(None)
-            )
-            .group_by(_instances.c.datastore_version_id)
-        )
-        with self._database.read() as connection:
-            return {row.datastore_version_id: row.instances for row in connection.execute(query)}
-
     def on_older_images(self, version: instances.DatastoreVersion) -> Sequence[OlderImage]:
         """The version's instances with a server of another image, as far as we know; by name."""
         if version.image_id is None:

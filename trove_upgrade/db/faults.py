@@ -95,11 +95,6 @@ def line(error: BaseException, connection: str | None = None) -> str:
     )
 
 
-def is_outage(error: BaseException) -> bool:
-    """The server is away or refuses: it may be back at the next try."""
-    return isinstance(explain(error), errors.DatabaseUnreachable)
-
-
 def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
     """Return what a service needs and is not among `tables`; None where all is there."""
     needed = {

@@ -130,12 +130,6 @@ class Guests:
                 sa.select(_guests.c.image_id).where(_guests.c.instance_id == instance_id)
             ).scalar_one_or_none()
 
-    @retry_on_deadlock
-    def set_image(self, instance_id: str, image_id: str) -> None:
-        """Record the image that the guest runs: at register, and when an upgrade ends COMPLETED."""
-        with self._database.write() as connection:
-            upsert(connection, instance_id, image_id=image_id)
-
 
 def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
     """Insert or update inside a transaction of the caller's."""

@@ -144,7 +144,6 @@ class Instance:
     region: str | None
     version: DatastoreVersion
     task: Task
-    task_started_at: datetime.datetime | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
     cluster_id: str | None = None

@@ -333,9 +333,6 @@ class GuestRepository(Protocol):
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
 
-    def set_image(self, instance_id: str, image_id: str) -> None:
-        """Record the image that the guest runs: at register, and when an upgrade ends COMPLETED."""
-
 
 class DatastoreRepository(Protocol):
     """Trove's datastores and versions, and the target facts registered with a version."""

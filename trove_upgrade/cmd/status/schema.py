@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect
 from trove_upgrade.cmd.status.results import failure, success, warning
 from trove_upgrade.db import engine, errors, faults, models, trove_tables
 from trove_upgrade.db.migrations import position
-from trove_upgrade.db.migrations.chain import MAIN, Chain, release_of
+from trove_upgrade.db.migrations.chain import MAIN, release_of
 
 #: Of a database without any revision of ours.
 _NONE = 'none'
@@ -26,12 +26,12 @@ def table_names(url: str) -> set[str]:
         database.dispose()
 
 
-def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.Result:
-    """Return the result of the look at where the database is between the releases of `chain`.
+def schema_result(connection: Connection) -> upgradecheck.Result:
+    """Return the result of the look at where the database is between our releases.
 
     :raises SchemaFromTheFuture: it holds a revision that this release does not know.
     """
-    now = position.read(connection, chain)
+    now = position.read(connection, MAIN)
     if now.next is None:
         return success(f'The database is at this release: {now.version}.')
     if now.version == _NONE:
@@ -42,7 +42,7 @@ def schema_result(connection: Connection, chain: Chain = MAIN) -> upgradecheck.R
     )
     if now.next is position.Phase.EXPAND and {
         release_of(revision) for revision in now.pending['expand']
-    } == {chain.releases()[-1]}:
+    } == {MAIN.releases()[-1]}:
         return warning(
             f'{text}: services of this release and of the one before work, without what it adds.'
         )

@@ -42,12 +42,11 @@ class Chain:
         versions: pathlib.Path,
         data: tuple[DataMigration, ...] = (),
         *,
-        name: str = 'main',
         version_table: str = 'alembic_version_trove_upgrade',
     ) -> 'Chain':
         """A chain of expand and contract revisions in `versions`/<release>/<branch>/."""
         return cls(
-            name=name,
+            name='main',
             version_table=version_table,
             branches=BRANCHES,
             locations=tuple(

@@ -117,9 +117,9 @@ def history(chain: Chain, revision: str) -> list[str]:
     return order[: order.index(revision)] if revision in order else order
 
 
-def schema_at(chain: Chain, revisions: Sequence[str], dialect: str = 'mysql') -> sa.MetaData:
-    """The model that those revisions, applied in this order, leave; `dialect` matters where a
-    revision asks which it is.
+def schema_at(chain: Chain, revisions: Sequence[str]) -> sa.MetaData:
+    """The model that those revisions, applied in this order, leave; one that asks for the kind of
+    server is told MySQL.
 
     Raw SQL changes nothing in it: what it does is known to the server alone.
 
@@ -127,7 +127,7 @@ def schema_at(chain: Chain, revisions: Sequence[str], dialect: str = 'mysql') ->
     """
     model = SchemaModel()
     for revision in revisions:
-        recorded = record(chain, revision, dialect)
+        recorded = record(chain, revision, 'mysql')
         for operation in recorded.operations:
             model.apply(operation, recorded.tables)
     return model.metadata

@@ -20,8 +20,8 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPort
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import ServiceHost
 from trove_upgrade.guestagent.machine import service as service_module
 
-#: Values of database_runtime and of the fact of that name in an image.
-SERVICE, CONTAINER, AUTO = 'service', 'container', 'auto'
+#: Values of the fact database_runtime of an image, and of the option of that name.
+SERVICE, CONTAINER = 'service', 'container'
 
 #: Below the root: where a container engine is.
 _ENGINES = ('run/docker.sock', 'usr/bin/dockerd', 'usr/sbin/dockerd', 'usr/local/bin/dockerd')

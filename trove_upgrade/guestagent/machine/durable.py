@@ -87,9 +87,9 @@ def write_below(directory: int, name: str, content: bytes, mode: int = 0o644) ->
         os.fsync(directory)
 
 
-def write_json(path: pathlib.Path, document: Mapping[str, Any], mode: int = 0o600) -> None:
-    """Replace `path` by `document` as JSON.  Raises as `write`."""
-    write(path, json.dumps(document, sort_keys=True).encode(), mode)
+def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Replace `path` by `document` as JSON, for its owner alone.  Raises as `write`."""
+    write(path, json.dumps(document, sort_keys=True).encode(), 0o600)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

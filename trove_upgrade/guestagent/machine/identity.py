@@ -11,14 +11,15 @@ from trove_upgrade.guestagent.machine import untrusted_files
 LOG = logs.get_logger(__name__)
 
 _GROUP, _OPTION = 'trove_upgrade', 'upgrade_marker'
+_BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
 _MARKER_BYTES = 1 << 20
 
 
-def boot_id(path: pathlib.Path = pathlib.Path('/proc/sys/kernel/random/boot_id')) -> str:
+def boot_id() -> str:
     """Return the boot id of the running kernel, or of the namespaced guest: another one after each
     boot.
     """
-    return path.read_text(encoding='ascii').strip()
+    return _BOOT_ID.read_text(encoding='ascii').strip()
 
 
 def read_marker(path: pathlib.Path) -> str | None:

@@ -11,7 +11,7 @@ import uuid
 import fixtures
 import sqlalchemy as sa
 
-from trove_upgrade.db import engine, models, repositories, trove_tables
+from trove_upgrade.db import engine, guests, models, repositories, trove_tables
 from trove_upgrade.db.migrations import runner
 from trove_upgrade.sealing import at_rest
 
@@ -134,6 +134,11 @@ class SampleDatabase(fixtures.Fixture):
                 .where(trove_tables.instances.c.id == instance_id)
                 .values(**values)
             )
+
+    def set_image(self, image_id, instance_id=INSTANCE):
+        """As a registration and the end of an upgrade write it."""
+        with self.database.write() as connection:
+            guests.upsert(connection, instance_id, image_id=image_id)
 
     def update_version(self, version_id, **values):
         """As an operator of Trove does it."""

@@ -13,8 +13,6 @@ SYSTEM_SCHEMAS = ('information_schema', 'performance_schema', 'mysql', 'sys')
 class Dialect(Protocol):
     """Questions that each kind of server is asked in its own way."""
 
-    #: Whether a statement can be given a limit of time, CHECKSUM TABLE too.
-    has_statement_limit: bool
     #: Groups of option files that its servers read.
     groups: option_groups.ServerGroups
     #: The global variable that keeps writers out: MySQL's also keeps out superusers.
@@ -32,7 +30,6 @@ class MariaDB:
     mysql.user table.
     """
 
-    has_statement_limit = True
     groups = option_groups.MARIADB
     read_only = 'read_only'
 
@@ -50,7 +47,6 @@ class MariaDB:
 class MySQL:
     """`Dialect` of MySQL: its limit of time covers SELECT alone."""
 
-    has_statement_limit = False
     groups = option_groups.MYSQL
     read_only = 'super_read_only'
 

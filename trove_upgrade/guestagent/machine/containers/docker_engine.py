@@ -218,13 +218,12 @@ class DockerEngine:
         name: str,
         argv: Sequence[str],
         *,
-        user: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout_seconds: float,
         on_line: Callable[[str], None] | None = None,
     ) -> Finished:
         return self._executions.run(
-            name, argv, user=user, env=env, timeout_seconds=timeout_seconds, on_line=on_line
+            name, argv, env=env, timeout_seconds=timeout_seconds, on_line=on_line
         )
 
     def run_throwaway(

@@ -73,7 +73,6 @@ class Engine(Protocol):
         name: str,
         argv: Sequence[str],
         *,
-        user: str | None = None,
         env: Mapping[str, str] | None = None,
         timeout_seconds: float,
         on_line: Callable[[str], None] | None = None,

@@ -25,7 +25,6 @@ class Executions:
         name: str,
         argv: Sequence[str],
         *,
-        user: str | None,
         env: Mapping[str, str] | None,
         timeout_seconds: float,
         on_line: Callable[[str], None] | None,
@@ -37,7 +36,7 @@ class Executions:
             'AttachStderr': True,
             'Tty': False,
             'Env': definitions.environment_items(env),
-            'User': user or '',
+            'User': '',
         }
         what = f'run {argv[0]} in container {name}'
         made = self._calls.ask('POST', f'/containers/{quoted(name)}/exec', what, body=body)

@@ -87,15 +87,15 @@ class Stream:
                 return
             yield piece
 
-    def rest(self, limit_bytes: int = _ANSWER_BYTES) -> Answer:
+    def rest(self) -> Answer:
         """All of it as a whole answer.  Raises as `pieces`; EngineNotAnswering also where it is
         longer than that.
         """
         body = bytearray()
         for piece in self.pieces():
             body += piece
-            if len(body) > limit_bytes:
-                raise silence(self._path, f'an answer of more than {limit_bytes} bytes')
+            if len(body) > _ANSWER_BYTES:
+                raise silence(self._path, f'an answer of more than {_ANSWER_BYTES} bytes')
         if self._response.length:
             raise silence(self._path, f'the answer ended {self._response.length} bytes too early')
         return Answer(self.status, bytes(body))

@@ -97,7 +97,7 @@ class TestRefuse(BesideTroveTestCase):
         self.assertEqual(202, self.patch('11.8.6').status_int)
 
     def test_a_known_image_is_not_a_guest_that_has_spoken(self):
-        self.db.repositories.guests.set_image(database.INSTANCE, database.IMAGE_10_11)
+        self.db.set_image(database.IMAGE_10_11)
         self.assert_refused(self.patch('11.8.6'), 422, 'GUEST_AGENT_MISSING')
 
     def test_what_else_forbids_it_is_said_first(self):

@@ -72,11 +72,12 @@ class TestUpgradeChecks(base.TestCase):
 class TestGuests(base.TestCase):
     def setUp(self):
         super().setUp()
-        self.guests = self.useFixture(database.SampleDatabase()).repositories.guests
+        self.db = self.useFixture(database.SampleDatabase())
+        self.guests = self.db.repositories.guests
 
     def test_the_last_heartbeat_stays_and_the_image_beside_it(self):
         self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
-        self.guests.set_image(database.INSTANCE, 'image')
+        self.db.set_image('image')
         self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
         first = Heartbeat(
             instance_id=database.INSTANCE,
@@ -102,7 +103,7 @@ class TestGuests(base.TestCase):
             (last, 'image'),
             (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)),
         )
-        self.guests.set_image(database.INSTANCE, 'image-2')
+        self.db.set_image('image-2')
         self.assertEqual(
             (last, 'image-2'),
             (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)),

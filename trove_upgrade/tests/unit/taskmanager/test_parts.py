@@ -294,7 +294,7 @@ class TestCheckRunner(_PartCase):
         return found
 
     def test_a_guest_that_was_never_heard_has_probably_no_agent_of_ours(self):
-        self.repos.guests.set_image(database.INSTANCE, database.IMAGE_10_11)
+        self.stage.db.set_image(database.IMAGE_10_11)
         found = self.silent_guest()
         self.assertEqual('GUEST_NEVER_HEARD', found.code)
         self.assertIn('Ask the operator to put the agent into the guest', found.message)

@@ -143,7 +143,7 @@ class FakeEngine:
         self._note('policy', name, policy)
         self._change(name, restart_policy=policy)
 
-    def exec(self, name, argv, *, user=None, env=None, timeout_seconds, on_line=None):
+    def exec(self, name, argv, *, env=None, timeout_seconds, on_line=None):
         self._note('exec', name, argv[-1] if argv[0] == 'sh' else argv[0], dict(env or {}))
         if not self.containers[name].running:
             raise errors.EngineRefused(f'Container {name} does not run.')
