@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves nothing: guests, networks, then whatever mount or loop device a crash has left below the
-run directory.
-"""
+"""Leaves nothing of what a crash has left below the run directory: mounts, loop devices, files."""
 
 import json
 import pathlib
@@ -9,14 +7,7 @@ import shutil
 import subprocess
 
 from lab import errors
-from lab.hypervisor.host import LabHost
 from lab.layout import Layout
-
-
-def hypervisor(layout: Layout) -> None:
-    """End every guest and every network.  Nova's compute service must have ended before."""
-    if layout.hypervisor_dir.is_dir():
-        LabHost.open(layout.hypervisor_dir).guests.clean_all()
 
 
 def mounts(run_dir: pathlib.Path) -> list[str]:

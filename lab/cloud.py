@@ -20,6 +20,7 @@ from lab import (
     template,
 )
 from lab.handle import CloudHandle
+from lab.hypervisor.host import LabHost
 from lab.layout import RUN_VARIABLE, Layout
 from lab.progress import Phase, Progress
 from lab.services import (
@@ -309,7 +310,8 @@ class Cloud:
             if record.stage >= services.STAGE_AGENTS
         )
         tell('guests and networks')
-        cleanup.hypervisor(self._layout)
+        if self._layout.hypervisor_dir.is_dir():
+            LabHost.open(self._layout.hypervisor_dir).guests.clean_all()
         self._supervisor.stop_all(tell)
         cleanup.devices(self._layout.run_dir)
         cleanup.files(self._layout)

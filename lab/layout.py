@@ -12,6 +12,9 @@ from collections.abc import Mapping
 
 CACHE_VARIABLE = 'TROVE_UPGRADE_LAB_CACHE'
 RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
+#: Every process of the lab carries this variable (value: its run directory), and so do all its
+#: descendants.
+MARK_VARIABLE = 'TROVE_UPGRADE_LAB_PROCESS_OF'
 
 #: Databases and guests' disks live in the run directory: /run is a small tmpfs on most machines,
 #: /var/tmp is a disk.

@@ -1,79 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads /proc: which process is which.  A pid alone proves nothing, its number is used again."""
+"""Tells which process is which.  A pid alone proves nothing, its number is used again."""
 
-import dataclasses
+import contextlib
 import os
 import pathlib
+import signal
 from collections.abc import Iterator
 
-#: Every process of the lab carries this variable (value: its run directory), and so do all its
-#: descendants.
-MARK_VARIABLE = 'TROVE_UPGRADE_LAB_PROCESS_OF'
+import psutil
+
+from lab.layout import MARK_VARIABLE
 
 _PROC = pathlib.Path('/proc')
+_TICKS = os.sysconf('SC_CLK_TCK')
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Process:
-    """One process as it was when read."""
-
-    pid: int
-    session: int
-    started_ticks: int  #: clock ticks after the boot; with the pid it names a process for good
-    state: str  #: one letter, of its first thread; Z is a zombie
-    threads: int  #: those that are left
-
-    @property
-    def runs(self) -> bool:
-        """Tell whether a thread of it runs: a first thread that ended before others is a zombie,
-        and their sockets are open.
-        """
-        return self.state != 'Z' or self.threads > 1
+def read(pid: int) -> psutil.Process | None:
+    """The process `pid`, or None when there is none."""
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
-def read(pid: int) -> Process | None:
-    """The process `pid`, or None when there is none.  Source: proc(5), /proc/pid/stat, fields 3, 6,
-    20 and 22.
+def recorded(pid: int, ticks: int) -> psutil.Process | None:
+    """The process `pid` that was started at this moment, where it still runs."""
+    process = read(pid)
+    return process if process and started_ticks(process) == ticks and runs(process) else None
+
+
+def started_ticks(process: psutil.Process) -> int:
+    """Clock ticks after the boot, of a process that has just been read; with the pid they name it
+    for good, whatever the clock is set to.
+    """
+    return round((process.create_time() - psutil.boot_time()) * _TICKS)
+
+
+def runs(process: psutil.Process) -> bool:
+    """True until its last thread has ended: a first thread that ended before others is a zombie,
+    and their sockets are open.
     """
     try:
-        text = (_PROC / str(pid) / 'stat').read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text.rpartition(')')[2].split()  # the name in brackets may hold blanks and brackets
-    return Process(
-        pid=pid,
-        session=int(fields[3]),
-        started_ticks=int(fields[19]),
-        state=fields[0],
-        threads=int(fields[17]),
-    )
+        return process.is_running() and (
+            process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+            or process.num_threads() > 1
+        )
+    except psutil.NoSuchProcess:
+        return False
 
 
-def everyone() -> Iterator[Process]:
+def everyone() -> Iterator[psutil.Process]:
     """All processes that run now, without zombies."""
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            process = read(int(entry.name))
-            if process is not None and process.runs:
-                yield process
+    for pid in psutil.pids():
+        process = read(pid)
+        if process is not None and runs(process):
+            yield process
 
 
-def is_marked(pid: int, run_dir: pathlib.Path) -> bool:
-    """Tell whether a process is of the cloud in `run_dir`.
+def in_session(leader: int) -> list[psutil.Process]:
+    """Those that run in the session that this pid leads, or led."""
+    found = (read(pid) for pid in psutil.pids() if _session(pid) == leader)
+    # asked again once it is known who has the pid
+    return [
+        process
+        for process in found
+        if process and _session(process.pid) == leader and runs(process)
+    ]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def is_marked(process: psutil.Process, run_dir: pathlib.Path) -> bool:
+    """True for a process of the cloud in `run_dir`.
 
     One with another root directory belongs to another machine, with its run directory at the same
     path: see lab/bare.
     """
     try:
-        block = (_PROC / str(pid) / 'environ').read_bytes()
-        same_root = os.path.samestat((_PROC / str(pid) / 'root').stat(), pathlib.Path('/').stat())
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        mark = process.environ().get(MARK_VARIABLE)
+        root = (_PROC / str(process.pid) / 'root').stat()
+    except (psutil.Error, FileNotFoundError, ProcessLookupError, PermissionError):
         return False
-    return same_root and f'{MARK_VARIABLE}={run_dir}'.encode() in block.split(b'\0')
+    return mark == str(run_dir) and os.path.samestat(root, pathlib.Path('/').stat())
+
+
+def send(process: psutil.Process, number: signal.Signals | int) -> None:
+    """Signal exactly this process, where it still is: psutil compares its start time first."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
 
 
 def boot_id() -> str:
-    """Return the boot id of the machine: start times count from its boot, so they compare only
-    within one.
-    """
+    """Of the machine: start times count from its boot, so they compare only within one."""
     return (_PROC / 'sys/kernel/random/boot_id').read_text().strip()

@@ -5,10 +5,8 @@ would run them.
 It is started from console scripts alone: the lab imports nothing of the product.
 """
 
-import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -191,13 +189,9 @@ class Product:
         """End these processes, or both."""
         self._supervisor.stop(names or (API, TASKMANAGER))
 
-    def kill_taskmanager(self) -> None:
+    def kill_taskmanager(self, name: str = TASKMANAGER) -> None:
         """SIGKILL, as when its machine dies: nothing is said goodbye to."""
-        for record in self._supervisor.records():
-            if record.name == TASKMANAGER:
-                for member in record.members():
-                    os.kill(member.pid, signal.SIGKILL)
-        self._supervisor.stop((TASKMANAGER,))
+        self._supervisor.kill(name)
 
     def _credentials(self) -> dict[str, object]:
         service = self._handle.service
@@ -213,8 +207,8 @@ class Product:
         }
 
     def _env(self, **more: str) -> dict[str, str]:
-        """Return an environment that is small and the same everywhere; the checkout on the path, so
-        that a test may run services from its own entry points.
+        """Small and the same everywhere; the checkout on the path, so that a test may run services
+        from its own entry points.
         """
         return {
             'PATH': (

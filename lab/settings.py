@@ -7,8 +7,7 @@ import os
 import pathlib
 import secrets as random_secrets
 
-from lab import processes
-from lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
+from lab.layout import CACHE_VARIABLE, MARK_VARIABLE, RUN_VARIABLE, Layout
 from lab.venv import CloudVenv
 
 HOST = '127.0.0.1'
@@ -144,7 +143,7 @@ class Settings:
             'LANG': 'C.UTF-8',
             'no_proxy': '127.0.0.1,localhost',
             'NO_PROXY': '127.0.0.1,localhost',
-            processes.MARK_VARIABLE: str(self.layout.run_dir),
+            MARK_VARIABLE: str(self.layout.run_dir),
             RUN_VARIABLE: str(self.layout.run_dir),
             CACHE_VARIABLE: str(self.layout.cache_dir),
             'PYTHONPATH': str(self.plugins_dir),

@@ -19,7 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import psutil
+
 from lab import commands, errors, processes
+from lab.layout import MARK_VARIABLE
 from trove_upgrade.waiting import wait_until
 
 POLL_SECONDS = 0.1
@@ -51,18 +54,13 @@ class Record:
     stop_seconds: float
 
     def leads(self) -> bool:
-        """Tell whether the started process itself runs."""
-        leader = processes.read(self.pid)
+        """True while the started process itself runs."""
         return (
-            leader is not None
-            and leader.runs
-            and leader.started_ticks == self.started_ticks
-            and processes.boot_id() == self.boot_id
+            processes.boot_id() == self.boot_id
+            and processes.recorded(self.pid, self.started_ticks) is not None
         )
 
-    def members(
-        self, everyone: Iterable[processes.Process] | None = None
-    ) -> list[processes.Process]:
+    def members(self) -> list[psutil.Process]:
         """The process and all that stayed in its session; empty when its pid means another process
         today.
 
@@ -72,11 +70,9 @@ class Record:
         if processes.boot_id() != self.boot_id:
             return []
         leader = processes.read(self.pid)
-        if leader is not None and leader.started_ticks != self.started_ticks:
+        if leader is not None and processes.started_ticks(leader) != self.started_ticks:
             return []
-        return [
-            process for process in everyone or processes.everyone() if process.session == self.pid
-        ]
+        return processes.in_session(self.pid)
 
 
 class Supervisor:
@@ -104,7 +100,7 @@ class Supervisor:
         """
         self._pids_dir.mkdir(parents=True, exist_ok=True)
         self._logs_dir.mkdir(parents=True, exist_ok=True)
-        env = dict(command.env) | {processes.MARK_VARIABLE: str(self._run_dir)}
+        env = dict(command.env) | {MARK_VARIABLE: str(self._run_dir)}
         with (self._logs_dir / f'{command.name}.log').open('ab') as sink:
             try:
                 child = subprocess.Popen(
@@ -124,7 +120,7 @@ class Supervisor:
         record = Record(
             name=command.name,
             pid=child.pid,
-            started_ticks=process.started_ticks if process else 0,
+            started_ticks=processes.started_ticks(process) if process else 0,
             boot_id=processes.boot_id(),
             stage=command.stage,
             stop_seconds=command.stop_seconds,
@@ -144,7 +140,7 @@ class Supervisor:
         ]
 
     def runs(self, name: str) -> bool:
-        """Tell whether the recorded process itself runs, not merely children that it left."""
+        """True while the recorded process itself runs, not merely children that it left."""
         self._reap()
         return any(record.leads() for record in self.records() if record.name == name)
 
@@ -176,6 +172,14 @@ class Supervisor:
         wanted = set(names)
         self._end([record for record in self.records() if record.name in wanted])
 
+    def kill(self, name: str) -> None:
+        """SIGKILL, as when its machine dies: nothing is said goodbye to."""
+        for record in self.records():
+            if record.name == name:
+                for member in record.members():
+                    processes.send(member, signal.SIGKILL)
+        self.stop((name,))
+
     def stop_all(self, tell: Callable[[str], None] = lambda _text: None) -> None:
         """End all that is on record, stage by stage, and then what a crash left without a record.
         Safe to repeat.
@@ -194,10 +198,10 @@ class Supervisor:
         strays = [
             process
             for process in processes.everyone()
-            if process.pid != os.getpid() and processes.is_marked(process.pid, self._run_dir)
+            if process.pid != os.getpid() and processes.is_marked(process, self._run_dir)
         ]
         for stray in strays:
-            _send(stray, signal.SIGKILL)
+            processes.send(stray, signal.SIGKILL)
         self._wait_gone(strays, 5.0)
 
     def _end(self, records: list[Record]) -> None:
@@ -205,7 +209,7 @@ class Supervisor:
         for record in records:
             rest = record.members()
             for member in rest:
-                _send(member, signal.SIGKILL)
+                processes.send(member, signal.SIGKILL)
             if not self._wait_gone(rest, KILLED_SECONDS):
                 raise errors.LabError(
                     f'Cannot end {record.name} (process {record.pid}): it survives SIGKILL. '
@@ -219,31 +223,29 @@ class Supervisor:
         gone, they are told.
         """
         started = self._clock()
-        told: set[tuple[int, int]] = set()
+        told: set[psutil.Process] = set()
         while records:
             self._reap()
             left = []
-            everyone = list(processes.everyone())
             for record in records:
-                group = record.members(everyone)
+                group = record.members()
                 leader = [member for member in group if member.pid == record.pid]
                 for member in leader or group:
-                    name = (member.pid, member.started_ticks)
-                    if name not in told:
-                        told.add(name)
-                        _send(member, signal.SIGTERM)
+                    if member not in told:
+                        told.add(member)
+                        processes.send(member, signal.SIGTERM)
                 if group and self._clock() < started + record.stop_seconds:
                     left.append(record)
             records = left
             if records:
                 self._sleep(2 * POLL_SECONDS)
 
-    def _wait_gone(self, group: Iterable[processes.Process], timeout_seconds: float) -> bool:
+    def _wait_gone(self, group: Iterable[psutil.Process], timeout_seconds: float) -> bool:
         rest = list(group)
 
         def gone() -> bool:
             self._reap()
-            rest[:] = [process for process in rest if _same_runs(process)]
+            rest[:] = [process for process in rest if processes.runs(process)]
             return not rest
 
         return self._wait_until(gone, timeout_seconds, POLL_SECONDS / 2)
@@ -265,31 +267,10 @@ class Supervisor:
                 self._children.pop(pid, None)  # another thread may have been here
 
 
-def _same_runs(process: processes.Process) -> bool:
-    now = processes.read(process.pid)
-    return now is not None and now.runs and now.started_ticks == process.started_ticks
-
-
-def _send(process: processes.Process, number: signal.Signals) -> None:
-    """Signal exactly this process: the descriptor is opened first, so the number cannot come to
-    mean another.
-    """
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if _same_runs(process):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM waiting while the lab cleans up; a second Ctrl-C must not leave half
-    of it behind.
+    """Ctrl-C and SIGTERM wait outside while we clean up; a second Ctrl-C must not leave half of it
+    behind.
 
     Python's signals belong to the main thread; in any other this does nothing.
     """

@@ -24,10 +24,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab.hypervisor import errors, image_device, processes
+import psutil
+
+from lab import processes
+from lab.hypervisor import errors, image_device
 from lab.hypervisor.commands import Commands, Outcome
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import NetworkFabric
+from lab.hypervisor.processes import name_of, read_process, wait_gone
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import Volume, VolumeStore, power_cut
 from trove_upgrade.waiting import wait_until
@@ -74,9 +78,9 @@ class Guest:
         self._commands = commands
 
     @property
-    def process(self) -> processes.Process | None:
+    def process(self) -> psutil.Process | None:
         """Process 1 of the guest, where it runs."""
-        return processes.read_process(self.home / 'pid')
+        return read_process(self.home / 'pid')
 
     @property
     def running(self) -> bool:
@@ -190,7 +194,7 @@ class Guest:
         the host's tree.
         """
         process = self.process
-        return process is not None and process.name() == self.spec.init
+        return process is not None and name_of(process) == self.spec.init
 
     def exec(
         self,
@@ -226,17 +230,19 @@ class Guest:
             env={**_GUEST_ENVIRONMENT, **(env or {})},
         )
 
-    def _reached_process(self) -> processes.Process:
+    def _reached_process(self) -> psutil.Process:
         process = self.process
         if process is None:
             raise errors.GuestNotRunning(self.spec.guest_id)
         if not wait_until(
-            lambda: self.reachable or not process.alive(), _REACH_SECONDS, interval_seconds=0.02
+            lambda: self.reachable or not processes.runs(process),
+            _REACH_SECONDS,
+            interval_seconds=0.02,
         ):
             raise errors.TimedOut(
                 f'guest {self.spec.guest_id} to be reachable', _REACH_SECONDS, 'See the logs.'
             )
-        if not process.alive():
+        if not processes.runs(process):
             raise errors.GuestNotRunning(self.spec.guest_id)
         return process
 
@@ -266,9 +272,10 @@ class Guest:
         process = self.process
         if process is not None:
             # systemd takes SIGRTMIN+4 as "power off".
-            process.send(signal.SIGTERM if self.spec.init == 'tini' else signal.SIGRTMIN + 4)
+            end = signal.SIGTERM if self.spec.init == 'tini' else signal.SIGRTMIN + 4
+            processes.send(process, end)
             with contextlib.suppress(errors.TimedOut):  # the kill below is what follows
-                process.wait_gone(timeout_seconds)
+                wait_gone(process, timeout_seconds)
         self.kill()
 
     def kill(self) -> None:
@@ -277,8 +284,8 @@ class Guest:
         """
         process = self.process
         if process is not None:
-            process.send(signal.SIGKILL)
-            process.wait_gone(30)
+            processes.send(process, signal.SIGKILL)
+            wait_gone(process, 30)
         self._wait_released()
         if self._cgroup:
             removal = [

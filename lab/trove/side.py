@@ -12,9 +12,7 @@ For callers::
 """
 
 import dataclasses
-import os
 import pathlib
-import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -71,11 +69,7 @@ class Daemon:
 
     def kill(self) -> None:
         """SIGKILL, as when its machine dies: nothing is said goodbye to."""
-        for record in self._supervisor.records():
-            if record.name == self.name:
-                for member in record.members():
-                    os.kill(member.pid, signal.SIGKILL)
-        self._supervisor.stop((self.name,))
+        self._supervisor.kill(self.name)
 
     @property
     def running(self) -> bool:

@@ -3,6 +3,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import trove_upgrade
 from trove_upgrade.tests.unit import base
@@ -99,6 +101,16 @@ class TestImportRules(base.TestCase):
             if name not in {'signals', 'terminal', 'waiting'}
         }
         self.assertEqual(set(), found)
+
+    def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone(self):
+        script = (
+            f'import sys; sys.path.insert(0, {str(LABORATORY.parent)!r})\n'
+            'import lab.bare.__main__, lab.preflight'
+        )
+        done = subprocess.run(
+            [sys.executable, '-I', '-S', '-c', script], capture_output=True, text=True, check=False
+        )
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
 
     def test_the_product_works_without_the_laboratory(self):
         found = [

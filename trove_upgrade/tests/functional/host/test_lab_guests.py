@@ -13,6 +13,7 @@ import tempfile
 import threading
 import uuid
 
+from lab import processes
 from lab.hypervisor.commands import HostCommands
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.network import Network, Port
@@ -257,7 +258,7 @@ class GuestTest(GuestTestCase):
 
         self.host.guests.clean_all()
 
-        self.assertFalse(process.alive())
+        self.assertFalse(processes.runs(process))
         self.assertNotIn(directory, pathlib.Path('/proc/self/mountinfo').read_text())
         self.assertNotIn(
             directory,

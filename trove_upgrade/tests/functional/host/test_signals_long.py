@@ -113,9 +113,7 @@ class SignalsTestCase(Waiting, base.TestCase):
         for number in numbers:
             process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS)
-        self.assertEqual(
-            [], [other.pid for other in processes.everyone() if other.session == process.pid]
-        )
+        self.assertEqual([], [found.pid for found in processes.in_session(process.pid)])
         self.assertNotIn('Traceback', out + err)
         return Ended(process.returncode, out, err)
 
@@ -420,9 +418,7 @@ class Tools(SignalsTestCase):
             self.ended_as_command(ended, ended.code - 128, 'run_tests.py: ')
             self.assertIn(ended.code - 128, numbers)
             self.assertNotRegex(ended.out, 'passed|failed|FAILED')
-            self.assertEqual(
-                [], [other.pid for other in processes.everyone() if other.session == child]
-            )
+            self.assertEqual([], [found.pid for found in processes.in_session(child)])
 
     def child_of(self, pid):
         """Of any of its threads; 0 where it has none."""

@@ -23,7 +23,6 @@ class CleanupTest(base.TestCase):
     def test_nothing_to_clean_is_no_error(self):
         cleanup.files(self.layout)
         cleanup.devices(self.layout.run_dir)
-        cleanup.hypervisor(self.layout)
 
     def test_a_mount_elsewhere_is_not_ours(self):
         self.assertEqual([], cleanup.mounts(self.layout.run_dir))

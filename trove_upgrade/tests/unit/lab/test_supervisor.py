@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+import psutil
+
 from lab import errors, processes, supervisor
 from trove_upgrade.tests.unit import base
 from trove_upgrade.waiting import wait_until
@@ -61,7 +63,7 @@ class SupervisorTest(base.TestCase):
     def zombie(self, pid):
         """The child of this process, until its own supervisor reaps it."""
         process = processes.read(pid)
-        return process is not None and process.state == 'Z'
+        return process is not None and process.status() == psutil.STATUS_ZOMBIE
 
     def test_stopping_twice_is_no_error(self):
         self.supervisor.start(self.command())

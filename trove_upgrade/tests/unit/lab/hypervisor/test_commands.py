@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tempfile
 
+import psutil
+
 from lab.hypervisor import errors, processes
 from lab.hypervisor.commands import HostCommands
 from trove_upgrade.tests.unit import base
@@ -85,17 +87,17 @@ class ProcessTest(base.TestCase):
     def test_an_ended_process_is_not_found_even_before_it_is_reaped(self):
         child = subprocess.Popen([sys.executable, '-c', ''], stdin=subprocess.DEVNULL)
         self.record.write_text(f'{child.pid} {self._start_time(child.pid)}\n')
-        process = processes.Process(child.pid, self._start_time(child.pid))
-        process.wait_gone(30)
+        process = psutil.Process(child.pid)
+        processes.wait_gone(process, 30)
 
         self.assertIsNone(processes.read_process(self.record))
         child.wait()
-        self.assertEqual('', process.name())
+        self.assertEqual('', processes.name_of(process))
 
     def test_one_that_does_not_end_is_named_with_where_to_look(self):
-        own = processes.Process(os.getpid(), self._start_time(os.getpid()))
+        own = psutil.Process()
 
-        error = self.assertRaises(errors.TimedOut, own.wait_gone, 0.01)
+        error = self.assertRaises(errors.TimedOut, processes.wait_gone, own, 0.01)
 
         self.assertIn(f'process {os.getpid()} to end: not seen within 0.01 seconds', str(error))
         self.assertIn('Look at what it waits for', str(error))
