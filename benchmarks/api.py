@@ -50,7 +50,7 @@ class Client:
 def measure(stage: Stage) -> list[load.Figures]:
     """Figures with 8 connections, then with one."""
     demo = stage.handle.users['demo']
-    token = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name).token()
+    token = rest.Session.of(demo).token()
     project = stage.maker.project_id('demo')
     client = Client(f'{stage.handle.database_api_url}/{project}', token)
     stage.product.stop(lab_product.TASKMANAGER)

@@ -61,13 +61,9 @@ class InstanceMaker:
         self._host = host
         self._sleep = sleep
         service = handle.service
-        self._session = rest.Session(
-            service.auth_url, service.username, service.password, service.project_name
-        )
+        self._session = rest.Session.of(service)
         admin = handle.users['admin']
-        self._admin = rest.Session(
-            admin.auth_url, admin.username, admin.password, admin.project_name
-        )
+        self._admin = rest.Session.of(admin)
 
     def guest(self, server_id: str) -> Guest:
         """The hypervisor's own view of a server: to run programs in it."""

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +43,7 @@ def upload(handle: CloudHandle, image: ImageFile) -> str:
     :raises CommandFailed: Glance refused it.
     """
     admin = handle.users['admin']
-    session = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
+    session = rest.Session.of(admin)
     made = session.request(
         'POST',
         f'{handle.glance_url}/v2/images',
@@ -57,20 +56,8 @@ def upload(handle: CloudHandle, image: ImageFile) -> str:
             **image.properties,
         },
     )
-    request = urllib.request.Request(
-        f'{handle.glance_url}/v2/images/{made["id"]}/file',
-        method='PUT',
-        headers={
-            'X-Auth-Token': session.token(),
-            'Content-Type': 'application/octet-stream',
-            'Content-Length': str(image.path.stat().st_size),
-        },
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with image.path.open('rb') as source:
-        request.data = source
-        with opener.open(request, timeout=UPLOAD_SECONDS):
-            pass
+        session.upload(f'{handle.glance_url}/v2/images/{made["id"]}/file', source, UPLOAD_SECONDS)
     return str(made['id'])
 
 

@@ -1,34 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A very small JSON client for the cloud's own APIs: set-up only, so that the lab needs no client
-library.
-"""
+"""Asks the cloud's own APIs in JSON, as one user in one project, with keystoneauth1."""
 
-import json
-import urllib.error
-import urllib.request
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
+
+import requests
+from keystoneauth1 import exceptions, session
+from keystoneauth1.identity import v3
 
 from lab import errors
+from lab.handle import Credentials
 
 TIMEOUT_SECONDS = 60.0
+_DOMAIN = 'Default'
+_QUOTED = 500  #: characters of a refusal
 
 
 class Session:
     """Session of one user in one project; the token is taken at the first request."""
 
     def __init__(self, auth_url: str, username: str, password: str, project_name: str) -> None:
-        self._auth_url = auth_url
-        self._identity = {
-            'identity': {
-                'methods': ['password'],
-                'password': {
-                    'user': {'name': username, 'domain': {'name': 'Default'}, 'password': password}
-                },
-            },
-            'scope': {'project': {'name': project_name, 'domain': {'name': 'Default'}}},
-        }
-        self._token: str | None = None
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._auth = v3.Password(
+            auth_url,
+            username=username,
+            password=password,
+            project_name=project_name,
+            user_domain_name=_DOMAIN,
+            project_domain_name=_DOMAIN,
+        )
+        transport = requests.Session()
+        transport.trust_env = False  # no proxy stands before loopback
+        # an idle connection would hold a thread of the service
+        transport.headers['Connection'] = 'close'
+        self._session = session.Session(auth=self._auth, session=transport, timeout=TIMEOUT_SECONDS)
+
+    @classmethod
+    def of(cls, user: Credentials) -> 'Session':
+        """Return the session of a user of the running cloud."""
+        return cls(user.auth_url, user.username, user.password, user.project_name)
 
     def request(self, method: str, url: str, body: Any = None, subject: str | None = None) -> Any:
         """The parsed answer, or None where it is empty.  `subject` is the token that Keystone is
@@ -37,36 +46,33 @@ class Session:
         :raises CommandFailed: the service refused it, or cannot be reached.
         """
         about = {} if subject is None else {'X-Subject-Token': subject}
-        answer = self._send(method, url, body, {'X-Auth-Token': self.token(), **about})[0]
-        return json.loads(answer) if answer else None
+        answer = self._send(method, url, json=body, headers=about)
+        return answer.json() if answer.content else None
+
+    def upload(self, url: str, content: IO[bytes], timeout_seconds: float) -> None:
+        """PUT a file as it is.
+
+        :raises CommandFailed: the service refused it, or cannot be reached.
+        """
+        kind = {'Content-Type': 'application/octet-stream'}
+        self._send('PUT', url, data=content, headers=kind, timeout=timeout_seconds, log=False)
 
     def token(self) -> str:
         """The token, for a request that is not JSON."""
-        if self._token is None:
-            self._token = self._authenticate()
-        return self._token
+        return str(self._auth.get_token(self._session))
 
-    def _authenticate(self) -> str:
-        headers = self._send('POST', f'{self._auth_url}/auth/tokens', {'auth': self._identity}, {})[
-            1
-        ]
-        return str(headers['X-Subject-Token'])
-
-    def _send(self, method: str, url: str, body: Any, headers: dict[str, str]) -> tuple[bytes, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            url,
-            data=data,
-            method=method,
-            headers={'Content-Type': 'application/json', 'Accept': 'application/json', **headers},
-        )
+    def _send(
+        self, method: str, url: str, *, headers: Mapping[str, str], **options: Any
+    ) -> requests.Response:
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return answer.read(), answer.headers
-        except urllib.error.HTTPError as error:
-            detail = error.read().decode(errors='replace')[:500]
+            answer: requests.Response = self._session.request(
+                url, method, headers=dict(headers), **options
+            )
+        except exceptions.HttpError as error:
+            detail = (error.response.text if error.response is not None else str(error))[:_QUOTED]
             raise errors.CommandFailed(
-                f'{method} {url} was answered with {error.code}: {detail}'
+                f'{method} {url} was answered with {error.http_status}: {detail}'
             ) from error
-        except OSError as error:
+        except exceptions.ClientException as error:
             raise errors.CommandFailed(f'{method} {url} failed: {error}.') from error
+        return answer

@@ -81,10 +81,8 @@ class Downtimes:
         self._progress = progress
         self._stock_url = stock_url
         admin, demo = stage.handle.users['admin'], stage.handle.users['demo']
-        self._admin = rest.Session(
-            admin.auth_url, admin.username, admin.password, admin.project_name
-        )
-        self._demo = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        self._admin = rest.Session.of(admin)
+        self._demo = rest.Session.of(demo)
         projects = self._admin.request(
             'GET', f'{stage.handle.auth_url}/projects?name={admin.project_name}'
         )['projects']

@@ -41,7 +41,7 @@ class Upgrades:
         self._copies = copies
         self._work = stage.layout.run_dir / 'bench-work.jsonl'
         demo = stage.handle.users['demo']
-        self._session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        self._session = rest.Session.of(demo)
         self._session.token()  # before threads share it
         self.ended = 0
 

@@ -29,7 +29,7 @@ def measure(stage: TroveStage, copies: Copies, stock_url: str) -> dict[str, Any]
     """Printed as it comes."""
     ids = iter(copies.make(2 * WARM + ROUNDS * (STOCK + OURS) + STOCK_ALONE + OURS_ALONE))
     demo = stage.handle.users['demo']
-    token = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name).token()
+    token = rest.Session.of(demo).token()
     body = json.dumps({'instance': {'datastore_version': stage.target.name}}).encode()
     urls = {
         'stock': f'{stock_url}/v1.0/{stage.instances.project_id}',

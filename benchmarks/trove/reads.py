@@ -37,7 +37,7 @@ def measure(
 ) -> dict[str, Any]:
     """Printed as it comes.  A ratio above 1 means: slower with the filter."""
     demo = stage.handle.users['demo']
-    token = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name).token()
+    token = rest.Session.of(demo).token()
     project = stage.instances.project_id
     stock = f'{stock_url}/v1.0/{project}'
     urls = {STOCK: stock, AGAIN: stock, FILTERED: f'{stage.side.url}/v1.0/{project}'}

@@ -77,11 +77,9 @@ class TroveDemo:
         self._dir = work_dir
         self._name = name
         service = stage.handle.service
-        self._nova = rest.Session(
-            service.auth_url, service.username, service.password, service.project_name
-        )
+        self._nova = rest.Session.of(service)
         demo = stage.handle.users['demo']
-        self._api = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        self._api = rest.Session.of(demo)
 
     def prove(self, rows: int) -> list[proof.Line]:
         """Create, fill, upgrade, reboot; the proof."""

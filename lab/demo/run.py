@@ -94,7 +94,7 @@ class Demo:
     def _api(self) -> tuple[rest.Session, str]:
         """Our API as the demo user, and its address with the project."""
         demo = self._stage.handle.users['demo']
-        session = rest.Session(demo.auth_url, demo.username, demo.password, demo.project_name)
+        session = rest.Session.of(demo)
         return (
             session,
             f'{self._stage.handle.database_api_url}/{self._stage.maker.project_id(demo.project_name)}',

@@ -125,7 +125,7 @@ def run(
         configuration(handle, versions, stage.side.flavors()['trove.small'], directory),
     )
     admin = handle.users['admin']
-    session = rest.Session(admin.auth_url, admin.username, admin.password, admin.project_name)
+    session = rest.Session.of(admin)
     floating = reach.FloatingAddresses(
         fabric,
         handle.network_id,

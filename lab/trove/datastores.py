@@ -23,9 +23,7 @@ class Datastores:
 
     def __init__(self, handle: CloudHandle) -> None:
         admin = handle.users['admin']
-        self._session = rest.Session(
-            admin.auth_url, admin.username, admin.password, admin.project_name
-        )
+        self._session = rest.Session.of(admin)
         projects = self._session.request(
             'GET', f'{handle.auth_url}/projects?name={admin.project_name}'
         )['projects']

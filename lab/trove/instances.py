@@ -62,13 +62,9 @@ class TroveInstances:
         self._sleep = sleep
         found = handle.users[user]
         self.clients = Clients(found, pathlib.Path(handle.programs_dir))
-        self._session = rest.Session(
-            found.auth_url, found.username, found.password, found.project_name
-        )
+        self._session = rest.Session.of(found)
         admin = handle.users['admin']
-        self._admin = rest.Session(
-            admin.auth_url, admin.username, admin.password, admin.project_name
-        )
+        self._admin = rest.Session.of(admin)
         self.project_id, self._admin_project = (
             self._project(name) for name in (found.project_name, admin.project_name)
         )

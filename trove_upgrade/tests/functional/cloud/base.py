@@ -74,7 +74,7 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def session(self, user='demo'):
         found = self.handle.users[user]
-        return rest.Session(found.auth_url, found.username, found.password, found.project_name)
+        return rest.Session.of(found)
 
     def call(self, method, path, body=None, *, token=None, user='demo', headers=None):
         """(status, parsed body or None), whatever the status."""

@@ -48,9 +48,7 @@ class LabDriverTest(base.CloudTestCase):
 
     def act(self, action, body=None):
         service = self.handle.service
-        session = base.rest.Session(
-            service.auth_url, service.username, service.password, service.project_name
-        )
+        session = base.rest.Session.of(service)
         session.request(
             'POST', f'{self.handle.nova_url}/servers/{self.server_id}/action', {action: body}
         )
@@ -73,9 +71,7 @@ class LabDriverTest(base.CloudTestCase):
         way.
         """
         service = self.handle.service
-        session = base.rest.Session(
-            service.auth_url, service.username, service.password, service.project_name
-        )
+        session = base.rest.Session.of(service)
         url = f'{self.handle.nova_url}/servers/{self.server_id}/os-instance-actions'
         actions = [
             action

@@ -310,7 +310,7 @@ class TroveApi:
 
 
 def session(user):
-    return rest.Session(user.auth_url, user.username, user.password, user.project_name)
+    return rest.Session.of(user)
 
 
 def ask(url, method, token=None, body=None, headers=None, timeout_seconds=60):

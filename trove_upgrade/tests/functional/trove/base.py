@@ -39,7 +39,7 @@ class TroveGuestTestCase(base.TestCase):
 
     def session(self, user='demo'):
         found = self.handle.users[user]
-        return rest.Session(found.auth_url, found.username, found.password, found.project_name)
+        return rest.Session.of(found)
 
     def get(self, path):
         """Of the project's API."""

@@ -261,4 +261,4 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
 
     def admin(self):
         found = self.handle.users['admin']
-        return rest.Session(found.auth_url, found.username, found.password, found.project_name)
+        return rest.Session.of(found)

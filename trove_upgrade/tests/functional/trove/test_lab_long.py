@@ -53,7 +53,7 @@ class TroveLabTest(base.TestCase):
 
     def assert_answers(self):
         user = self.cloud.handle().users['admin']
-        session = rest.Session(user.auth_url, user.username, user.password, user.project_name)
+        session = rest.Session.of(user)
         project = session.request('GET', f'{user.auth_url}/projects?name={user.project_name}')[
             'projects'
         ][0]['id']
