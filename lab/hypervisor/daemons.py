@@ -5,13 +5,14 @@ name server, the metadata service.  Each has its pid in a file of the network's 
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import signal
 import sys
 from pathlib import Path
 
+import psutil
+
+from lab import processes
 from lab.hypervisor import errors, metadata
 from lab.hypervisor.commands import Commands
 from lab.hypervisor.netns import NETNS_DIR
@@ -21,7 +22,6 @@ BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
 REGISTRY_PORT = 5000  #: where they find the registry of container images
 BRIDGE = 'br0'  #: of every network, in its namespace
 METADATA = 'metadata'  #: below a network's home; the metadata service shows what is in it
-_NAME_SERVER = Path(__file__).parents[1] / 'containers' / 'dns.py'
 _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'
 _FORWARDER_CONFIGURATION = 'haproxy.cfg'
 _END_SECONDS = 10
@@ -56,7 +56,7 @@ class NetworkDaemons:
 
     def _ensure_forwarder(self, gateway: str, namespace: str, home: Path) -> None:
         record = home / _FORWARDER_PID
-        if self._broker is None or _daemon_pid(record) is not None:
+        if self._broker is None or _daemon(record) is not None:
             return
         configuration = home / _FORWARDER_CONFIGURATION
         configuration.write_text(
@@ -66,20 +66,30 @@ class NetworkDaemons:
         self._commands.run(['haproxy', '-D', '-f', str(configuration), '-p', str(record)])
 
     def _ensure_name_server(self, gateway: str, namespace: str, home: Path) -> None:
+        """It knows no name and says so at once: a database that looks up the name of each client
+        waits for seconds where no name server answers, and so does its stop.
+        """
         record = home / _NAME_SERVER_PID
-        if _daemon_pid(record) is None:
+        if _daemon(record) is None:
+            options = (
+                '--conf-file=/dev/null',
+                '--no-hosts',
+                '--no-resolv',
+                '--local=/#/',
+                '--cache-size=0',
+                '--bind-interfaces',
+                f'--listen-address={gateway}',
+                '--user=root',
+                '--log-facility=/dev/null',
+            )
             self._commands.run(
                 [
                     'nsenter',
                     f'--net={NETNS_DIR / namespace}',
                     '--',
-                    sys.executable,
-                    '-I',
-                    str(_NAME_SERVER),
-                    '--address',
-                    gateway,
-                    '--pid-file',
-                    str(record),
+                    'dnsmasq',
+                    *options,
+                    f'--pid-file={record}',
                 ]
             )
 
@@ -87,7 +97,7 @@ class NetworkDaemons:
         """The address of its own is the bridge's: the kernel answers for it to every guest."""
         record = home / _METADATA_PID
         (home / METADATA).mkdir(mode=0o700, exist_ok=True)
-        if _daemon_pid(record) is None:
+        if _daemon(record) is None:
             self._commands.run(
                 ['ip', '-n', namespace, 'addr', 'replace', f'{metadata.ADDRESS}/32', 'dev', BRIDGE]
             )
@@ -138,27 +148,35 @@ defaults
     )
 
 
-def _daemon_pid(record: Path) -> int | None:
-    """The pid in the file where that daemon runs; a pid that was given to something else meanwhile
-    does not count.
+def _daemon(record: Path) -> psutil.Process | None:
+    """The process whose pid is in the file, where that daemon runs: its command line names the
+    file.  A pid that was given to something else meanwhile does not count.
     """
     try:
-        pid = int(record.read_text('utf-8'))
-        command_line = Path(f'/proc/{pid}/cmdline').read_bytes()
-    except (FileNotFoundError, ProcessLookupError, ValueError):
+        process = psutil.Process(int(record.read_text('utf-8')))
+        words = process.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return None
-    return pid if str(record).encode() in command_line.split(b'\0') else None
+    return process if any(word.endswith(str(record)) for word in words) else None
 
 
 def _end(record: Path, network_id: str) -> None:
-    pid = _daemon_pid(record)
-    if pid is None:
+    process = _daemon(record)
+    if process is None:
         return
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
-        os.kill(pid, signal.SIGKILL)
-    if not wait_until(lambda: _daemon_pid(record) is None, _END_SECONDS, interval_seconds=0.02):
+    # a name server has a process of its own for each connection
+    for one in (*_children(process), process):
+        processes.send(one, signal.SIGKILL)
+    if not wait_until(lambda: _daemon(record) is None, _END_SECONDS, interval_seconds=0.02):
         raise errors.TimedOut(
             f'{record.stem} of network {network_id} to end',
             _END_SECONDS,
-            f'Kill process {pid} by hand.',
+            f'Kill process {process.pid} by hand.',
         )
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []

@@ -45,6 +45,7 @@ _OF = {
     'head id install ln ls mkdir mkfifo mknod mktemp mv nice od readlink rm rmdir '
     'sleep sort stat tail test timeout touch tr true wc',
     'dash': 'sh',
+    'dnsmasq-base': 'dnsmasq',
     'docker-registry': 'docker-registry',
     'docker.io': 'docker dockerd',
     'dpkg': 'dpkg dpkg-query start-stop-daemon',

@@ -71,9 +71,9 @@ class NetworkFabricTest(base.TestCase):
     def test_a_network_has_a_name_server_on_the_gateway_s_address(self):
         self.fabric.ensure(NETWORK)
 
-        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'dns.py' in line]
+        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'dnsmasq' in line]
         self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
-        self.assertIn('containers/dns.py --address 10.0.0.1', line)
+        self.assertIn('--listen-address=10.0.0.1', line)
 
     def test_a_network_has_a_metadata_service_that_every_guest_has_a_route_to(self):
         self.fabric.ensure(NETWORK)
