@@ -1,124 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts images into a registry of containers, without a container engine.
+"""Puts images into a registry of containers, with skopeo: no container engine has to run.
 
-Source: "Docker Registry HTTP API V2" of the distribution project: blobs first, each in one piece,
-then the manifest by its tags.
+Source: containers-transports(5), "dir:path".
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import json
-import urllib.error
-import urllib.parse
+import tempfile
 import urllib.request
-from collections.abc import Mapping
-from typing import IO
+from pathlib import Path
 
-from lab import errors
-from lab.containers.image import MANIFEST_TYPE, Image
+from lab.containers.image import Image
+from lab.hypervisor.commands import Commands, HostCommands
 
-TIMEOUT_SECONDS = 120.0
-_BINARY = 'application/octet-stream'
+_PUSH_SECONDS = 600
+_COPY = ('skopeo', 'copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false')
 
 
 class RegistryClient:
-    """One registry, by its address without a path; no proxy stands between."""
+    """One registry, by its address without a path; it speaks plain HTTP, on loopback."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, commands: Commands | None = None) -> None:
         self.url = url.rstrip('/')
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._commands = commands or HostCommands()
 
     def ready(self) -> bool:
-        """Tell whether the registry answers."""
+        """True once it answers."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with self._opener.open(f'{self.url}/v2/', timeout=2) as answer:
+            with opener.open(f'{self.url}/v2/', timeout=2) as answer:
                 return int(answer.status) == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
 
     def push(self, image: Image) -> None:
-        """Put an image there under all its tags.  What the registry has already is not sent again;
-        safe to repeat.
+        """Put an image there under all its tags, as it is.  What the registry has already is not
+        sent again; safe to repeat.
 
-        :raises errors.LabError: the registry refused it, or cannot be reached.
+        :raises errors.CommandFailed: the registry refused it, or cannot be reached.
         """
-        for layer in image.layers:
-            if not self._has(image.repository, layer.digest):
-                with layer.path.open('rb') as content:
-                    self._put_blob(image.repository, layer.digest, content, layer.size)
-        if not self._has(image.repository, image.config_digest):
-            self._put_blob(image.repository, image.config_digest, image.config, len(image.config))
-        for tag in image.tags:
-            self._send(
-                'PUT',
-                f'{self.url}/v2/{image.repository}/manifests/{tag}',
-                image.manifest,
-                {'Content-Type': MANIFEST_TYPE},
-            )
+        place = f'docker://{self.url.partition("://")[2]}/{image.repository}'
+        with tempfile.TemporaryDirectory() as folder:
+            _lay_out(image, Path(folder))
+            for tag in image.tags:
+                self._commands.run(
+                    [*_COPY, '--preserve-digests', f'dir:{folder}', f'{place}:{tag}'],
+                    timeout_seconds=_PUSH_SECONDS,
+                )
 
-    def tags(self, repository: str) -> list[str]:
-        """Return what it knows of a repository; nothing where it knows no such one.
 
-        :raises errors.LabError: the registry cannot be reached.
-        """
-        try:
-            with self._opener.open(
-                f'{self.url}/v2/{repository}/tags/list', timeout=TIMEOUT_SECONDS
-            ) as answer:
-                return sorted(json.load(answer)['tags'] or [])
-        except urllib.error.HTTPError as refused:
-            if refused.code == http.HTTPStatus.NOT_FOUND:
-                return []
-            raise self._failure('list the tags of', repository, refused) from refused
-        except OSError as error:
-            raise self._failure('list the tags of', repository, error) from error
+def _lay_out(image: Image, folder: Path) -> None:
+    """Make the directory that skopeo takes for an image: each part by its digest."""
+    (folder / 'version').write_text('Directory Transport Version: 1.1\n', 'ascii')
+    (folder / 'manifest.json').write_bytes(image.manifest)
+    (folder / _name(image.config_digest)).write_bytes(image.config)
+    for layer in image.layers:
+        (folder / _name(layer.digest)).symlink_to(layer.path.absolute())
 
-    def remove(self, repository: str, digest: str) -> None:
-        """Forget a manifest and every tag that leads to it; its layers stay.
 
-        :raises errors.LabError: the registry refused it, or cannot be reached.
-        """
-        self._send('DELETE', f'{self.url}/v2/{repository}/manifests/{digest}', None, {})
-
-    def _has(self, repository: str, digest: str) -> bool:
-        request = urllib.request.Request(
-            f'{self.url}/v2/{repository}/blobs/{digest}', method='HEAD'
-        )
-        with (
-            contextlib.suppress(urllib.error.HTTPError),
-            self._opener.open(request, timeout=TIMEOUT_SECONDS),
-        ):
-            return True
-        return False
-
-    def _put_blob(
-        self, repository: str, digest: str, content: IO[bytes] | bytes, size: int
-    ) -> None:
-        place = self._send('POST', f'{self.url}/v2/{repository}/blobs/uploads/', b'', {})
-        location = urllib.parse.urljoin(self.url, place['Location'])
-        location += ('&' if '?' in location else '?') + urllib.parse.urlencode({'digest': digest})
-        self._send('PUT', location, content, {'Content-Type': _BINARY, 'Content-Length': str(size)})
-
-    def _send(
-        self, method: str, url: str, body: IO[bytes] | bytes | None, headers: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)
-        try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return answer.headers
-        except OSError as error:
-            raise self._failure(method, url, error) from error
-
-    def _failure(self, verb: str, what: str, error: OSError) -> errors.LabError:
-        said = (
-            error.read().decode('utf-8', 'replace')
-            if isinstance(error, urllib.error.HTTPError)
-            else ''
-        )
-        return errors.LabError(
-            f'Cannot {verb} {what} in the registry at {self.url}: {error}. {said}'.strip()
-            + ' See the log of the registry.',
-            code='lab_registry',
-        )
+def _name(digest: str) -> str:
+    return digest.partition(':')[2]

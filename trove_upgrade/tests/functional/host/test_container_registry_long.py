@@ -19,8 +19,8 @@ from lab.containers.image import (
     configuration,
     digest_of_bytes,
 )
-from lab.errors import LabError
 from lab.hypervisor.commands import HostCommands
+from lab.hypervisor.errors import CommandFailed
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import Network, NetworkFabric, Port
 from lab.layout import Layout
@@ -41,6 +41,12 @@ def runs(pid):
         return bool(pathlib.Path(f'/proc/{pid}/cmdline').read_bytes())
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def tags(client):
+    """Those that the registry knows of the repository."""
+    with urllib.request.urlopen(f'{client.url}/v2/mariadb/tags/list') as answer:
+        return sorted(json.load(answer)['tags'])
 
 
 class ClientTest(base.TestCase):
@@ -74,7 +80,7 @@ class ClientTest(base.TestCase):
 
         self.client.push(image)
 
-        self.assertEqual(['1.2', '1.2.3'], self.client.tags('mariadb'))
+        self.assertEqual(['1.2', '1.2.3'], tags(self.client))
         with urllib.request.urlopen(
             urllib.request.Request(
                 f'{self.client.url}/v2/mariadb/manifests/1.2', headers={'Accept': MANIFEST_TYPE}
@@ -88,29 +94,15 @@ class ClientTest(base.TestCase):
         self.client.push(self.image())
         self.client.push(self.image(b'another layer', tags=('1.2.4', '1.2')))
 
-        self.assertEqual(['1.2', '1.2.3', '1.2.4'], self.client.tags('mariadb'))
-
-    def test_a_removed_image_takes_its_tags_with_it(self):
-        image = self.image()
-        self.client.push(image)
-
-        self.client.remove('mariadb', image.digest)
-
-        self.assertEqual([], self.client.tags('mariadb'))
-        self.assertRaises(
-            urllib.error.HTTPError,
-            urllib.request.urlopen,
-            f'{self.client.url}/v2/mariadb/manifests/1.2.3',
-        )
+        self.assertEqual(['1.2', '1.2.3', '1.2.4'], tags(self.client))
 
     def test_an_image_that_is_not_what_its_digest_says_is_refused(self):
         image = self.image()
         (self.directory / 'layer').write_bytes(b'b layer')
 
-        refused = self.assertRaises(LabError, self.client.push, image)
+        self.assertRaises(CommandFailed, self.client.push, image)
 
-        self.assertEqual('lab_registry', refused.code)
-        self.assertEqual([], self.client.tags('mariadb'))
+        self.assertRaises(urllib.error.HTTPError, tags, self.client)
 
 
 class GatewayTest(base.TestCase):
@@ -231,5 +223,5 @@ class GatewayTest(base.TestCase):
             )
         )
 
-        self.assertIn('11.8.77', self.client.tags('mariadb'))
+        self.assertIn('11.8.77', tags(self.client))
         self.assertEqual(before, links())

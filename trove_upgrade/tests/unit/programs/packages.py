@@ -77,6 +77,7 @@ _OF = {
     'rabbitmq-server': 'rabbitmqctl',
     'runc': 'runc',
     'sed': 'sed',
+    'skopeo': 'skopeo',
     'squashfs-tools': 'mksquashfs',
     'systemd': 'journalctl systemctl systemd-analyze',
     'tar': 'tar',
