@@ -29,6 +29,36 @@ class CommandFailed(LabError):
     code = 'lab_command_failed'
 
 
+class ProgramFailed(CommandFailed):
+    """A program of the machine or of a guest ended with an error, or did not end in time."""
+
+    code = 'command_failed'
+
+    def __init__(self, argv: list[str], returncode: int, output: str) -> None:
+        super().__init__(
+            f'Command {" ".join(argv)!r} failed: exit code {returncode}, output: '
+            f'{output.strip()[-2000:] or "none"}. See the output for the cause.'
+        )
+        self.argv = argv
+        self.returncode = returncode
+        self.output = output
+
+
+class TimedOut(LabError):
+    """Something that must become true did not within its deadline."""
+
+    code = 'timed_out'
+
+    def __init__(self, what: str, seconds: float, hint: str) -> None:
+        super().__init__(f'Gave up waiting for {what}: not seen within {seconds:g} seconds. {hint}')
+
+
+class ImageBuildFailed(LabError):
+    """A guest image could not be built."""
+
+    code = 'image_build_failed'
+
+
 class NotReady(LabError):
     """A service did not answer in time, or died before it did."""
 

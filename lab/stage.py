@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from lab import instances, publishing
 from lab.cloud import Cloud
+from lab.commands import HostCommands
 from lab.handle import CloudHandle
-from lab.hypervisor.commands import HostCommands
 from lab.hypervisor.host import LabHost
 from lab.images import recipes
 from lab.images.builder import ImageBuilder

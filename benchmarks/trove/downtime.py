@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.trove.instance import created
 from lab import errors, publishing, rest
+from lab.commands import HostCommands
 from lab.containers.builder import ContainerBuilder
 from lab.containers.recipes import MARIADB_11_8
 from lab.demo import application, follow, snapshots, writer
-from lab.hypervisor.commands import HostCommands
 from lab.images import recipes
 from lab.progress import Progress
 from lab.services import trove_deployment

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lab import errors, preflight
 from lab.bare import machine, registries
 from lab.bare.place import Place
-from lab.hypervisor.commands import HostCommands
+from lab.commands import HostCommands
 from lab.images import apt
 from lab.progress import Progress
 from trove_upgrade import signals

@@ -15,8 +15,7 @@ from lab.bare import root
 from lab.bare.network import Network
 from lab.bare.place import LOCK, NAME, Place
 from lab.bare.registries import Taken
-from lab.hypervisor import errors as hypervisor_errors
-from lab.hypervisor.commands import HostCommands
+from lab.commands import HostCommands
 from lab.progress import Progress
 from trove_upgrade.waiting import wait_until
 
@@ -188,7 +187,7 @@ class BareMachine:
         for device in cleanup.loop_devices(self._place.root, self._place.root):
             self._commands.run(['losetup', '--detach', device], check=False)
         if not wait_until(self._cgroups_are_gone, _END_SECONDS, interval_seconds=0.2):
-            raise hypervisor_errors.TimedOut(
+            raise errors.TimedOut(
                 'the processes of the bare machine to end', _END_SECONDS, 'See the logs.'
             )
         if keep:

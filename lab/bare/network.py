@@ -13,7 +13,7 @@ import re
 
 from lab import errors
 from lab.bare.place import NAME
-from lab.hypervisor.commands import Commands
+from lab.commands import Commands
 
 #: Of the block for tests between networks, which no network uses.  Source: RFC 2544, appendix
 #: C.2.2.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from lab import cleanup, errors
 from lab.bare.place import Place
 from lab.bare.registries import Taken
-from lab.hypervisor.commands import Commands
+from lab.commands import Commands
 from lab.images import apt
 from lab.images.counting import PackageCount
 

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab import errors
+from lab.commands import Commands
 from lab.containers.image import (
     Image,
     Layer,
@@ -34,8 +36,6 @@ from lab.containers.image import (
     write_archive,
 )
 from lab.containers.recipes import Recipe, Variant
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
 from lab.images import apt
 from lab.images.counting import PackageCount
 from lab.images.layers import digest_of

@@ -24,13 +24,12 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from lab import services
+from lab import errors, services
+from lab.commands import HostCommands
 from lab.containers import recipes
 from lab.containers.builder import ContainerBuilder
 from lab.containers.image import Image
 from lab.containers.registry_client import RegistryClient
-from lab.hypervisor import errors
-from lab.hypervisor.commands import HostCommands
 from lab.images.layers import digest_of
 from lab.settings import HOST, Settings
 from lab.supervisor import Command

@@ -11,8 +11,8 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from lab.commands import Commands, HostCommands
 from lab.containers.image import Image
-from lab.hypervisor.commands import Commands, HostCommands
 
 _PUSH_SECONDS = 600
 _COPY = ('skopeo', 'copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false')

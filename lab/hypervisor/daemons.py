@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from lab import processes
-from lab.hypervisor import errors, metadata
-from lab.hypervisor.commands import Commands
+from lab import errors, processes
+from lab.commands import Commands
+from lab.hypervisor import metadata
 from lab.hypervisor.netns import NETNS_DIR
 from trove_upgrade.waiting import wait_until
 

@@ -27,8 +27,9 @@ from nova.image import glance
 from nova.objects import fields
 from nova.virt import driver, hardware, node
 
+from lab.errors import LabError
 from lab.hypervisor import nova_facts
-from lab.hypervisor.errors import GuestUnknown, LabGuestError
+from lab.hypervisor.errors import GuestUnknown
 from lab.hypervisor.guests import STOP_SECONDS, Guest
 from lab.hypervisor.host import HypervisorSettings, LabHost
 from lab.hypervisor.knobs import Knobs, KnobStore
@@ -359,7 +360,7 @@ def _as_deploy_failure() -> Iterator[None]:
     """
     try:
         yield
-    except LabGuestError as error:
+    except LabError as error:
         # Nova cuts the fault at 255 characters; the log has all of it:
         # oslo.log writes the error into the line.
         LOG.warning('Guest could not be deployed', exc_info=error)

@@ -6,37 +6,7 @@ from __future__ import annotations
 from lab.errors import LabError
 
 
-class LabGuestError(LabError):
-    """Base of all errors of the lab's guests."""
-
-    code = 'lab_guest_error'
-
-
-class CommandFailed(LabGuestError):
-    """A program of the host or of a guest ended with an error, or did not end in time."""
-
-    code = 'command_failed'
-
-    def __init__(self, argv: list[str], returncode: int, output: str) -> None:
-        super().__init__(
-            f'Command {" ".join(argv)!r} failed: exit code {returncode}, output: '
-            f'{output.strip()[-2000:] or "none"}. See the output for the cause.'
-        )
-        self.argv = argv
-        self.returncode = returncode
-        self.output = output
-
-
-class TimedOut(LabGuestError):
-    """Failure of a condition to become true within its deadline."""
-
-    code = 'timed_out'
-
-    def __init__(self, what: str, seconds: float, hint: str) -> None:
-        super().__init__(f'Gave up waiting for {what}: not seen within {seconds:g} seconds. {hint}')
-
-
-class GuestNotRunning(LabGuestError):
+class GuestNotRunning(LabError):
     """The guest has no process 1 now."""
 
     code = 'guest_not_running'
@@ -47,8 +17,8 @@ class GuestNotRunning(LabGuestError):
         )
 
 
-class GuestUnknown(LabGuestError):
-    """Absence of such a guest's state under the run directory."""
+class GuestUnknown(LabError):
+    """No state of such a guest under the run directory."""
 
     code = 'guest_unknown'
 
@@ -59,7 +29,7 @@ class GuestUnknown(LabGuestError):
         )
 
 
-class GuestBootFailed(LabGuestError):
+class GuestBootFailed(LabError):
     """The guest's process 1 ended or never appeared."""
 
     code = 'guest_boot_failed'
@@ -71,14 +41,8 @@ class GuestBootFailed(LabGuestError):
         )
 
 
-class ImageBuildFailed(LabGuestError):
-    """A guest image could not be built."""
-
-    code = 'image_build_failed'
-
-
-class CleanupIncomplete(LabGuestError):
-    """Failure to remove everything of the lab."""
+class CleanupIncomplete(LabError):
+    """Something of the lab could not be removed."""
 
     code = 'cleanup_incomplete'
 

@@ -20,8 +20,10 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.hypervisor import errors, seed
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
+from lab.hypervisor import seed
+from lab.hypervisor.errors import CleanupIncomplete, GuestUnknown
 from lab.hypervisor.guests import Guest
 from lab.hypervisor.network import NetworkFabric, Port
 from lab.hypervisor.spec import GuestSpec
@@ -71,11 +73,11 @@ class GuestStore:
     def get(self, guest_id: str) -> Guest:
         """The guest as recorded.
 
-        :raises errors.GuestUnknown: there is none of that id.
+        :raises GuestUnknown: there is none of that id.
         """
         record = self._dir / guest_id / 'guest.json'
         if not record.exists():
-            raise errors.GuestUnknown(guest_id)
+            raise GuestUnknown(guest_id)
         return self._guest(GuestSpec.from_json(record.read_text('utf-8')))
 
     def all(self) -> list[Guest]:
@@ -86,7 +88,7 @@ class GuestStore:
         """End and remove everything: guests, their ports, volumes, networks.  Nothing of this lab
         is left.
 
-        :raises errors.CleanupIncomplete: something resisted; everything else is gone.
+        :raises CleanupIncomplete: something resisted; everything else is gone.
         """
         parts: list[tuple[str, Callable[[], None]]] = [
             (f'guest {guest.spec.guest_id}', guest.destroy) for guest in self.all()
@@ -101,7 +103,7 @@ class GuestStore:
         ]
         failures += _attempt([*parts, ('the networks', self._fabric.remove_all)])
         if failures:
-            raise errors.CleanupIncomplete(failures)
+            raise CleanupIncomplete(failures)
 
     def _guest(self, spec: GuestSpec) -> Guest:
         return Guest(spec, self._dir / spec.guest_id, self._fabric, self._volumes, self._commands)
@@ -121,6 +123,6 @@ def _attempt(parts: list[tuple[str, Callable[[], None]]]) -> list[str]:
     for name, work in parts:
         try:
             work()
-        except errors.LabGuestError as error:
+        except errors.LabError as error:
             failures.append(f'{name}: {error}')
     return failures

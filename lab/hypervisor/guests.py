@@ -26,9 +26,10 @@ from pathlib import Path
 
 import psutil
 
-from lab import processes
-from lab.hypervisor import errors, image_device
-from lab.hypervisor.commands import Commands, Outcome
+from lab import errors, processes
+from lab.commands import Commands, Outcome
+from lab.hypervisor import image_device
+from lab.hypervisor.errors import GuestBootFailed, GuestNotRunning
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.processes import name_of, read_process, wait_gone
@@ -117,7 +118,7 @@ class Guest:
         """Start the guest and return when its init has brought its services up.  A running guest
         stays as it is.
 
-        :raises errors.GuestBootFailed: process 1 died, or the services were not up in time.
+        :raises GuestBootFailed: process 1 died, or the services were not up in time.
         """
         if self.running:
             return
@@ -170,14 +171,14 @@ class Guest:
     def _wait_booted(self) -> None:
         def up() -> bool:
             if (self.home / 'pid').exists() and not self.running:
-                raise errors.GuestBootFailed(self.spec.guest_id, self.console)
+                raise GuestBootFailed(self.spec.guest_id, self.console)
             return self.reachable and self._services_up()
 
         interval_seconds = 0.02 if self.spec.init == 'tini' else 0.3
         with contextlib.suppress(errors.TimedOut):  # it went away between two looks of one turn
             if wait_until(up, _BOOT_SECONDS, interval_seconds=interval_seconds):
                 return
-        raise errors.GuestBootFailed(self.spec.guest_id, self.console)
+        raise GuestBootFailed(self.spec.guest_id, self.console)
 
     def _services_up(self) -> bool:
         if self.spec.init == 'systemd':
@@ -207,7 +208,7 @@ class Guest:
     ) -> Outcome:
         """Run a program in the guest as its root, as `ssh root@guest` would.
 
-        :raises errors.GuestNotRunning: there is no guest to run it in.
+        :raises GuestNotRunning: there is no guest to run it in.
         :raises errors.CommandFailed: with `check`, its exit code was not 0; always where it did not
             end in time.
         """
@@ -233,7 +234,7 @@ class Guest:
     def _reached_process(self) -> psutil.Process:
         process = self.process
         if process is None:
-            raise errors.GuestNotRunning(self.spec.guest_id)
+            raise GuestNotRunning(self.spec.guest_id)
         if not wait_until(
             lambda: self.reachable or not processes.runs(process),
             _REACH_SECONDS,
@@ -243,7 +244,7 @@ class Guest:
                 f'guest {self.spec.guest_id} to be reachable', _REACH_SECONDS, 'See the logs.'
             )
         if not processes.runs(process):
-            raise errors.GuestNotRunning(self.spec.guest_id)
+            raise GuestNotRunning(self.spec.guest_id)
         return process
 
     def write_file(self, path: str, content: str, *, mode: str = '0644') -> None:
@@ -331,7 +332,7 @@ class Guest:
         """End the guest as a power failure would: what was not synced to the volume is lost."""
         process = self.process
         if process is None:
-            raise errors.GuestNotRunning(self.spec.guest_id)
+            raise GuestNotRunning(self.spec.guest_id)
         power_cut(Path(f'/proc/{process.pid}/root{DATABASE_MOUNT}'))
         self.kill()
 

@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands, HostCommands
+from lab.commands import Commands, HostCommands
 from lab.hypervisor.guest_store import GuestStore
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.volume import VolumeStore

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
 from trove_upgrade.waiting import wait_until
 
 _FREE_SECONDS = 20

@@ -9,7 +9,7 @@ import socket
 import threading
 from pathlib import Path
 
-from lab.hypervisor import errors
+from lab import errors
 
 NETNS_DIR = Path('/run/netns')
 _CLONE_NEWNET = 0x40000000

@@ -32,8 +32,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from lab.hypervisor import errors, metadata
-from lab.hypervisor.commands import Commands, Outcome
+from lab import errors
+from lab.commands import Commands, Outcome
+from lab.hypervisor import metadata
 from lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
 from lab.hypervisor.netns import NETNS_DIR, connect_in
 from trove_upgrade.waiting import wait_until

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from lab import processes
-from lab.hypervisor import errors
+from lab import errors, processes
 from trove_upgrade.waiting import wait_until
 
 

@@ -26,8 +26,8 @@ import struct
 import uuid
 from pathlib import Path
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
 from trove_upgrade.waiting import wait_until
 
 GIB = 1024**3

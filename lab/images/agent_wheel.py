@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands
+from lab.commands import Commands
 from lab.images.layers import digest_of, digest_of_tree
 
 #: Below the checkout: all that the wheel is made of.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
 
 _UPDATE_SECONDS = 300
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'

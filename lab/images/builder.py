@@ -29,8 +29,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
 from lab.images import apt, environments, preload
 from lab.images.counting import PackageCount
 from lab.images.environments import Environment

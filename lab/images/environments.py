@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands
+from lab.commands import Commands
 from lab.images.layers import digest_of
 
 _HERE = Path(__file__).parent

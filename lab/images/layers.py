@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands, Outcome
+from lab.commands import Commands, Outcome
 
 _MOUNT_AND_RUN = """
 set -eu

@@ -17,8 +17,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Commands
+from lab import errors
+from lab.commands import Commands
 from lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.spec import GuestSpec

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lab.hypervisor.commands import Commands
+from lab.commands import Commands
 from lab.images import agent_wheel
 from lab.images.layers import digest_of, digest_of_tree
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from lab.hypervisor import errors
+from lab import errors
 from lab.hypervisor.guests import DATABASE_MOUNT, Guest
 from lab.images import samples_mysql
 
@@ -107,14 +107,15 @@ def provision_database(guest: Guest, settings: dict[str, str] | None = None) -> 
     Which kind is the image's: its facts name it.  `settings` go to the instance's own configuration
     file, over `DEFAULT_SETTINGS`.
 
-    :raises errors.LabGuestError: the guest has no volume.
+    :raises errors.LabError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
     """
     volume = guest.volume
     if volume is None:
-        raise errors.LabGuestError(
+        raise errors.LabError(
             f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
-            'Create the server with an ephemeral disk in its flavor.'
+            'Create the server with an ephemeral disk in its flavor.',
+            code='lab_guest_error',
         )
     name, credentials = datastore(guest), LAB_CREDENTIALS
     kind = _KINDS[name]

@@ -6,7 +6,7 @@ the product.
 import configparser
 from collections.abc import Callable
 
-from lab.hypervisor import errors
+from lab import errors
 from lab.hypervisor.guests import Guest
 from lab.images import samples_mysql
 
@@ -51,7 +51,7 @@ def serves(guest: Guest) -> bool:
     """
     try:
         asker(guest, _ANSWER_SECONDS)('SELECT 1;')
-    except errors.LabGuestError:
+    except errors.LabError:
         return False
     return True
 

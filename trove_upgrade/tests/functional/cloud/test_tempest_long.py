@@ -8,9 +8,9 @@ to the one with its security updates on the next guest image, with the next oper
 Python.  Our own scenario, which asks VERSION(), covers the way to 11.8.
 """
 
+from lab.commands import HostCommands
 from lab.containers import recipes, registry
 from lab.containers.builder import ContainerBuilder
-from lab.hypervisor.commands import HostCommands
 from lab.tempest import acceptance
 from lab.trove import stage as trove_stage
 from lab.trove.stage import DATASTORE

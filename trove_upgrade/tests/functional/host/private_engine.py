@@ -27,8 +27,8 @@ import tempfile
 
 import fixtures
 
+from lab.commands import HostCommands
 from lab.containers import builder
-from lab.hypervisor.commands import HostCommands
 from lab.hypervisor.netns import connect_in
 from lab.layout import Layout
 from trove_upgrade.waiting import wait_until

@@ -11,6 +11,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from lab.commands import HostCommands
 from lab.containers import recipes, registry
 from lab.containers.image import (
     MANIFEST_TYPE,
@@ -19,8 +20,7 @@ from lab.containers.image import (
     configuration,
     digest_of_bytes,
 )
-from lab.hypervisor.commands import HostCommands
-from lab.hypervisor.errors import CommandFailed
+from lab.errors import CommandFailed
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import Network, NetworkFabric, Port
 from lab.layout import Layout

@@ -14,7 +14,7 @@ import threading
 import uuid
 
 from lab import processes
-from lab.hypervisor.commands import HostCommands
+from lab.commands import HostCommands
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec

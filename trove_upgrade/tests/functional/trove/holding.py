@@ -9,9 +9,8 @@ import signal
 import urllib.error
 import urllib.request
 
-from lab import rest
+from lab import errors, rest
 from lab.demo import follow
-from lab.hypervisor import errors
 from lab.hypervisor.knobs import Knobs, KnobStore
 from lab.product import TASKMANAGER
 from lab.supervisor import Supervisor
@@ -250,7 +249,7 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
     def serves(self, instance):
         try:
             return self.sql(instance, 'SELECT 1') == '1'
-        except errors.LabGuestError:
+        except errors.LabError:
             return False
 
     def register(self, number, image_id=None):

@@ -6,10 +6,10 @@ late, a server's only NIC.
 import dataclasses
 import subprocess
 
+from lab.commands import HostCommands
 from lab.containers import registry
 from lab.containers.builder import ContainerBuilder
 from lab.containers.recipes import BROKEN_11_8, MARIADB_11_8, NO_SERVER_11_8
-from lab.hypervisor.commands import HostCommands
 from lab.services import trove
 from trove_upgrade.tests.functional.trove import holding
 

@@ -7,7 +7,7 @@ from lab import handle
 from lab.hypervisor.network import NetworkFabric
 from lab.tempest import acceptance, reach
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.lab.hypervisor import fakes
+from trove_upgrade.tests.unit.lab import fakes
 
 _PRINTED = """{0} trove_tempest_plugin.tests.scenario.test_x.TestX.test_y [120.5s] ... ok
 

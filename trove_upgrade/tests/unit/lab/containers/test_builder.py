@@ -7,12 +7,12 @@ import pathlib
 import tarfile
 import tempfile
 
+from lab import errors
 from lab.containers import recipes
 from lab.containers.builder import ContainerBuilder
 from lab.containers.image import digest_of_bytes
-from lab.hypervisor import errors
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.lab.hypervisor import fakes
+from trove_upgrade.tests.unit.lab import fakes
 
 
 class Host(fakes.Commands):

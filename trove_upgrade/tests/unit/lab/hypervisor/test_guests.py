@@ -4,13 +4,13 @@ import json
 import pathlib
 import tempfile
 
-from lab.hypervisor import errors
+from lab.hypervisor.errors import CleanupIncomplete, GuestNotRunning, GuestUnknown
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.network import Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.lab.hypervisor import fakes
+from trove_upgrade.tests.unit.lab import fakes
 
 
 class GuestStoreTest(base.TestCase):
@@ -74,7 +74,7 @@ class GuestStoreTest(base.TestCase):
         self.assertFalse((again.home / 'upper/etc/written-by-the-guest').exists())
 
     def test_an_unknown_guest_is_said_to_be_unknown(self):
-        error = self.assertRaises(errors.GuestUnknown, self.host.guests.get, 'guest-9')
+        error = self.assertRaises(GuestUnknown, self.host.guests.get, 'guest-9')
 
         self.assertIn('guest-9', str(error))
 
@@ -83,7 +83,7 @@ class GuestStoreTest(base.TestCase):
 
         self.assertFalse(guest.running)
         self.assertFalse(guest.reachable)
-        self.assertRaises(errors.GuestNotRunning, guest.exec, ['true'])
+        self.assertRaises(GuestNotRunning, guest.exec, ['true'])
         self.assertEqual([], self.commands.ran_beginning('nsenter'))
 
     def test_a_destroyed_guest_leaves_nothing_and_may_be_destroyed_again(self):
@@ -112,7 +112,7 @@ class GuestStoreTest(base.TestCase):
         )
         self.commands.answer('losetup --detach /dev/loop77', 'busy', returncode=1)
 
-        error = self.assertRaises(errors.CleanupIncomplete, self.host.guests.clean_all)
+        error = self.assertRaises(CleanupIncomplete, self.host.guests.clean_all)
 
         self.assertIn('volume one', str(error))
         self.assertEqual([one], self.host.volumes.all())

@@ -5,7 +5,7 @@ import tempfile
 from lab.hypervisor.daemons import forwarder_configuration
 from lab.hypervisor.network import Network, NetworkFabric, Port, gateway_of
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.lab.hypervisor import fakes
+from trove_upgrade.tests.unit.lab import fakes
 
 NETWORK = Network('net-1', '10.0.0.1', 24)
 PORT = Port(

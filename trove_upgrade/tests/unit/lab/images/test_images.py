@@ -7,16 +7,16 @@ import subprocess
 import sys
 import tempfile
 
-from lab import images
-from lab.hypervisor import errors, nova_facts
-from lab.hypervisor.commands import HostCommands
+from lab import errors, images
+from lab.commands import HostCommands
+from lab.hypervisor import nova_facts
 from lab.images import apt, environments, layers, provision, recipes
 from lab.images.builder import BuiltImage
 from lab.images.counting import PackageCount
 from lab.images.product import ProductFiles
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base, test_architecture
-from trove_upgrade.tests.unit.lab.hypervisor import fakes
+from trove_upgrade.tests.unit.lab import fakes
 
 FILES = pathlib.Path(images.__file__).parent / 'files'
 HELP = """mariadbd  Ver 10.11.18-MariaDB for debian-linux-gnu on x86_64 (Debian 12)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the programs of the host."""
 
-from lab.hypervisor import errors
-from lab.hypervisor.commands import Outcome
+from lab import errors
+from lab.commands import Outcome
 
 
 class Commands:
@@ -24,7 +24,7 @@ class Commands:
         for beginning, outcome in self._answers.items():
             if line.startswith(beginning):
                 if check and outcome.returncode:
-                    raise errors.CommandFailed(list(argv), outcome.returncode, outcome.output)
+                    raise errors.ProgramFailed(list(argv), outcome.returncode, outcome.output)
                 return outcome
         return Outcome(0, '', '')
 
