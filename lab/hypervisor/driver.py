@@ -39,8 +39,7 @@ from lab.hypervisor.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
-#: What the one node says it has; the guests are small, and the machine's own limits are found by
-#: the machine.
+#: What the one node reports; the guests are small, and the machine keeps its own limits.
 _VCPUS, _MEMORY_MB, _DISK_GB = 64, 131072, 10000
 _STUCK_POLL_SECONDS = 0.25
 
