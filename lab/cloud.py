@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from lab import (
     bringup,
     cleanup,
+    composition,
     errors,
     handle,
     packages,
@@ -20,7 +21,6 @@ from lab import (
     template,
 )
 from lab.handle import CloudHandle
-from lab.hypervisor.host import LabHost
 from lab.layout import RUN_VARIABLE, Layout
 from lab.progress import Phase, Progress
 from lab.services import (
@@ -311,7 +311,7 @@ class Cloud:
         )
         tell('guests and networks')
         if self._layout.hypervisor_dir.is_dir():
-            LabHost.open(self._layout.hypervisor_dir).guests.clean_all()
+            composition.hypervisor(self._layout.hypervisor_dir).guests.clean_all()
         self._supervisor.stop_all(tell)
         cleanup.devices(self._layout.run_dir)
         cleanup.files(self._layout)

@@ -10,18 +10,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from lab import cleanup, errors
+from lab import cleanup, composition, errors
 from lab.cloud import Cloud
-from lab.hypervisor.guests import Guest
-from lab.hypervisor.host import LabHost
 from lab.layout import Layout
 from lab.progress import Progress
+from lab.servers import Server
 from trove_upgrade import signals, terminal
 
 PROGRAM = 'trove-upgrade-lab'
 USERS = ('demo', 'admin', 'reader', 'other', 'trove')
 DEFAULT_ROWS = 1_000_000
-_NAMESPACES = ('--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd')
 
 
 class Lab:
@@ -88,11 +86,10 @@ class Lab:
         for service in services:
             print(f'{service.name:24} {service.pid:8} {"runs" if service.running else "DEAD"}')
         for guest in self._guests():
-            process = guest.process
+            pid = guest.pid
             print(
                 terminal.printable(
-                    f'guest {guest.spec.guest_id} {guest.spec.hostname:20} '
-                    f'{f"runs ({process.pid})" if process else "stopped"}'
+                    f'guest {guest.id} {guest.name:20} {f"runs ({pid})" if pid else "stopped"}'
                 )
             )
         if not services:
@@ -110,13 +107,13 @@ class Lab:
         """Become a program in a guest, as root; does not return where it succeeds."""
         command = [part for part in arguments.argv if part != '--'] or ['/bin/bash', '-l']
         guest = self._guest(arguments.server)
-        process = guest.process
-        if process is None:
+        if not guest.running:
             raise errors.LabError(
-                f'Guest {guest.spec.guest_id} does not run. Start its server first.',
+                f'Guest {guest.id} does not run. Start its server first.',
                 code='lab_guest_down',
             )
-        _become('nsenter', [f'--target={process.pid}', *_NAMESPACES, '--', *command])
+        program, *options = guest.entry()
+        _become(program, [*options, *command])
 
     def images(self, arguments: argparse.Namespace) -> int:
         """Build the guest images that the cache lacks, and say where they are; needs no cloud."""
@@ -159,24 +156,17 @@ class Lab:
             client=arguments.client,
         )
 
-    def _guests(self) -> list[Guest]:
+    def _guests(self) -> list[Server]:
         if not self._layout.guests_dir.is_dir():
             return []
-        return LabHost.open(self._layout.hypervisor_dir).guests.all()
+        return list(composition.hypervisor(self._layout.hypervisor_dir).guests.all())
 
-    def _guest(self, wanted: str) -> Guest:
+    def _guest(self, wanted: str) -> Server:
         """Find a guest by the server's id, the beginning of it, or its name."""
         guests = self._guests()
-        found = [
-            guest
-            for guest in guests
-            if guest.spec.guest_id.startswith(wanted) or guest.spec.hostname == wanted
-        ]
+        found = [guest for guest in guests if guest.id.startswith(wanted) or guest.name == wanted]
         if len(found) != 1:
-            known = (
-                ', '.join(f'{guest.spec.hostname} ({guest.spec.guest_id})' for guest in guests)
-                or 'none'
-            )
+            known = ', '.join(f'{guest.name} ({guest.id})' for guest in guests) or 'none'
             raise errors.LabError(
                 f'{len(found)} guests are called {wanted!r}. There are: {known}.',
                 code='lab_no_guest',

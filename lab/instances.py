@@ -18,12 +18,10 @@ import pymysql
 
 from lab import errors, rest
 from lab.handle import CloudHandle
-from lab.hypervisor.guests import Guest
-from lab.hypervisor.host import LabHost
-from lab.hypervisor.network import gateway_of
 from lab.images import provision
 from lab.product import Product
 from lab.publishing import PublishedVersion
+from lab.servers import Hypervisor, Server, gateway_of
 from trove_upgrade.waiting import wait_until
 
 #: Where the agent looks for its key: readable by root alone, beside the files that Trove's own
@@ -53,7 +51,7 @@ class InstanceMaker:
         self,
         handle: CloudHandle,
         product: Product,
-        host: LabHost,
+        host: Hypervisor,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._handle = handle
@@ -65,7 +63,7 @@ class InstanceMaker:
         admin = handle.users['admin']
         self._admin = rest.Session.of(admin)
 
-    def guest(self, server_id: str) -> Guest:
+    def guest(self, server_id: str) -> Server:
         """The hypervisor's own view of a server: to run programs in it."""
         return self._host.guests.get(server_id)
 
@@ -117,7 +115,7 @@ class InstanceMaker:
         datastore = ('--datastore', version.datastore, '--version', version.name)
         return (*owner, *datastore, '--volume-size', '2')
 
-    def _register(self, guest: Guest, arguments: tuple[str, ...], *, with_key: bool) -> None:
+    def _register(self, guest: Server, arguments: tuple[str, ...], *, with_key: bool) -> None:
         """The key of a guest is made with its registration; an operator carries it into the guest,
         where the agent finds it by itself.
         """
@@ -271,17 +269,10 @@ class InstanceMaker:
         return '#cloud-config\n' + json.dumps({'write_files': entries}, indent=1) + '\n'
 
 
-def open_host(handle: CloudHandle) -> LabHost:
-    """The hypervisor of the running cloud."""
-    return LabHost.open(
-        Path(handle.run_dir) / 'hypervisor', (handle.broker_host, handle.broker_port)
-    )
-
-
 def _described(
-    guest: Guest, instance_id: str, name: str, server_id: str, credentials: provision.Credentials
+    guest: Server, instance_id: str, name: str, server_id: str, credentials: provision.Credentials
 ) -> LabInstance:
-    port = guest.spec.ports[0]
+    port = guest.ports[0]
     return LabInstance(
         id=instance_id,
         name=name,

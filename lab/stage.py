@@ -8,11 +8,10 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from lab import instances, publishing
+from lab import composition, publishing
 from lab.cloud import Cloud
 from lab.commands import HostCommands
 from lab.handle import CloudHandle
-from lab.hypervisor.host import LabHost
 from lab.images import recipes
 from lab.images.builder import ImageBuilder
 from lab.instances import InstanceMaker
@@ -20,6 +19,7 @@ from lab.layout import Layout
 from lab.product import Product
 from lab.progress import Phase, Progress
 from lab.publishing import ImageFile, PublishedVersion
+from lab.servers import Hypervisor
 from lab.supervisor import Supervisor
 
 #: With these, tests see soon what an operator's cloud takes minutes for: a takeover, a guest that
@@ -39,7 +39,7 @@ class Stage:
     layout: Layout
     handle: CloudHandle
     product: Product
-    host: LabHost
+    host: Hypervisor
     maker: InstanceMaker
     former: PublishedVersion
     target: PublishedVersion
@@ -95,7 +95,7 @@ def load_stage(layout: Layout) -> Stage:
     former, target = (
         PublishedVersion(**found) for found in json.loads(_record(layout).read_text())
     )
-    product, host = _product(layout, handle), instances.open_host(handle)
+    product, host = _product(layout, handle), composition.of_cloud(handle)
     return Stage(
         layout=layout,
         handle=handle,

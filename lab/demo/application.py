@@ -26,7 +26,7 @@ class Database:
     """
 
     instance_id: str
-    namespace: str  #: of the network that the client is in
+    entry: tuple[str, ...]  #: the beginning of a command that runs inside the client's network
     address: str
     user: str
     password: str
@@ -47,10 +47,7 @@ def writing(target: Database, directory: pathlib.Path) -> Iterator[pathlib.Path]
     password.write_text(target.password)
     child = subprocess.Popen(
         [
-            'ip',
-            'netns',
-            'exec',
-            target.namespace,
+            *target.entry,
             sys.executable,
             '-m',
             'lab.demo.writer',

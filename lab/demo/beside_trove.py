@@ -118,7 +118,7 @@ class TroveDemo:
         database, table = TICKS.split('.')
         return application.Database(
             instance_id=instance.id,
-            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            entry=self._stage.host.fabric.entry(instance.network_id),
             address=instance.address,
             user=instance.user,
             password=instance.password,

@@ -133,7 +133,7 @@ class Demo:
         account = instance.credentials.application
         return application.Database(
             instance_id=instance.id,
-            namespace=self._stage.host.fabric.network_namespace(instance.network_id),
+            entry=self._stage.host.fabric.entry(instance.network_id),
             address=instance.address,
             user=account.name,
             password=account.password,

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from lab.demo.proof import InstanceSnapshot
-from lab.hypervisor.guests import Guest
 from lab.images import provision
 from lab.instances import InstanceMaker, LabInstance
+from lab.servers import Server
 
 #: Runs statements as the database's root: rows come back as tab-separated lines.
 Ask = Callable[[str], str]
@@ -40,13 +40,13 @@ def take(maker: InstanceMaker, instance: LabInstance) -> InstanceSnapshot:
     return snapshot(guest, maker.server(instance.server_id), asker(guest), WRITTEN_TABLE)
 
 
-def asker(guest: Guest) -> Ask:
+def asker(guest: Server) -> Ask:
     """Asks the database that runs as a service of the guest."""
     return lambda statements: provision.sql(guest, statements, _DATABASE_CHECK_SECONDS)
 
 
 def snapshot(
-    guest: Guest,
+    guest: Server,
     server: Mapping[str, object],
     ask: Ask,
     written_table: str,
@@ -85,12 +85,12 @@ def numbers(ask: Ask, written_table: str) -> set[int]:
     return {int(row[0]) for row in _rows(ask, f'SELECT number FROM {written_table}')}
 
 
-def acknowledged_rows(guest: Guest) -> set[int]:
+def acknowledged_rows(guest: Server) -> set[int]:
     """Return the numbers in the table of the lab's own sample database."""
     return numbers(asker(guest), WRITTEN_TABLE)
 
 
-def answers(guest: Guest) -> bool:
+def answers(guest: Server) -> bool:
     """Return whether the database in the guest answers now."""
     return (
         guest.exec(['mariadb', '-e', 'SELECT 1'], check=False, timeout_seconds=10).returncode == 0

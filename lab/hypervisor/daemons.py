@@ -16,10 +16,9 @@ from lab import errors, processes
 from lab.commands import Commands
 from lab.hypervisor import metadata
 from lab.hypervisor.netns import NETNS_DIR
+from lab.servers import BROKER_PORT, REGISTRY_PORT
 from trove_upgrade.waiting import wait_until
 
-BROKER_PORT = 5672  #: where guests find the broker, on their gateway's address
-REGISTRY_PORT = 5000  #: where they find the registry of container images
 BRIDGE = 'br0'  #: of every network, in its namespace
 METADATA = 'metadata'  #: below a network's home; the metadata service shows what is in it
 _FORWARDER_PID, _NAME_SERVER_PID, _METADATA_PID = 'haproxy.pid', 'dns.pid', 'metadata.pid'

@@ -32,10 +32,10 @@ from lab.hypervisor import nova_facts
 from lab.hypervisor.errors import GuestUnknown
 from lab.hypervisor.guests import STOP_SECONDS, Guest
 from lab.hypervisor.host import HypervisorSettings, LabHost
-from lab.hypervisor.knobs import Knobs, KnobStore
-from lab.hypervisor.network import Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.turns import Turns
+from lab.knobs import Knobs, KnobStore
+from lab.servers import Port
 
 LOG = logging.getLogger(__name__)
 

@@ -25,9 +25,10 @@ from lab.commands import Commands
 from lab.hypervisor import seed
 from lab.hypervisor.errors import CleanupIncomplete, GuestUnknown
 from lab.hypervisor.guests import Guest
-from lab.hypervisor.network import NetworkFabric, Port
+from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import VolumeStore
+from lab.servers import Port
 
 
 class GuestStore:
@@ -67,6 +68,14 @@ class GuestStore:
         """Kill a guest, drop its root disk and boot it from `spec`; volume and port stay."""
         self.get(guest_id).kill()
         guest = self.create(spec)
+        guest.boot()
+        return guest
+
+    def boot_image(self, guest_id: str, image: Path) -> Guest:
+        """Boot a guest of an image with a container engine, without network and volume."""
+        guest = self.create(
+            GuestSpec(guest_id=guest_id, hostname=guest_id, image_path=image, runs_containers=True)
+        )
         guest.boot()
         return guest
 

@@ -28,36 +28,24 @@ import psutil
 
 from lab import errors, processes
 from lab.commands import Commands, Outcome
-from lab.hypervisor import image_device
+from lab.hypervisor import cgroups, image_device
+from lab.hypervisor.entry import ENVIRONMENT, entry_of
 from lab.hypervisor.errors import GuestBootFailed, GuestNotRunning
 from lab.hypervisor.netns import NETNS_DIR
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.processes import name_of, read_process, wait_gone
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import Volume, VolumeStore, power_cut
+from lab.servers import DATABASE_MOUNT, ENGINE_DIRECTORIES, STATE, Port
 from trove_upgrade.waiting import wait_until
 
-#: In a guest's home what the guest has below /var/lib: its container engine writes there, and an
-#: overlay cannot lie on an overlay.
-ENGINE_DIRECTORIES = ('docker', 'containerd')
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
-_GUEST_ENVIRONMENT = {
-    'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-    'HOME': '/root',
-    'LANG': 'C.UTF-8',
-    'TERM': 'dumb',
-}
-#: A program of the guest sees all that the guest has, its root and working directory too.
-_NAMESPACES = ('--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd')
 #: Services are started before a boot counts as done, and a database that was killed recovers first.
 _BOOT_SECONDS = 180
 #: Clean stop of a guest: its database gets this long to shut down before it is killed.
 STOP_SECONDS = 60
-DATABASE_MOUNT = '/var/lib/mysql'
 
-#: The kernel keeps empty control groups, and processes that end keep theirs for a moment.
-_REMOVE_CGROUPS = f'. "{Path(__file__).with_name("guest-cgroups.sh")}"; remove_cgroups "$1" "$2"'
-_CGROUP_SECONDS = 20
+_COPY_SECONDS = 600
 _REACH_SECONDS = 10
 
 
@@ -77,6 +65,38 @@ class Guest:
         self._fabric = fabric
         self._volumes = volumes
         self._commands = commands
+
+    @property
+    def id(self) -> str:
+        """Nova's id of the server."""
+        return self.spec.guest_id
+
+    @property
+    def name(self) -> str:
+        """Its host name."""
+        return self.spec.hostname
+
+    @property
+    def init(self) -> str:
+        """Process 1 of its image."""
+        return self.spec.init
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Its ports as Neutron described them."""
+        return self.spec.ports
+
+    @property
+    def volume_uuid(self) -> str | None:
+        """UUID that its volume was made with, empty for a raw one; None where it has none."""
+        volume = self.volume
+        return volume.filesystem_uuid if volume else None
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of process 1 on the host, where it runs."""
+        process = self.process
+        return process.pid if process else None
 
     @property
     def process(self) -> psutil.Process | None:
@@ -136,7 +156,7 @@ class Guest:
             self._commands.launch(
                 self._process_1(namespace, image, device),
                 self.home / 'console.log',
-                {**_GUEST_ENVIRONMENT},
+                {**ENVIRONMENT},
             )
             self._wait_booted()
 
@@ -216,10 +236,7 @@ class Guest:
         # `timeout` runs inside: killing nsenter alone would leave the program running in the guest.
         return self._commands.run(
             [
-                'nsenter',
-                f'--target={process.pid}',
-                *_NAMESPACES,
-                '--',
+                *entry_of(process.pid),
                 '/usr/bin/timeout',
                 '--kill-after=5',
                 f'{timeout_seconds:g}',
@@ -228,8 +245,18 @@ class Guest:
             check=check,
             input_text=input_text,
             timeout_seconds=timeout_seconds + 10,
-            env={**_GUEST_ENVIRONMENT, **(env or {})},
+            env={**ENVIRONMENT, **(env or {})},
         )
+
+    def entry(self) -> tuple[str, ...]:
+        """The beginning of a command that runs the rest of it in the guest, as its root.
+
+        :raises GuestNotRunning: there is no guest to run it in.
+        """
+        pid = self.pid
+        if pid is None:
+            raise GuestNotRunning(self.spec.guest_id)
+        return entry_of(pid)
 
     def _reached_process(self) -> psutil.Process:
         process = self.process
@@ -266,6 +293,22 @@ class Guest:
             input_text=content,
         )
 
+    def copy_in(self, source: Path, target: Path) -> None:
+        """Copy a file of the host to a place in a directory of the guest's engine."""
+        shutil.copyfile(source, self._shared(target))
+
+    def copy_out(self, source: Path, target: Path) -> None:
+        """Copy what is at a place in a directory of the guest's engine into one of the host."""
+        self._commands.run(
+            ['cp', '-a', str(self._shared(source)), str(target)], timeout_seconds=_COPY_SECONDS
+        )
+
+    def _shared(self, path: Path) -> Path:
+        """Where the host has it.  The engine's directories lie in the guest's home, because an
+        overlay cannot lie on an overlay.
+        """
+        return self.home / path.relative_to(STATE)
+
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as
         it is.
@@ -289,27 +332,7 @@ class Guest:
             wait_gone(process, 30)
         self._wait_released()
         if self._cgroup:
-            removal = [
-                'unshare',
-                '--mount',
-                '--',
-                '/bin/sh',
-                '-c',
-                _REMOVE_CGROUPS,
-                'cgroups',
-                self._cgroup,
-                str(self.home / 'cgroup'),
-            ]
-            if not wait_until(
-                lambda: self._commands.run(removal, check=False).returncode == 0,
-                _CGROUP_SECONDS,
-                interval_seconds=0.02,
-            ):
-                raise errors.TimedOut(
-                    f'the control groups of guest {self.spec.guest_id} to go',
-                    _CGROUP_SECONDS,
-                    'A process is still in one of them: see trove-lab/*/cgroup.procs.',
-                )
+            cgroups.remove(self._cgroup, self.home / 'cgroup', self._commands)
 
     def _wait_released(self) -> None:
         """Process 1 being gone does not mean that its mounts are: that takes the kernel 0.1 to 0.2

@@ -22,8 +22,7 @@ from lab.commands import Commands, HostCommands
 from lab.hypervisor.guest_store import GuestStore
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.volume import VolumeStore
-
-RUN_VARIABLE = 'TROVE_UPGRADE_LAB_RUN'
+from lab.layout import RUN_VARIABLE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,11 +24,11 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import hashlib
-import ipaddress
 import json
 import shutil
 import socket
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
 
@@ -36,34 +36,14 @@ from lab import errors
 from lab.commands import Commands, Outcome
 from lab.hypervisor import metadata
 from lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
+from lab.hypervisor.loopback import leading_here
 from lab.hypervisor.netns import NETNS_DIR, connect_in
+from lab.servers import Network, Port
 from trove_upgrade.waiting import wait_until
 
 _ENSURE_SECONDS = 60.0
 _RUN_SECONDS = 60.0
 _BRIDGE_KIND = ('type', 'bridge', 'forward_delay', '0', 'stp_state', '0')
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A network of guests.  `gateway` is the address of the lab's own end, and the one the broker
-    answers on.
-    """
-
-    network_id: str
-    gateway: str
-    prefix_length: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Port:
-    """A guest's port, as Neutron describes it."""
-
-    network_id: str
-    mac: str
-    address: str
-    prefix_length: int
-    gateway: str | None = None
 
 
 def _locked(file: TextIO) -> bool:
@@ -236,6 +216,15 @@ class NetworkFabric:
             for record in sorted(self._dir.glob('*/network.json'))
         ]
 
+    @property
+    def device(self) -> str:
+        """Return the name of the bridge."""
+        return BRIDGE
+
+    def entry(self, network_id: str) -> tuple[str, ...]:
+        """The beginning of a command that runs a program of the host inside the network."""
+        return ('nsenter', f'--net={NETNS_DIR / self.network_namespace(network_id)}', '--')
+
     def run_in(
         self,
         network_id: str,
@@ -244,12 +233,15 @@ class NetworkFabric:
         check: bool = True,
     ) -> Outcome:
         """Run a program of the host inside the network, where it reaches the guests."""
-        namespace = NETNS_DIR / self.network_namespace(network_id)
         return self._commands.run(
-            ['nsenter', f'--net={namespace}', '--', *argv],
-            check=check,
-            timeout_seconds=_RUN_SECONDS,
+            [*self.entry(network_id), *argv], check=check, timeout_seconds=_RUN_SECONDS
         )
+
+    def loopback_leads_here(
+        self, network_id: str, ports: Sequence[tuple[int, int]], directory: Path
+    ) -> AbstractContextManager[None]:
+        """See `Networks.loopback_leads_here`."""
+        return leading_here(self.network_namespace(network_id), ports, directory)
 
     def connect(
         self, network_id: str, address: tuple[str, int], timeout_seconds: float = 10
@@ -267,10 +259,3 @@ class NetworkFabric:
     def _remove_namespace(self, name: str) -> None:
         if (NETNS_DIR / name).exists():
             self._commands.run(['ip', 'netns', 'delete', name])
-
-
-def gateway_of(cidr: str, gateway: str | None) -> str:
-    """The lab's own address in a subnet: its gateway, or the first address where Neutron gave it
-    none.
-    """
-    return gateway or str(next(ipaddress.ip_network(cidr).hosts()))

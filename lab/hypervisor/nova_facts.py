@@ -10,8 +10,8 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lab.hypervisor.network import Network, Port, gateway_of
 from lab.hypervisor.volume import GIB
+from lab.servers import Network, Port, gateway_of
 
 DEFAULT_VOLUME_GB = 2
 #: Server metadata that names the volume's size in GB, over the ephemeral disk of the flavor.

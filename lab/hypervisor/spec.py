@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.hypervisor.network import Port
+from lab.servers import Port
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

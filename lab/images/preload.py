@@ -17,18 +17,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import errors
+from lab import composition, errors
 from lab.commands import Commands
-from lab.hypervisor.guests import ENGINE_DIRECTORIES, Guest
-from lab.hypervisor.host import LabHost
-from lab.hypervisor.spec import GuestSpec
 from lab.images import image_store
+from lab.servers import ENGINE_DIRECTORIES, STATE, Server
 from trove_upgrade.waiting import wait_until
 
 STORE = Path('usr/lib/trove-lab/docker-store')
 #: Names of the images in it, a list in JSON: containerd's store has them in a database.
 _NAMES = 'names.json'
-_STATE = Path('/var/lib')  #: below it a guest has the directories of its engine
 _ENGINE_SECONDS, _LOAD_SECONDS = 60.0, 600.0
 
 
@@ -46,19 +43,11 @@ def load(
     :raises errors.TimedOut: the engine did not start.
     """
     # Whatever a build that was cut off has left there.
-    LabHost.open(work, commands=commands).guests.clean_all()
-    host = LabHost.open(work, commands=commands)
-    # The process in its name keeps two caches apart: network namespaces are the machine's.
-    guest = host.guests.create(
-        GuestSpec(
-            guest_id=f'preload-{os.getpid()}',
-            hostname='preload',
-            image_path=image,
-            runs_containers=True,
-        )
-    )
+    host = composition.hypervisor(work, commands)
+    host.guests.clean_all()
     try:
-        guest.boot()
+        # The process in its name keeps two caches apart: network namespaces are the machine's.
+        guest = host.guests.boot_image(f'preload-{os.getpid()}', image)
         _wait_engine(guest)
         for archive in archives:
             _load_one(guest, archive)
@@ -67,14 +56,14 @@ def load(
         names = sorted(name for name in listed.output.split() if '<none>' not in name)
         guest.exec(['service', 'docker', 'stop'])
         guest.kill()
-        _copy(store, guest.home, layer / STORE, commands)
+        _copy(store, guest, layer / STORE)
         (layer / STORE / _NAMES).write_text(json.dumps(names), 'utf-8')
     finally:
         host.guests.clean_all()
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _wait_engine(guest: Guest) -> None:
+def _wait_engine(guest: Server) -> None:
     if not wait_until(
         lambda: guest.exec(['docker', 'version'], check=False).returncode == 0,
         _ENGINE_SECONDS,
@@ -85,34 +74,24 @@ def _wait_engine(guest: Guest) -> None:
         )
 
 
-def _load_one(guest: Guest, archive: Path) -> None:
-    """The engine's directory is the one place that host and guest share."""
-    shared = guest.home / 'docker' / 'archive.tar'
-    shutil.copyfile(archive, shared)
-    guest.exec(
-        ['docker', 'load', '--quiet', '--input', '/var/lib/docker/archive.tar'],
-        timeout_seconds=_LOAD_SECONDS,
-    )
-    shared.unlink()
+def _load_one(guest: Server, archive: Path) -> None:
+    place = STATE / 'docker' / 'archive.tar'
+    guest.copy_in(archive, place)
+    guest.exec(['docker', 'load', '--quiet', '--input', str(place)], timeout_seconds=_LOAD_SECONDS)
+    guest.exec(['rm', str(place)])
 
 
-def _store_of(guest: Guest) -> image_store.ImageStore:
+def _store_of(guest: Server) -> image_store.ImageStore:
     info = json.loads(guest.exec(['docker', 'info', '--format', '{{json .}}']).output)
     store = image_store.of_engine(
         info, lambda path: guest.exec(['test', '-d', str(path)], check=False).returncode == 0
     )
-    store.require_below(*(_STATE / name for name in ENGINE_DIRECTORIES))
+    store.require_below(*(STATE / name for name in ENGINE_DIRECTORIES))
     return store
 
 
-def _copy(store: image_store.ImageStore, home: Path, target: Path, commands: Commands) -> None:
-    """Copy the store; paths below /var/lib/docker and /var/lib/containerd of a guest lie in its
-    home under the same names.
-    """
+def _copy(store: image_store.ImageStore, guest: Server, target: Path) -> None:
     for path in store.paths:
-        place = path.relative_to(_STATE)
-        (target / place).parent.mkdir(parents=True, exist_ok=True)
-        commands.run(
-            ['cp', '-a', str(home / place), str((target / place).parent)],
-            timeout_seconds=_LOAD_SECONDS,
-        )
+        place = (target / path.relative_to(STATE)).parent
+        place.mkdir(parents=True, exist_ok=True)
+        guest.copy_out(path, place)

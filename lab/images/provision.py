@@ -18,8 +18,8 @@ import dataclasses
 import json
 
 from lab import errors
-from lab.hypervisor.guests import DATABASE_MOUNT, Guest
 from lab.images import samples_mysql
+from lab.servers import DATABASE_MOUNT, Server
 
 #: What an operator's configuration group would set; a sample that is kept over an upgrade and can
 #: be seen in force.
@@ -100,7 +100,7 @@ _KINDS = {
 }
 
 
-def provision_database(guest: Guest, settings: dict[str, str] | None = None) -> Credentials:
+def provision_database(guest: Server, settings: dict[str, str] | None = None) -> Credentials:
     """Mount the guest's volume, install a database on it, start it and have it start by itself.
     Safe to repeat.
 
@@ -110,16 +110,16 @@ def provision_database(guest: Guest, settings: dict[str, str] | None = None) -> 
     :raises errors.LabError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
     """
-    volume = guest.volume
-    if volume is None:
+    volume_uuid = guest.volume_uuid
+    if volume_uuid is None:
         raise errors.LabError(
-            f'Cannot provision a database in guest {guest.spec.guest_id}: it has no volume. '
+            f'Cannot provision a database in guest {guest.id}: it has no volume. '
             'Create the server with an ephemeral disk in its flavor.',
             code='lab_guest_error',
         )
     name, credentials = datastore(guest), LAB_CREDENTIALS
     kind = _KINDS[name]
-    guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume.filesystem_uuid])
+    guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume_uuid])
     guest.write_file(
         kind.settings_file, settings_file({**DEFAULT_SETTINGS, **(settings or {})}, kind.group)
     )
@@ -134,7 +134,7 @@ def provision_database(guest: Guest, settings: dict[str, str] | None = None) -> 
     return credentials
 
 
-def _make_accounts(guest: Guest, datastore_name: str, credentials: Credentials) -> None:
+def _make_accounts(guest: Server, datastore_name: str, credentials: Credentials) -> None:
     if datastore_name == 'mysql':
         _set_root_password(guest, credentials.admin.password)
         sql(
@@ -147,21 +147,21 @@ def _make_accounts(guest: Guest, datastore_name: str, credentials: Credentials) 
         sql(guest, accounts_sql(credentials))
 
 
-def datastore(guest: Guest) -> str:
+def datastore(guest: Server) -> str:
     """Return which server the guest's image has: 'mariadb' or 'mysql'."""
     return str(json.loads(guest.exec(['cat', IMAGE_FACTS]).output)['datastore'])
 
 
-def _set_root_password(guest: Guest, password: str) -> None:
+def _set_root_password(guest: Server, password: str) -> None:
     """MySQL's root has none at first; from then on the client file lets root in, and the agent."""
     if guest.exec(['test', '-e', CLIENT_FILE], check=False).returncode != 0:
         sql(guest, f"ALTER USER root@localhost IDENTIFIED BY '{password}';")
     guest.write_file(CLIENT_FILE, f'[client]\nuser = root\npassword = {password}\n', mode='0600')
 
 
-def start_database(guest: Guest) -> None:
+def start_database(guest: Server) -> None:
     """Start the database service of our own and enable it, with whichever init the guest has."""
-    if guest.spec.init == 'systemd':
+    if guest.init == 'systemd':
         guest.exec(
             ['systemctl', 'enable', '--now', 'trove-upgrade-database.service'], timeout_seconds=120
         )
@@ -170,7 +170,7 @@ def start_database(guest: Guest) -> None:
         guest.exec(['service', 'trove-upgrade-database', 'start'], timeout_seconds=120)
 
 
-def sql(guest: Guest, statements: str, timeout_seconds: float = 120) -> str:
+def sql(guest: Server, statements: str, timeout_seconds: float = 120) -> str:
     """Run SQL in the guest as the server's root; rows come back as tab-separated lines without a
     heading.
     """
@@ -217,7 +217,7 @@ TRIM(NEW.town);
 """
 
 
-def seed_rows(guest: Guest, count: int) -> None:
+def seed_rows(guest: Server, count: int) -> None:
     """Fill table `orders` of the sample database with `count` rows, of about 100 bytes each; what
     was in it goes away.
     """

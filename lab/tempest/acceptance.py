@@ -13,11 +13,9 @@ from collections.abc import Callable, Mapping
 
 from lab import errors, rest
 from lab.handle import CloudHandle
-from lab.hypervisor.host import LabHost
-from lab.hypervisor.netns import NETNS_DIR
-from lab.hypervisor.network import Network, NetworkFabric
+from lab.servers import Network, Networks
 from lab.services import openstack
-from lab.settings import HOST, REGION, Ports
+from lab.settings import REGION, Ports
 from lab.tempest import reach
 from lab.trove import provision
 from lab.trove.stage import DATASTORE, TroveStage
@@ -124,22 +122,20 @@ def run(
         directory / 'tempest.conf',
         configuration(handle, versions, stage.side.flavors()['trove.small'], directory),
     )
-    admin = handle.users['admin']
-    session = rest.Session.of(admin)
+    session = rest.Session.of(handle.users['admin'])
     floating = reach.FloatingAddresses(
         fabric,
         handle.network_id,
         provision.EXTERNAL_CIDR,
         lambda: session.request('GET', f'{handle.neutron_url}/v2.0/floatingips')['floatingips'],
     )
-    namespace, ports = fabric.network_namespace(handle.network_id), Ports()
-    same = [(port, port) for port in (ports.identity, ports.compute, ports.image, ports.network)]
+    entry, env = fabric.entry(handle.network_id), stage.side.settings.env()
     with (
         reach.serving(reach.WithoutVolumes(handle.database_api_port)) as database,
         floating.translated(),
-        reach.apis(namespace, [*same, (handle.database_api_port, database)], directory),
+        fabric.loopback_leads_here(handle.network_id, _ports(handle, database), directory),
     ):
-        output = _tempest(venv, namespace, regex, directory, stage.side.settings.env())
+        output = _tempest(venv, entry, regex, directory, env)
     if floating.problem is not None:
         raise errors.CommandFailed(
             f'Floating addresses were no longer translated: {floating.problem}'
@@ -148,6 +144,15 @@ def run(
     if outcome is None:
         raise errors.CommandFailed(f'tempest has counted no tests:\n{output}')
     return outcome
+
+
+def _ports(handle: CloudHandle, database: int) -> list[tuple[int, int]]:
+    """Ports of the APIs inside the network, and those that they lead to; `database` stands before
+    Trove's.
+    """
+    ports = Ports()
+    same = (ports.identity, ports.compute, ports.image, ports.network)
+    return [*((port, port) for port in same), (handle.database_api_port, database)]
 
 
 def counted(output: str) -> Outcome | None:
@@ -165,14 +170,10 @@ def counted(output: str) -> Outcome | None:
     )
 
 
-def _network(stage: TroveStage) -> NetworkFabric:
+def _network(stage: TroveStage) -> Networks:
     """The guests' network, made here where it has had no guest yet."""
-    handle, ports = stage.handle, Ports()
-    fabric = LabHost.open(
-        stage.layout.hypervisor_dir,
-        (handle.broker_host, handle.broker_port),
-        registry=(HOST, ports.registry),
-    ).fabric
+    handle = stage.handle
+    fabric = stage.host.fabric
     fabric.ensure(
         Network(
             handle.network_id,
@@ -184,12 +185,14 @@ def _network(stage: TroveStage) -> NetworkFabric:
 
 
 def _tempest(
-    venv: CloudVenv, namespace: str, regex: str, directory: pathlib.Path, env: Mapping[str, str]
+    venv: CloudVenv,
+    entry: tuple[str, ...],
+    regex: str,
+    directory: pathlib.Path,
+    env: Mapping[str, str],
 ) -> str:
     argv = [
-        'nsenter',
-        f'--net={NETNS_DIR / namespace}',
-        '--',
+        *entry,
         venv.program('tempest'),
         'run',
         '--config-file',

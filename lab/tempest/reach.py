@@ -14,15 +14,12 @@ It stands in for two parts of a cloud that the lab does not have:
 
 import contextlib
 import json
-import pathlib
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lab import errors, nova_proxy
-from lab.hypervisor.network import NetworkFabric
-from lab.settings import HOST
+from lab.servers import Networks
 
 LOOK_SECONDS = 1.0
 _STOP_SECONDS = 10
@@ -70,51 +67,6 @@ def serving(server: nova_proxy.Proxy) -> Iterator[int]:
         thread.join(_STOP_SECONDS)
 
 
-@contextlib.contextmanager
-def apis(
-    namespace: str, ports: Sequence[tuple[int, int]], directory: pathlib.Path
-) -> Iterator[None]:
-    """Loopback inside the namespace leads to loopback here, for as long as the context lasts: (port
-    there, port here).
-
-    So every address of the catalog holds in there, too.
-    """
-    configuration = directory / 'haproxy.cfg'
-    configuration.write_text(forwarding(namespace, ports), 'utf-8')
-    with (
-        (directory / 'haproxy.log').open('wb') as log,
-        subprocess.Popen(
-            ('haproxy', '-db', '-f', str(configuration)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        ) as forwarder,
-    ):
-        try:
-            yield
-        finally:
-            forwarder.terminate()
-
-
-def forwarding(namespace: str, ports: Sequence[tuple[int, int]]) -> str:
-    """Return HAProxy's configuration, with one listener for each pair of ports."""
-    return """global
-    maxconn 200
-    nbthread 1
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 10m
-    timeout server 10m
-""" + ''.join(
-        f"""listen port-{there}
-    bind {HOST}:{there} namespace {namespace}
-    server here {HOST}:{here}
-"""
-        for there, here in ports
-    )
-
-
 class FloatingAddresses:
     """A router's work for the guests of one network: a connection to a floating address goes to the
     port that has it.
@@ -122,7 +74,7 @@ class FloatingAddresses:
 
     def __init__(
         self,
-        fabric: NetworkFabric,
+        fabric: Networks,
         network_id: str,
         external_cidr: str,
         listing: Callable[[], list[dict[str, Any]]],
@@ -140,7 +92,8 @@ class FloatingAddresses:
         """Translate addresses for as long as the context lasts; a new address works within a second
         or two.
         """
-        self._fabric.run_in(self._network_id, ['ip', 'route', 'replace', self._cidr, 'dev', 'br0'])
+        route = [self._cidr, 'dev', self._fabric.device]
+        self._fabric.run_in(self._network_id, ['ip', 'route', 'replace', *route])
         thread = threading.Thread(target=self._watch, name='floating-addresses', daemon=True)
         thread.start()
         try:
@@ -149,9 +102,7 @@ class FloatingAddresses:
             self._ended.set()
             thread.join(_STOP_SECONDS)
             self.become({})
-            self._fabric.run_in(
-                self._network_id, ['ip', 'route', 'delete', self._cidr, 'dev', 'br0'], check=False
-            )
+            self._fabric.run_in(self._network_id, ['ip', 'route', 'delete', *route], check=False)
 
     def become(self, wanted: dict[str, str]) -> None:
         """Translate these, floating address -> fixed, and no other."""

@@ -7,8 +7,8 @@ import configparser
 from collections.abc import Callable
 
 from lab import errors
-from lab.hypervisor.guests import Guest
 from lab.images import samples_mysql
+from lab.servers import Server
 
 CONTAINER = 'database'
 #: Where Trove's agent keeps the passwords that it has made.  Source: Trove 26,
@@ -21,14 +21,14 @@ _CLIENT = (
 )
 
 
-def root_password(guest: Guest) -> str:
+def root_password(guest: Server) -> str:
     """Read root's password as Trove's agent has written it."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
     parser.read_string(guest.exec(['cat', _PASSWORDS.format('root')]).output)
     return parser.get('client', 'password').strip('\'"')
 
 
-def asker(guest: Guest, seconds: float = _CHECK_SECONDS) -> Callable[[str], str]:
+def asker(guest: Server, seconds: float = _CHECK_SECONDS) -> Callable[[str], str]:
     """Runs statements as the database's root; rows come back as tab-separated lines.
 
     :raises errors.CommandFailed: the database refused one, or does not answer.
@@ -45,7 +45,7 @@ def asker(guest: Guest, seconds: float = _CHECK_SECONDS) -> Callable[[str], str]
     return ask
 
 
-def serves(guest: Guest) -> bool:
+def serves(guest: Server) -> bool:
     """Return whether the database answers now; false, too, while the guest is still on its way
     up.
     """

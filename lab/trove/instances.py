@@ -16,8 +16,7 @@ import yaml
 from lab import errors, rest
 from lab.clients import Clients
 from lab.handle import CloudHandle
-from lab.hypervisor.guests import Guest
-from lab.hypervisor.host import LabHost
+from lab.servers import Hypervisor, Server
 from lab.services import mariadb
 from lab.trove.datastores import Registered
 from lab.trove.side import TroveSide
@@ -52,7 +51,7 @@ class TroveInstances:
         self,
         handle: CloudHandle,
         side: TroveSide,
-        host: LabHost,
+        host: Hypervisor,
         user: str = 'demo',
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -162,16 +161,16 @@ class TroveInstances:
         """Return what tests need of an instance with a server."""
         server_id = self.row(instance_id)['compute_instance_id']
         guest = self._host.guests.get(server_id)
-        port = guest.spec.ports[0]
+        port = guest.ports[0]
         return TroveInstance(
             id=instance_id,
-            name=guest.spec.hostname,
+            name=guest.name,
             server_id=server_id,
             address=port.address,
             network_id=port.network_id,
         )
 
-    def guest(self, instance: TroveInstance) -> Guest:
+    def guest(self, instance: TroveInstance) -> Server:
         """The hypervisor's own view: to run programs in it."""
         return self._host.guests.get(instance.server_id)
 

@@ -8,7 +8,6 @@ from lab.handle import CloudHandle
 from lab.services import trove_conf
 from lab.settings import REGION, Settings
 
-REGISTRY_PORT = 5000
 EXTERNAL = 'trove-external'
 EXTERNAL_CIDR = '172.24.4.0/24'
 ROUTER = 'trove-router'

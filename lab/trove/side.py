@@ -20,8 +20,7 @@ from typing import Any
 from lab import errors
 from lab.cloud import Cloud
 from lab.handle import CloudHandle
-from lab.hypervisor.daemons import BROKER_PORT
-from lab.hypervisor.network import gateway_of
+from lab.servers import BROKER_PORT, REGISTRY_PORT, gateway_of
 from lab.services import mariadb, trove, trove_conf, trove_deployment
 from lab.services.trove_deployment import Deployment
 from lab.settings import Settings
@@ -244,5 +243,5 @@ class TroveSide:
     def _default(self) -> Deployment:
         return Deployment(
             broker=f'{self.gateway}:{BROKER_PORT}',
-            registry=f'{self.gateway}:{provision.REGISTRY_PORT}',
+            registry=f'{self.gateway}:{REGISTRY_PORT}',
         )

@@ -16,17 +16,17 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from lab import instances, publishing
+from lab import composition, publishing
 from lab.cloud import Cloud
 from lab.containers import registry
 from lab.containers.image import Image
 from lab.containers.recipes import MARIADB_10_11, MARIADB_11_8
 from lab.handle import CloudHandle
-from lab.hypervisor.host import LabHost
 from lab.images import recipes
 from lab.layout import Layout
 from lab.product import TASKMANAGER, Product
 from lab.progress import Phase, Progress
+from lab.servers import Hypervisor
 from lab.services import trove, trove_conf, trove_deployment
 from lab.stage import QUICK, build_images
 from lab.supervisor import Supervisor
@@ -57,7 +57,7 @@ class TroveStage:
     layout: Layout
     handle: CloudHandle
     side: TroveSide
-    host: LabHost
+    host: Hypervisor
     product: Product  #: beside Trove; nothing of it runs on a stage that was started without
     datastores: Datastores
     instances: TroveInstances
@@ -114,7 +114,7 @@ def load(layout: Layout) -> TroveStage:
     former, target = (Registered(**found) for found in json.loads(_record(layout).read_text()))
     cloud = Cloud(layout)
     handle, side = cloud.handle(), TroveSide.of(cloud)
-    host = instances.open_host(handle)
+    host = composition.of_cloud(handle)
     return TroveStage(
         layout=layout,
         handle=handle,

@@ -102,6 +102,20 @@ class TestImportRules(base.TestCase):
         }
         self.assertEqual(set(), found)
 
+    def test_one_module_knows_what_carries_the_servers_of_the_laboratory(self):
+        known = (LABORATORY / 'hypervisor', LABORATORY / 'composition.py')
+        tests = PACKAGE / 'tests/functional'
+        folders = (LABORATORY, PACKAGE.parent / 'benchmarks', tests / 'cloud', tests / 'trove')
+        found = [
+            f'{path.relative_to(PACKAGE.parent)} imports {name}'
+            for folder in folders
+            for path in sorted(folder.rglob('*.py'))
+            if not any(path.is_relative_to(place) for place in known)
+            for name in imported(path)
+            if name.startswith('lab.hypervisor')
+        ]
+        self.assertEqual([], found, 'ask the port in lab/servers.py')
+
     def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone(self):
         script = (
             f'import sys; sys.path.insert(0, {str(LABORATORY.parent)!r})\n'

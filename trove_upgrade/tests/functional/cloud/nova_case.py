@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest whose rebuild Nova refuses, or whose hypervisor fails."""
 
-from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.knobs import Knobs, KnobStore
 from trove_upgrade.tests.functional.cloud import base
 
 REBUILD = {'method': 'POST', 'path': '/action$', 'body': '"rebuild"'}

@@ -2,7 +2,7 @@
 """Steps that tests of the way back to the former image share."""
 
 from lab import stage
-from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.knobs import Knobs, KnobStore
 from lab.product import TASKMANAGER
 from trove_upgrade.tests.functional.cloud import base
 

@@ -5,7 +5,7 @@ told to fail.
 
 import uuid
 
-from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.knobs import Knobs, KnobStore
 from lab.layout import Layout
 from trove_upgrade.tests.functional.cloud import base
 
@@ -96,13 +96,13 @@ class LabDriverTest(base.CloudTestCase):
 
     def test_a_rebuild_keeps_volume_and_address_and_brings_the_other_image(self):
         guest = self.maker.guest(self.server_id)
-        former_volume, former_ports, former_boot = guest.volume, guest.spec.ports, guest.boot_id
+        former_volume, former_ports, former_boot = guest.volume, guest.ports, guest.boot_id
 
         server = self.rebuild()
 
         guest = self.maker.guest(self.server_id)
         self.assertEqual(('ACTIVE', self.other), (server['status'], self.system()))
-        self.assertEqual((former_volume, former_ports), (guest.volume, guest.spec.ports))
+        self.assertEqual((former_volume, former_ports), (guest.volume, guest.ports))
         self.assertNotEqual(former_boot, guest.boot_id)
         self.assertEqual('Success', self.results()[0])
 

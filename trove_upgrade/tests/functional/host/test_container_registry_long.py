@@ -22,8 +22,9 @@ from lab.containers.image import (
 )
 from lab.errors import CommandFailed
 from lab.hypervisor.netns import NETNS_DIR
-from lab.hypervisor.network import Network, NetworkFabric, Port
+from lab.hypervisor.network import NetworkFabric
 from lab.layout import Layout
+from lab.servers import Network, Port
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host.private_engine import PLACE, Engine
 

@@ -13,10 +13,10 @@ import subprocess
 import textwrap
 import uuid
 
-from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from lab.images import recipes
+from lab.servers import Network, Port
 from trove_upgrade.tests.functional.host.test_guest_agent import PYTHON
 from trove_upgrade.tests.functional.host.test_lab_guests import ADDRESS, GuestTestCase
 

@@ -16,12 +16,12 @@ import uuid
 from lab import processes
 from lab.commands import HostCommands
 from lab.hypervisor.host import LabHost
-from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from lab.images import provision, recipes
 from lab.images.builder import ImageBuilder
 from lab.layout import Layout
+from lab.servers import Network, Port
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.waiting import Waiting

@@ -5,10 +5,10 @@ changes no owner.
 
 import textwrap
 
-from lab.hypervisor.network import Network, Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from lab.images import recipes
+from lab.servers import Network, Port
 from trove_upgrade.tests.functional.host.test_docker_guest_long import (
     GATEWAY,
     REACHED,

@@ -63,7 +63,7 @@ class TroveGuestTestCase(base.TestCase):
         database, table = TICKS.split('.')
         return application.Database(
             instance_id=instance.id,
-            namespace=self.stage.host.fabric.network_namespace(instance.network_id),
+            entry=self.stage.host.fabric.entry(instance.network_id),
             address=instance.address,
             user=instance.user,
             password=instance.password,

@@ -11,7 +11,7 @@ import urllib.request
 
 from lab import errors, rest
 from lab.demo import follow
-from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.knobs import Knobs, KnobStore
 from lab.product import TASKMANAGER
 from lab.supervisor import Supervisor
 from lab.trove.instances import DATABASE

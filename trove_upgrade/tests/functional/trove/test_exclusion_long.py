@@ -240,10 +240,7 @@ class TestDelete(holding.HoldingCase):
             self.upgrade_row(upgrade_id)['error_code'], {'INSTANCE_CHANGED', 'INSTANCE_DELETED'}
         )
         self.wait_until(
-            lambda: (
-                instance.server_id
-                not in [guest.spec.guest_id for guest in self.stage.host.guests.all()]
-            ),
+            lambda: instance.server_id not in [guest.id for guest in self.stage.host.guests.all()],
             'Nova to remove the server',
         )
         self.assertEqual(

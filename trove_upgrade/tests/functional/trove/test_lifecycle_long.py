@@ -9,7 +9,7 @@ import json
 from benchmarks.trove import downtime
 from lab.containers import registry
 from lab.demo import application
-from lab.hypervisor.knobs import Knobs, KnobStore
+from lab.knobs import Knobs, KnobStore
 from lab.progress import Progress
 from lab.supervisor import Supervisor
 from lab.trove import database, stage

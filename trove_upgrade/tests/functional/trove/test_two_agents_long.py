@@ -4,7 +4,7 @@ the application writes all through.
 """
 
 from lab.demo import application, beside_trove
-from lab.hypervisor.guests import DATABASE_MOUNT
+from lab.servers import DATABASE_MOUNT
 from trove_upgrade.tests.functional.trove import guests
 from trove_upgrade.tests.functional.trove.lifecycle import PATIENCE_SECONDS, LifecycleCase
 
@@ -87,9 +87,7 @@ class TestLifecycle(LifecycleCase):
                 if instance.id in port['name'] or port['device_id'] == instance.server_id
             ]
         )
-        self.assertNotIn(
-            instance.server_id, {guest.spec.guest_id for guest in self.stage.host.guests.all()}
-        )
+        self.assertNotIn(instance.server_id, {guest.id for guest in self.stage.host.guests.all()})
         self.assertIsNone(self.stage.host.volumes.find(volume.volume_id))
 
     def add_user_and_database(self, instance, name):

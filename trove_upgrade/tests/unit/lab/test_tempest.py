@@ -48,14 +48,6 @@ class WithoutVolumeTest(base.TestCase):
             self.assertIs(body, reach.without_volume('POST', '/v1.0/p/instances', body))
 
 
-class ForwardingTest(base.TestCase):
-    def test_each_port_of_loopback_in_there_leads_to_one_here(self):
-        text = reach.forwarding('net', [(18500, 18500), (18779, 40001)])
-
-        self.assertIn('bind 127.0.0.1:18779 namespace net\n    server here 127.0.0.1:40001\n', text)
-        self.assertEqual(2, text.count('\nlisten '))
-
-
 class FloatingAddressesTest(base.TestCase):
     def test_rules_follow_what_neutron_lists(self):
         host = fakes.Commands()

@@ -6,9 +6,9 @@ import tempfile
 
 from lab.hypervisor.errors import CleanupIncomplete, GuestNotRunning, GuestUnknown
 from lab.hypervisor.host import LabHost
-from lab.hypervisor.network import Port
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
+from lab.servers import Port
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab import fakes
 

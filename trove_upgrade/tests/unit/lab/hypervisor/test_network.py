@@ -3,7 +3,9 @@ import pathlib
 import tempfile
 
 from lab.hypervisor.daemons import forwarder_configuration
-from lab.hypervisor.network import Network, NetworkFabric, Port, gateway_of
+from lab.hypervisor.loopback import forwarding
+from lab.hypervisor.network import NetworkFabric
+from lab.servers import Network, Port, gateway_of
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab import fakes
 
@@ -145,3 +147,11 @@ class AddressTest(base.TestCase):
 
         self.assertIn('timeout client 1h', configuration)
         self.assertIn('timeout server 1h', configuration)
+
+
+class ForwardingTest(base.TestCase):
+    def test_each_port_of_loopback_in_there_leads_to_one_here(self):
+        text = forwarding('net', [(18500, 18500), (18779, 40001)])
+
+        self.assertIn('bind 127.0.0.1:18779 namespace net\n    server here 127.0.0.1:40001\n', text)
+        self.assertEqual(2, text.count('\nlisten '))

@@ -2,8 +2,8 @@
 import base64
 
 from lab.hypervisor import nova_facts
-from lab.hypervisor.network import Network, Port
 from lab.hypervisor.volume import GIB
+from lab.servers import Network, Port
 from trove_upgrade.tests.unit import base
 
 

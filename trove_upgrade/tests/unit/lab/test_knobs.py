@@ -3,7 +3,7 @@ import json
 import pathlib
 import tempfile
 
-from lab.hypervisor.knobs import METADATA_KEY, NONE, Knobs, KnobStore
+from lab.knobs import METADATA_KEY, NONE, Knobs, KnobStore
 from trove_upgrade.tests.unit import base
 
 
