@@ -99,7 +99,6 @@ class NetworkFabric:
             self._ensure(network, self.network_namespace(network.network_id), home)
 
     def _ensure(self, network: Network, name: str, home: Path) -> None:
-        (home / 'network.json').write_text(json.dumps(dataclasses.asdict(network)), 'utf-8')
         if not (home / 'ready').exists() or not (NETNS_DIR / name).exists():
             self._remove_namespace(name)
             self._commands.run(['ip', 'netns', 'add', name])
@@ -194,7 +193,7 @@ class NetworkFabric:
         home = self._dir / network_id
         self._daemons.end(network_id, home)
         self._remove_namespace(self.network_namespace(network_id))
-        for name in ('ready', 'lock', 'network.json'):
+        for name in ('ready', 'lock'):
             (home / name).unlink(missing_ok=True)
         self._daemons.forget(home)
         if home.is_dir():
@@ -208,13 +207,6 @@ class NetworkFabric:
             leftover.unlink()
         for namespace in sorted(NETNS_DIR.glob(f'{self._prefix}-*')):
             self._remove_namespace(namespace.name)
-
-    def networks(self) -> list[Network]:
-        """Every network of this lab."""
-        return [
-            Network(**json.loads(record.read_text('utf-8')))
-            for record in sorted(self._dir.glob('*/network.json'))
-        ]
 
     @property
     def device(self) -> str:

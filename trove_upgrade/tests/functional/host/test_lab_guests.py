@@ -114,6 +114,7 @@ class GuestTest(GuestTestCase):
         self.assertEqual(guest.boot_id, self.shell(guest, 'cat /proc/sys/kernel/random/boot_id'))
         self.assertIn(f'inet {ADDRESS}/24', self.shell(guest, 'ip address show eth0'))
         self.assertIn('fa:16:3e:00:00:07', self.shell(guest, 'ip link show eth0'))
+        self.assertIn('default via 10.0.0.1 dev eth0', self.shell(guest, 'ip route'))
         self.assertEqual(
             'hello mysql 600',
             self.shell(

@@ -197,12 +197,6 @@ class VolumeStoreTest(base.TestCase):
         self.assertEqual([], self.commands.ran_beginning('mkfs.ext4'))
         self.assertEqual(GIB, volume.path.stat().st_size)
 
-    def test_the_file_system_that_a_guest_made_is_told_by_its_uuid(self):
-        volume = self.volumes.ensure('volume-1', GIB, raw=True)
-        self.commands.answer('blkid', 'some-uuid\n')
-
-        self.assertEqual('some-uuid', self.volumes.probe_uuid(volume))
-
     def test_an_attached_volume_is_not_attached_twice(self):
         volume = self.volumes.ensure('volume-1', GIB)
         self.commands.answer('losetup --noheadings', '/dev/loop77\n')

@@ -3,7 +3,6 @@ import pathlib
 import tempfile
 
 from lab.hypervisor.daemons import forwarder_configuration
-from lab.hypervisor.loopback import forwarding
 from lab.hypervisor.network import NetworkFabric
 from lab.servers import Network, Port, gateway_of
 from trove_upgrade.tests.unit import base
@@ -28,14 +27,6 @@ class NetworkFabricTest(base.TestCase):
             self.directory / 'networks', self.commands, broker=('127.0.0.1', 25672)
         )
 
-    def test_a_network_is_a_namespace_with_a_bridge_that_has_the_gateway_s_address(self):
-        self.fabric.ensure(NETWORK)
-
-        namespace = self.fabric.network_namespace('net-1')
-        self.assertIn(f'ip netns add {namespace}', self.commands.ran)
-        self.assertIn(f'ip -n {namespace} addr add 10.0.0.1/24 dev br0', self.commands.ran)
-        self.assertEqual([NETWORK], self.fabric.networks())
-
     def test_the_host_s_own_namespace_gets_no_interface(self):
         self.fabric.ensure(NETWORK)
         self.fabric.attach('guest-1', [PORT])
@@ -43,54 +34,10 @@ class NetworkFabricTest(base.TestCase):
         for line in self.commands.ran_beginning('ip '):
             self.assertTrue(line.startswith(('ip netns ', 'ip -n ')), line)
 
-    def test_the_broker_is_forwarded_from_inside_the_network(self):
-        self.fabric.ensure(NETWORK)
-
-        [line] = self.commands.ran_beginning('haproxy')
-        configuration = (self.directory / 'networks/net-1/haproxy.cfg').read_text()
-        self.assertIn('-D', line.split())
-        self.assertIn(
-            f'bind 10.0.0.1:5672 namespace {self.fabric.network_namespace("net-1")}', configuration
-        )
-        self.assertIn('server broker 127.0.0.1:25672', configuration)
-
     def test_a_network_without_a_broker_has_no_forwarder(self):
         NetworkFabric(self.directory / 'other', self.commands, broker=None).ensure(NETWORK)
 
         self.assertEqual([], self.commands.ran_beginning('haproxy'))
-
-    def test_the_registry_of_container_images_is_forwarded_beside_the_broker(self):
-        NetworkFabric(
-            self.directory / 'networks', self.commands, ('127.0.0.1', 25672), ('127.0.0.1', 18505)
-        ).ensure(NETWORK)
-
-        configuration = (self.directory / 'networks/net-1/haproxy.cfg').read_text()
-        self.assertIn(
-            f'bind 10.0.0.1:5000 namespace {self.fabric.network_namespace("net-1")}', configuration
-        )
-        self.assertIn('server registry 127.0.0.1:18505', configuration)
-
-    def test_a_network_has_a_name_server_on_the_gateway_s_address(self):
-        self.fabric.ensure(NETWORK)
-
-        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'dnsmasq' in line]
-        self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
-        self.assertIn('--listen-address=10.0.0.1', line)
-
-    def test_a_network_has_a_metadata_service_that_every_guest_has_a_route_to(self):
-        self.fabric.ensure(NETWORK)
-        namespace = self.fabric.attach('guest-1', [PORT])
-
-        [line] = [line for line in self.commands.ran_beginning('nsenter') if 'metadata.py' in line]
-        self.assertIn(f'--net=/run/netns/{self.fabric.network_namespace("net-1")}', line)
-        self.assertIn(
-            f'ip -n {self.fabric.network_namespace("net-1")} addr replace 169.254.169.254/32 dev '
-            'br0',
-            self.commands.ran,
-        )
-        self.assertIn(
-            f'ip -n {namespace} route replace 169.254.169.254/32 dev eth0', self.commands.ran
-        )
 
     def test_what_a_guest_is_shown_goes_with_it(self):
         self.fabric.ensure(NETWORK)
@@ -102,18 +49,6 @@ class NetworkFabricTest(base.TestCase):
         self.fabric.detach('guest-1')
 
         self.assertFalse(shown.exists())
-
-    def test_a_port_has_its_mac_its_address_and_the_way_out(self):
-        namespace = self.fabric.attach('guest-1', [PORT])
-
-        self.assertTrue(
-            any(
-                'address fa:16:3e:00:00:01' in line and f'netns {namespace}' in line
-                for line in self.commands.ran
-            )
-        )
-        self.assertIn(f'ip -n {namespace} addr add 10.0.0.7/24 dev eth0', self.commands.ran)
-        self.assertIn(f'ip -n {namespace} route replace default via 10.0.0.1', self.commands.ran)
 
     def test_interface_names_fit_into_the_kernel_s_fifteen_characters(self):
         self.fabric.attach('0c5cbe34-0b0e-4a1c-bd19-7d5e3f0f6a11', [PORT])
@@ -147,11 +82,3 @@ class AddressTest(base.TestCase):
 
         self.assertIn('timeout client 1h', configuration)
         self.assertIn('timeout server 1h', configuration)
-
-
-class ForwardingTest(base.TestCase):
-    def test_each_port_of_loopback_in_there_leads_to_one_here(self):
-        text = forwarding('net', [(18500, 18500), (18779, 40001)])
-
-        self.assertIn('bind 127.0.0.1:18779 namespace net\n    server here 127.0.0.1:40001\n', text)
-        self.assertEqual(2, text.count('\nlisten '))
