@@ -118,10 +118,8 @@ class Server(Protocol):
             program did not end in time.
         """
 
-    def write_file(
-        self, path: str, content: str, *, owner: str = 'root:root', mode: str = '0644'
-    ) -> None:
-        """Write a small file in it, with its final owner and mode before it gets its name."""
+    def write_file(self, path: str, content: str, *, mode: str = '0644') -> None:
+        """Write a small file of root's in it, with its final mode before it gets its name."""
 
     def copy_in(self, source: Path, target: Path) -> None:
         """Copy a file of this machine to a place below one of `ENGINE_DIRECTORIES`."""
@@ -181,7 +179,6 @@ class Networks(Protocol):
         argv: Sequence[str],
         *,
         check: bool = True,
-        timeout_seconds: float = 60,
     ) -> Outcome:
         """Run a program of this machine inside the network, where it reaches the guests."""
 
