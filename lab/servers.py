@@ -199,7 +199,7 @@ class Networks(Protocol):
 
 
 class Hypervisor(Protocol):
-    """What carries the guests."""
+    """Machine, or program, that carries the guests."""
 
     @property
     def guests(self) -> Servers:
