@@ -11,6 +11,7 @@ import uuid
 from lab.images import provision, recipes
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.sealing import envelope, keys, messages
 from trove_upgrade.taskmanager import user_data
 from trove_upgrade.tests.functional.host.test_lab_guests import GuestTestCase
@@ -113,7 +114,7 @@ class AgentTestCase(GuestTestCase):
             attempt=attempt,
             generation=1,
             deadline=deadline,
-            target=self.target.facts,
+            target=TargetFacts.from_wire(self.target.facts),
             options=self.options,
             upgrade_info=upgrade_info or {},
         )
