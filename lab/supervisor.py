@@ -244,8 +244,8 @@ class Supervisor:
         rest = list(group)
 
         def gone() -> bool:
-            self._reap()
             rest[:] = [process for process in rest if processes.runs(process)]
+            self._reap()  # what has just ended is a zombie of ours
             return not rest
 
         return self._wait_until(gone, timeout_seconds, POLL_SECONDS / 2)

@@ -16,11 +16,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         self.server.seen.append((self.command, self.path, dict(self.headers), body))
-        status, headers, content = self.server.answers[self.path]
+        status, headers, content = self.server.answers.get(self.path, (404, {}, b''))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header('Content-Length', str(len(content)))
+        self.send_header('Connection', 'close')  # as the cloud's services do
         self.end_headers()
         self.wfile.write(content)
 
