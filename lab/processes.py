@@ -24,9 +24,14 @@ def read(pid: int) -> psutil.Process | None:
 
 
 def recorded(pid: int, ticks: int) -> psutil.Process | None:
-    """The process `pid` that was started at this moment, where it still runs."""
+    """The process `pid` that was started at this moment, where it still runs.
+
+    The boot's time, which psutil adds and takes away, moves by a second when the clock is set.
+    """
     process = read(pid)
-    return process if process and started_ticks(process) == ticks and runs(process) else None
+    if process is None or abs(started_ticks(process) - ticks) > _TICKS:
+        return None
+    return process if runs(process) else None
 
 
 def started_ticks(process: psutil.Process) -> int:

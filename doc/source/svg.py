@@ -5,6 +5,7 @@ it, and nothing is fetched to show it.
 Colours and fonts are in `_static/drawings.css`.
 """
 
+import abc
 import html
 import math
 import textwrap
@@ -90,15 +91,15 @@ class Canvas:
         )
 
 
-class Drawing(Directive):
+class Drawing(abc.ABC, Directive):
     """Begins a directive that draws; its option `:alt:` must be there."""
 
     has_content = True
     option_spec: ClassVar = {'alt': directives.unchanged_required}
 
+    @abc.abstractmethod
     def draw(self) -> Canvas:
         """Return the drawing."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """Make SVG for pages, and the alternative text for every other form."""

@@ -3,8 +3,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import places
@@ -17,8 +16,10 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.container_host impor
     Containers,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
-from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import ServiceHost
+from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import USER, ServiceHost
+from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.storage import layout
 
 #: Values of the fact database_runtime of an image, and of the option of that name.
 SERVICE, CONTAINER = 'service', 'container'
@@ -32,11 +33,8 @@ _ENGINES_BY_MANAGER: Mapping[str, Engine] = {
 
 
 def mount_point(manager: str) -> str:
-    """Return where the volume of `manager` is mounted, below the root; without a driver, a place
-    that no image has.
-    """
-    known = manager in _ENGINES_BY_MANAGER
-    return places.MOUNT_POINT if known else 'var/lib/database'
+    """Return where the volume of `manager` is mounted, below the root."""
+    return places.MOUNT_POINT if manager in _ENGINES_BY_MANAGER else layout.NO_DATASTORE
 
 
 def driver(
@@ -65,11 +63,17 @@ def as_service(
     context: base.DriverContext,
     service: service_module.ServicePort,
     ports: HostPorts | None = None,
-    **parts: Any,
+    *,
+    runs: Programs | None = None,
+    scratch_places: Sequence[pathlib.Path] | None = None,
+    user: str = USER,
 ) -> Datastore:
-    """An engine that is a service of the guest; `parts`: those of `ServiceHost`."""
+    """An engine that is a service of the guest; the named parts are those of `ServiceHost`."""
     ports = ports or HostPorts()
-    return Datastore(context, engine, ServiceHost(context, engine, service, ports, **parts), ports)
+    host = ServiceHost(
+        context, engine, service, ports, runs=runs, scratch_places=scratch_places, user=user
+    )
+    return Datastore(context, engine, host, ports)
 
 
 def in_container(

@@ -6,6 +6,9 @@ own.
 import dataclasses
 import pathlib
 
+#: Mount point where no driver names one: no image has it.
+NO_DATASTORE = 'var/lib/database'
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -17,7 +20,7 @@ class Layout:
 
     root: pathlib.Path = pathlib.Path('/')
     #: of the volume, below the root; the composition takes the driver's
-    mount_point: str = 'var/lib/database'
+    mount_point: str = NO_DATASTORE
 
     @property
     def etc(self) -> pathlib.Path:

@@ -3,7 +3,7 @@
 
 import datetime
 
-from trove_upgrade.domain import admission
+from trove_upgrade.domain import admission, exceptions
 from trove_upgrade.domain.states import Step, UpgradeState
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 from trove_upgrade.domain.upgrades import Upgrade
@@ -146,6 +146,50 @@ class TestWayBack(base.TestCase):
             ({'rollback_sent_in_attempt': 1, 'post_upgrade_sent_in_attempt': 1}, False),
         ):
             self.assertEqual(expected, row(data=data).may_have_served_again, data)
+
+
+class TestObstacles(base.TestCase):
+    """One rule tells the way, and refuses it."""
+
+    REBUILT = {'rebuild_accepted_in_attempt': 1, 'upgrade_info': {'schema': 1}}
+    BACK = {
+        **REBUILT,
+        'rolling_back': {'cause': 'c', 'error_code': 'X'},
+    }
+
+    def failed(self, step=Step.RESTORE, data=(), state=UpgradeState.FAILED):
+        return row(step, state, data)
+
+    def assert_refuses(self, found, obstacle, move, code):
+        self.assertEqual(code, obstacle(found).code)
+        self.assertEqual(code, self.assertRaises(type(obstacle(found)), move, found).code)
+
+    def test_a_step_of_a_later_release_is_neither_retried_nor_rolled_back(self):
+        later = Step('WARM_UP')
+        self.assert_refuses(
+            self.failed(later),
+            admission.retry_obstacle,
+            admission.retried,
+            exceptions.RetryOfLaterRelease.code,
+        )
+        self.assert_refuses(
+            self.failed(later, self.BACK),
+            admission.rollback_obstacle,
+            admission.rolled_back,
+            exceptions.RollbackRefused.code,
+        )
+
+    def test_a_state_of_a_later_release_is_left_to_its_tools(self):
+        found = self.failed(state=UpgradeState('PAUSED'))
+        for obstacle in (admission.retry_obstacle(found), admission.rollback_obstacle(found)):
+            self.assertIn('use the tools of that release', obstacle.message)
+
+    def test_where_nothing_stands_in_the_way_it_is_gone(self):
+        found = self.failed(data=self.REBUILT)
+        self.assertIsNone(admission.retry_obstacle(found))
+        self.assertIs(found, admission.retried(found))
+        self.assertIsNone(admission.rollback_obstacle(found))
+        self.assertTrue(admission.rolled_back(found).is_rolling_back)
 
 
 class TestReport(base.TestCase):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interface of an engine: the server's kind.  The other half of a driver is its `Host`."""
 
+import abc
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
@@ -42,7 +43,7 @@ class UpgradingServer:
     progress: Progress
 
 
-class Engine:
+class Engine(abc.ABC):
     """An engine that needs nothing more than the family's: others override what differs."""
 
     manager: ClassVar[str]  #: Trove's datastore manager
@@ -71,19 +72,19 @@ class Engine:
             user=server.user,
         )
 
+    @abc.abstractmethod
     def trial_script(
         self, options: Sequence[str], configuration: option_files.Configuration
     ) -> str:
         """Return a shell's script that tries it in a container: `options` of the command line,
         files below /etc/mysql.
         """
-        raise NotImplementedError
 
     def isolated_arguments(self, data_directory: pathlib.Path) -> Sequence[str]:  # noqa: ARG002 - the contract has it
         """Return what the isolated start adds to the server's command line."""
         return self.isolated
 
-    def settle_isolated(
+    def settle_isolated(  # noqa: B027 - most engines need nothing
         self, open_session: Callable[[], connection.Session], data_directory: pathlib.Path
     ) -> None:
         """Give the isolated server what its kind needs before its data is looked at.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
+import json
 import pathlib
 import re
 import threading
@@ -206,6 +207,18 @@ class JobsTest(base.TestCase):
         self.bodies['pre_upgrade'] = body
         record = self.jobs.ask('pre_upgrade', self.call(**changes), _LONG)
         return record.state, record.code
+
+    def test_a_record_of_a_later_agent_is_read_and_not_run_again(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.released.set()
+        self.jobs.ask('pre_upgrade', self.call(), _LONG)
+        [path] = self.directory.glob('*.json')
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps({**document, 'state': 'PAUSED', 'of_later': 1}))
+        [record] = Journal(self.directory).all()
+        self.assertIs(guests.JobState.FAILED, record.state)
+        self.new_jobs().resume()
+        self.assertEqual(1, self.gate.calls)
 
     def test_a_refusal_is_refused(self):
         self.assertEqual(

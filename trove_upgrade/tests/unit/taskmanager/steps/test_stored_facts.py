@@ -48,6 +48,11 @@ class StoredFactsTest(base.TestCase):
         self.assertNotIn('evil', error.message)
         self.assertLess(len(error.message), 1000)
 
+    def test_a_guest_is_sent_none_that_are_not_of_their_form(self):
+        for facts in (HOSTILE[name] for name in HOSTILE):
+            call = self.stage.calls.plain(self.row(states.Step.VERIFY, facts))
+            self.assertEqual({}, call.upgrade_info)
+
     def test_a_rebuild_is_not_asked_for(self):
         for name, facts in {**RENDERED, 'very much': LARGE}.items():
             with self.subTest(name):
