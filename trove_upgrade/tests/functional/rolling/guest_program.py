@@ -62,7 +62,7 @@ def driver(fakes, server, directory):
 
         def fingerprint_and_stop(self, options, progress):
             held('quiesce')
-            return super().fingerprint_and_stop(options, progress)
+            return as_drivers_write(super().fingerprint_and_stop(options, progress))
 
         def own_data(self):
             held('restore')
@@ -73,6 +73,15 @@ def driver(fakes, server, directory):
             super().write_probe()
 
     return Driver(server)
+
+
+def as_drivers_write(fingerprint):
+    """The stand-in of borealis leaves facts out that its driver writes of every table."""
+    tables = {
+        name: {'checksum': None, 'kind': 'table', **facts} if isinstance(facts, dict) else facts
+        for name, facts in fingerprint.tables.items()
+    }
+    return dataclasses.replace(fingerprint, tables=tables)
 
 
 class WrongClock:

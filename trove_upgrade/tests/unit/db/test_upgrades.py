@@ -2,7 +2,7 @@
 import dataclasses
 import datetime
 
-from trove_upgrade.db import models, trove_tables
+from trove_upgrade.db import models, tasks, trove_tables
 from trove_upgrade.domain import exceptions, refusals, states
 from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import Step, UpgradeState
@@ -44,6 +44,23 @@ class UpgradesTestCase(base.TestCase):
 
     def ended(self, state, **why):
         return self.upgrades.end(self.claimed(), state, **why).upgrade
+
+
+class TestChangedInstance(UpgradesTestCase):
+    def why(self, held):
+        with self.db.database.read() as connection:
+            return tasks.changed(connection, held)
+
+    def test_one_that_is_deleted_is_told_from_one_that_another_action_has(self):
+        held = self.claimed()
+        self.db.update_instance(task_id=int(Task.REBOOTING))
+        self.assertNotIsInstance(self.why(held), exceptions.InstanceDeleted)
+        self.db.update_instance(deleted=True)
+        self.assertIsInstance(self.why(held), exceptions.InstanceDeleted)
+
+    def test_one_whose_row_is_gone_is_deleted(self):
+        held = dataclasses.replace(self.claimed(), instance_id='gone')
+        self.assertIsInstance(self.why(held), exceptions.InstanceDeleted)
 
 
 class TestTurn(UpgradesTestCase):

@@ -16,6 +16,7 @@ from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
+from trove_upgrade.guestagent.datastores.mysql_family import places
 from trove_upgrade.guestagent.datastores.table_facts import RowFacts, TableFacts, TableKind
 from trove_upgrade.guestagent.sealing import held_key, seal, sequence
 from trove_upgrade.guestagent.storage.layout import Layout
@@ -111,7 +112,7 @@ class Machine:
     def __init__(
         self, directory: pathlib.Path, version='10.11.14-MariaDB', target='11.8.6-MariaDB'
     ):
-        self.layout = Layout(directory / 'root')
+        self.layout = Layout(directory / 'root', mount_point=places.MOUNT_POINT)
         self.volume_directory = directory / 'volume'
         self.version, self.target = version, target
         self.boots = 0
