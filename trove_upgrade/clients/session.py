@@ -40,8 +40,13 @@ class LibraryError(keystone_exceptions.ClientException):
     """
 
 
-def asked(ask: Callable[[], R], password: str | None = None) -> R:
-    """Return what `ask` returns: a request by keystoneauth1 or python-novaclient.
+def asked(
+    ask: Callable[[], R],
+    password: str | None = None,
+    documented: tuple[type[Exception], ...] = (),
+) -> R:
+    """Return what `ask` returns: a request by keystoneauth1, python-novaclient or a library whose
+    errors are in `documented`.
 
     Both raise plain exceptions beside their own: Exception for an option that is missing
     (keystoneauth1 5.14, identity/generic/password.py), TypeError, KeyError and ValueError for an
@@ -51,7 +56,7 @@ def asked(ask: Callable[[], R], password: str | None = None) -> R:
     """
     try:
         return ask()
-    except _DOCUMENTED:
+    except (*_DOCUMENTED, *documented):
         raise
     except Exception as error:
         text = ' '.join(str(error).split())

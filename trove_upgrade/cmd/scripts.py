@@ -44,3 +44,11 @@ def status() -> int:
     from trove_upgrade.cmd.status import main
 
     return main()
+
+
+def bridge() -> int:
+    """Run `trove-upgrade-bridge`; return its exit code."""
+    signals.end_at_once('trove-upgrade-bridge')
+    from trove_upgrade.cmd.bridge import main
+
+    return main()

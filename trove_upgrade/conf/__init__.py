@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from trove_upgrade.conf import (
     api,
+    bridge,
     compute,
     database,
     guest_keys,
@@ -16,7 +17,7 @@ from trove_upgrade.conf import (
 )
 
 GROUP = 'trove_upgrade'
-_MODULES = (api, compute, database, guest_keys, guestagent, messaging, taskmanager)
+_MODULES = (api, bridge, compute, database, guest_keys, guestagent, messaging, taskmanager)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

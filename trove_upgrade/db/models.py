@@ -175,6 +175,34 @@ upgrade_guest_wires = sa.Table(
     **_MYSQL,
 )
 
+# ports of old guests that the bridge opens for SSH, and until when; a row is committed before
+# Neutron is asked
+upgrade_bridge_openings = sa.Table(
+    'upgrade_bridge_openings',
+    METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('run_id', sa.String(36), nullable=False),
+    sa.Column('instance_id', sa.String(36), nullable=False),
+    sa.Column('port_id', sa.String(36), nullable=False),
+    # the port's id until it is CLOSED, else NULL: its uniqueness is "one opening per port"
+    sa.Column('open_port_id', sa.String(36), nullable=True),
+    sa.Column('network_id', sa.String(36), nullable=False),
+    sa.Column('project_id', sa.String(64), nullable=False),
+    sa.Column('source', sa.String(64), nullable=False),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('lease_until', UtcDateTime(), nullable=False),
+    sa.Column('former_groups', JsonText(), nullable=True),
+    sa.Column('group_id', sa.String(36), nullable=True),
+    sa.Column('closed_at', UtcDateTime(), nullable=True),
+    sa.Column('cause', sa.Text(), nullable=True),
+    sa.Index('uq_upgrade_bridge_openings_open_port_id', 'open_port_id', unique=True),
+    sa.Index('ix_upgrade_bridge_openings_run_id', 'run_id'),
+    sa.Index('ix_upgrade_bridge_openings_state_lease_until', 'state', 'lease_until'),
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
+
 upgrade_checks = sa.Table(
     'upgrade_checks',
     METADATA,

@@ -17,6 +17,7 @@ from trove_upgrade.db.guest_key_overview import GuestKeyOverview
 from trove_upgrade.db.guest_keys import GuestKeys, no_wrapping
 from trove_upgrade.db.guests import Guests
 from trove_upgrade.db.instances import Instances
+from trove_upgrade.db.openings import Openings
 from trove_upgrade.db.outbox import Outbox
 from trove_upgrade.db.services import Services
 from trove_upgrade.db.troves_keys import TrovesKeys
@@ -40,6 +41,7 @@ class Repositories:
     backups: Backups
     guest_keys: GuestKeys
     guest_key_overview: GuestKeyOverview
+    openings: Openings
 
     @classmethod
     def of(
@@ -69,6 +71,7 @@ class Repositories:
             backups=Backups(database),
             guest_keys=GuestKeys(database, wrapping, troves),
             guest_key_overview=GuestKeyOverview(database),
+            openings=Openings(database),
         )
 
     @classmethod

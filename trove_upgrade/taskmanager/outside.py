@@ -10,12 +10,14 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
+from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import engine, services
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, versions
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.network import Network
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
@@ -35,6 +37,7 @@ class Ports:
     clock: ports.Clock
     rules: versions.Rules
     broker: ports.GuestBroker | None = None
+    network: Network | None = None  #: None: no port is looked for that a bridge has left open
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
@@ -61,6 +64,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
         clock=clock,
         rules=versions.Rules.load(options.version_rules_file),
         broker=GuestQueues(conf, _BROKER_SECONDS),
+        network=Neutron.from_conf(conf),
         drops=drops,
     )
 

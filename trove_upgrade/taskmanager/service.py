@@ -15,7 +15,7 @@ from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import place
 from trove_upgrade.rpc.listener import Listener
-from trove_upgrade.taskmanager import composition, greeting, manager, outages
+from trove_upgrade.taskmanager import composition, greeting, manager, openings_left, outages
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
@@ -96,6 +96,7 @@ class Service:
         )
         self._listeners = self._listening(conf)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
+        self._repeaters = [*self._relays, *self._reapers(options), self._life]
 
     def _runs(self, conf: cfg.ConfigOpts, call: calls.Calls) -> dict[str, Run]:
         """Return what carries out each kind of work."""
@@ -160,6 +161,13 @@ class Service:
         )
         return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
 
+    def _reapers(self, options: cfg.ConfigOpts) -> list[Repeater]:
+        network, openings = self._outside.network, self._outside.repos.openings
+        if network is None:
+            return []
+        look = openings_left.watch(network, openings, self._outages)
+        return [Repeater('openings-left', look, options.bridge_reap_interval)]
+
     def start(self) -> None:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are
         worked on without nudges, too.
@@ -168,7 +176,7 @@ class Service:
             'Taskmanager %s on %s starts', self._service_heartbeat.registration.version, self._host
         )
         self._scheduler.start()
-        for repeater in (*self._relays, self._life):
+        for repeater in self._repeaters:
             repeater.start()
         for listener in self._listeners:
             listener.start()
@@ -185,11 +193,10 @@ class Service:
         for listener in self._listeners:
             listener.stop()
         until = self._outside.clock.monotonic() + _STOP_SECONDS
-        repeaters = (*self._relays, self._life)
-        for repeater in repeaters:
+        for repeater in self._repeaters:
             repeater.stop(0)
         self._scheduler.stop(_STOP_SECONDS)
-        for repeater in repeaters:
+        for repeater in self._repeaters:
             repeater.stop(max(0.0, until - self._outside.clock.monotonic()))
         self._leave()
 

@@ -13,22 +13,24 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import nova
+from trove_upgrade.cmd.console import ending
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line
 from trove_upgrade.cmd.manage import (
     context,
     datastore,
     db,
-    ending,
     guest_key,
     instance,
     queue,
     service,
     upgrade,
 )
-from trove_upgrade.cmd.manage.commands import Commands
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 from trove_upgrade.domain import ports
 
+PROGRAM = 'trove-upgrade-manage'
 #: One file per noun; each adds its subcommands.
 _NOUNS = (db, datastore, upgrade, instance, guest_key, service, queue)
 
@@ -45,12 +47,12 @@ def main(
         arguments = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has printed the usage, or the help
         code = int(stop.code or 0)
-        return ending.run(lambda: code)
+        return ending.run(lambda: code, PROGRAM)
     try:
         conf = _configuration(arguments.config_file, arguments.config_dir)
     except fault.ConfigurationInvalid as error:
-        context.print_line(
-            f'trove-upgrade-manage: the configuration cannot be read: {error.facts["found"]}',
+        print_line(
+            f'{PROGRAM}: the configuration cannot be read: {error.facts["found"]}',
             sys.stderr,
         )
         return 2
@@ -59,7 +61,7 @@ def main(
 
 def _run(arguments: argparse.Namespace, run: context.Context) -> int:
     try:
-        return ending.run(lambda: arguments.command(run, arguments), run.conf)
+        return ending.run(lambda: arguments.command(run, arguments), PROGRAM, run.conf)
     finally:
         run.close()
 
@@ -67,7 +69,7 @@ def _run(arguments: argparse.Namespace, run: context.Context) -> int:
 def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     """Return the parser of a command line, and the commands that it takes."""
     parser = argparse.ArgumentParser(
-        prog='trove-upgrade-manage', description='Manages the database of trove-upgrade.'
+        prog=PROGRAM, description='Manages the database of trove-upgrade.'
     )
     parser.add_argument(
         '--config-file',

@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Context of every command, and the form of its answer."""
+"""Context of every command."""
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
 from oslo_config import cfg
 
-from trove_upgrade import terminal
 from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import exceptions, instances, ports
-
-
-class UsageError(Exception):
-    """The arguments do not fit each other."""
 
 
 class Context:
@@ -76,23 +71,3 @@ def load_json(path: str) -> Any:
         raise errors.ConfigurationRulesInvalid(
             path=path, found=error, advice='Name a readable file of JSON.'
         ) from error
-
-
-def print_line(text: str, stream: TextIO | None = None) -> None:
-    """One line at once, whatever rows, guests or tenants have put into `text`; on stdout unless
-    `stream` is given.
-    """
-    print(terminal.printable(text), file=stream, flush=True)
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as their widest cell, each row one line; None is a dash."""
-    lines = [
-        list(header),
-        *[['-' if cell is None else terminal.printable(str(cell)) for cell in row] for row in rows],
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        print(
-            '  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        )

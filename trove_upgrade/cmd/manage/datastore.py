@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, load_json, print_line, print_table
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context, load_json
 from trove_upgrade.db import errors
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.db.datastores import VersionChange

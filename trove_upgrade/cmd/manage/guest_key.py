@@ -8,9 +8,10 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import key_file
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import errors, guest_security
 from trove_upgrade.db.guest_key_overview import GuestSealing
 from trove_upgrade.db.migrations import gate

@@ -5,9 +5,10 @@ import argparse
 import uuid
 from typing import Any
 
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.cmd.manage import guest_key, key_file, numbers
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
 from trove_upgrade.domain.instances import DatastoreVersion

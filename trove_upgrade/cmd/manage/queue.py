@@ -13,8 +13,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, print_line, print_table
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.domain import queue_errors
 
 _BROKER_SECONDS = 5.0

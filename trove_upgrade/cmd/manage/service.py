@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import errors, models
 from trove_upgrade.db.migrations.clock import Clock
 from trove_upgrade.db.migrations.gate import ago

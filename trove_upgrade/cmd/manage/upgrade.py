@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import progress_codec
 from trove_upgrade.domain import admission, states
 from trove_upgrade.domain.upgrades import Upgrade

@@ -81,6 +81,7 @@ _NOT_CODES = {
 #: Rules that a revision breaks, and words of SQL.
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
+    'OTHER_DATABASE',
     'LOW_PRIORITY',
     'NO_EVENTLET_MONKEYPATCH',
     'TROVE_UPGRADE_LAB_RUN',

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage db ...`: the schema, and the rows that must follow it."""
 
-from trove_upgrade.cmd.manage.commands import Commands
+from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.db import data, lint, phases, plan, removal, revision, revisions
 
 #: One file per group of commands; each adds its own.

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
 from trove_upgrade.cmd.manage import numbers
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db.migrations import position
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.data import progress, runs, states

@@ -7,7 +7,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-from trove_upgrade.cmd.manage.commands import Commands
+from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations.chain import MAIN, STANDALONE, Chain

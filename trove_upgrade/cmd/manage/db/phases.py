@@ -6,8 +6,9 @@ plane runs, in its order.
 import argparse
 import sys
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_line
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.db.migrations.chain import MAIN

@@ -6,8 +6,9 @@ import functools
 import json
 import textwrap
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, print_line
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db.migrations.chain import MAIN, Chain
 from trove_upgrade.db.migrations.recording import DIALECTS
 from trove_upgrade.schema_tools import plan

@@ -4,8 +4,9 @@
 import argparse
 import sys
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import removal

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from trove_upgrade.cmd.manage.commands import Commands
+from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import models
 from trove_upgrade.db.migrations.chain import BRANCHES, MAIN

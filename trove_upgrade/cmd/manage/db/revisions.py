@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.cmd.manage.commands import Commands
-from trove_upgrade.cmd.manage.context import Context, UsageError, print_line, print_table
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
+from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import running
 from trove_upgrade.db import errors, schema_runs
 from trove_upgrade.db.migrations import offline, tree

@@ -24,9 +24,12 @@ from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.waiting import Waiting
+from trove_upgrade.waiting import wait_until
 
 ROOT = pathlib.Path(trove_upgrade.__file__).parents[1]
 BIN = pathlib.Path(sys.executable).parent
+#: In which a process is gone that was killed on a loaded machine; what was not killed lives longer.
+KILLED_SECONDS = 2.0
 SECONDS = 60
 BOTH = (signal.SIGINT, signal.SIGTERM)
 WORDS = {signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated', signal.SIGHUP: 'hung up'}
@@ -109,11 +112,16 @@ class SignalsTestCase(Waiting, base.TestCase):
         process.communicate()
 
     def end(self, process, *numbers):
-        """With these signals at once; nothing of its session is left."""
+        """With these signals at once; nothing of its session is left, but what the kernel is about
+        to end.
+        """
         for number in numbers:
             process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS)
-        self.assertEqual([], [found.pid for found in processes.in_session(process.pid)])
+        self.assertTrue(
+            wait_until(lambda: not processes.in_session(process.pid), KILLED_SECONDS),
+            processes.in_session(process.pid),
+        )
         self.assertNotIn('Traceback', out + err)
         return Ended(process.returncode, out, err)
 

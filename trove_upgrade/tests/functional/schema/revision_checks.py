@@ -182,8 +182,22 @@ def check_cygnus_expand02(connection):
     assert unique['column_names'] == ['instance_id', 'marker'], unique
 
 
+def check_cygnus_expand03(connection):
+    """No port is open, and one can be opened once."""
+    assert 'upgrade_bridge_openings' in tables(connection)
+    [unique] = [
+        index
+        for index in sa.inspect(connection).get_indexes('upgrade_bridge_openings')
+        if index['unique']
+    ]
+    assert unique['column_names'] == ['open_port_id'], unique
+    count = sa.text('SELECT COUNT(*) FROM upgrade_bridge_openings')
+    assert connection.execute(count).scalar_one() == 0
+
+
 def check_cygnus_contract01(connection):
     """Takes nothing away."""
     check_cygnus_expand01(connection)
     check_cygnus_expand02(connection)
+    check_cygnus_expand03(connection)
     check_borealis_contract01(connection)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in on loopback for Keystone, Nova and Glance: real HTTP, so that time-outs, 409 and 5xx
-are the real ones.
+"""A stand-in on loopback for Keystone, Nova, Glance and Neutron: real HTTP, so that time-outs, 409
+and 5xx are the real ones.
 """
 
 import base64
@@ -31,6 +31,7 @@ class Cloud(fixtures.Fixture):
 
     def _setUp(self):
         self.requests = []
+        self._headers = []
         self.answers = {}
         self.version = '2.93'
         self.actions = []
@@ -98,11 +99,21 @@ class Cloud(fixtures.Fixture):
     def asked(self, method, path):
         return [body for verb, where, body in self.requests if (verb, where) == (method, path)]
 
+    def headers(self, method, path, name):
+        """The values of a header of the requests."""
+        key = f'HTTP_{name.upper().replace("-", "_")}'
+        return [
+            environ.get(key)
+            for verb, where, environ in self._headers
+            if (verb, where) == (method, path)
+        ]
+
     def _app(self, environ, start_response):
         method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
         length = int(environ.get('CONTENT_LENGTH') or 0)
         body = json.loads(environ['wsgi.input'].read(length)) if length else None
         self.requests.append((method, path, body))
+        self._headers.append((method, path, environ))
         answer = self.answers.get((method, path))
         version = (environ.get('HTTP_OPENSTACK_API_VERSION') or 'compute 2.1').split()[-1]
         headers = [('Content-Type', 'application/json')]
@@ -135,7 +146,7 @@ class Cloud(fixtures.Fixture):
                     'id': kind,
                     'endpoints': [{**endpoint, 'url': self.url + where}],
                 }
-                for kind, where in (('compute', '/v2.1'), ('image', ''))
+                for kind, where in (('compute', '/v2.1'), ('image', ''), ('network', ''))
             ]
             return 201, {
                 'token': {
@@ -157,6 +168,15 @@ class Cloud(fixtures.Fixture):
                 }
             }
         routes = {
+            '/': {
+                'versions': [
+                    {
+                        'id': 'v2.0',
+                        'status': 'CURRENT',
+                        'links': [{'rel': 'self', 'href': f'{self.url}/v2.0/'}],
+                    }
+                ]
+            },
             '/v2.1': {
                 'version': {
                     'id': 'v2.1',

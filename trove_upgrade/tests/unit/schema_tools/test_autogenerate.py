@@ -9,7 +9,7 @@ import types
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from trove_upgrade.cmd.manage.commands import Commands
+from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.db import revision
 from trove_upgrade.db import errors
 from trove_upgrade.db.migrations import chain

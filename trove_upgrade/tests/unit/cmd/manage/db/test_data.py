@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from trove_upgrade import signals
 from trove_upgrade.cmd import manage
-from trove_upgrade.cmd.manage.commands import Commands
+from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import data
 from trove_upgrade.db import models

@@ -40,14 +40,18 @@ class TestOfflineSql(base.TestCase):
     def test_a_range_begins_and_ends_at_revisions_releases_and_heads(self):
         for words, expected in (
             (('aurora:borealis',), ['borealis_expand01', 'borealis_contract01']),
-            (('borealis:cygnus',), ['cygnus_expand01', 'cygnus_expand02', 'cygnus_contract01']),
-            (('borealis_expand01:',), ['cygnus_expand01', 'cygnus_expand02']),
+            (
+                ('borealis:cygnus',),
+                ['cygnus_expand01', 'cygnus_expand02', 'cygnus_expand03', 'cygnus_contract01'],
+            ),
+            (('borealis_expand01:',), ['cygnus_expand01', 'cygnus_expand02', 'cygnus_expand03']),
             (
                 ('aurora:',),
                 [
                     'borealis_expand01',
                     'cygnus_expand01',
                     'cygnus_expand02',
+                    'cygnus_expand03',
                     'borealis_contract01',
                     'cygnus_contract01',
                 ],
@@ -58,6 +62,7 @@ class TestOfflineSql(base.TestCase):
                     'borealis_expand01',
                     'cygnus_expand01',
                     'cygnus_expand02',
+                    'cygnus_expand03',
                     'borealis_contract01',
                     'cygnus_contract01',
                 ],
@@ -68,18 +73,19 @@ class TestOfflineSql(base.TestCase):
                     'borealis_expand01',
                     'cygnus_expand01',
                     'cygnus_expand02',
+                    'cygnus_expand03',
                     'borealis_contract01',
                     'cygnus_contract01',
                 ],
             ),
             (
                 ('aurora:head', '--expand'),
-                ['borealis_expand01', 'cygnus_expand01', 'cygnus_expand02'],
+                ['borealis_expand01', 'cygnus_expand01', 'cygnus_expand02', 'cygnus_expand03'],
             ),
             (('aurora:heads', '--contract'), ['borealis_contract01', 'cygnus_contract01']),
             (
                 ('aurora_expand01:heads',),
-                ['borealis_expand01', 'cygnus_expand01', 'cygnus_expand02'],
+                ['borealis_expand01', 'cygnus_expand01', 'cygnus_expand02', 'cygnus_expand03'],
             ),
             (('aurora_contract01:borealis',), ['borealis_contract01']),
             (('aurora_expand01:borealis_expand01',), ['borealis_expand01']),

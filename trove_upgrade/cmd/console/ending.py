@@ -18,7 +18,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trove_upgrade import signals
-from trove_upgrade.cmd.manage.context import UsageError, print_line
+from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.conf import fault
 from trove_upgrade.db import faults
 from trove_upgrade.db.migrations.exit_codes import ExitCode
@@ -30,7 +30,7 @@ _STAYS = 'What it had finished stays, and the same command carries on.'
 _LOUD = ('oslo_db', 'sqlalchemy.pool')
 
 
-def run(command: Callable[[], int | None], conf: cfg.ConfigOpts | None = None) -> int:
+def run(command: Callable[[], int | None], program: str, conf: cfg.ConfigOpts | None = None) -> int:
     """The exit code of `command`, whatever happens in it.  The passwords of `conf` are kept out of
     what is printed.
     """
@@ -47,19 +47,19 @@ def run(command: Callable[[], int | None], conf: cfg.ConfigOpts | None = None) -
         cfg.Error,
         OSError,
     ) as error:
-        return _refused(error, conf)
+        return _refused(error, program, conf)
     except signals.Interrupted as end:
         return _line(f'{end.word.capitalize()}. {_STAYS}', end.code)
     return code
 
 
-def _refused(error: Exception, conf: cfg.ConfigOpts | None) -> int:
+def _refused(error: Exception, program: str, conf: cfg.ConfigOpts | None) -> int:
     match error:
         case UsageError():
-            return _line(f'trove-upgrade-manage: {error}', ExitCode.USAGE)
+            return _line(f'{program}: {error}', ExitCode.USAGE)
         case cfg.Error():
             return _line(
-                f'trove-upgrade-manage: the configuration cannot be read: {fault.describe(error)}',
+                f'{program}: the configuration cannot be read: {fault.describe(error)}',
                 ExitCode.USAGE,
             )
         case exceptions.TroveUpgradeError():

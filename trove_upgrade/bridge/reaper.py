@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removes what outlives its lease, whatever became of the process that opened it."""
+
+import dataclasses
+
+from trove_upgrade.bridge.audit import Auditor, Verdict
+from trove_upgrade.bridge.closer import Closer
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningState
+
+LOG = logs.get_logger(__name__)
+
+#: A request that Neutron had taken when the process was killed has come through by then.
+LATE_SECONDS = 24 * 3600.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """Result of one pass."""
+
+    closed: tuple[Opening, ...]
+    failed: tuple[tuple[Opening, str], ...]  #: with the reason, each is tried again
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reaper:
+    """Closes openings whose lease is over."""
+
+    openings: OpeningRepository
+    closer: Closer
+    auditor: Auditor
+
+    def pass_once(self) -> Reaped:
+        """Close all that have lapsed, one after the other; an error of one leaves the others.
+
+        Neutron is asked only where this database has openings, so that a cloud without the bridge
+        is never asked.
+
+        :raises NetworkUnavailable: Neutron cannot tell which groups there are.
+        """
+        if not self.openings.not_closed() and not self.openings.closed_since(LATE_SECONDS):
+            return Reaped(closed=(), failed=())
+        return self.close_all([*self.openings.lapsed(), *self._left_after_close()])
+
+    def close_all(self, openings: list[Opening]) -> Reaped:
+        """Close these, each by itself."""
+        closed: list[Opening] = []
+        failed: list[tuple[Opening, str]] = []
+        for opening in openings:
+            try:
+                self.closer.close(opening)
+            except exceptions.TroveUpgradeError as error:
+                failed.append((opening, error.message))
+                LOG.warning('Opening %s cannot be closed: %s', opening.id, error.message)
+            else:
+                closed.append(opening)
+                LOG.warning(
+                    'Opening %s of instance %s is closed: its lease was over',
+                    opening.id,
+                    opening.instance_id,
+                )
+        return Reaped(closed=tuple(closed), failed=tuple(failed))
+
+    def _left_after_close(self) -> list[Opening]:
+        """Return openings that were closed before a late request made something again."""
+        return [
+            finding.opening
+            for finding in self.auditor.look().findings
+            if finding.verdict is Verdict.LAPSED
+            and finding.opening is not None
+            and finding.opening.state is OpeningState.CLOSED
+        ]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge reap`: closes what is open, without waiting for a taskmanager."""
+
+import argparse
+import sys
+
+from trove_upgrade.bridge.audit import Verdict
+from trove_upgrade.bridge.reaper import Reaped
+from trove_upgrade.cmd.bridge.audit import OPEN, show
+from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `reap`."""
+    reap = commands.add(
+        'reap',
+        'close what is open and held by no bridge',
+        description='Closes every opening of this database whose lease is over, then shows what '
+        'is open. A taskmanager does the same every bridge_reap_interval. Exit code 3: something '
+        'is still open.',
+    )
+    which = reap.add_mutually_exclusive_group()
+    which.add_argument(
+        '--run', metavar='RUN', help='close those of this run, also where their lease holds'
+    )
+    which.add_argument(
+        '--all', action='store_true', help='close all of this database, also where a lease holds'
+    )
+    which.add_argument(
+        '--group',
+        metavar='GROUP',
+        help='remove this security group, which has the description of the bridge and no opening '
+        'in this database; wants --yes',
+    )
+    reap.add_argument(
+        '--yes', action='store_true', help='remove the group although another database may hold it'
+    )
+    reap.set_defaults(command=_reap)
+
+
+def _reap(run: Context, arguments: argparse.Namespace) -> int:
+    openings = run.repositories.openings
+    if arguments.group:
+        _remove_group(run, arguments.group, is_confirmed=arguments.yes)
+    elif arguments.run:
+        found = [one for one in openings.not_closed() if one.run_id == arguments.run]
+        _tell(run.reaper.close_all(found))
+    elif arguments.all:
+        _tell(run.reaper.close_all(openings.not_closed()))
+    _tell(run.reaper.pass_once())
+    report = run.auditor.look()
+    show(report)
+    return 0 if report.is_clean else OPEN
+
+
+def _tell(reaped: Reaped) -> None:
+    for opening in reaped.closed:
+        print_line(f'Closed: opening {opening.id} of instance {opening.instance_id}.')
+    for opening, reason in reaped.failed:
+        print_line(f'Not closed: opening {opening.id}: {reason}', sys.stderr)
+
+
+def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> None:
+    found = {finding.group.id: finding for finding in run.auditor.look().findings}
+    finding = found.get(group_id)
+    if finding is None or finding.verdict is not Verdict.OTHER_DATABASE:
+        raise UsageError(
+            f'reap: {group_id} is no group of the bridge that this database does not know; look '
+            'at it with "audit"'
+        )
+    if not is_confirmed:
+        print_line(
+            f'Group {group_id} belongs to "{finding.group.description}" of another database. '
+            'Nothing has been changed. The same command with --yes removes it.'
+        )
+        return
+    run.closer.remove(finding.group)
+    print_line(f'Removed: group {group_id}.')

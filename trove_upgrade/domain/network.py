@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports and security groups as Neutron has them, and what is asked of it."""
+
+import dataclasses
+from typing import Protocol
+
+from trove_upgrade.domain import exceptions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkPort:
+    """A port of a server."""
+
+    id: str
+    network_id: str
+    project_id: str
+    server_id: str  #: empty: no device has it
+    addresses: tuple[str, ...]
+    groups: tuple[str, ...]  #: ids of its security groups, in no order
+    is_filtered: bool  #: False: port security is off, and no group counts
+    revision: int | None = None  #: None: this Neutron counts none
+    host: str | None = None  #: the hypervisor that it is bound to; None: not shown, or not bound
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupRule:
+    """A rule of a security group; None where the rule does not restrict it."""
+
+    id: str
+    direction: str
+    protocol: str | None
+    port_range: tuple[int | None, int | None]
+    source: str | None  #: remote_ip_prefix
+    description: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SecurityGroup:
+    """A security group with its rules."""
+
+    id: str
+    name: str
+    description: str
+    project_id: str
+    rules: tuple[GroupRule, ...]
+
+
+class CloudUnknown(exceptions.TroveUpgradeError):
+    """No login to Neutron can be made of what the operator has named."""
+
+    code = 'CLOUD_UNKNOWN'
+    template = (
+        'No login can be made of cloud {cloud}: {found}. Name a cloud of clouds.yaml, or '
+        '"envvars" after reading an openrc file.'
+    )
+
+
+class NetworkUnavailable(exceptions.TroveUpgradeError):
+    """Neutron gave no answer, or one about nothing definite."""
+
+    code = 'NETWORK_UNAVAILABLE'
+    template = (
+        'Neutron cannot be asked about {what}: {found}. Look whether it answers, and whether the '
+        'service user may ask; then run the same command again.'
+    )
+
+
+class NetworkRefused(exceptions.TroveUpgradeError):
+    """Neutron refused a change for a reason that does not pass by itself."""
+
+    code = 'NETWORK_REFUSED'
+    template = 'Neutron refused {what}: {found}. Mend the cause, then run the same command again.'
+
+
+class GroupQuotaExhausted(exceptions.TroveUpgradeError):
+    """The port's project may have no more security groups, or rules."""
+
+    code = 'GROUP_QUOTA_EXHAUSTED'
+    template = (
+        'No security group can be made in project {project_id}: {found}. Raise its quota of '
+        'security groups by one and of rules by three, then run the same command again.'
+    )
+
+
+class PortNotFound(exceptions.TroveUpgradeError):
+    """Neutron has no such port."""
+
+    code = 'PORT_NOT_FOUND'
+    template = 'Neutron has no port {port_id}: its server was deleted, or its NIC was taken away.'
+
+
+class PortChanged(exceptions.TroveUpgradeError):
+    """A port is not as it was when read: another client of Neutron has changed it."""
+
+    code = 'PORT_CHANGED'
+    template = (
+        'Port {port_id} was changed by another client again and again while its security groups '
+        'were to be written. Find out what changes it, then run the same command again.'
+    )
+
+
+class GroupInUse(exceptions.TroveUpgradeError):
+    """A group cannot be deleted: ports have it."""
+
+    code = 'GROUP_IN_USE'
+    template = (
+        'Security group {group_id} cannot be deleted: ports have it again each time that it is '
+        'taken from them. Find out what adds it, then run "trove-upgrade-bridge reap".'
+    )
+
+
+class Network(Protocol):
+    """Neutron.  All methods raise NetworkUnavailable where it gives no answer."""
+
+    def port(self, port_id: str) -> NetworkPort:
+        """Return a port now.
+
+        :raises PortNotFound: there is none.
+        """
+
+    def ports_of_server(self, server_id: str) -> list[NetworkPort]:
+        """Return all ports of a server, in Neutron's order."""
+
+    def ports_with_group(self, group_id: str) -> list[NetworkPort]:
+        """Return all ports, of any project, that have the group."""
+
+    def groups_named(self, name: str) -> list[SecurityGroup]:
+        """Return all groups of that name, of any project."""
+
+    def create_group(self, name: str, description: str, project_id: str) -> SecurityGroup:
+        """Make a group; the answer has the rules that Neutron gives each new group.
+
+        :raises GroupQuotaExhausted: the project may have no more.
+        :raises NetworkRefused: for another reason.
+        """
+
+    def delete_group(self, group_id: str) -> None:
+        """Delete a group with its rules; one that is gone is no error.
+
+        :raises GroupInUse: a port has it.
+        """
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Delete a rule; one that is gone is no error."""
+
+    def allow_tcp_from(self, group: SecurityGroup, source: str, port: int, text: str) -> None:
+        """Add a rule that lets `source` (a /32 or /128) in to one TCP port; `text` describes it.
+
+        :raises GroupQuotaExhausted, NetworkRefused: as `create_group`.
+        """
+
+    def set_groups(self, port: NetworkPort, groups: tuple[str, ...]) -> NetworkPort:
+        """Give a port these groups, if it is still as in `port`, and return it.
+
+        :raises PortChanged: it is not.
+        :raises PortNotFound: it is gone.
+        :raises NetworkRefused: Neutron does not take these groups.
+        """

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client of Neutron against HTTP on loopback: what each answer means."""
+
+from trove_upgrade.clients.neutron import Neutron
+from trove_upgrade.domain import network
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.clients import cloud
+
+PORT = {
+    'id': 'port-1',
+    'network_id': 'net-1',
+    'project_id': 'p1',
+    'device_id': 'server-1',
+    'fixed_ips': [{'ip_address': '10.0.0.7', 'subnet_id': 's'}],
+    'security_groups': ['default'],
+    'port_security_enabled': True,
+    'revision_number': 7,
+    'binding:host_id': 'c1',
+}
+AS_PORT = network.NetworkPort(
+    id='port-1',
+    network_id='net-1',
+    project_id='p1',
+    server_id='server-1',
+    addresses=('10.0.0.7',),
+    groups=('default',),
+    is_filtered=True,
+    revision=7,
+    host='c1',
+)
+GROUP = {
+    'id': 'group-1',
+    'name': 'ours',
+    'description': 'text',
+    'project_id': 'p1',
+    'security_group_rules': [
+        {'id': 'rule-1', 'direction': 'egress', 'ethertype': 'IPv4', 'description': None}
+    ],
+}
+AS_GROUP = network.SecurityGroup(
+    id='group-1',
+    name='ours',
+    description='text',
+    project_id='p1',
+    rules=(
+        network.GroupRule(
+            id='rule-1',
+            direction='egress',
+            protocol=None,
+            port_range=(None, None),
+            source=None,
+            description='',
+        ),
+    ),
+)
+NOT_FOUND = (404, {'NeutronError': {'type': 'PortNotFound', 'message': 'no', 'detail': ''}})
+
+
+def conflict(kind):
+    return 409, {'NeutronError': {'type': kind, 'message': 'because', 'detail': ''}}
+
+
+class NeutronTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(cloud.Cloud())
+        self.neutron = Neutron.from_conf(self.cloud.conf())
+
+    def answers(self, method, path, answer):
+        self.cloud.answers[method, f'/v2.0{path}'] = answer
+
+
+class TestReading(NeutronTestCase):
+    def test_a_port_is_read_with_its_groups_and_its_revision(self):
+        self.answers('GET', '/ports/port-1', (200, {'port': PORT}))
+        self.assertEqual(AS_PORT, self.neutron.port('port-1'))
+
+    def test_a_port_without_port_security_is_not_filtered(self):
+        bare = {
+            'id': 'port-1',
+            'network_id': 'net-1',
+            'project_id': 'p1',
+            'port_security_enabled': False,
+        }
+        self.answers('GET', '/ports/port-1', (200, {'port': bare}))
+        found = self.neutron.port('port-1')
+        self.assertEqual(
+            (False, (), (), None, None, ''),
+            (
+                found.is_filtered,
+                found.groups,
+                found.addresses,
+                found.revision,
+                found.host,
+                found.server_id,
+            ),
+        )
+
+    def test_a_neutron_that_filters_nothing_by_group_still_gives_the_ports_that_have_it(self):
+        other = {**PORT, 'id': 'port-2', 'security_groups': ['group-1', 'default']}
+        self.answers('GET', '/ports', (200, {'ports': [PORT, other]}))
+        self.assertEqual(['port-2'], [port.id for port in self.neutron.ports_with_group('group-1')])
+        self.assertEqual(2, len(self.neutron.ports_of_server('server-1')))
+
+    def test_groups_come_with_their_rules(self):
+        self.answers('GET', '/security-groups', (200, {'security_groups': [GROUP]}))
+        self.assertEqual([AS_GROUP], self.neutron.groups_named('ours'))
+
+    def test_what_is_not_there_is_told_from_what_gives_no_answer(self):
+        self.answers('GET', '/ports/port-1', NOT_FOUND)
+        self.assertRaises(network.PortNotFound, self.neutron.port, 'port-1')
+        for answer in ((500, {}), (503, {}), (403, {}), (429, {}), 'hang'):
+            with self.subTest(answer):
+                self.answers('GET', '/ports/port-1', answer)
+                error = self.assertRaises(network.NetworkUnavailable, self.neutron.port, 'port-1')
+                self.assertIn('port port-1', error.message)
+
+    def test_a_keystone_that_is_away_is_no_answer(self):
+        neutron = Neutron.from_conf(self.cloud.conf())
+        self.cloud.answers['POST', '/v3/auth/tokens'] = (500, {})
+        self.assertRaises(network.NetworkUnavailable, neutron.port, 'port-1')
+
+
+class TestChanging(NeutronTestCase):
+    def test_a_port_gets_its_groups_and_nothing_else_if_it_is_as_it_was_read(self):
+        changed = {**PORT, 'security_groups': ['default', 'group-1'], 'revision_number': 8}
+        self.answers('PUT', '/ports/port-1', (200, {'port': changed}))
+        found = self.neutron.set_groups(AS_PORT, ('default', 'group-1'))
+        self.assertEqual((('default', 'group-1'), 8), (found.groups, found.revision))
+        self.assertEqual(
+            [{'port': {'security_groups': ['default', 'group-1']}}],
+            self.cloud.asked('PUT', '/v2.0/ports/port-1'),
+        )
+        self.assertEqual(
+            ['revision_number=7'], self.cloud.headers('PUT', '/v2.0/ports/port-1', 'If-Match')
+        )
+
+    def test_no_groups_at_all_are_sent_as_none(self):
+        self.answers('PUT', '/ports/port-1', (200, {'port': {**PORT, 'security_groups': []}}))
+        self.assertEqual((), self.neutron.set_groups(AS_PORT, ()).groups)
+        self.assertEqual(
+            [{'port': {'security_groups': []}}], self.cloud.asked('PUT', '/v2.0/ports/port-1')
+        )
+
+    def test_a_port_that_another_client_changed_is_not_written(self):
+        self.answers('PUT', '/ports/port-1', (412, {}))
+        self.assertRaises(network.PortChanged, self.neutron.set_groups, AS_PORT, ())
+
+    def test_a_group_that_is_gone_is_told_from_a_port_that_is(self):
+        self.answers('PUT', '/ports/port-1', NOT_FOUND)
+        self.answers('GET', '/ports/port-1', (200, {'port': PORT}))
+        self.assertRaises(network.PortChanged, self.neutron.set_groups, AS_PORT, ('x',))
+        self.answers('GET', '/ports/port-1', NOT_FOUND)
+        self.assertRaises(network.PortNotFound, self.neutron.set_groups, AS_PORT, ('x',))
+
+    def test_a_group_is_made_for_the_ports_project(self):
+        self.answers('POST', '/security-groups', (201, {'security_group': GROUP}))
+        self.assertEqual(AS_GROUP, self.neutron.create_group('ours', 'text', 'p1'))
+        self.assertEqual(
+            [{'security_group': {'name': 'ours', 'description': 'text', 'project_id': 'p1'}}],
+            self.cloud.asked('POST', '/v2.0/security-groups'),
+        )
+
+    def test_a_quota_is_told_from_other_refusals(self):
+        self.answers('POST', '/security-groups', conflict('OverQuota'))
+        self.assertRaises(
+            network.GroupQuotaExhausted, self.neutron.create_group, 'ours', 'text', 'p1'
+        )
+        self.answers('POST', '/security-groups', conflict('Other'))
+        error = self.assertRaises(
+            network.NetworkRefused, self.neutron.create_group, 'ours', 'text', 'p1'
+        )
+        self.assertIn('because', error.message)
+
+    def test_a_rule_lets_one_address_in_to_one_port(self):
+        self.answers(
+            'POST', '/security-group-rules', (201, {'security_group_rule': {'id': 'rule-2'}})
+        )
+        for source, family in (('10.0.0.2/32', 'IPv4'), ('fd00::2/128', 'IPv6')):
+            with self.subTest(source):
+                self.neutron.allow_tcp_from(AS_GROUP, source, 22, 'text')
+                asked = self.cloud.asked('POST', '/v2.0/security-group-rules')[-1]
+                self.assertEqual(
+                    {
+                        'security_group_id': 'group-1',
+                        'project_id': 'p1',
+                        'direction': 'ingress',
+                        'ethertype': family,
+                        'protocol': 'tcp',
+                        'port_range_min': 22,
+                        'port_range_max': 22,
+                        'remote_ip_prefix': source,
+                        'description': 'text',
+                    },
+                    asked['security_group_rule'],
+                )
+
+    def test_deleting_what_is_gone_is_done_and_what_is_used_is_told(self):
+        self.answers('DELETE', '/security-groups/group-1', NOT_FOUND)
+        self.answers('DELETE', '/security-group-rules/rule-1', NOT_FOUND)
+        self.neutron.delete_group('group-1')
+        self.neutron.delete_rule('rule-1')
+        self.answers('DELETE', '/security-groups/group-1', conflict('SecurityGroupInUse'))
+        self.assertRaises(network.GroupInUse, self.neutron.delete_group, 'group-1')
+
+
+class TestClouds(base.TestCase):
+    def test_a_cloud_that_clouds_yaml_has_not_is_refused_with_its_name(self):
+        error = self.assertRaises(network.CloudUnknown, Neutron.of_cloud, 'nowhere')
+        self.assertIn('nowhere', error.message)
