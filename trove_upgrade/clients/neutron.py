@@ -3,7 +3,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from keystoneauth1 import exceptions as keystone_exceptions
@@ -20,6 +20,8 @@ R = TypeVar('R')
 #: Answers below 500 that tell nothing definite about what was asked, or that this login may not.
 _NOT_NOW = frozenset({401, 403, 408, 425, 429})
 _CONFLICT = 409
+#: Addresses of requests stay below what web servers take.
+_IDS_IN_A_REQUEST = 50
 _OVER_QUOTA = 'OverQuota'
 
 
@@ -42,18 +44,11 @@ class Neutron:
         return cls(lambda: _proxy_from(conf))
 
     @classmethod
-    def of_cloud(cls, name: str) -> Self:
-        """Make a client with a cloud of clouds.yaml, or `envvars`; no request is sent yet.
+    def of_cloud(cls, region: Any) -> Self:
+        """Make a client with a cloud of `clouds.region`; no request is sent yet."""
+        from openstack import connection
 
-        :raises CloudUnknown: there is no such cloud, or it lacks what a login needs.
-        """
-        import openstack
-
-        try:
-            proxy = openstack.connect(cloud=name).network
-        except (sdk_exceptions.SDKException, keystone_exceptions.ClientException) as error:
-            raise network.CloudUnknown(cloud=name, found=_words(error)) from error
-        return cls(lambda: proxy)
+        return cls(lambda: connection.Connection(config=region).network)
 
     def port(self, port_id: str) -> network.NetworkPort:
         """Return a port now.
@@ -67,12 +62,16 @@ class Neutron:
             missing=lambda: network.PortNotFound(port_id=port_id),
         )
 
-    def ports_of_server(self, server_id: str) -> list[network.NetworkPort]:
-        """Return all ports of a server."""
-        return self._ask(
-            f'the ports of server {server_id}',
-            lambda: [_as_port(raw) for raw in self._proxy.ports(device_id=server_id)],
-        )
+    def ports_of_servers(self, server_ids: Sequence[str]) -> list[network.NetworkPort]:
+        """Return all ports of these servers, in a few requests."""
+        found: list[network.NetworkPort] = []
+        for first in range(0, len(server_ids), _IDS_IN_A_REQUEST):
+            some = list(server_ids[first : first + _IDS_IN_A_REQUEST])
+            found += self._ask(
+                'the ports of servers',
+                lambda some=some: [_as_port(raw) for raw in self._proxy.ports(device_id=some)],
+            )
+        return found
 
     def ports_with_group(self, group_id: str) -> list[network.NetworkPort]:
         """Return all ports that have the group.  A Neutron that does not know the filter

@@ -2,6 +2,7 @@
 """Ports and security groups as Neutron has them, and what is asked of it."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
 from trove_upgrade.domain import exceptions
@@ -118,8 +119,8 @@ class Network(Protocol):
         :raises PortNotFound: there is none.
         """
 
-    def ports_of_server(self, server_id: str) -> list[NetworkPort]:
-        """Return all ports of a server, in Neutron's order."""
+    def ports_of_servers(self, server_ids: Sequence[str]) -> list[NetworkPort]:
+        """Return all ports of these servers; those of one in Neutron's order."""
 
     def ports_with_group(self, group_id: str) -> list[NetworkPort]:
         """Return all ports, of any project, that have the group."""

@@ -2,7 +2,7 @@
 """`trove-upgrade-bridge`: brings our agent into guests that are older than the upgrade feature.
 
 Exit codes: 0 done and nothing is open, 1 it could not be done (one line on stderr tells why),
-2 usage, 3 something is open.
+2 usage, 3 something is open, or lists differ.
 """
 
 import argparse
@@ -12,22 +12,23 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.cmd.bridge import audit, context, reap
+from trove_upgrade.cmd.bridge import audit, context, inventory, reap
 from trove_upgrade.cmd.console import ending
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
-from trove_upgrade.domain.network import Network
 
 PROGRAM = 'trove-upgrade-bridge'
 #: One file per command.
-_COMMANDS = (audit, reap)
+_COMMANDS = (inventory, audit, reap)
 
 
 def main(
-    argv: Sequence[str] | None = None, *, network: Callable[..., Network] = context.neutron
+    argv: Sequence[str] | None = None,
+    *,
+    log_in: Callable[[cfg.ConfigOpts, str | None], context.Cloud] = context.log_in,
 ) -> int:
     """Run one command and return its exit code."""
     ending.quiet()
@@ -44,7 +45,7 @@ def main(
             f'{PROGRAM}: the configuration cannot be read: {error.facts["found"]}', sys.stderr
         )
         return 2
-    run = context.Context(conf, lambda: network(conf, arguments.os_cloud))
+    run = context.Context(conf, lambda: log_in(conf, arguments.os_cloud))
     try:
         return ending.run(lambda: arguments.command(run, arguments), PROGRAM, conf)
     finally:
@@ -75,7 +76,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Commands]:
     parser.add_argument(
         '--os-cloud',
         metavar='NAME',
-        help='cloud of clouds.yaml to log in to Neutron with, "envvars" for the variables of an '
+        help='cloud of clouds.yaml to log in to, "envvars" for the variables of an '
         'openrc file (default: [service_credentials] of the configuration)',
     )
     commands = Commands(parser)

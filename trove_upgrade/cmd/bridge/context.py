@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Context of every command: the configuration, Neutron, and the rows of the bridge."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -8,36 +9,58 @@ from oslo_config import cfg
 
 from trove_upgrade.bridge.audit import Auditor
 from trove_upgrade.bridge.closer import Closer
+from trove_upgrade.bridge.inventory import Inventory
 from trove_upgrade.bridge.reaper import Reaper
-from trove_upgrade.clients import session
+from trove_upgrade.clients import clouds, session
 from trove_upgrade.clients.neutron import Neutron
+from trove_upgrade.clients.nova_servers import NovaServers
+from trove_upgrade.db.all_instances import AllInstances
 from trove_upgrade.db.repositories import Repositories
+from trove_upgrade.domain.inventory import CloudServers
 from trove_upgrade.domain.network import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """The cloud's services, as the operator has them logged in to."""
+
+    network: Network
+    servers: CloudServers
 
 
 class Context:
     """Parts of one run; each is made when it is first asked for."""
 
-    def __init__(self, conf: cfg.ConfigOpts, network: Callable[[], Network]) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, log_in: Callable[[], Cloud]) -> None:
         self.conf = conf
-        self._network = network
+        self._log_in = log_in
         # an operator waits in front of the command
         self.repositories = Repositories.from_conf(conf, waits_for_server=False)
 
     @functools.cached_property
-    def network(self) -> Network:
-        """Neutron, as the operator has it logged in to."""
-        return self._network()
+    def cloud(self) -> Cloud:
+        """The cloud; no request is sent before the first one of a command."""
+        return self._log_in()
+
+    @property
+    def inventory(self) -> Inventory:
+        """Takes the inventory."""
+        repositories = self.repositories
+        return Inventory(
+            instances=AllInstances(repositories.database, repositories.instances),
+            servers=self.cloud.servers,
+            network=self.cloud.network,
+        )
 
     @property
     def closer(self) -> Closer:
         """Closes openings."""
-        return Closer(network=self.network, openings=self.repositories.openings)
+        return Closer(network=self.cloud.network, openings=self.repositories.openings)
 
     @property
     def auditor(self) -> Auditor:
         """Looks at what is open."""
-        return Auditor(network=self.network, openings=self.repositories.openings)
+        return Auditor(network=self.cloud.network, openings=self.repositories.openings)
 
     @property
     def reaper(self) -> Reaper:
@@ -49,13 +72,14 @@ class Context:
         self.repositories.database.dispose()
 
 
-def neutron(conf: cfg.ConfigOpts, cloud: str | None) -> Network:
-    """Neutron of a cloud of clouds.yaml; without one, as the service user.
+def log_in(conf: cfg.ConfigOpts, cloud: str | None) -> Cloud:
+    """Log in as a cloud of clouds.yaml tells; without one, as the service user.
 
     :raises CredentialsIncomplete: the service user cannot log in with what the configuration has.
     :raises CloudUnknown: clouds.yaml has no such cloud, or not what a login needs.
     """
     if cloud is not None:
-        return Neutron.of_cloud(cloud)
+        region = clouds.region(cloud)
+        return Cloud(network=Neutron.of_cloud(region), servers=NovaServers.of_cloud(region))
     session.require(conf)
-    return Neutron.from_conf(conf)
+    return Cloud(network=Neutron.from_conf(conf), servers=NovaServers.from_conf(conf))

@@ -17,10 +17,12 @@ import trove_upgrade
 from lab import console
 from lab.layout import Layout
 from trove_upgrade import conf as our_conf
+from trove_upgrade.bridge.audit import Verdict
 from trove_upgrade.cmd import manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
 from trove_upgrade.domain import guests
+from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.rpc import notifier
 from trove_upgrade.schema_tools import lint
@@ -79,9 +81,10 @@ _NOT_CODES = {
     'ROLLED_BACK',
 }
 #: Rules that a revision breaks, and words of SQL.
+# standings and reasons in a table of the bridge's
+_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle)}
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
-    'OTHER_DATABASE',
     'LOW_PRIORITY',
     'NO_EVENTLET_MONKEYPATCH',
     'TROVE_UPGRADE_LAB_RUN',

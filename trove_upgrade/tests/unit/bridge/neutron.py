@@ -43,9 +43,9 @@ class FakeNeutron:
             raise network.PortNotFound(port_id=port_id)
         return self.ports[port_id]
 
-    def ports_of_server(self, server_id):
+    def ports_of_servers(self, server_ids):
         self._answer('ports')
-        return [port for port in self.ports.values() if port.server_id == server_id]
+        return [port for port in self.ports.values() if port.server_id in server_ids]
 
     def ports_with_group(self, group_id):
         self._answer('ports')

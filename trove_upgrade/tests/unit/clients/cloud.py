@@ -40,6 +40,7 @@ class Cloud(fixtures.Fixture):
         self.server = {
             'id': SERVER,
             'name': 'db1',
+            'tenant_id': 'p1',
             'status': 'ACTIVE',
             'OS-EXT-STS:task_state': None,
             'image': {'id': 'image-1'},
@@ -108,6 +109,14 @@ class Cloud(fixtures.Fixture):
             if (verb, where) == (method, path)
         ]
 
+    def queries(self, method, path):
+        """The query of each request."""
+        return [
+            environ['QUERY_STRING']
+            for verb, where, environ in self._headers
+            if (verb, where) == (method, path)
+        ]
+
     def _app(self, environ, start_response):
         method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
         length = int(environ.get('CONTENT_LENGTH') or 0)
@@ -121,7 +130,8 @@ class Cloud(fixtures.Fixture):
             self.hang.wait(10)
             answer = (500, {})
         if answer is None:
-            answer = self._normal(method, path, headers, version)
+            after = 'marker=' in environ['QUERY_STRING']
+            answer = self._normal(method, path, headers, version, after)
         status, document = answer
         start_response(f'{status} x', headers)
         return [json.dumps(document).encode()]
@@ -135,7 +145,7 @@ class Cloud(fixtures.Fixture):
             **({'flavor': {'id': '6'}} if minor < 47 else {}),
         }
 
-    def _normal(self, method, path, headers, version):
+    def _normal(self, method, path, headers, version, after=False):
         endpoint = {'region_id': 'R', 'region': 'R', 'interface': 'internal', 'id': 'e'}
         if path == '/v3/auth/tokens':
             headers.append(('X-Subject-Token', 'token'))
@@ -189,7 +199,7 @@ class Cloud(fixtures.Fixture):
             f'/v2.1/servers/{SERVER}': {'server': self._shown(version)},
             f'/v2.1/servers/{SERVER}/action': {'server': self.server},
             f'/v2.1/servers/{SERVER}/os-instance-actions': {'instanceActions': self.actions},
-            '/v2.1/servers/detail': {'servers': [self.server]},
+            '/v2.1/servers/detail': {'servers': [] if after else [self.server]},
             '/v2.1/limits': {'limits': {'rate': [], 'absolute': {'maxServerMeta': 128}}},
             '/v2/images': {'images': self.images},
             '/v2/images/image-2': self.images[0] if self.images else None,

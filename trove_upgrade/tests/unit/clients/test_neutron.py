@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of Neutron against HTTP on loopback: what each answer means."""
 
+from trove_upgrade.clients import clouds
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.domain import network
 from trove_upgrade.tests.unit import base
@@ -100,7 +101,8 @@ class TestReading(NeutronTestCase):
         other = {**PORT, 'id': 'port-2', 'security_groups': ['group-1', 'default']}
         self.answers('GET', '/ports', (200, {'ports': [PORT, other]}))
         self.assertEqual(['port-2'], [port.id for port in self.neutron.ports_with_group('group-1')])
-        self.assertEqual(2, len(self.neutron.ports_of_server('server-1')))
+        self.assertEqual(2, len(self.neutron.ports_of_servers(['server-1'])))
+        self.assertEqual([], self.neutron.ports_of_servers([]))
 
     def test_groups_come_with_their_rules(self):
         self.answers('GET', '/security-groups', (200, {'security_groups': [GROUP]}))
@@ -206,5 +208,5 @@ class TestChanging(NeutronTestCase):
 
 class TestClouds(base.TestCase):
     def test_a_cloud_that_clouds_yaml_has_not_is_refused_with_its_name(self):
-        error = self.assertRaises(network.CloudUnknown, Neutron.of_cloud, 'nowhere')
+        error = self.assertRaises(network.CloudUnknown, clouds.region, 'nowhere')
         self.assertIn('nowhere', error.message)

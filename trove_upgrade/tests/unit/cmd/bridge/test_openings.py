@@ -1,52 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-bridge audit` and `reap`: what an operator reads, and what is closed."""
 
-import contextlib
-import io
 import json
-import pathlib
 
-import fixtures
-
-from trove_upgrade.cmd import bridge
 from trove_upgrade.domain.openings import GROUP_NAME, Tag
-from trove_upgrade.tests.unit import base, database
-from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron
+from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import (
     FORMER,
     PROJECT,
     RUN,
-    World,
-    a_port,
     a_request,
 )
+from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 
 OPEN = 3
 OTHER = Tag(run_id=RUN, opening_id='00000000-0000-4000-8000-0000000000f2')
-
-
-class BridgeTestCase(base.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        url = f'sqlite:///{self.folder}/db.sqlite'
-        db = self.useFixture(database.SampleDatabase(url))
-        self.world = World(db, FakeNeutron(a_port(), a_port('port-2')))
-        self.neutron = self.world.neutron
-        self.conf = self.folder / 'conf'
-        self.conf.write_text(f'[database]\nconnection = {url}\n')
-        self.clouds = []
-
-    def network(self, conf, cloud):
-        self.clouds.append(cloud)
-        return self.neutron
-
-    def tool(self, *words, code=0):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            ended = bridge.main(['--config-file', str(self.conf), *words], network=self.network)
-        self.assertEqual(code, ended, out.getvalue() + err.getvalue())
-        return out.getvalue() + err.getvalue()
 
 
 class TestAudit(BridgeTestCase):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers of all projects: an old Trove made its guests' servers in the project of the tenant."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from oslo_config import cfg
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.clients import nova, session
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.inventory import CloudServer
+
+#: novaclient's word for all pages.  Source: novaclient/v2/servers.py, ServerManager.list.
+_ALL = -1
+
+
+class NovaServers:
+    """Implements domain.inventory.CloudServers."""
+
+    def __init__(self, make_client: Callable[[str], Any]) -> None:
+        """`make_client` makes a python-novaclient client for a microversion."""
+        self._make_client = make_client
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Make a client with `[service_credentials]`; no request is sent yet."""
+        timeout = conf[our_conf.GROUP].compute_timeout
+        return cls(nova.client_factory(conf, timeout_seconds=timeout))
+
+    @classmethod
+    def of_cloud(cls, region: Any) -> Self:
+        """Make a client with a cloud of `clouds.region`; no request is sent yet."""
+        return cls(
+            lambda version: nova_client.Client(
+                version,
+                session=region.get_session(),
+                region_name=region.get_region_name(),
+                interface=region.get_interface('compute'),
+            )
+        )
+
+    def of_all_projects(self) -> Sequence[CloudServer]:
+        """Return every server that this login sees, page by page.
+
+        :raises ComputeUnavailable: no answer, or the login may not list other projects' servers.
+        """
+        try:
+            return session.asked(self._list)
+        except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+            raise exceptions.ComputeUnavailable(
+                what='the servers of all projects', found=error
+            ) from error
+
+    def _list(self) -> list[CloudServer]:
+        client = self._make_client('2.1')
+        return [
+            CloudServer(id=raw.id, project_id=raw.tenant_id, status=raw.status)
+            for raw in client.servers.list(search_opts={'all_tenants': 1}, limit=_ALL)
+        ]

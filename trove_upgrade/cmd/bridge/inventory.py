@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge inventory`: every instance of every project, with all its NICs."""
+
+import argparse
+import json
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from trove_upgrade.bridge.inventory import ListUnreadable, read_list
+from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import print_line, print_table
+from trove_upgrade.domain.inventory import Difference, Listed, difference
+
+#: Exit code: the lists differ.
+DIFFERENT = 3
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `inventory`."""
+    inventory = commands.add(
+        'inventory',
+        'list every instance of every project, with its server and all its NICs',
+        description="Joins Trove's instances with Nova's servers and Neutron's ports. Changes "
+        'nothing. With --diff it compares them with a list, and exits with 3 where they differ.',
+    )
+    inventory.add_argument(
+        '--diff',
+        metavar='LIST',
+        help='file with one id of an instance per line, or a CSV whose header names "id"',
+    )
+    inventory.add_argument('--json', action='store_true', help='an object, for programs')
+    inventory.set_defaults(command=_inventory)
+
+
+def _inventory(run: Context, arguments: argparse.Namespace) -> int:
+    other = None if arguments.diff is None else _read(arguments.diff)
+    listed = run.inventory.take()
+    found = None if other is None else difference((one.instance_id for one in listed), other)
+    if arguments.json:
+        print(json.dumps(_as_json(listed, found), indent=2))
+    else:
+        _show(listed, found)
+    return 0 if found is None or found.is_none else DIFFERENT
+
+
+def _read(path: str) -> tuple[str, ...]:
+    try:
+        text = pathlib.Path(path).read_text(encoding='utf-8')
+    except (OSError, ValueError) as error:
+        raise ListUnreadable(path=path, found=error) from error
+    return read_list(path, text)
+
+
+def _show(listed: Sequence[Listed], found: Difference | None) -> None:
+    header = ('instance', 'name', 'project', 'server', 'status', 'version', 'NICs', 'bridge')
+    print_table(header, [_cells(one) for one in listed])
+    counted = Counter(one.obstacle for one in listed)
+    ready = counted.pop(None, 0)
+    print_line(f'{len(listed)} instances; the bridge can be tried on {ready}.')
+    for obstacle, count in sorted(counted.items()):
+        print_line(f'{obstacle}: {count}')
+    if found is not None:
+        _show_difference(found)
+
+
+def _show_difference(found: Difference) -> None:
+    for instance_id in found.missing:
+        print_line(f'Only in the list: {instance_id}')
+    for instance_id in found.more:
+        print_line(f'Not in the list: {instance_id}')
+    if found.is_none:
+        print_line('The list has the same instances.')
+
+
+def _cells(one: Listed) -> tuple[object, ...]:
+    nics = ' '.join('/'.join(port.addresses) or 'no address' for port in one.ports)
+    return (
+        one.instance_id,
+        one.name,
+        one.project_id,
+        one.server_id,
+        one.server_status,
+        f'{one.datastore} {one.version}',
+        nics or None,
+        one.obstacle or 'can be tried',
+    )
+
+
+def _as_json(listed: Sequence[Listed], found: Difference | None) -> dict[str, Any]:
+    document: dict[str, Any] = {'instances': [_instance(one) for one in listed]}
+    if found is not None:
+        document |= {
+            'only_in_the_list': list(found.missing),
+            'not_in_the_list': list(found.more),
+        }
+    return document
+
+
+def _instance(one: Listed) -> dict[str, Any]:
+    return {
+        'id': one.instance_id,
+        'name': one.name,
+        'project_id': one.project_id,
+        'server_id': one.server_id,
+        'server_status': one.server_status,
+        'datastore': one.datastore,
+        'version': one.version,
+        'agent_version': one.agent_version,
+        'obstacle': one.obstacle,
+        'ports': [
+            {
+                'id': port.id,
+                'network_id': port.network_id,
+                'addresses': list(port.addresses),
+                'security_groups': list(port.groups),
+                'port_security': port.is_filtered,
+                'host': port.host,
+            }
+            for port in one.ports
+        ],
+    }

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of all projects' servers, against HTTP on loopback."""
+
+from trove_upgrade.clients.nova_servers import NovaServers
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.inventory import CloudServer
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.clients import cloud
+
+LIST = '/v2.1/servers/detail'
+
+
+class TestNovaServers(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(cloud.Cloud())
+        self.servers = NovaServers.from_conf(self.cloud.conf())
+
+    def test_servers_of_all_projects_are_asked_for_until_there_are_no_more(self):
+        self.assertEqual(
+            [CloudServer(id=cloud.SERVER, project_id='p1', status='ACTIVE')],
+            self.servers.of_all_projects(),
+        )
+        queries = self.cloud.queries('GET', LIST)
+        self.assertTrue(all('all_tenants=1' in query for query in queries), queries)
+        self.assertIn(f'marker={cloud.SERVER}', queries[-1])
+
+    def test_a_login_that_may_not_see_other_projects_is_no_cloud_without_servers(self):
+        for answer in ((403, {'forbidden': {'code': 403, 'message': 'no'}}), (500, {})):
+            with self.subTest(answer):
+                self.cloud.answers['GET', LIST] = answer
+                self.assertRaises(exceptions.ComputeUnavailable, self.servers.of_all_projects)

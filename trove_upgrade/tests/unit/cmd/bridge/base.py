@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Test case that runs `trove-upgrade-bridge` in this process, on a cloud in memory."""
+
+import contextlib
+import io
+import pathlib
+
+import fixtures
+
+from trove_upgrade.cmd import bridge
+from trove_upgrade.cmd.bridge.context import Cloud
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron
+from trove_upgrade.tests.unit.bridge.test_openings import World, a_port
+
+
+class Servers:
+    """Nova, with these servers."""
+
+    def __init__(self):
+        self.found = []
+
+    def of_all_projects(self):
+        return self.found
+
+
+class BridgeTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        url = f'sqlite:///{self.folder}/db.sqlite'
+        db = self.useFixture(database.SampleDatabase(url))
+        self.world = World(db, FakeNeutron(a_port(), a_port('port-2')))
+        self.neutron = self.world.neutron
+        self.conf = self.folder / 'conf'
+        self.conf.write_text(f'[database]\nconnection = {url}\n')
+        self.clouds = []
+        self.servers = Servers()
+
+    def log_in(self, conf, cloud):
+        self.clouds.append(cloud)
+        return Cloud(network=self.neutron, servers=self.servers)
+
+    def tool(self, *words, code=0):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            ended = bridge.main(['--config-file', str(self.conf), *words], log_in=self.log_in)
+        self.assertEqual(code, ended, out.getvalue() + err.getvalue())
+        return out.getvalue() + err.getvalue()

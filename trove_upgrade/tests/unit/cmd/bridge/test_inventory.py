@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge inventory`: no instance of any project is missed, with all its NICs."""
+
+import json
+
+from trove_upgrade.db import trove_tables
+from trove_upgrade.domain.guests import Heartbeat, ServerState
+from trove_upgrade.domain.instances import Task
+from trove_upgrade.domain.inventory import CloudServer
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.test_openings import a_port
+from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
+
+INSTANCE, OTHER = database.INSTANCE, database.OTHER_INSTANCE
+SERVER = database.SERVER
+NEVER_SEEN = '00000000-0000-4000-8000-0000000000aa'
+DIFFERENT = 3
+
+
+class InventoryTestCase(BridgeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.neutron.ports = {
+            port.id: port
+            for port in (
+                a_port('nic-1', server_id=SERVER),
+                a_port('nic-2', server_id=SERVER, addresses=('10.9.0.7', 'fd00::7')),
+                a_port('of-another', server_id='other'),
+            )
+        }
+        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='ACTIVE')]
+
+    def found(self, *words, code=0):
+        listed = json.loads(self.tool('inventory', '--json', *words, code=code))
+        return listed, {one['id']: one for one in listed['instances']}
+
+    def update(self, **values):
+        with self.world.db.database.write() as connection:
+            connection.execute(
+                trove_tables.instances.update()
+                .where(trove_tables.instances.c.id == INSTANCE)
+                .values(**values)
+            )
+
+    def listed(self, text, code=0):
+        path = self.folder / 'list'
+        path.write_text(text)
+        return self.tool('inventory', '--diff', str(path), code=code)
+
+
+class TestInventory(InventoryTestCase):
+    def test_instances_of_all_projects_are_there_and_deleted_ones_are_not(self):
+        _, found = self.found()
+        self.assertEqual({INSTANCE, OTHER}, set(found))
+
+    def test_each_has_all_its_nics(self):
+        _, found = self.found()
+        self.assertEqual(
+            {('nic-1', ('10.0.0.7',)), ('nic-2', ('10.9.0.7', 'fd00::7'))},
+            {(port['id'], tuple(port['addresses'])) for port in found[INSTANCE]['ports']},
+        )
+        self.assertEqual(
+            (None, SERVER), (found[INSTANCE]['obstacle'], found[INSTANCE]['server_id'])
+        )
+
+    def test_a_reason_is_given_where_the_bridge_cannot_be_tried(self):
+        for reason, change in (
+            ('BUSY', {'task_id': int(Task.REBOOTING)}),
+            ('IN_CLUSTER', {'cluster_id': 'c1'}),
+            ('NO_SERVER', {'compute_instance_id': None}),
+            ('SERVER_NOT_FOUND', {'compute_instance_id': 'unknown'}),
+        ):
+            with self.subTest(reason):
+                former = {
+                    'task_id': int(Task.NONE),
+                    'cluster_id': None,
+                    'compute_instance_id': SERVER,
+                }
+                self.update(**{**former, **change})
+                self.assertEqual(reason, self.found()[1][INSTANCE]['obstacle'])
+                self.update(**former)
+
+    def test_a_server_that_is_off_or_has_no_address_is_not_tried(self):
+        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='SHUTOFF')]
+        self.assertEqual('SERVER_NOT_ACTIVE', self.found()[1][INSTANCE]['obstacle'])
+        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='ACTIVE')]
+        self.neutron.ports = {'nic-1': a_port('nic-1', server_id=SERVER, addresses=())}
+        self.assertEqual('NO_PORT', self.found()[1][INSTANCE]['obstacle'])
+
+    def test_a_guest_that_has_our_agent_needs_no_bridge(self):
+        self.world.db.repositories.guests.record(
+            Heartbeat(
+                instance_id=INSTANCE,
+                boot_id='b',
+                marker=None,
+                restored=False,
+                agent_version='1.2.3',
+                server_version=None,
+                server_state=ServerState.RUNNING,
+            )
+        )
+        _, found = self.found()
+        self.assertEqual(
+            ('HAS_AGENT', '1.2.3'), (found[INSTANCE]['obstacle'], found[INSTANCE]['agent_version'])
+        )
+
+    def test_an_operator_reads_how_many_there_are_and_why_some_are_left_out(self):
+        shown = self.tool('inventory')
+        for word in (
+            '10.9.0.7/fd00::7',
+            '2 instances; the bridge can be tried on 1.',
+            'can be tried',
+        ):
+            self.assertIn(word, shown)
+
+
+class TestDifference(InventoryTestCase):
+    def test_a_list_is_compared_in_both_directions(self):
+        shown = self.listed(f'{INSTANCE}\n\n{NEVER_SEEN}\n', code=DIFFERENT)
+        self.assertIn(f'Only in the list: {NEVER_SEEN}', shown)
+        self.assertIn(f'Not in the list: {OTHER}', shown)
+
+    def test_the_same_instances_in_any_order_and_form_are_no_difference(self):
+        for text in (
+            f'{OTHER}\n{INSTANCE}\n',
+            f'\ufeff{INSTANCE}\r\n{OTHER}\r\n',
+            f'name,id\nx,{INSTANCE}\n"y, z",{OTHER}\n',
+            'Instance_ID;\n'.replace(';', '') + f'{INSTANCE}\n{OTHER}\n',
+        ):
+            with self.subTest(text):
+                self.assertIn('same instances', self.listed(text))
+
+    def test_a_list_that_cannot_be_read_is_no_list_of_nothing(self):
+        for text in ('a b c\n', f'{INSTANCE}\nnot an id\n', 'id,name\n,x\n'):
+            with self.subTest(text):
+                self.assertIn('INSTANCE_LIST_UNREADABLE', self.listed(text, code=1))
+        gone = self.tool('inventory', '--diff', str(self.folder / 'gone'), code=1)
+        self.assertIn('INSTANCE_LIST_UNREADABLE', gone)
