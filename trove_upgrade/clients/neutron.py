@@ -67,11 +67,11 @@ class Neutron:
         found: list[network.NetworkPort] = []
         for first in range(0, len(server_ids), _IDS_IN_A_REQUEST):
             some = list(server_ids[first : first + _IDS_IN_A_REQUEST])
-            found += self._ask(
-                'the ports of servers',
-                lambda some=some: [_as_port(raw) for raw in self._proxy.ports(device_id=some)],
-            )
+            found += self._ask('the ports of servers', functools.partial(self._ports_of, some))
         return found
+
+    def _ports_of(self, server_ids: list[str]) -> list[network.NetworkPort]:
+        return [_as_port(raw) for raw in self._proxy.ports(device_id=server_ids)]
 
     def ports_with_group(self, group_id: str) -> list[network.NetworkPort]:
         """Return all ports that have the group.  A Neutron that does not know the filter

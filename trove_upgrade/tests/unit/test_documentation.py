@@ -18,7 +18,7 @@ from lab import console
 from lab.layout import Layout
 from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.audit import Verdict
-from trove_upgrade.cmd import manage
+from trove_upgrade.cmd import bridge, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
 from trove_upgrade.domain import guests
@@ -327,12 +327,13 @@ class TestOtherReferences(base.TestCase):
     def test_pages_name_only_commands_that_exist(self):
         known = {
             'trove-upgrade-manage': set(manage.build_parser()[1].names()),
+            'trove-upgrade-bridge': set(bridge.build_parser()[1].names()),
             'trove-upgrade-lab': set(lab_parser()[1]),
         }
         wrong = []
         for path, text in pages():
             for tool, words in re.findall(
-                r'(trove-upgrade-(?:manage|lab)) ((?:[a-z][a-z_-]* ?)+)', text
+                r'(trove-upgrade-(?:manage|bridge|lab)) ((?:[a-z][a-z_-]* ?)+)', text
             ):
                 if not any(
                     f'{words.strip()} '.startswith(f'{command} ') for command in known[tool]
@@ -346,12 +347,13 @@ class TestOtherReferences(base.TestCase):
             line.strip()
             for _, text in pages()
             for line in text.replace('\\\n', ' ').splitlines()
-            if re.match(r' +(?:\.venv/bin/)?trove-upgrade-(?:manage|lab) ', line)
+            if re.match(r' +(?:\.venv/bin/)?trove-upgrade-(?:manage|bridge|lab) ', line)
             and 'COMMAND ...' not in line
         ]
         self.assertNotEqual([], shown)
         parsers = {
             'trove-upgrade-manage': manage.build_parser()[0],
+            'trove-upgrade-bridge': bridge.build_parser()[0],
             'trove-upgrade-lab': lab_parser()[0],
         }
         for line in shown:
