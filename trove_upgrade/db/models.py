@@ -175,6 +175,60 @@ upgrade_guest_wires = sa.Table(
     **_MYSQL,
 )
 
+# runs of the bridge to old guests; the membership of one is frozen at its begin
+upgrade_bridge_runs = sa.Table(
+    'upgrade_bridge_runs',
+    METADATA,
+    sa.Column('id', sa.String(36), primary_key=True),
+    sa.Column('state', sa.String(16), nullable=False),
+    # NULL: its members are bridged and not upgraded
+    sa.Column('target_version_id', sa.String(36), nullable=True),
+    sa.Column('created_at', UtcDateTime(), nullable=False),
+    sa.Column('updated_at', UtcDateTime(), nullable=False),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
+
+upgrade_bridge_members = sa.Table(
+    'upgrade_bridge_members',
+    METADATA,
+    sa.Column('run_id', sa.String(36), primary_key=True),
+    sa.Column('instance_id', sa.String(36), primary_key=True),
+    # the instance's id until its member has ended, else NULL: its uniqueness is "one run per
+    # instance"
+    sa.Column('active_instance_id', sa.String(36), nullable=True),
+    sa.Column('name', sa.String(255), nullable=False),
+    sa.Column('project_id', sa.String(64), nullable=False),
+    sa.Column('server_id', sa.String(36), nullable=True),
+    sa.Column('state', sa.String(16), nullable=False),
+    sa.Column('step', sa.String(16), nullable=False),
+    sa.Column('is_undoing', sa.Boolean(), nullable=False),
+    sa.Column('generation', sa.Integer(), nullable=False),
+    sa.Column('owner', sa.String(255), nullable=True),
+    sa.Column('lease_until', UtcDateTime(), nullable=True),
+    sa.Column('ended_at', UtcDateTime(), nullable=True),
+    sa.Column('error_code', sa.String(64), nullable=True),
+    sa.Column('cause', sa.Text(), nullable=True),
+    sa.Column('facts', JsonText(), nullable=False),
+    sa.Column('steps', JsonText(), nullable=False),
+    sa.Index('uq_upgrade_bridge_members_active_instance_id', 'active_instance_id', unique=True),
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
+
+# the key that each old server showed at first sight
+upgrade_bridge_host_keys = sa.Table(
+    'upgrade_bridge_host_keys',
+    METADATA,
+    sa.Column('server_id', sa.String(36), primary_key=True),
+    # as a file of public keys has it
+    sa.Column('host_key', sa.Text(), nullable=False),
+    sa.Column('seen_at', UtcDateTime(), nullable=False),
+    info={UNTIL_EXPAND: True},
+    **_MYSQL,
+)
+
 # ports of old guests that the bridge opens for SSH, and until when; a row is committed before
 # Neutron is asked
 upgrade_bridge_openings = sa.Table(

@@ -11,6 +11,7 @@ from oslo_config import cfg
 from trove_upgrade.conf import guest_keys as guest_key_options
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.backups import Backups
+from trove_upgrade.db.bridge_runs import BridgeRuns
 from trove_upgrade.db.datastores import Datastores
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.guest_key_overview import GuestKeyOverview
@@ -41,6 +42,7 @@ class Repositories:
     backups: Backups
     guest_keys: GuestKeys
     guest_key_overview: GuestKeyOverview
+    bridge_runs: BridgeRuns
     openings: Openings
 
     @classmethod
@@ -71,6 +73,7 @@ class Repositories:
             backups=Backups(database),
             guest_keys=GuestKeys(database, wrapping, troves),
             guest_key_overview=GuestKeyOverview(database),
+            bridge_runs=BridgeRuns(database),
             openings=Openings(database),
         )
 

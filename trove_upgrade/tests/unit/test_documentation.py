@@ -22,6 +22,7 @@ from trove_upgrade.cmd import bridge, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
 from trove_upgrade.domain import guests
+from trove_upgrade.domain.bridge_runs import MemberState
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.rpc import notifier
@@ -82,7 +83,7 @@ _NOT_CODES = {
 }
 #: Rules that a revision breaks, and words of SQL.
 # standings and reasons in a table of the bridge's
-_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle)}
+_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState)}
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
     'LOW_PRIORITY',

@@ -183,16 +183,21 @@ def check_cygnus_expand02(connection):
 
 
 def check_cygnus_expand03(connection):
-    """No port is open, and one can be opened once."""
-    assert 'upgrade_bridge_openings' in tables(connection)
-    [unique] = [
-        index
-        for index in sa.inspect(connection).get_indexes('upgrade_bridge_openings')
-        if index['unique']
-    ]
-    assert unique['column_names'] == ['open_port_id'], unique
-    count = sa.text('SELECT COUNT(*) FROM upgrade_bridge_openings')
-    assert connection.execute(count).scalar_one() == 0
+    """No port is open, and one can be opened once; an instance is in one run at a time."""
+    assert {
+        'upgrade_bridge_runs',
+        'upgrade_bridge_members',
+        'upgrade_bridge_host_keys',
+        'upgrade_bridge_openings',
+    } <= tables(connection)
+    for table, column in (
+        ('upgrade_bridge_openings', 'open_port_id'),
+        ('upgrade_bridge_members', 'active_instance_id'),
+    ):
+        [unique] = [index for index in sa.inspect(connection).get_indexes(table) if index['unique']]
+        assert unique['column_names'] == [column], unique
+        count = sa.text(f'SELECT COUNT(*) FROM {table}')
+        assert connection.execute(count).scalar_one() == 0
 
 
 def check_cygnus_contract01(connection):

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`upgrade_bridge_runs` and `upgrade_bridge_members`: what the bridge works on, and how far it is.
+
+A claim raises the generation of a member; each write names it.
+"""
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from trove_upgrade.db import columns, errors
+from trove_upgrade.db.engine import Database
+from trove_upgrade.db.models import upgrade_bridge_members as _members
+from trove_upgrade.db.models import upgrade_bridge_openings as _openings
+from trove_upgrade.db.models import upgrade_bridge_runs as _runs
+from trove_upgrade.db.page import plausible_id
+from trove_upgrade.db.repetition import retry_on_deadlock
+from trove_upgrade.domain.bridge_runs import (
+    ENDED,
+    InstanceInOtherRun,
+    Member,
+    MemberFacts,
+    MemberLost,
+    MemberState,
+    MemberStep,
+    MemberStepRun,
+    Run,
+    RunNotFound,
+    RunState,
+    StepEnd,
+    left_out_cause,
+)
+from trove_upgrade.domain.inventory import Listed
+
+_ENDED = tuple(str(state) for state in ENDED)
+_FACTS = frozenset(field.name for field in dataclasses.fields(MemberFacts))
+
+
+class BridgeRuns:
+    """Implements domain.bridge_runs.RunRepository."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @retry_on_deadlock
+    def begin(self, members: Sequence[Listed], target_version_id: str | None) -> Run:
+        """Freeze the membership.
+
+        :raises InstanceInOtherRun: one is a member of a run that has not ended.
+        :raises SchemaMissing: the expand of this release has not been run.
+        """
+        run_id = str(uuid.uuid4())
+        with self._database.write() as connection:
+            self._require_tables(connection)
+            connection.execute(
+                sa.insert(_runs).values(
+                    id=run_id,
+                    state=str(RunState.RUNNING),
+                    target_version_id=target_version_id,
+                    created_at=columns.now(),
+                    updated_at=columns.now(),
+                )
+            )
+            for listed in members:
+                self._insert(connection, run_id, listed)
+            _end_run_with_its_last(connection, run_id)
+            return self._run(connection, run_id)
+
+    def _require_tables(self, connection: sa.Connection) -> None:
+        if not self._database.columns(connection, _openings.name):
+            self._database.forget_columns()  # the expand may be run at any moment
+            found = f'table {_openings.name} is missing'
+            raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
+
+    @staticmethod
+    def _insert(connection: sa.Connection, run_id: str, listed: Listed) -> None:
+        left_out = listed.obstacle is not None
+        values: dict[str, Any] = {
+            'run_id': run_id,
+            'instance_id': listed.instance_id,
+            'active_instance_id': None if left_out else listed.instance_id,
+            'name': columns.fitting(_members.c.name, listed.name, wide=True),
+            'project_id': listed.project_id,
+            'server_id': listed.server_id,
+            'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
+            'step': str(MemberStep.OPEN),
+            'is_undoing': False,
+            'generation': 0,
+            'ended_at': columns.now() if left_out else None,
+            'error_code': listed.obstacle and str(listed.obstacle),
+            'cause': listed.obstacle and left_out_cause(listed.obstacle),
+            'facts': {},
+            'steps': [],
+        }
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(_members).values(**values))
+        except db_exc.DBDuplicateEntry:
+            other = connection.execute(
+                sa.select(_members.c.run_id).where(
+                    _members.c.active_instance_id == listed.instance_id
+                )
+            ).scalar_one()
+            raise InstanceInOtherRun(instance_id=listed.instance_id, run_id=other) from None
+
+    def get(self, run_id: str) -> Run:
+        """Return a run.
+
+        :raises RunNotFound: there is none.
+        """
+        with self._database.read() as connection:
+            return self._run(connection, run_id)
+
+    def all(self) -> list[Run]:
+        """Return every run, the newest first."""
+        query = sa.select(_runs.c.id).order_by(_runs.c.created_at.desc(), _runs.c.id)
+        with self._database.read() as connection:
+            if not self._database.columns(connection, _runs.name):
+                return []
+            return [self._run(connection, run_id) for run_id in connection.execute(query).scalars()]
+
+    @staticmethod
+    def _run(connection: sa.Connection, run_id: str) -> Run:
+        row = None
+        if plausible_id(run_id):
+            row = connection.execute(sa.select(_runs).where(_runs.c.id == run_id)).one_or_none()
+        if row is None:
+            raise RunNotFound(run_id=run_id)
+        counted = connection.execute(
+            sa.select(_members.c.state, sa.func.count())
+            .where(_members.c.run_id == run_id)
+            .group_by(_members.c.state)
+        )
+        return Run(
+            id=row.id,
+            state=RunState(row.state),
+            target_version_id=row.target_version_id,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            ended_at=row.ended_at,
+            members={MemberState(state): count for state, count in counted.tuples()},
+        )
+
+    def members(self, run_id: str) -> list[Member]:
+        """Return all members, by instance id."""
+        query = (
+            sa.select(_members).where(_members.c.run_id == run_id).order_by(_members.c.instance_id)
+        )
+        with self._database.read() as connection:
+            return [_member_from(row) for row in connection.execute(query)]
+
+    @retry_on_deadlock
+    def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
+        """Take the next member that has not ended and that no host holds; None: there is none."""
+        free = sa.and_(
+            _members.c.run_id == run_id,
+            _members.c.state.not_in(_ENDED),
+            sa.or_(_members.c.lease_until.is_(None), _members.c.lease_until <= columns.now()),
+        )
+        query = sa.select(_members).where(free).order_by(_members.c.instance_id)
+        with self._database.write() as connection:
+            for row in connection.execute(query).all():
+                taken = connection.execute(
+                    sa.update(_members)
+                    .where(free, *_same(row.run_id, row.instance_id, row.generation))
+                    .values(
+                        state=str(MemberState.RUNNING),
+                        owner=owner,
+                        generation=row.generation + 1,
+                        lease_until=columns.ahead(lease_seconds),
+                    )
+                )
+                if taken.rowcount:
+                    return self._member(connection, row.run_id, row.instance_id)
+        return None
+
+    @retry_on_deadlock
+    def save(self, member: Member) -> Member:
+        """Write what its holder may change, and its steps.
+
+        :raises MemberLost: another host has claimed it, or it has ended.
+        """
+        with self._database.write() as connection:
+            self._write(connection, member, **_journal_of(member))
+            return self._member(connection, member.run_id, member.instance_id)
+
+    @retry_on_deadlock
+    def keep(self, member: Member, lease_seconds: float) -> None:
+        """Let the lease end that many seconds from now.  Raises as `save`."""
+        with self._database.write() as connection:
+            self._write(connection, member, lease_until=columns.ahead(lease_seconds))
+
+    @retry_on_deadlock
+    def release(self, member: Member) -> None:
+        """Let any host go on with it at once.  Raises as `save`."""
+        with self._database.write() as connection:
+            self._write(connection, member, owner=None, lease_until=None)
+
+    @retry_on_deadlock
+    def end(self, member: Member, state: MemberState) -> Member:
+        """Write the end of a member; the run ends with its last one.  Raises as `save`."""
+        with self._database.write() as connection:
+            self._write(connection, member, **_journal_of(member), **_end(state))
+            _end_run_with_its_last(connection, member.run_id)
+            return self._member(connection, member.run_id, member.instance_id)
+
+    @retry_on_deadlock
+    def abort(self, run_id: str) -> Run:
+        """Turn every member that has not ended back; PENDING ones end at once."""
+        with self._database.write() as connection:
+            self._run(connection, run_id)
+            of_run = _members.c.run_id == run_id
+            connection.execute(
+                sa.update(_members)
+                .where(of_run, _members.c.state == str(MemberState.PENDING))
+                .values(**_end(MemberState.ABORTED))
+            )
+            connection.execute(
+                sa.update(_members)
+                .where(of_run, _members.c.state == str(MemberState.RUNNING))
+                .values(is_undoing=True)
+            )
+            connection.execute(
+                sa.update(_runs)
+                .where(_runs.c.id == run_id, _runs.c.state == str(RunState.RUNNING))
+                .values(state=str(RunState.ABORTED), updated_at=columns.now())
+            )
+            _end_run_with_its_last(connection, run_id)
+            return self._run(connection, run_id)
+
+    @staticmethod
+    def _write(connection: sa.Connection, member: Member, **values: Any) -> None:
+        written = connection.execute(
+            sa.update(_members)
+            .where(
+                *_same(member.run_id, member.instance_id, member.generation),
+                _members.c.state == str(MemberState.RUNNING),
+            )
+            .values(**values)
+        )
+        if not written.rowcount:
+            raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
+
+    @staticmethod
+    def _member(connection: sa.Connection, run_id: str, instance_id: str) -> Member:
+        query = sa.select(_members).where(
+            _members.c.run_id == run_id, _members.c.instance_id == instance_id
+        )
+        return _member_from(connection.execute(query).one())
+
+
+def _same(run_id: str, instance_id: str, generation: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        _members.c.run_id == run_id,
+        _members.c.instance_id == instance_id,
+        _members.c.generation == generation,
+    )
+
+
+def _end(state: MemberState) -> dict[str, Any]:
+    return {
+        'state': str(state),
+        'active_instance_id': None,
+        'owner': None,
+        'lease_until': None,
+        'ended_at': columns.now(),
+    }
+
+
+def _end_run_with_its_last(connection: sa.Connection, run_id: str) -> None:
+    """An ABORTED run keeps its state."""
+    going = sa.select(_members.c.instance_id).where(
+        _members.c.run_id == run_id, _members.c.state.not_in(_ENDED)
+    )
+    if connection.execute(going.limit(1)).first() is not None:
+        return
+    is_running = _runs.c.state == str(RunState.RUNNING)
+    connection.execute(
+        sa.update(_runs)
+        .where(_runs.c.id == run_id, _runs.c.ended_at.is_(None))
+        .values(
+            state=sa.case((is_running, str(RunState.ENDED)), else_=_runs.c.state),
+            updated_at=columns.now(),
+            ended_at=columns.now(),
+        )
+    )
+
+
+def _journal_of(member: Member) -> dict[str, Any]:
+    """Return what the holder writes.  The direction is left out where it is forward: an operator
+    may have turned it meanwhile.
+    """
+    return {
+        'step': str(member.step),
+        'error_code': columns.fitting(_members.c.error_code, member.error_code),
+        'cause': columns.fitting(_members.c.cause, member.cause, wide=True),
+        'facts': {
+            name: value
+            for name, value in dataclasses.asdict(member.facts).items()
+            if value is not None
+        },
+        'steps': [_step_to(run) for run in member.steps],
+        **({'is_undoing': True} if member.is_undoing else {}),
+    }
+
+
+def _member_from(row: sa.Row[Any]) -> Member:
+    return Member(
+        run_id=row.run_id,
+        instance_id=row.instance_id,
+        name=row.name,
+        project_id=row.project_id,
+        server_id=row.server_id,
+        state=MemberState(row.state),
+        step=MemberStep(row.step),
+        is_undoing=bool(row.is_undoing),
+        generation=row.generation,
+        owner=row.owner,
+        lease_until=row.lease_until,
+        ended_at=row.ended_at,
+        error_code=row.error_code,
+        cause=row.cause,
+        facts=MemberFacts(**{name: row.facts[name] for name in _FACTS if name in row.facts}),
+        steps=tuple(_step_from(entry) for entry in row.steps),
+    )
+
+
+def _step_to(run: MemberStepRun) -> dict[str, Any]:
+    return {
+        'step': str(run.step),
+        'started_at': run.started_at.isoformat(),
+        'ended_at': run.ended_at and run.ended_at.isoformat(),
+        'end': run.end and str(run.end),
+        'message': run.message,
+    }
+
+
+def _step_from(entry: Mapping[str, Any]) -> MemberStepRun:
+    return MemberStepRun(
+        step=MemberStep(entry['step']),
+        started_at=datetime.datetime.fromisoformat(entry['started_at']),
+        ended_at=entry['ended_at'] and datetime.datetime.fromisoformat(entry['ended_at']),
+        end=entry['end'] and StepEnd(entry['end']),
+        message=entry['message'],
+    )

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of the bridge and their members, as they travel between the database and the bridge.
+
+The membership is frozen when a run begins.  Each member moves through its steps by itself, under a
+lease, so that any host may go on where another one stopped.
+"""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.inventory import Listed, Obstacle
+from trove_upgrade.domain.states import Extensible
+
+
+class RunState(Extensible):
+    """States of a run."""
+
+    RUNNING = 'RUNNING'
+    ENDED = 'ENDED'  #: every member has ended
+    ABORTED = 'ABORTED'  #: an operator ended it; members that had not ended are ABORTED, too
+
+
+class MemberState(Extensible):
+    """States of a member."""
+
+    PENDING = 'PENDING'  #: no host has worked on it
+    RUNNING = 'RUNNING'
+    COMPLETED = 'COMPLETED'
+    FAILED = 'FAILED'  #: what was pushed is removed, and its port is closed
+    ABORTED = 'ABORTED'  #: as FAILED, by an operator's word
+    LEFT_OUT = 'LEFT_OUT'  #: nothing was tried; the cause names the reason
+
+
+class MemberStep(Extensible):
+    """Steps of a member, in this order."""
+
+    OPEN = 'open'
+    REACH = 'reach'
+    PUSH = 'push'
+    PROVE = 'prove'
+    CLOSE = 'close'
+    UPGRADE = 'upgrade'
+    VERIFY = 'verify'
+
+
+STEPS: tuple[MemberStep, ...] = tuple(MemberStep)
+#: Those that need SSH to the guest.
+INSIDE: frozenset[MemberStep] = frozenset({MemberStep.REACH, MemberStep.PUSH, MemberStep.PROVE})
+
+#: No host works on a member in one of these any more.
+ENDED: frozenset[MemberState] = frozenset(MemberState) - {MemberState.PENDING, MemberState.RUNNING}
+
+
+class StepEnd(enum.StrEnum):
+    """The end of one run of a step."""
+
+    DONE = 'done'
+    FAILED = 'failed'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemberStepRun:
+    """One run of a step: when, and how it ended."""
+
+    step: MemberStep
+    started_at: datetime.datetime
+    ended_at: datetime.datetime | None = None
+    end: StepEnd | None = None  #: None while it goes on, or when its process was killed
+    message: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemberFacts:
+    """Findings of the steps, which later ones and a report need."""
+
+    port_id: str | None = None
+    address: str | None = None
+    route: str | None = None  #: in words, e.g. "through qdhcp-... on node-1"
+    source: str | None = None
+    #: of the bundle that was begun to be pushed; committed before the first byte is written
+    bundle: str | None = None
+    key_id: str | None = None  #: of the key that came with it
+    upgrade_id: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """A row of `upgrade_bridge_members`, as it was when read."""
+
+    run_id: str
+    instance_id: str
+    name: str
+    project_id: str
+    server_id: str | None
+    state: MemberState
+    step: MemberStep
+    is_undoing: bool  #: the steps lead back: what was pushed goes, the port is closed
+    generation: int  #: raised by each claim
+    owner: str | None = None
+    lease_until: datetime.datetime | None = None
+    ended_at: datetime.datetime | None = None
+    error_code: str | None = None
+    cause: str | None = None
+    facts: MemberFacts = MemberFacts()
+    steps: tuple[MemberStepRun, ...] = ()
+
+    def evolve(self, **changes: Any) -> Self:
+        """Return it with these fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A row of `upgrade_bridge_runs`, with the count of its members by state."""
+
+    id: str
+    state: RunState
+    target_version_id: str | None  #: None: members are bridged and not upgraded
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    ended_at: datetime.datetime | None
+    members: dict[MemberState, int]
+
+
+class RunNotFound(exceptions.TroveUpgradeError):
+    """No run of this id."""
+
+    code = 'BRIDGE_RUN_NOT_FOUND'
+    template = (
+        'There is no run {run_id} of the bridge. List them with "trove-upgrade-bridge status".'
+    )
+
+
+class MemberLost(exceptions.TroveUpgradeError):
+    """Another host works on a member: this one's lease was over."""
+
+    code = 'BRIDGE_MEMBER_LOST'
+    template = (
+        'Instance {instance_id} of run {run_id} is not worked on here any more: its lease was '
+        'over, and another host has it or has ended it. Look at it with '
+        '"trove-upgrade-bridge status".'
+    )
+
+
+class InstanceInOtherRun(exceptions.TroveUpgradeError):
+    """An instance is a member of a run that has not ended."""
+
+    code = 'INSTANCE_IN_OTHER_RUN'
+    template = (
+        'No run begins: instance {instance_id} is a member of run {run_id}, which has not ended. '
+        'Resume or abort that run.'
+    )
+
+
+class RunRepository(Protocol):
+    """`upgrade_bridge_runs`, `upgrade_bridge_members` and `upgrade_bridge_steps`."""
+
+    def begin(self, members: Sequence[Listed], target_version_id: str | None) -> Run:
+        """Freeze the membership; those with an obstacle are LEFT_OUT.
+
+        :raises InstanceInOtherRun: one of the others is a member of a run that has not ended.
+        """
+
+    def get(self, run_id: str) -> Run:
+        """Return a run.
+
+        :raises RunNotFound: there is none.
+        """
+
+    def members(self, run_id: str) -> list[Member]:
+        """Return all members, by instance id, with their steps."""
+
+    def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
+        """Take the next member that has not ended and that no host holds; None: there is none."""
+
+    def save(self, member: Member) -> Member:
+        """Write what its holder may change, and its steps.
+
+        :raises MemberLost: another host has claimed it, or it has ended.
+        """
+
+    def keep(self, member: Member, lease_seconds: float) -> None:
+        """Let the lease end that many seconds from now.  Raises as `save`."""
+
+    def end(self, member: Member, state: MemberState) -> Member:
+        """Write the end of a member; the run ends with its last one.  Raises as `save`."""
+
+    def abort(self, run_id: str) -> Run:
+        """Turn every member that has not ended back, and let PENDING ones end at once."""
+
+
+def left_out_cause(obstacle: Obstacle) -> str:
+    """Return the cause of a member that is LEFT_OUT."""
+    return f'The inventory found {obstacle}.'

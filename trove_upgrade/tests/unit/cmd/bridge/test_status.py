@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge status` and `abort`: what an operator reads of a run."""
+
+import json
+
+from trove_upgrade.domain.bridge_runs import MemberState
+from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
+from trove_upgrade.tests.unit.db.test_bridge_runs import listed
+
+FIRST, SECOND, LEFT_OUT = database.INSTANCE, database.OTHER_INSTANCE, database.DELETED_INSTANCE
+
+
+class TestStatus(BridgeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.runs = self.world.db.repositories.bridge_runs
+
+    def begun(self):
+        members = [listed(FIRST), listed(SECOND), listed(LEFT_OUT, Obstacle.NO_PORT)]
+        return self.runs.begin(members, None).id
+
+    def test_without_a_run_it_tells_so(self):
+        self.assertEqual('There is no run.\n', self.tool('status'))
+
+    def test_runs_are_counted_by_the_state_of_their_members(self):
+        run_id = self.begun()
+        shown = self.tool('status')
+        for word in (run_id, 'RUNNING', '2 PENDING', '1 LEFT_OUT'):
+            self.assertIn(word, shown)
+        self.assertEqual([run_id], [one['id'] for one in json.loads(self.tool('status', '--json'))])
+
+    def test_a_run_shows_each_member_and_why_it_ended(self):
+        run_id = self.begun()
+        held = self.runs.claim(run_id, 'host-1', 60)
+        failed = held.evolve(error_code='REACH_TIMED_OUT', cause='no answer', is_undoing=True)
+        self.runs.end(failed, MemberState.FAILED)
+        shown = self.tool('status', run_id)
+        for word in (FIRST, 'FAILED', 'turned back', 'REACH_TIMED_OUT', 'no answer', 'NO_PORT'):
+            self.assertIn(word, shown)
+        found = {
+            one['instance_id']: one for one in json.loads(self.tool('status', run_id, '--json'))
+        }
+        self.assertEqual('no answer', found[held.instance_id]['cause'])
+
+    def test_a_run_that_is_not_there_is_named(self):
+        for words in (('status', 'gone'), ('abort', 'gone')):
+            self.assertIn('BRIDGE_RUN_NOT_FOUND', self.tool(*words, code=1))
+
+    def test_an_operators_end_tells_how_many_are_still_turned_back(self):
+        run_id = self.begun()
+        self.runs.claim(run_id, 'host-1', 60)
+        shown = self.tool('abort', run_id)
+        self.assertIn('ABORTED', shown)
+        self.assertIn('by their hosts: 1', shown)
