@@ -21,3 +21,16 @@ class FakeClock:
         """Both clocks go on."""
         self._now += datetime.timedelta(seconds=seconds)
         self._monotonic += seconds
+
+
+class MemoryHostKeys:
+    """Implements the bridge's HostKeys."""
+
+    def __init__(self):
+        self.keys = {}
+
+    def known(self, server_id):
+        return self.keys.get(server_id)
+
+    def pin(self, server_id, key):
+        self.keys.setdefault(server_id, key)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network node behind SSH: its namespaces are entered by a relay on an exec channel."""
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+
+import paramiko
+
+from trove_upgrade.bridge.reach import commands, errors, namespaces
+from trove_upgrade.bridge.reach.direct import DirectRoute
+from trove_upgrade.bridge.reach.known_hosts import KnownHosts
+from trove_upgrade.bridge.reach.logins import Login
+from trove_upgrade.bridge.reach.ports import Monotonic, Outcome, Route
+from trove_upgrade.bridge.reach.session import Limits, Peer, Session
+from trove_upgrade.bridge.reach.shell import SshShell
+
+_LOOK_SECONDS = 30.0
+_COMPLAINT_BYTES = 4096
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NodeAddress:
+    """Network node, as the operator has configured it."""
+
+    host: str  #: name or address that this host reaches, and that the file of host keys has
+    login: Login
+    port: int = 22
+    #: Nova's and Neutron's name of the host: guests of this chassis are reached by `ovnmeta`
+    chassis: str | None = None
+
+
+class ChannelStream:
+    """Implements Relayed over a channel of the node's connection."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def send(self, data: bytes, /) -> int:
+        return int(self._channel.send(data))
+
+    def recv(self, size: int, /) -> bytes:
+        return bytes(self._channel.recv(size))
+
+    @property
+    def _closed(self) -> bool:
+        return bool(self._channel.closed)  # paramiko asks for it by the name that sockets have
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        self._channel.settimeout(seconds)
+
+    def complaint(self) -> str:
+        """Return what the program has written until its end."""
+        try:
+            found = self._channel.recv_stderr(_COMPLAINT_BYTES)
+        except TimeoutError:
+            return ''
+        return bytes(found).decode(errors='replace').strip()
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class NetworkNode:
+    """Implements Place.  A connection carries all that goes through the node, up to the sessions
+    that its server allows on one; then there is a further connection.  The first is made when it is
+    needed, and all are closed with the node.
+    """
+
+    def __init__(
+        self,
+        address: NodeAddress,
+        known_hosts: KnownHosts,
+        *,
+        limits: Limits,
+        clock: Monotonic,
+        route: Route | None = None,
+    ) -> None:
+        self.address = address
+        self._known_hosts = known_hosts
+        # a node is the operator's own: what old guests need is not for it
+        self._limits = dataclasses.replace(limits, sha1_rsa=False)
+        self._clock = clock
+        self._route = route or DirectRoute()
+        self._lock = threading.Lock()
+        self._sessions: list[Session] = []
+
+    @property
+    def name(self) -> str:
+        return f'on {self.address.host}'
+
+    def has(self, namespace: str) -> bool:
+        argv = ('test', '-e', namespaces.path_of(namespace))
+        session = self._session()
+        try:
+            outcome = self._look(session, argv)
+        except errors.NoSession:
+            outcome = self._look(self._session(besides=session), argv)
+        return outcome.exit_code == 0
+
+    def start(self, argv: Sequence[str]) -> ChannelStream:
+        session, login = self._session(), self.address.login
+        try:
+            channel = commands.start(session, login, argv, as_root=True)
+        except errors.NoSession:
+            session = self._session(besides=session)
+            channel = commands.start(session, login, argv, as_root=True)
+        return ChannelStream(channel)
+
+    def close(self) -> None:
+        """End the connections, and with them every relay on the node."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
+    def _look(self, session: Session, argv: Sequence[str]) -> Outcome:
+        return SshShell(session, self.address.login).run(argv, timeout_seconds=_LOOK_SECONDS)
+
+    def _session(self, besides: Session | None = None) -> Session:
+        """Return the newest connection, or a newer one than one that is full."""
+        with self._lock:
+            self._sessions = [one for one in self._sessions if one.transport.is_active()]
+            if not self._sessions or self._sessions[-1] is besides:
+                self._sessions.append(self._connect())
+            return self._sessions[-1]
+
+    def _connect(self) -> Session:
+        node = self.address
+        expected = self._known_hosts.keys_of(node.host, node.port)
+        peer = Peer(server_id=node.host, address=node.host, port=node.port, route=self._route.name)
+        connection = self._route.connect(node.host, node.port, self._limits.connect_seconds)
+        session = Session.begin(connection, peer, expected, limits=self._limits, clock=self._clock)
+        try:
+            session.log_in(node.login)
+        except BaseException:
+            session.close()
+            raise
+        return session
