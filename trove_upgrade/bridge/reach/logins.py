@@ -81,11 +81,15 @@ def read_secret_file(path: pathlib.Path, limit_bytes: int = _FILE_BYTES) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise errors.LoginUnusable(path=path, found=error.strerror) from error
-    with os.fdopen(descriptor, 'rb') as source:
-        fault = _fault(os.fstat(source.fileno()))
+    try:
+        fault = _fault(os.fstat(descriptor))
         if fault:
             raise errors.LoginFileRefused(path=path, found=fault)
-        content = source.read(limit_bytes + 1)
+        content = os.read(descriptor, limit_bytes + 1)
+    except OSError as error:
+        raise errors.LoginUnusable(path=path, found=error.strerror) from error
+    finally:
+        os.close(descriptor)
     if len(content) > limit_bytes:
         raise errors.LoginUnusable(path=path, found=f'it is longer than {limit_bytes} bytes')
     try:

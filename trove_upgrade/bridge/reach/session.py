@@ -141,7 +141,7 @@ class Session:
         transport.handshake_timeout = limits.exchange_seconds
         transport.auth_timeout = limits.login_seconds
         if expected:
-            transport.get_security_options().key_types = _algorithms(expected, limits)
+            transport.get_security_options().key_types = algorithms(expected, limits)
         done = threading.Event()
         transport.start_client(event=done)
         done.wait(limits.banner_seconds + limits.exchange_seconds + 1)
@@ -215,7 +215,7 @@ class Session:
         return errors.TimedOut(**self.peer.where, phase=phase, seconds=seconds, source='the bridge')
 
 
-def _algorithms(expected: Sequence[HostKey], limits: Limits) -> tuple[str, ...]:
+def algorithms(expected: Sequence[HostKey], limits: Limits) -> tuple[str, ...]:
     """Return the algorithms by which the server shows a key of these types."""
     rsa = (*_RSA, old_servers.SSH_RSA) if limits.sha1_rsa else _RSA
     found: dict[str, None] = {}
