@@ -17,7 +17,7 @@ from trove_upgrade.bridge.reach.ports import Route
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Routing:
-    """What the operator has configured."""
+    """Configuration of the operator."""
 
     local_namespaces: bool = True  #: look at this host's own
     #: Nova's and Neutron's name of this host, where it is a chassis

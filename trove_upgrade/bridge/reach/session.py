@@ -7,6 +7,7 @@ and RSA with SHA-2; RSA with SHA-1 where `Limits.sha1_rsa` is set (`old_servers`
 later offers some of each by default.
 """
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import paramiko
 
-from trove_upgrade.bridge.reach import errors, logins, old_servers
+from trove_upgrade.bridge.reach import errors, logins, old_servers, packets
 from trove_upgrade.bridge.reach.host_key import HostKey
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.ports import Connection, Monotonic
@@ -85,7 +86,7 @@ class Session:
         kind = old_servers.OldServerTransport if limits.sha1_rsa else paramiko.Transport
         logging.getLogger(_LOG).setLevel(logging.CRITICAL + 1)
         try:
-            transport = kind(connection)
+            transport = kind(connection, packetizer_class=packets.BoundedPacketizer)
         except BaseException:
             connection.close()
             raise
@@ -109,12 +110,12 @@ class Session:
         :raises LoginRefused, LoginUnusable, LoginFileRefused, TimedOut, ConnectionLost:
         """
         keys = [_read_key(path, sha1_rsa=self.limits.sha1_rsa) for path in login.key_files]
-        if login.uses_agent:
-            keys += paramiko.Agent().get_keys()
         refusals: list[str] = []
-        for key in keys:
-            for prove in self._by_key(login.user, key):
-                if self._took(prove, refusals):
+        if self._took_key(login.user, keys, refusals):
+            return
+        if login.uses_agent:
+            with contextlib.closing(paramiko.Agent()) as agent:
+                if self._took_key(login.user, agent.get_keys(), refusals):
                     return
         if login.password is not None and self._took(
             lambda: self.transport.auth_password(login.user, login.password), refusals
@@ -165,9 +166,11 @@ class Session:
             return errors.ConnectionLost(**self.peer.where, found=f'before SSH began: {error}')
         if self.transport.packetizer.handshake_timed_out():
             return self._timed_out('key exchange', self.limits.exchange_seconds)
-        return errors.ConnectionLost(
-            **self.peer.where, found=f'in the key exchange: {error or "it was closed"}'
-        )
+        found = 'the server ended it' if isinstance(error, EOFError) or not error else str(error)
+        return errors.ConnectionLost(**self.peer.where, found=f'in the key exchange: {found}')
+
+    def _took_key(self, user: str, keys: Sequence[paramiko.PKey], refusals: list[str]) -> bool:
+        return any(self._took(prove, refusals) for key in keys for prove in self._by_key(user, key))
 
     def _by_key(self, user: str, key: paramiko.PKey) -> Iterator[Callable[[], list[str]]]:
         """Yield the proofs by one key: a second one by SHA-1 where that is allowed."""

@@ -42,11 +42,11 @@ exec /usr/sbin/sshd -D -e -f /run/files/sshd_config
 _CONFIG = """
 Port {port}
 ListenAddress {address}
-UsePAM no
+UsePAM {dialogue}
 StrictModes no
 PermitRootLogin prohibit-password
-PasswordAuthentication yes
-KbdInteractiveAuthentication no
+PasswordAuthentication {password}
+KbdInteractiveAuthentication {dialogue}
 AuthorizedKeysFile /run/files/authorized_keys
 PidFile none
 """
@@ -55,8 +55,19 @@ PidFile none
 class SshServer(fixtures.Fixture):
     """One sshd; `start` begins it once its cable is plugged in."""
 
-    def __init__(self, *, address, port=22, own_network, kinds=('ed25519',), extra='', sudoers=''):
+    def __init__(
+        self,
+        *,
+        address,
+        port=22,
+        own_network,
+        kinds=('ed25519',),
+        extra='',
+        sudoers='',
+        dialogue=False,
+    ):
         super().__init__()
+        self.dialogue = dialogue  #: asks for the password as PAM wants, and in no other way
         self.address, self.port, self.kinds = address, port, kinds
         self.own_network, self.extra, self.sudoers = own_network, extra, sudoers
 
@@ -106,8 +117,13 @@ class SshServer(fixtures.Fixture):
 
     def _write_files(self):
         keys = ''.join(f'HostKey /run/files/{kind}_host_key\n' for kind in self.kinds)
-        config = _CONFIG.format(port=self.port, address=self.address) + keys + self.extra
-        (self.files / 'sshd_config').write_text(config)
+        config = _CONFIG.format(
+            port=self.port,
+            address=self.address,
+            dialogue='yes' if self.dialogue else 'no',
+            password='no' if self.dialogue else 'yes',
+        )
+        (self.files / 'sshd_config').write_text(config + keys + self.extra)
         self.allow(self.folder / 'login_key.pub')
         crypt = subprocess.run(
             ('openssl', 'passwd', '-6', '-stdin'),

@@ -363,6 +363,27 @@ class TestLogins(ReachTestCase):
             self.assertEqual('LOGIN_REFUSED', found.code)
             self.assertNotIn('not this one', found.message)
 
+    def test_the_operators_agent_is_asked_only_where_that_is_allowed(self):
+        network = self.network()
+        folder = self.useFixture(fixtures.TempDir()).path
+        agent = subprocess.Popen(
+            ('ssh-agent', '-D', '-a', f'{folder}/agent'), stdout=subprocess.DEVNULL
+        )
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.kill)
+        self.useFixture(fixtures.EnvironmentVariable('SSH_AUTH_SOCK', f'{folder}/agent'))
+        self.wait_until(pathlib.Path(folder, 'agent').exists, 'the agent to listen', 10)
+        subprocess.run(('ssh-add', '-q', network.guest.login_key), check=True)
+
+        shell = self.shell(network, Login(user='root', uses_agent=True))
+        self.assertEqual('root', self.said(shell, 'id', '-un'))
+        self.assertRaises(errors.LoginRefused, self.shell, network, Login(user='root'))
+
+    def test_a_server_that_asks_for_the_password_in_a_dialogue(self):
+        network = self.network(dialogue=True)
+        shell = self.shell(network, self.password_login())
+        self.assertEqual(ssh_servers.USER, self.said(shell, 'id', '-un'))
+
     def test_a_server_with_the_algorithms_of_openssh_6_is_logged_in_to(self):
         network = self.network(kinds=('ecdsa',), extra=OPENSSH_6)
         self.assertEqual('root', self.said(self.shell(network), 'id', '-un'))

@@ -70,6 +70,9 @@ _OF = {
     'mmdebstrap': 'mmdebstrap',
     'mount': 'losetup mount umount',
     'nftables': 'nft',
+    'openssh-client': 'ssh-add ssh-agent ssh-keygen',
+    'openssh-server': 'sshd',
+    'openssl': 'openssl',
     'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
@@ -79,6 +82,7 @@ _OF = {
     'sed': 'sed',
     'skopeo': 'skopeo',
     'squashfs-tools': 'mksquashfs',
+    'sudo': 'sudo',
     'systemd': 'journalctl systemctl systemd-analyze',
     'tar': 'tar',
     'util-linux': 'blkid fallocate findmnt mountpoint nsenter pivot_root setpriv setsid unshare',
@@ -92,6 +96,7 @@ BROUGHT_BY = {
     'mariadb-client': 'mariadb-server',
     'mariadb-client-core': 'mariadb-client',
     'mariadb-server-core': 'mariadb-server',
+    'openssh-client': 'openssh-server',
     'python3-minimal': 'python3',
     'runc': 'docker.io',
 }
@@ -112,9 +117,10 @@ IF_PRESENT = {
     'modprobe': 'lab/preflight.py takes its absence for a no',
 }
 #: Words at a program's place that are none: commands of docker and of our own tools, a function of
-#: guest-cgroups.sh, names that tests make up.
+#: guest-cgroups.sh, names that tests make up, a mode of the bridge's relay.
 NO_PROGRAM = frozenset(
     {
+        'connect',
         'database',
         'db',
         'exec',
