@@ -31,6 +31,7 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStepRun,
     Run,
     RunNotFound,
+    RunScope,
     RunState,
     StepEnd,
     left_out_cause,
@@ -48,7 +49,7 @@ class BridgeRuns:
         self._database = database
 
     @retry_on_deadlock
-    def begin(self, members: Sequence[Listed], target_version_id: str | None) -> Run:
+    def begin(self, members: Sequence[Listed], scope: RunScope) -> Run:
         """Freeze the membership.
 
         :raises InstanceInOtherRun: one is a member of a run that has not ended.
@@ -61,7 +62,7 @@ class BridgeRuns:
                 sa.insert(_runs).values(
                     id=run_id,
                     state=str(RunState.RUNNING),
-                    target_version_id=target_version_id,
+                    scope=str(scope),
                     created_at=columns.now(),
                     updated_at=columns.now(),
                 )
@@ -139,7 +140,7 @@ class BridgeRuns:
         return Run(
             id=row.id,
             state=RunState(row.state),
-            target_version_id=row.target_version_id,
+            scope=RunScope(row.scope),
             created_at=row.created_at,
             updated_at=row.updated_at,
             ended_at=row.ended_at,

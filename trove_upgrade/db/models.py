@@ -181,8 +181,8 @@ upgrade_bridge_runs = sa.Table(
     METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('state', sa.String(16), nullable=False),
-    # NULL: its members are bridged and not upgraded
-    sa.Column('target_version_id', sa.String(36), nullable=True),
+    # how far its members are to come
+    sa.Column('scope', sa.String(16), nullable=False),
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
     sa.Column('ended_at', UtcDateTime(), nullable=True),

@@ -17,6 +17,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.guest_key_overview import GuestKeyOverview
 from trove_upgrade.db.guest_keys import GuestKeys, no_wrapping
 from trove_upgrade.db.guests import Guests
+from trove_upgrade.db.host_keys import HostKeys
 from trove_upgrade.db.instances import Instances
 from trove_upgrade.db.openings import Openings
 from trove_upgrade.db.outbox import Outbox
@@ -43,6 +44,7 @@ class Repositories:
     guest_keys: GuestKeys
     guest_key_overview: GuestKeyOverview
     bridge_runs: BridgeRuns
+    host_keys: HostKeys
     openings: Openings
 
     @classmethod
@@ -74,6 +76,7 @@ class Repositories:
             guest_keys=GuestKeys(database, wrapping, troves),
             guest_key_overview=GuestKeyOverview(database),
             bridge_runs=BridgeRuns(database),
+            host_keys=HostKeys(database),
             openings=Openings(database),
         )
 

@@ -16,6 +16,12 @@ from trove_upgrade.domain.inventory import Listed, Obstacle
 from trove_upgrade.domain.states import Extensible
 
 
+class RunScope(Extensible):
+    """Steps that the members of a run go through."""
+
+    REACH = 'reach'  #: into the guest and out again: nothing is changed there
+
+
 class RunState(Extensible):
     """States of a run."""
 
@@ -48,8 +54,10 @@ class MemberStep(Extensible):
 
 
 STEPS: tuple[MemberStep, ...] = tuple(MemberStep)
-#: Those that need SSH to the guest.
-INSIDE: frozenset[MemberStep] = frozenset({MemberStep.REACH, MemberStep.PUSH, MemberStep.PROVE})
+#: Steps of each scope.
+STEPS_OF: dict[RunScope, frozenset[MemberStep]] = {
+    RunScope.REACH: frozenset({MemberStep.OPEN, MemberStep.REACH, MemberStep.CLOSE})
+}
 
 #: No host works on a member in one of these any more.
 ENDED: frozenset[MemberState] = frozenset(MemberState) - {MemberState.PENDING, MemberState.RUNNING}
@@ -119,7 +127,7 @@ class Run:
 
     id: str
     state: RunState
-    target_version_id: str | None  #: None: members are bridged and not upgraded
+    scope: RunScope
     created_at: datetime.datetime
     updated_at: datetime.datetime
     ended_at: datetime.datetime | None
@@ -159,7 +167,7 @@ class InstanceInOtherRun(exceptions.TroveUpgradeError):
 class RunRepository(Protocol):
     """`upgrade_bridge_runs`, `upgrade_bridge_members` and `upgrade_bridge_steps`."""
 
-    def begin(self, members: Sequence[Listed], target_version_id: str | None) -> Run:
+    def begin(self, members: Sequence[Listed], scope: RunScope) -> Run:
         """Freeze the membership; those with an obstacle are LEFT_OUT.
 
         :raises InstanceInOtherRun: one of the others is a member of a run that has not ended.
@@ -185,6 +193,9 @@ class RunRepository(Protocol):
 
     def keep(self, member: Member, lease_seconds: float) -> None:
         """Let the lease end that many seconds from now.  Raises as `save`."""
+
+    def release(self, member: Member) -> None:
+        """Let any host go on with it at once.  Raises as `save`."""
 
     def end(self, member: Member, state: MemberState) -> Member:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""

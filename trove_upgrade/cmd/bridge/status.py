@@ -43,6 +43,11 @@ def _status(run: Context, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(one) for one in members], indent=2, default=str))
         return
+    show_members(found, members)
+
+
+def show_members(found: Run, members: Sequence[Member]) -> None:
+    """Print a run and each of its members."""
     print_line(f'Run {found.id}: {found.state}, begun {_moment(found.created_at)}.')
     header = ('instance', 'name', 'state', 'step', 'host', 'code', 'cause')
     print_table(header, [_cells(one) for one in members])

@@ -14,6 +14,7 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStep,
     MemberStepRun,
     RunNotFound,
+    RunScope,
     RunState,
     StepEnd,
 )
@@ -46,7 +47,7 @@ class BridgeRunsTestCase(base.TestCase):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.runs = self.db.repositories.bridge_runs
-        self.run_id = self.runs.begin([listed(FIRST), listed(SECOND)], 'target').id
+        self.run_id = self.runs.begin([listed(FIRST), listed(SECOND)], RunScope.REACH).id
 
     def claimed(self, owner='host-1'):
         return self.runs.claim(self.run_id, owner, LEASE)
@@ -65,32 +66,32 @@ class BridgeRunsTestCase(base.TestCase):
 
 class TestBegin(BridgeRunsTestCase):
     def test_what_cannot_be_tried_is_left_out_with_its_reason_and_the_rest_waits(self):
-        run = self.runs.begin([listed(THIRD, Obstacle.NO_PORT)], None)
+        run = self.runs.begin([listed(THIRD, Obstacle.NO_PORT)], RunScope.REACH)
         [member] = self.runs.members(run.id)
         self.assertEqual((S.LEFT_OUT, 'NO_PORT'), (member.state, member.error_code))
         self.assertEqual([S.PENDING, S.PENDING], self.states())
 
     def test_a_run_of_nothing_has_ended(self):
         for members in ([], [listed(THIRD, Obstacle.BUSY)]):
-            run = self.runs.begin(members, None)
+            run = self.runs.begin(members, RunScope.REACH)
             self.assertEqual(RunState.ENDED, run.state)
             self.assertIsNotNone(run.ended_at)
 
     def test_an_instance_is_in_one_run_and_a_refusal_leaves_nothing(self):
         error = self.assertRaises(
-            InstanceInOtherRun, self.runs.begin, [listed(THIRD), listed(SECOND)], None
+            InstanceInOtherRun, self.runs.begin, [listed(THIRD), listed(SECOND)], RunScope.REACH
         )
         self.assertEqual(self.run_id, error.facts['run_id'])
         self.assertEqual([self.run_id], [run.id for run in self.runs.all()])
         self.runs.abort(self.run_id)
-        self.runs.begin([listed(THIRD), listed(SECOND)], None)
+        self.runs.begin([listed(THIRD), listed(SECOND)], RunScope.REACH)
 
     def test_without_the_tables_nothing_begins_and_nothing_is_listed(self):
         with self.db.database.write() as connection:
             for table in ('upgrade_bridge_openings', 'upgrade_bridge_runs'):
                 connection.execute(sa.text(f'DROP TABLE {table}'))
         self.db.database.forget_columns()
-        self.assertRaises(errors.SchemaMissing, self.runs.begin, [], None)
+        self.assertRaises(errors.SchemaMissing, self.runs.begin, [], RunScope.REACH)
         self.assertEqual([], self.runs.all())
 
     def test_a_run_that_is_not_there_is_named(self):

@@ -3,7 +3,7 @@
 
 import json
 
-from trove_upgrade.domain.bridge_runs import MemberState
+from trove_upgrade.domain.bridge_runs import MemberState, RunScope
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
@@ -19,7 +19,7 @@ class TestStatus(BridgeTestCase):
 
     def begun(self):
         members = [listed(FIRST), listed(SECOND), listed(LEFT_OUT, Obstacle.NO_PORT)]
-        return self.runs.begin(members, None).id
+        return self.runs.begin(members, RunScope.REACH).id
 
     def test_without_a_run_it_tells_so(self):
         self.assertEqual('There is no run.\n', self.tool('status'))

@@ -38,7 +38,7 @@ def _runs() -> None:
         'upgrade_bridge_runs',
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('state', sa.String(16), nullable=False),
-        sa.Column('target_version_id', sa.String(36), nullable=True),
+        sa.Column('scope', sa.String(16), nullable=False),
         sa.Column('created_at', UtcDateTime(), nullable=False),
         sa.Column('updated_at', UtcDateTime(), nullable=False),
         sa.Column('ended_at', UtcDateTime(), nullable=True),

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves one member of a run through its steps, and back where one fails.
+
+The member's row is committed before and after each step.  A process that is killed leaves the
+member at its step; any host claims it when the lease is over, and runs that step again.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from trove_upgrade.bridge.keeper import Keeper
+from trove_upgrade.bridge.steps.step import RunnableStep, Save
+from trove_upgrade.bridge.visit import Door, Visit
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.bridge_runs import (
+    STEPS,
+    Member,
+    MemberLost,
+    MemberState,
+    MemberStep,
+    MemberStepRun,
+    RunRepository,
+    StepEnd,
+)
+from trove_upgrade.domain.openings import OpeningRepository
+from trove_upgrade.domain.ports import Clock
+
+LOG = logs.get_logger(__name__)
+
+#: Called with a member and a line for a person after each step.
+Tell = Callable[[Member, str], None]
+
+
+class TurnedBack(exceptions.TroveUpgradeError):
+    """An operator has ended the run while a member was under way."""
+
+    code = 'BRIDGE_RUN_ABORTED'
+    template = 'Instance {instance_id} was turned back: an operator aborted run {run_id}.'
+
+
+class Stopped(Exception):
+    """The process is to end: the member stays at its step."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemberRunner:
+    """Runs members one at a time; several runners may work on one run."""
+
+    runs: RunRepository
+    openings: OpeningRepository
+    door: Door
+    steps: Mapping[MemberStep, RunnableStep]
+    #: removes from the guest what was pushed
+    remove: Callable[[Member, Visit], None]
+    clock: Clock
+    owner: str
+    lease_seconds: float
+    tell: Tell
+    is_stopping: Callable[[], bool]
+
+    def run_next(self, run_id: str) -> Member | None:
+        """Claim a member and work on it to its end; None: there is none to claim.
+
+        :raises MemberLost: another host has it now.
+        :raises Stopped: this process is to end.
+        """
+        member = self.runs.claim(run_id, self.owner, self.lease_seconds)
+        return None if member is None else self._run(member)
+
+    def _run(self, member: Member) -> Member:
+        visit = Visit()
+        keeper = Keeper(
+            self.runs,
+            self.openings,
+            member=member,
+            visit=visit,
+            lease_seconds=self.lease_seconds,
+        )
+        try:
+            with keeper:
+                return self._to_its_end(member, visit)
+        except BaseException:  # an interruption, or an outage: another run of it goes on
+            self._leave(member, visit)
+            raise
+
+    def _to_its_end(self, member: Member, visit: Visit) -> Member:
+        if not member.is_undoing:
+            member = self._forward(member, visit)
+        if member.is_undoing:
+            return self._back(member, visit)
+        return self.runs.end(member, MemberState.COMPLETED)
+
+    def _forward(self, member: Member, visit: Visit) -> Member:
+        """Run the steps from the member's own on; a failure turns it back."""
+        steps = [step for step in STEPS if step in self.steps]
+        for step in steps[steps.index(member.step) :]:
+            if self.is_stopping():
+                raise Stopped
+            member = self._begun(member, step)
+            try:
+                self._require_forward(member)
+                done = self.steps[step].run(member, visit, self._save_forward)
+            except MemberLost:
+                raise
+            except exceptions.TroveUpgradeError as error:
+                return self._failed(member, error)
+            member = self._ended(done.member, StepEnd.DONE, done.message)
+        return member
+
+    @property
+    def _save_forward(self) -> Save:
+        def save(member: Member) -> Member:
+            saved = self.runs.save(member)
+            self._require_forward(saved)
+            return saved
+
+        return save
+
+    @staticmethod
+    def _require_forward(member: Member) -> None:
+        if member.is_undoing:
+            raise TurnedBack(instance_id=member.instance_id, run_id=member.run_id)
+
+    def _begun(self, member: Member, step: MemberStep) -> Member:
+        begun = MemberStepRun(step=step, started_at=self.clock.now())
+        return self.runs.save(member.evolve(step=step, steps=(*member.steps, begun)))
+
+    def _ended(self, member: Member, end: StepEnd, message: str) -> Member:
+        last = dataclasses.replace(
+            member.steps[-1], ended_at=self.clock.now(), end=end, message=message
+        )
+        saved = self.runs.save(member.evolve(steps=(*member.steps[:-1], last)))
+        self.tell(saved, message)
+        return saved
+
+    def _failed(self, member: Member, error: exceptions.TroveUpgradeError) -> Member:
+        """Turn the member back, with what the step had committed meanwhile."""
+        now = self._now(member)
+        turned = now.evolve(is_undoing=True, error_code=error.code, cause=error.message)
+        return self._ended(turned, StepEnd.FAILED, error.message)
+
+    def _now(self, member: Member) -> Member:
+        """Read the row again: a step may have committed facts before it failed."""
+        found = {one.instance_id: one for one in self.runs.members(member.run_id)}
+        return found[member.instance_id]
+
+    def _back(self, member: Member, visit: Visit) -> Member:
+        """Remove what was pushed, close the port, and end.  What cannot be removed is told."""
+        if member.facts.bundle is not None and member.step in _PUSHED:
+            member = self._removed(member, visit)
+        try:
+            self.door.close(member, visit)
+        except exceptions.TroveUpgradeError as error:
+            LOG.warning('Instance %s: %s', member.instance_id, error.message)
+            member = _more(member, f'The port is not closed yet; a taskmanager does it: {error}')
+        is_operators = member.error_code in {None, TurnedBack.code}
+        return self.runs.end(member, MemberState.ABORTED if is_operators else MemberState.FAILED)
+
+    def _removed(self, member: Member, visit: Visit) -> Member:
+        try:
+            self.door.come_back(member, visit)
+            self.remove(member, visit)
+        except exceptions.TroveUpgradeError as error:
+            return _more(member, f'What was pushed could not be removed: {error.message}')
+        return member
+
+    def _leave(self, member: Member, visit: Visit) -> None:
+        """Close the port at once; the member stays at its step, for this host or another one."""
+        try:
+            self.door.close(member, visit)
+            self.runs.release(member)
+        except MemberLost:
+            return  # it is another host's already
+        except exceptions.TroveUpgradeError as error:
+            LOG.warning('Instance %s: %s', member.instance_id, error.message)
+
+
+#: Steps at which something of ours may be in the guest that a failure must remove.
+_PUSHED = frozenset({MemberStep.PUSH, MemberStep.PROVE})
+
+
+def _more(member: Member, text: str) -> Member:
+    """Add to the cause; the first one stays in front."""
+    return member.evolve(cause=f'{member.cause} {text}' if member.cause else text)

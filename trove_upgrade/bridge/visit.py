@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Visit to one guest: what this process holds while it works inside, and how it comes in."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from trove_upgrade.bridge.closer import Closer
+from trove_upgrade.bridge.opener import Opener
+from trove_upgrade.bridge.reach.accounts import Accounts
+from trove_upgrade.bridge.reach.choice import RouteChooser
+from trove_upgrade.bridge.reach.errors import ReachError
+from trove_upgrade.bridge.reach.logins import Login
+from trove_upgrade.bridge.reach.ports import Guest, Route, Shell
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.bridge_runs import Member, MemberFacts
+from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.network import Network, NetworkPort
+from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningRequest
+
+#: Logs in at a guest.  Raises ReachError.
+LogIn = Callable[[Guest, Route, Login], Shell]
+
+
+class NoWayIn(exceptions.TroveUpgradeError):
+    """No NIC of a server can be reached from here."""
+
+    code = 'BRIDGE_NO_WAY_IN'
+    template = (
+        'Instance {instance_id} cannot be reached by any of its NICs: {found}. Name the network '
+        'nodes of these networks, or run the bridge on one of them.'
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Way:
+    """NIC to use, and the route to it."""
+
+    port: NetworkPort
+    address: str
+    route: Route
+    source: str
+
+
+class Visit:
+    """State of a visit; closed with its process, and by `Door.leave`."""
+
+    def __init__(self) -> None:
+        self.way: Way | None = None
+        self.opening: Opening | None = None  #: None: not open, or the port is not filtered
+        self.shell: Shell | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Door:
+    """Comes in to guests and leaves them."""
+
+    network: Network
+    openings: OpeningRepository
+    opener: Opener
+    closer: Closer
+    chooser: RouteChooser
+    accounts: Accounts
+    log_in: LogIn
+
+    def find(self, member: Member, visit: Visit) -> MemberFacts:
+        """Choose a NIC and a route: the first NIC, in Neutron's order, that a route leads to.
+
+        :raises NoWayIn: none does; the message has what was tried for each.
+        :raises NetworkUnavailable: Neutron gives no answer.
+        """
+        ports = self.network.ports_of_servers([member.server_id or ''])
+        visit.way = way = self._way(member.instance_id, ports)
+        return dataclasses.replace(
+            member.facts,
+            port_id=way.port.id,
+            address=way.address,
+            route=way.route.name,
+            source=way.source,
+        )
+
+    def plan(self, listed: Listed) -> str:
+        """Return in words what would be opened for whom, or why nothing would."""
+        try:
+            way = self._way(listed.instance_id, listed.ports)
+        except NoWayIn as error:
+            return error.message
+        what = f'port {way.port.id} for {way.source}' if way.port.is_filtered else 'nothing'
+        return f'would open {what}, and log in at {way.address} {way.route.name}'
+
+    def _way(self, instance_id: str, ports: Sequence[NetworkPort]) -> Way:
+        tried: list[str] = []
+        for port in ports:
+            for address in port.addresses:
+                try:
+                    route = self.chooser.choose(port.network_id, port.host).route
+                    source = route.source_address(address)
+                except ReachError as error:
+                    tried.append(f'{address}: {error.message}')
+                else:
+                    return Way(port=port, address=address, route=route, source=source)
+        raise NoWayIn(
+            instance_id=instance_id, found='; '.join(tried) or 'it has none with an address'
+        )
+
+    def open(self, member: Member, visit: Visit) -> str:
+        """Open the port for this host alone, and return what was done in words.
+
+        What an earlier process of the same run has left open is closed first.  Raises as
+        `Opener.open`.
+        """
+        way = visit.way
+        if way is None:
+            raise ValueError('no way was chosen')
+        self.close(member, visit)
+        if not way.port.is_filtered:
+            return f'Port security of {way.port.id} is off: nothing has to be opened.'
+        visit.opening = self.opener.open(
+            OpeningRequest(
+                run_id=member.run_id,
+                instance_id=member.instance_id,
+                port_id=way.port.id,
+                network_id=way.port.network_id,
+                project_id=way.port.project_id,
+                source=f'{way.source}/{128 if ":" in way.source else 32}',
+            )
+        )
+        return f'Port {way.port.id} is open for {visit.opening.source}.'
+
+    def enter(self, member: Member, visit: Visit) -> Shell:
+        """Return the shell of a guest that was opened; the same one while it lasts.
+
+        :raises ReachError: the login did not come about.
+        """
+        way = visit.way
+        if way is None or member.server_id is None:
+            raise ValueError('no way was chosen')
+        if visit.shell is None:
+            visit.shell = self.log_in(
+                Guest(server_id=member.server_id, address=way.address),
+                way.route,
+                self.accounts.login_of(member.instance_id),
+            )
+        return visit.shell
+
+    def come_back(self, member: Member, visit: Visit) -> Shell:
+        """Return the shell, from the beginning where another process had come in before.  Raises as
+        `find`, `open` and `enter`.
+        """
+        if visit.shell is None:
+            self.find(member, visit)
+            self.open(member, visit)
+        return self.enter(member, visit)
+
+    def close(self, member: Member, visit: Visit) -> str | None:
+        """End the shell, and close what this run has open for the member; return what is not as
+        before.  Raises as `Closer.close`.
+        """
+        if visit.shell is not None:
+            visit.shell.close()
+        visit.shell = visit.opening = None
+        causes = [
+            self.closer.close(opening)
+            for opening in self.openings.not_closed()
+            if (opening.run_id, opening.instance_id) == (member.run_id, member.instance_id)
+        ]
+        return next((cause for cause in causes if cause is not None), None)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A member goes through its steps, back where one fails, and on where a process was killed."""
+
+import dataclasses
+
+import sqlalchemy as sa
+
+from trove_upgrade.bridge.crew import Crew
+from trove_upgrade.bridge.reach import errors
+from trove_upgrade.bridge.reach.accounts import Accounts
+from trove_upgrade.bridge.reach.logins import Login
+from trove_upgrade.bridge.runner import MemberRunner, Stopped
+from trove_upgrade.bridge.steps.step import Done
+from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
+from trove_upgrade.bridge.visit import Door
+from trove_upgrade.clock import SystemClock
+from trove_upgrade.db import columns, models
+from trove_upgrade.domain.bridge_runs import MemberState, MemberStep, RunScope, RunState, StepEnd
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.guests import Chooser, Guests
+from trove_upgrade.tests.unit.bridge.neutron import Dead
+from trove_upgrade.tests.unit.bridge.test_openings import OpeningsTestCase, a_port
+from trove_upgrade.tests.unit.db.test_bridge_runs import listed
+
+FIRST, SECOND = database.INSTANCE, database.OTHER_INSTANCE
+S, T = MemberState, MemberStep
+LEASE = 60.0
+
+
+class Stepped:
+    """Step that does what a test wants."""
+
+    def __init__(self, run):
+        self.run = run
+
+
+class Buried:
+    """Door of a process that is dead."""
+
+    def close(self, member, visit):
+        raise Dead
+
+
+def a_push_that_fails(member, visit, save):
+    facts = dataclasses.replace(member.facts, bundle='sha')
+    save(member.evolve(facts=facts))
+    raise errors.ReachError
+
+
+class RunnerTestCase(OpeningsTestCase):
+    def setUp(self):
+        super().setUp()
+        self.world = self.a_world(a_port('port-1', server_id='s', network_id='net-1'))
+        self.neutron = self.world.neutron
+        self.runs = self.world.db.repositories.bridge_runs
+        self.guests = Guests(self.neutron)
+        self.chooser = Chooser('net-1')
+        self.said = []
+        self.stopping = False
+        self.removed = []
+        self.door = self.a_door()
+        self.steps = {
+            T.OPEN: Open(door=self.door),
+            T.REACH: Reach(door=self.door),
+            T.CLOSE: Close(door=self.door),
+        }
+
+    def a_door(self):
+        return Door(
+            network=self.neutron,
+            openings=self.world.openings,
+            opener=self.world.opener,
+            closer=self.world.closer,
+            chooser=self.chooser,
+            accounts=Accounts(Login(user='root')),
+            log_in=self.guests.log_in,
+        )
+
+    def a_runner(self, owner='host-1'):
+        return MemberRunner(
+            runs=self.runs,
+            openings=self.world.openings,
+            door=self.door,
+            steps=self.steps,
+            remove=lambda member, visit: self.removed.append(visit.shell.is_open),
+            clock=SystemClock(),
+            owner=owner,
+            lease_seconds=LEASE,
+            tell=lambda member, message: self.said.append(message),
+            is_stopping=lambda: self.stopping,
+        )
+
+    def begun(self, *ids):
+        return self.runs.begin([listed(one) for one in ids or (FIRST,)], RunScope.REACH).id
+
+    def let_all_leases_end(self):
+        self.world.let_leases_end()
+        with self.world.db.database.write() as connection:
+            connection.execute(
+                sa.update(models.upgrade_bridge_members)
+                .where(models.upgrade_bridge_members.c.lease_until.is_not(None))
+                .values(lease_until=columns.ahead(-1))
+            )
+
+    def is_left(self):
+        self.is_as_before()
+        self.assertFalse(any(shell.is_open for shell in self.guests.shells))
+
+
+class TestForward(RunnerTestCase):
+    def test_a_guest_is_opened_entered_and_closed(self):
+        run_id = self.begun()
+        member = self.a_runner().run_next(run_id)
+        self.assertEqual(S.COMPLETED, member.state)
+        self.assertEqual(
+            [(T.OPEN, StepEnd.DONE), (T.REACH, StepEnd.DONE), (T.CLOSE, StepEnd.DONE)],
+            [(run.step, run.end) for run in member.steps],
+        )
+        self.assertEqual(
+            ('port-1', '10.0.0.7', '10.0.0.2'),
+            (member.facts.port_id, member.facts.address, member.facts.source),
+        )
+        self.assertEqual(1, len(self.guests.shells))
+        self.assertIsNone(self.a_runner().run_next(run_id))
+        self.assertEqual(RunState.ENDED, self.runs.get(run_id).state)
+        self.is_left()
+
+    def test_of_several_nics_the_first_that_a_route_leads_to_is_used(self):
+        unreachable = a_port('port-0', server_id='s', network_id='far', addresses=('10.1.0.7',))
+        self.neutron.ports = {'port-0': unreachable, **self.neutron.ports}
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.COMPLETED, 'port-1'), (member.state, member.facts.port_id))
+
+    def test_of_two_addresses_the_second_is_tried_under_its_own_family(self):
+        ports = {'port-1': a_port('port-1', server_id='s', addresses=('fd00::7',))}
+        self.neutron.ports = ports
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.COMPLETED, 'fd00::2'), (member.state, member.facts.source))
+
+    def test_a_port_without_port_security_is_entered_and_never_touched(self):
+        bare = a_port('port-1', server_id='s', is_filtered=False, groups=())
+        self.neutron.ports = {'port-1': bare}
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual(S.COMPLETED, member.state)
+        self.assertEqual(0, self.neutron.effects)
+        self.assertIn('off', member.steps[0].message)
+
+
+class TestBack(RunnerTestCase):
+    def fails(self, code):
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.FAILED, code), (member.state, member.error_code))
+        self.assertTrue(member.cause)
+        self.is_left()
+        return member
+
+    def test_a_network_that_no_route_leads_to_names_all_that_was_tried(self):
+        self.chooser.network_ids = ()
+        member = self.fails('BRIDGE_NO_WAY_IN')
+        self.assertIn('nothing is configured', member.cause)
+        self.assertEqual(0, self.neutron.effects)
+
+    def test_a_guest_that_lets_the_bridge_not_in_is_closed_again(self):
+        self.guests.refusals = [
+            errors.HostKeyChanged(server_id='s', pinned='a', found='b'),
+        ]
+        member = self.fails('HOST_KEY_CHANGED')
+        self.assertEqual([T.OPEN, T.REACH], [run.step for run in member.steps])
+        self.assertEqual(StepEnd.FAILED, member.steps[-1].end)
+
+    def test_one_that_fails_leaves_the_others(self):
+        self.guests.refusals = [errors.HostKeyChanged(server_id='s', pinned='a', found='b')]
+        run_id = self.begun(FIRST, SECOND)
+        Crew(lambda number, is_stopping: self.a_runner(f'h{number}'), 1).work(run_id)
+        self.assertEqual(
+            [S.COMPLETED, S.FAILED], sorted(one.state for one in self.runs.members(run_id))
+        )
+        self.is_left()
+
+    def test_an_operators_end_turns_a_member_back_at_its_next_step(self):
+        run_id = self.begun()
+        runner = self.a_runner()
+        log_in = self.guests.log_in
+
+        def aborted_meanwhile(*arguments):
+            self.runs.abort(run_id)
+            return log_in(*arguments)
+
+        self.guests.log_in = aborted_meanwhile
+        self.door = self.a_door()
+        self.steps[T.REACH] = Reach(door=self.door)
+        member = runner.run_next(run_id)
+        self.assertEqual((S.ABORTED, 'BRIDGE_RUN_ABORTED'), (member.state, member.error_code))
+        self.is_left()
+
+    def test_what_was_pushed_is_removed_from_inside_before_the_port_is_closed(self):
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        self.fails('INTERNAL_ERROR')
+        self.assertEqual([True], self.removed)
+
+    def test_what_cannot_be_removed_is_told_and_the_port_is_closed(self):
+        class Push:
+            def run(self, member, visit, save):
+                facts = member.facts.__class__(**{**vars(member.facts), 'bundle': 'sha'})
+                save(member.evolve(facts=facts))
+                raise errors.ReachError
+
+        def refuse(member, visit):
+            raise errors.NoRoute(network_id='net-1', found='it went away')
+
+        self.steps = {**self.steps, T.PUSH: Push()}
+        runner = dataclasses.replace(self.a_runner(), remove=refuse)
+        member = runner.run_next(self.begun())
+        self.assertIn('could not be removed', member.cause)
+        self.is_left()
+
+
+class TestKilled(RunnerTestCase):
+    def killed_in(self, step):
+        """A process that dies inside of a step: none of its code runs after it."""
+
+        def run(member, visit, save):
+            self.steps[step].run(member, visit, save)
+            raise Dead
+
+        deadly = {**self.steps, step: Stepped(run)}
+        runner = dataclasses.replace(self.a_runner('killed'), steps=deadly, door=Buried())
+        run_id = self.begun()
+        self.assertRaises(Dead, runner.run_next, run_id)
+        return run_id
+
+    def test_another_host_goes_on_when_the_lease_is_over_and_leaves_nothing_open(self):
+        for step in (T.OPEN, T.REACH, T.CLOSE):
+            with self.subTest(step):
+                run_id = self.killed_in(step)
+                self.assertIsNone(self.a_runner('host-2').run_next(run_id))
+                self.let_all_leases_end()
+                member = self.a_runner('host-2').run_next(run_id)
+                self.assertEqual(S.COMPLETED, member.state)
+                for shell in self.guests.shells:
+                    shell.is_open = False  # the killed process's
+                self.is_left()
+
+    def test_the_reaper_alone_closes_what_was_open(self):
+        for step in (T.OPEN, T.REACH):
+            with self.subTest(step):
+                self.killed_in(step)
+                self.assertNotEqual({}, self.neutron.groups)
+                self.let_all_leases_end()
+                self.world.reaper.pass_once()
+                self.is_as_before()
+                self.runs.abort(self.runs.all()[0].id)
+                self.let_all_leases_end()
+                self.a_runner().run_next(self.runs.all()[0].id)
+
+    def test_a_process_that_is_to_end_closes_its_port_and_lets_another_go_on_at_once(self):
+        run_id = self.begun()
+
+        def run(member, visit, save):
+            self.stopping = True
+            return Done(member, 'slow')
+
+        slow = dataclasses.replace(self.a_runner(), steps={**self.steps, T.REACH: Stepped(run)})
+        self.assertRaises(Stopped, slow.run_next, run_id)
+        self.is_as_before()
+        self.stopping = False
+        self.assertEqual(S.COMPLETED, self.a_runner('host-2').run_next(run_id).state)
+        self.is_left()
