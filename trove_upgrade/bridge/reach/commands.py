@@ -166,7 +166,7 @@ class Exchange:
         deadline: float,
     ) -> None:
         pending: bytes | None = b''
-        while not (self.channel.eof_received and self.channel.exit_status_ready()):
+        while not self._ended():
             now = self.session.clock.monotonic()
             if self.channel.exit_status_ready():  # what it left running may hold its streams open
                 deadline = min(deadline, now + _LEFT_OPEN_SECONDS)
@@ -206,6 +206,11 @@ class Exchange:
             out.add(self.channel.recv(_CHUNK))
         while self.channel.recv_stderr_ready():
             err.add(self.channel.recv_stderr(_CHUNK))
+
+    def _ended(self) -> bool:
+        return self.channel.closed or (
+            self.channel.eof_received and self.channel.exit_status_ready()
+        )
 
     def _wait(self) -> None:
         if self.channel.eof_received:  # the streams stay readable then: only the status is missing

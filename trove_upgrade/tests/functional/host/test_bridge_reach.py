@@ -13,7 +13,7 @@ import uuid
 
 import fixtures
 
-from trove_upgrade.bridge.reach import errors
+from trove_upgrade.bridge.reach import errors, namespaces
 from trove_upgrade.bridge.reach.choice import Chassis, RouteChooser, Routing
 from trove_upgrade.bridge.reach.host_key import HostKey
 from trove_upgrade.bridge.reach.known_hosts import KnownHosts
@@ -253,6 +253,14 @@ class TestLocalNamespace(ReachTestCase):
         shell.close()
 
         self.assertEqual([], network.relays())
+
+    def test_a_relay_that_hears_nothing_any_more_ends_by_itself(self):
+        """As after the loss of the bridge's machine: its connection to a node stays for hours."""
+        network = self.network()
+        words = ('connect', ssh_servers.GUEST_ADDRESS, '22', '5', '0.5')
+        stream = self.local.start(namespaces.relay_command(network.namespace, words))
+        self.addCleanup(stream.close)
+        self.wait_until(lambda: not network.relays(), 'the relay to end', 20)
 
     def test_sigkill_of_the_bridge_leaves_no_relay(self):
         network = self.network()
