@@ -35,17 +35,18 @@ def start(
     :raises NoSession: nor was this one.
     :raises ConnectionLost:
     """
-    channel = _opened(session)
-    try:
-        if not as_root or login.is_root:
-            channel.exec_command(shlex.join(argv))
-            return channel
-        word = secrets.token_hex(8)
-        begun, prompt = f'begun-{word}', f'password-{word}:'
+    word = secrets.token_hex(8)
+    begun, prompt = f'begun-{word}', f'password-{word}:'
+    needs_sudo = as_root and not login.is_root
+    if needs_sudo:
         ask = ('sudo', '-n') if login.password is None else ('sudo', '-S', '-p', prompt)
         script = 'printf "%s\\n" "$0" && exec "$@"'
-        channel.exec_command(shlex.join((*ask, '--', 'sh', '-c', script, begun, *argv)))
-        _become_root(session, channel, login, begun.encode(), prompt.encode())
+        argv = (*ask, '--', 'sh', '-c', script, begun, *argv)
+    channel = _opened(session)
+    try:
+        channel.exec_command(shlex.join(argv))  # nosec B601 # each word is quoted
+        if needs_sudo:
+            _become_root(session, channel, login, begun.encode(), prompt.encode())
     except (paramiko.SSHException, EOFError, OSError) as error:
         channel.close()
         raise lost(session, error) from error

@@ -323,10 +323,10 @@ class TestLogins(ReachTestCase):
             timeout_seconds=SECONDS,
             as_root=True,
         )
-        for path in pathlib.Path('/proc').glob('[0-9]*/*'):
-            if path.name in {'cmdline', 'environ'}:
-                with contextlib.suppress(OSError):
-                    seen.append(path.read_bytes())
+        for process in pathlib.Path('/proc').glob('[0-9]*'):
+            for name in ('cmdline', 'environ'):
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    seen.append((process / name).read_bytes())
 
         self.assertEqual(b'root\ninput\n', outcome.stdout[:11])
         for text in (*seen, outcome.stdout, network.guest.log().encode()):
