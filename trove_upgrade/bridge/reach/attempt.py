@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 from trove_upgrade.bridge.reach import errors
-from trove_upgrade.bridge.reach.ports import Answer, Connection
+from trove_upgrade.bridge.reach.ports import Connection, Reachability
 
 
 def attempt(
@@ -12,7 +12,7 @@ def attempt(
     address: str,
     port: int,
     timeout_seconds: float,
-) -> Answer:
+) -> Reachability:
     """Return whether a connection comes about.
 
     :raises RelayFailed: the place cannot be used, so nothing is known of the port.
@@ -20,7 +20,7 @@ def attempt(
     try:
         connect(address, port, timeout_seconds).close()
     except errors.ConnectionRefused as error:
-        return Answer(reached=False, found=str(error.facts['found']))
+        return Reachability(reached=False, found=str(error.facts['found']))
     except errors.TimedOut:
-        return Answer(reached=False, found=f'no answer within {timeout_seconds} s')
-    return Answer(reached=True, found='connected')
+        return Reachability(reached=False, found=f'no answer within {timeout_seconds} s')
+    return Reachability(reached=True, found='connected')

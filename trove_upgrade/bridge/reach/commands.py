@@ -20,6 +20,10 @@ _TURN_SECONDS = 0.2
 _NOISE_BYTES = 8192
 #: Output is read for so long after the end of a command whose children keep its streams.
 _LEFT_OPEN_SECONDS = 1.0
+#: Unread output of a server that keeps to the window, which is 2 MiB, is less.
+_BACKLOG_BYTES = 8 << 20
+#: Reads after the end: they hold all of a window.
+_LAST_READS = 100
 
 
 def start(
@@ -189,7 +193,8 @@ class Exchange:
                 pending = self._send(pending, sent)
             else:
                 self._wait()
-        self._read(out, err)
+        for _ in range(_LAST_READS):
+            self._read(out, err)
 
     def _send(self, pending: bytes, sent: Callable[[int], None]) -> bytes | None:
         """Return what is left to send; None: the command reads no more."""
@@ -203,9 +208,14 @@ class Exchange:
         return pending[count:] if count else None
 
     def _read(self, out: _Kept, err: _Kept) -> None:
-        while self.channel.recv_ready():
+        """Read one chunk of each stream: a guest that sends without end must not hold up the look
+        at the deadline.
+        """
+        if len(self.channel.in_buffer) + len(self.channel.in_stderr_buffer) > _BACKLOG_BYTES:
+            raise EOFError('the server sends more than it was allowed to')
+        if self.channel.recv_ready():
             out.add(self.channel.recv(_CHUNK))
-        while self.channel.recv_stderr_ready():
+        if self.channel.recv_stderr_ready():
             err.add(self.channel.recv_stderr(_CHUNK))
 
     def _ended(self) -> bool:

@@ -5,7 +5,7 @@ import socket
 
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.attempt import attempt
-from trove_upgrade.bridge.reach.ports import Answer, Connection
+from trove_upgrade.bridge.reach.ports import Connection, Reachability
 
 #: Any port: no packet is sent.
 _DISCARD = 9
@@ -43,5 +43,5 @@ class DirectRoute:
         except OSError as error:
             raise errors.ConnectionRefused(**where, found=error.strerror or error) from error
 
-    def reaches(self, address: str, port: int, timeout_seconds: float) -> Answer:
+    def reaches(self, address: str, port: int, timeout_seconds: float) -> Reachability:
         return attempt(self.connect, address, port, timeout_seconds)

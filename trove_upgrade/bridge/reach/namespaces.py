@@ -11,7 +11,7 @@ from typing import Protocol
 
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.attempt import attempt
-from trove_upgrade.bridge.reach.ports import Answer, Connection, Monotonic
+from trove_upgrade.bridge.reach.ports import Connection, Monotonic, Reachability
 from trove_upgrade.clock import SystemClock
 
 #: Names that Neutron's DHCP agent and its OVN metadata agent give, and no others.
@@ -134,7 +134,7 @@ class NamespaceRoute:
             )
         raise errors.ConnectionRefused(**where, found=rest)
 
-    def reaches(self, address: str, port: int, timeout_seconds: float) -> Answer:
+    def reaches(self, address: str, port: int, timeout_seconds: float) -> Reachability:
         return attempt(self.connect, address, port, timeout_seconds)
 
     def _ask(self, words: Sequence[str], seconds: float) -> tuple[Relayed, str, str]:

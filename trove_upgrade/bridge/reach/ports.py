@@ -45,7 +45,7 @@ class Connection(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class Reachability:
     """Finding of a look whether an address and port can be reached."""
 
     reached: bool
@@ -73,7 +73,7 @@ class Route(Protocol):
         :raises RelayFailed: the place cannot be used.
         """
 
-    def reaches(self, address: str, port: int, timeout_seconds: float) -> Answer:
+    def reaches(self, address: str, port: int, timeout_seconds: float) -> Reachability:
         """Return whether a connection to the port comes about from this network.
 
         :raises RelayFailed: the place cannot be used.
