@@ -32,10 +32,8 @@ from lab.hypervisor import nova_facts
 from lab.hypervisor.errors import GuestUnknown
 from lab.hypervisor.guests import STOP_SECONDS, Guest
 from lab.hypervisor.host import HypervisorSettings, LabHost
-from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.turns import Turns
 from lab.knobs import Knobs, KnobStore
-from lab.servers import Port
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +54,7 @@ class LabDriver(driver.ComputeDriver):
             settings.hypervisor_dir,
             (settings.broker_host, settings.broker_port),
             registry=settings.registry,
+            security_groups=settings.security_groups,
         )
         self._knobs = KnobStore(settings.hypervisor_dir / 'faults')
         self._images_dir = settings.hypervisor_dir / 'images'
@@ -195,11 +194,12 @@ class LabDriver(driver.ComputeDriver):
                 self._host.fabric.ensure(network)
             self._ensure_volume(instance)
             guest = self._host.guests.create(
-                _spec_of(
+                nova_facts.spec_of(
                     instance,
                     image_id=str(image_meta.id),
                     image_path=self._image_for(context, instance, str(image_meta.id), knobs),
                     ports=tuple(port for _network, port in ports),
+                    injected_files=injected_files or (),
                 )
             )
             if knobs.no_agent:
@@ -372,24 +372,6 @@ def _as_not_found(instance: Any) -> Iterator[None]:
         yield
     except GuestUnknown as error:
         raise exception.InstanceNotFound(instance_id=instance.uuid) from error
-
-
-def _spec_of(
-    instance: Any, *, image_id: str, image_path: Path, ports: tuple[Port, ...]
-) -> GuestSpec:
-    return GuestSpec(
-        guest_id=instance.uuid,
-        hostname=instance.hostname or instance.uuid,
-        image_path=image_path,
-        ports=ports,
-        volume_id=instance.uuid,
-        user_data=nova_facts.user_data_of(instance.user_data),
-        init=nova_facts.init_of(instance.system_metadata),
-        runs_containers=nova_facts.runs_containers(instance.system_metadata),
-        meta_data=nova_facts.meta_data_of(
-            instance.uuid, instance.display_name, instance.metadata, image_id
-        ),
-    )
 
 
 def _is_deleting(instance: Any) -> bool:

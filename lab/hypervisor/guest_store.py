@@ -58,6 +58,7 @@ class GuestStore:
         (guest.home / 'upper/etc/hostname').write_text(f'{spec.hostname}\n', 'utf-8')
         if spec.runs_containers:
             (guest.home / 'upper/etc/resolv.conf').write_text(_resolver(spec.ports), 'utf-8')
+        seed.inject(guest.home / 'upper', spec.injected_files)
         self._fabric.publish(spec.ports, spec.user_data, meta_data)
         fresh = guest.home / 'guest.json.new'
         fresh.write_text(spec.to_json(), 'utf-8')

@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import GIB
 from lab.servers import Network, Port, gateway_of
 
@@ -86,3 +88,26 @@ def wants_raw_volume(system_metadata: Mapping[str, str]) -> bool:
     agent formats it.
     """
     return system_metadata.get('image_lab_volume') == 'raw'
+
+
+def spec_of(
+    instance: Any,
+    *,
+    image_id: str,
+    image_path: Path,
+    ports: tuple[Port, ...],
+    injected_files: Iterable[tuple[str, bytes]] = (),
+) -> GuestSpec:
+    """The specification of a server's guest; the files come as Nova has decoded them."""
+    return GuestSpec(
+        guest_id=instance.uuid,
+        hostname=instance.hostname or instance.uuid,
+        image_path=image_path,
+        ports=ports,
+        volume_id=instance.uuid,
+        user_data=user_data_of(instance.user_data),
+        init=init_of(instance.system_metadata),
+        runs_containers=runs_containers(instance.system_metadata),
+        meta_data=meta_data_of(instance.uuid, instance.display_name, instance.metadata, image_id),
+        injected_files=dict(injected_files),
+    )

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The NoCloud seed of a guest: user data and meta data on its root disk, where cloud-init finds
-them.
+"""Files on a guest's root disk before it boots: the NoCloud seed, where cloud-init finds user data
+and meta data, and those that Nova injects.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lab.hypervisor.spec import GuestSpec
@@ -34,3 +35,12 @@ def write(root_disk: Path, user_data: bytes, meta_data: str) -> None:
     user_data_file.touch(mode=0o600)  # the database server's user is a tenant's
     user_data_file.write_bytes(user_data or b'#cloud-config\n')
     (seed / 'meta-data').write_text(meta_data, 'utf-8')
+
+
+def inject(root_disk: Path, files: Mapping[str, bytes]) -> None:
+    """Write injected files, readable by root alone: one of them may hold a password."""
+    for path, content in files.items():
+        target = root_disk / PurePosixPath(path).relative_to('/')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch(mode=0o600)
+        target.write_bytes(content)

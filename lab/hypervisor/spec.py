@@ -19,7 +19,8 @@ class GuestSpec:
 
     `init` is `tini` (sysv-style services) or `systemd`.  A guest that `runs_containers` can have a
     container engine: control groups of its own, a plain directory for the engine's store, and the
-    volume as /dev/vdb and under no other name.
+    volume as /dev/vdb and under no other name.  `injected_files` are those that Nova puts on the
+    root disk by itself, by path.
     """
 
     guest_id: str
@@ -31,6 +32,7 @@ class GuestSpec:
     meta_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     init: str = 'tini'
     runs_containers: bool = False
+    injected_files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """The record that `from_json` reads."""
@@ -40,6 +42,10 @@ class GuestSpec:
             'user_data': base64.b64encode(self.user_data).decode(),
             'ports': [dataclasses.asdict(port) for port in self.ports],
             'meta_data': dict(self.meta_data),
+            'injected_files': {
+                path: base64.b64encode(content).decode()
+                for path, content in self.injected_files.items()
+            },
         }
         return json.dumps(fields, indent=1)
 
@@ -51,5 +57,9 @@ class GuestSpec:
             'image_path': Path(fields['image_path']),
             'user_data': base64.b64decode(fields['user_data']),
             'ports': tuple(Port(**port) for port in fields['ports']),
+            'injected_files': {
+                path: base64.b64decode(content)
+                for path, content in fields.get('injected_files', {}).items()
+            },
         }
         return cls(**fields)

@@ -35,11 +35,11 @@ from lab.images import apt, environments, preload
 from lab.images.counting import PackageCount
 from lab.images.environments import Environment
 from lab.images.layers import Stack, digest_of, digest_of_tree
+from lab.images.old_agent import OldAgentFiles
 from lab.images.product import ProductFiles
 from lab.images.recipes import Recipe
 
 _HERE = Path(__file__).parent
-FACTS = Path('etc/trove-upgrade/image-facts.json')
 _KEPT_IMAGES = 4
 #: Documentation, manuals and translations are a third of an image, and no program of a guest reads
 #: them.
@@ -107,8 +107,20 @@ class ImageBuilder:
             runs_containers=recipe.runs_containers,
         )
 
+    def fetch(self, recipe: Recipe) -> None:
+        """Have the packages of this recipe in the cache.
+
+        :raises errors.ImageBuildFailed: the host has no mirror.
+        :raises errors.CommandFailed: the mirror does not have the suite, or a package of it.
+        """
+        with self._locked():
+            self._base(recipe, self._base_of(recipe))
+
+    def _base_of(self, recipe: Recipe) -> Path:
+        return self._cache / f'base-{recipe.suite}-{_base_key(recipe)}'
+
     def _build(self, recipe: Recipe) -> tuple[Path, str]:
-        base_key = digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
+        base_key = _base_key(recipe)
         wanted = self._environments(recipe)
         keys = [environment.key(recipe.python_version) for environment in wanted]
         product = self._product(recipe)
@@ -123,7 +135,7 @@ class ImageBuilder:
         )
         image = self._cache / f'{recipe.name}-{key}.squashfs'
         if not image.exists() or not image.with_suffix('.json').exists():
-            base = self._base(recipe, self._cache / f'base-{recipe.suite}-{base_key}')
+            base = self._base(recipe, self._base_of(recipe))
             layers = [
                 self._environment(recipe, environment, base, key)
                 for environment, key in zip(wanted, keys, strict=True)
@@ -152,13 +164,17 @@ class ImageBuilder:
         return target
 
     def _environments(self, recipe: Recipe) -> list[Environment]:
+        if recipe.is_old:
+            return []
         ours = environments.ours(self._project)
         return [ours, environments.troves(self._project)] if recipe.runs_containers else [ours]
 
-    def _product(self, recipe: Recipe) -> ProductFiles:
+    def _product(self, recipe: Recipe) -> ProductFiles | OldAgentFiles:
         """The agent says which image it was built into, as packages of a distribution do; its code
         is this checkout's in all.
         """
+        if recipe.is_old:
+            return OldAgentFiles(_HERE / 'files', recipe.old_agent_python)
         return ProductFiles(
             self._project,
             _HERE / 'files',
@@ -233,14 +249,8 @@ class ImageBuilder:
         packages = environments.ours(self._project).site_packages(recipe.python_version)
         agent = self._product(recipe)
         agent.write(product, packages, has_agent=recipe.has_agent)
-        self._run_in(
-            stack,
-            product,
-            '/bin/sh',
-            '/usr/lib/trove-lab/prepare-image',
-            recipe.init,
-            'containers' if recipe.runs_containers else 'packages',
-        )
+        kind = 'containers' if recipe.runs_containers else 'packages'
+        self._run_in(stack, product, *agent.preparation(recipe.init, kind))
         built_at = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
         facts = self._run_in(
             stack,
@@ -250,8 +260,8 @@ class ImageBuilder:
             agent.version if recipe.has_agent else '',
             built_at,
         )
-        (product / FACTS).parent.mkdir(parents=True, exist_ok=True)
-        (product / FACTS).write_text(facts, 'utf-8')
+        (product / agent.facts_file).parent.mkdir(parents=True, exist_ok=True)
+        (product / agent.facts_file).write_text(facts, 'utf-8')
         fresh = self._packed(stack, product, image.with_suffix('.new'))
         image.with_suffix('.json').write_text(facts, 'utf-8')
         fresh.rename(image)
@@ -296,6 +306,10 @@ class ImageBuilder:
         return stack.run(
             self._commands, upper, ['chroot', str(stack.merged), *environment, *argv]
         ).output
+
+
+def _base_key(recipe: Recipe) -> str:
+    return digest_of(recipe.suite, *sorted(recipe.packages), *_LEFT_OUT)
 
 
 def checkout_version() -> str:

@@ -26,6 +26,8 @@ sys.exit(guestagent())
 class ProductFiles:
     """Installs the product into a layer.  `version` is the one that the image's agent reports."""
 
+    facts_file = Path('etc/trove-upgrade/image-facts.json')
+
     def __init__(
         self, project_dir: Path, lab_files: Path, version: str, commands: Commands
     ) -> None:
@@ -57,6 +59,12 @@ class ProductFiles:
             'usr/lib/systemd/system/trove-upgrade-guestagent.service',
         ):
             (layer / path).unlink()
+
+    def preparation(self, init: str, kind: str) -> tuple[str, ...]:
+        """Return the program that finishes the image, run inside of it; `kind` is `packages` or
+        `containers`.
+        """
+        return ('/bin/sh', '/usr/lib/trove-lab/prepare-image', init, kind)
 
     def _write_agent(self, layer: Path, site_packages: Path) -> None:
         environment = layer / _ENVIRONMENT

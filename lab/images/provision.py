@@ -29,8 +29,10 @@ SETTINGS_FILE = '/etc/mysql/mariadb.conf.d/90-instance.cnf'
 MYSQL_SETTINGS_FILE = '/etc/mysql/mysql.conf.d/zz-instance.cnf'
 CLIENT_FILE = '/root/.my.cnf'
 ADMIN_CREDENTIALS_FILE = '/etc/trove-upgrade/os_admin.json'
-IMAGE_FACTS = '/etc/trove-upgrade/image-facts.json'
+#: Facts of an image, and of one from before the upgrade feature.
+IMAGE_FACTS = ('/etc/trove-upgrade/image-facts.json', '/usr/lib/trove-lab/image-facts.json')
 DATABASE = 'shop'
+_FACTS = f'cat {IMAGE_FACTS[0]} 2> /dev/null || cat {IMAGE_FACTS[1]}'
 _CLIENT = 'exec "$(command -v mariadb || command -v mysql)" --batch --skip-column-names'
 
 
@@ -149,7 +151,7 @@ def _make_accounts(guest: Server, datastore_name: str, credentials: Credentials)
 
 def datastore(guest: Server) -> str:
     """Return which server the guest's image has: 'mariadb' or 'mysql'."""
-    return str(json.loads(guest.exec(['cat', IMAGE_FACTS]).output)['datastore'])
+    return str(json.loads(guest.exec(['/bin/sh', '-c', _FACTS]).output)['datastore'])
 
 
 def _set_root_password(guest: Server, password: str) -> None:

@@ -41,7 +41,8 @@ class Recipe:
     `python_version` is the one of the suite, which the agents' dependencies are fetched for.  With
     `runs_containers` the image has no database server but a container engine, and Trove's own agent
     beside ours.  `preloaded` are archives of container images (of `docker save`'s form, named by
-    what is in them) that the engine has from the start.
+    what is in them) that the engine has from the start.  With `old_agent_python` the image is one
+    from before the upgrade feature: an agent of old under that Python, and nothing of ours.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Recipe:
     init: str = 'tini'
     runs_containers: bool = False
     preloaded: tuple[Path, ...] = ()
+    old_agent_python: str = ''
+
+    @property
+    def is_old(self) -> bool:
+        """Return whether its guests have an agent from before the upgrade feature."""
+        return bool(self.old_agent_python)
 
     def without_agent(self) -> Recipe:
         """Return the image with a database and no agent in it: an upgrade to it never sees a
@@ -65,9 +72,9 @@ class Recipe:
 
     def with_systemd(self) -> Recipe:
         """Return the image with systemd as process 1, and with cloud-init, as images of real clouds
-        are.
+        are; an old one gets its files injected and has none.
         """
-        extra = ('systemd', 'systemd-sysv', 'dbus', 'cloud-init')
+        extra = ('systemd', 'systemd-sysv', 'dbus', *(() if self.is_old else ('cloud-init',)))
         return dataclasses.replace(
             self, name=f'{self.name}-systemd', init='systemd', packages=self.packages + extra
         )
@@ -100,4 +107,25 @@ TROVE_TRIXIE = Recipe(
     python_version='3.13',
     packages=(*_SYSTEM, *_ENGINE, 'docker-cli'),
     runs_containers=True,
+)
+#: What operators of old guests came in by, and what the old agent's database wants.
+_OLD = (*_PACKAGES, 'openssh-server', 'sudo', 'passwd', 'ca-certificates', 'tar')
+#: MariaDB 10.5, Python 2.7 (and 3.9), OpenSSH 8.4, sysv scripts: guests that were made before the
+#: upgrade feature, as old as a mirror still has them.
+OLD_BULLSEYE = Recipe(
+    name='old-bullseye',
+    suite='bullseye',
+    python_version='3.9',
+    packages=(*_OLD, 'python2.7'),
+    has_agent=False,
+    old_agent_python='python2.7',
+)
+#: Stands in for it once no mirror has bullseye any more: the same agent, under Python 3.
+OLD_BOOKWORM = Recipe(
+    name='old-bookworm',
+    suite='bookworm',
+    python_version='3.11',
+    packages=_OLD,
+    has_agent=False,
+    old_agent_python='python3',
 )

@@ -36,6 +36,11 @@ owner: "mysql:mysql"}
 SERVICE = 'trove-upgrade-database'
 
 
+def builder():
+    """Builder of images in the user's cache."""
+    return ImageBuilder(Layout.from_environ().images_cache, PROJECT, HostCommands(), print)
+
+
 class GuestTestCase(Waiting, base.TestCase):
     """A lab of its own below a temporary directory; everything of it is gone afterwards."""
 
@@ -46,9 +51,7 @@ class GuestTestCase(Waiting, base.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         # Before setUp: the base class replaces HOME, and the cache is the user's.
-        cls.builder = ImageBuilder(
-            Layout.from_environ().images_cache, PROJECT, HostCommands(), print
-        )
+        cls.builder = builder()
         cls.former = cls.builder.build(cls.former_recipe)
         cls.target = cls.builder.build(cls.target_recipe)
 
@@ -69,6 +72,7 @@ class GuestTestCase(Waiting, base.TestCase):
         user_data=USER_DATA,
         init='tini',
         boot=True,
+        injected_files=None,
     ):
         self.host.fabric.ensure(Network(network_id, '10.0.0.1', 24))
         self.host.volumes.ensure(name, GIB)
@@ -88,6 +92,7 @@ class GuestTestCase(Waiting, base.TestCase):
                 volume_id=name,
                 user_data=user_data,
                 init=init,
+                injected_files=injected_files or {},
             )
         )
         if boot:

@@ -34,6 +34,7 @@ class GuestStoreTest(base.TestCase):
             volume_id='guest-1',
             user_data=b'\x00binary \xff',
             meta_data={'answer': 42},
+            injected_files={'/etc/trove/conf.d/guest_info.conf': b'\x00binary \xfe'},
         )
 
     def test_a_spec_comes_back_from_its_record_as_it_was(self):
@@ -46,6 +47,19 @@ class GuestStoreTest(base.TestCase):
 
         self.assertEqual(self.spec, again.guests.get('guest-1').spec)
         self.assertEqual(['guest-1'], [guest.spec.guest_id for guest in again.guests.all()])
+
+    def test_injected_files_are_on_the_root_disk_before_it_boots_and_root_s_alone(self):
+        guest = self.host.guests.create(self.spec)
+
+        written = guest.home / 'upper/etc/trove/conf.d/guest_info.conf'
+        self.assertEqual(b'\x00binary \xfe', written.read_bytes())
+        self.assertEqual(0o600, written.stat().st_mode & 0o777)
+
+    def test_a_record_from_before_there_were_injected_files_is_read(self):
+        record = json.loads(self.spec.to_json())
+        del record['injected_files']
+
+        self.assertEqual({}, GuestSpec.from_json(json.dumps(record)).injected_files)
 
     def test_the_seed_tells_the_guest_its_volume_s_uuid(self):
         volume = self.host.volumes.ensure('guest-1', GIB)

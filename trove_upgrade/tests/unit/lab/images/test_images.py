@@ -8,9 +8,10 @@ import sys
 import tempfile
 
 from lab import errors, images
+from lab.bridge import old_guests
 from lab.commands import HostCommands
 from lab.hypervisor import nova_facts
-from lab.images import apt, environments, layers, provision, recipes
+from lab.images import apt, environments, layers, old_agent, oldest, provision, recipes
 from lab.images.builder import BuiltImage
 from lab.images.counting import PackageCount
 from lab.images.product import ProductFiles
@@ -19,6 +20,13 @@ from trove_upgrade.tests.unit import base, test_architecture
 from trove_upgrade.tests.unit.lab import fakes
 
 FILES = pathlib.Path(images.__file__).parent / 'files'
+GUEST = old_guests.OldGuest(
+    instance_id='i1',
+    project_id='p1',
+    transport_url='rabbit://trove:p%20w@10.0.0.1:5672/vhost',
+    authorized_key='ssh-ed25519 AAAA',
+    heartbeat_seconds=3,
+)
 HELP = """mariadbd  Ver 10.11.18-MariaDB for debian-linux-gnu on x86_64 (Debian 12)
 Usage: mariadbd [OPTIONS]
 
@@ -45,9 +53,9 @@ To see what variables a running server is using, type
 """
 
 
-def load_script(name):
+def load_script(name, folder=FILES):
     """A script of the image as a module; it has no suffix, because it is a program."""
-    loader = importlib.machinery.SourceFileLoader(name.replace('-', '_'), str(FILES / name))
+    loader = importlib.machinery.SourceFileLoader(name.replace('-', '_'), str(folder / name))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
@@ -192,6 +200,12 @@ class RecipeTest(base.TestCase):
     def test_the_variant_with_systemd_has_cloud_init_and_the_other_none(self):
         self.assertIn('cloud-init', recipes.TRIXIE.with_systemd().packages)
         self.assertNotIn('cloud-init', recipes.TRIXIE.packages)
+
+    def test_an_old_image_has_neither_cloud_init_nor_an_agent_of_ours(self):
+        for recipe in (recipes.OLD_BULLSEYE, recipes.OLD_BULLSEYE.with_systemd()):
+            self.assertTrue(recipe.is_old)
+            self.assertFalse(recipe.has_agent)
+            self.assertNotIn('cloud-init', recipe.packages)
 
     def test_preloaded_container_images_make_another_image_and_go_into_a_store_of_their_own(self):
         recipe = recipes.TROVE_TRIXIE.with_preloaded(pathlib.Path('/cache/mariadb.tar'))
@@ -374,6 +388,78 @@ class ProductFilesTest(base.TestCase):
 
         self.assertTrue((self.layer / 'etc/init.d/trove-upgrade-database').is_file())
         self.assertEqual([], list(self.layer.rglob('*guestagent*')))
+
+
+class OldAgentFilesTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.files = old_agent.OldAgentFiles(FILES, 'python2.7')
+
+    def test_nothing_of_the_product_is_in_it(self):
+        self.files.write(self.layer, pathlib.Path('unused'), has_agent=False)
+
+        written = {path.name for path in self.layer.rglob('*') if path.is_file()}
+        self.assertIn('trove-guestagent', written)
+        self.assertIn('trove-lab-init', written)
+        self.assertEqual([], [name for name in written if 'trove-upgrade' in name])
+
+    def test_it_cannot_have_our_agent(self):
+        self.assertRaises(
+            ValueError, self.files.write, self.layer, pathlib.Path('unused'), has_agent=True
+        )
+
+    def test_another_python_makes_another_image(self):
+        other = old_agent.OldAgentFiles(FILES, 'python3')
+        self.assertNotEqual(self.files.digest(False), other.digest(False))
+
+    def test_the_agent_reads_the_options_of_all_its_files(self):
+        for name, content in old_guests.injected_files(GUEST).items():
+            target = self.layer / pathlib.Path(name).name
+            target.write_bytes(content)
+        agent = load_script('trove-guestagent', old_agent.HERE)
+
+        made = agent.Agent(agent.options_of(str(self.layer)))
+
+        self.assertEqual('i1', made.id)
+        self.assertEqual((('10.0.0.1', 5672), ('trove', 'p w', 'vhost')), (made.place, made.login))
+        self.assertEqual(3.0, made.interval)
+
+
+class _Mirror:
+    """A builder of which the suite is gone, or not."""
+
+    def __init__(self, *gone):
+        self.gone = gone
+
+    def fetch(self, recipe):
+        if recipe.suite in self.gone:
+            raise errors.CommandFailed(f'no Release file for {recipe.suite}')
+
+    def build(self, recipe):
+        return recipe.name
+
+
+class OldestTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.told = []
+
+    def test_bullseye_is_taken_while_a_mirror_has_it(self):
+        found = oldest.build(_Mirror(), self.told.append)
+
+        self.assertEqual(
+            ('old-bullseye', 'old-bullseye-systemd', False),
+            (found.sysv, found.systemd, found.stands_in),
+        )
+        self.assertIn('Python 2.7', self.told[-1])
+
+    def test_a_newer_debian_stands_in_loudly(self):
+        found = oldest.build(_Mirror('bullseye'), self.told.append)
+
+        self.assertEqual(('old-bookworm', True), (found.sysv, found.stands_in))
+        self.assertIn('NO OLD GUESTS', self.told[-1])
+        self.assertIn('no Release file for bullseye', self.told[-1])
 
 
 class ProvisionTest(base.TestCase):
