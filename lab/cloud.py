@@ -39,6 +39,7 @@ from lab.venv import CloudVenv
 
 READY_SECONDS = 180.0
 PROXY = 'nova-proxy'
+GUARD = 'security-groups'  #: only in a cloud that enforces them
 _DATABASE = (mariadb.NAME,)
 #: The broker is the slowest: what needs it loads meanwhile, and tries until it is there.
 _NEEDS = {
@@ -51,6 +52,7 @@ _NEEDS = {
     nova.CONDUCTOR: _DATABASE,
     nova.SCHEDULER: _DATABASE,
     nova.COMPUTE: (nova.CONDUCTOR, keystone.NAME, placement.NAME),
+    GUARD: (keystone.NAME, neutron.NAME),
 }
 
 
@@ -76,21 +78,22 @@ class Cloud:
             venvs_dir=layout.venvs_dir, log=layout.log_file('venv'), environ=environ
         )
 
-    def up(self, progress: Progress) -> CloudHandle:
+    def up(self, progress: Progress, *, security_groups: bool = False) -> CloudHandle:
         """Bring it up; a cloud that is up already is handed back as it is, remains of a crashed one
-        are cleared first.
+        are cleared first.  With `security_groups` Neutron's are enforced at the guests' ports.
 
         What it started it ends again when it fails or is interrupted.
 
         :raises MachineLacks: the machine cannot do it; nothing was changed.
-        :raises LabError: something failed; the message names the log.
+        :raises LabError: something failed, and the message names the log; or the cloud that is up
+            enforces no security groups.
         """
         with self._alone():
             if self.is_up():
-                return self.handle()
+                return _enforcing(self.handle()) if security_groups else self.handle()
             preflight.require(self._layout, preflight.Machine())
             try:
-                return self._up(progress)
+                return self._up(progress, security_groups)
             except BaseException:
                 with uninterrupted():
                     self._down(progress)
@@ -164,7 +167,7 @@ class Cloud:
         """Stop one process; `restart` brings it back."""
         self._supervisor.stop((name,))
 
-    def _up(self, progress: Progress) -> CloudHandle:
+    def _up(self, progress: Progress, security_groups: bool) -> CloudHandle:
         with (
             progress.phase('Clearing remains of an earlier cloud')
             if self._has_remains()
@@ -174,7 +177,7 @@ class Cloud:
             shutil.rmtree(self._layout.logs_dir, ignore_errors=True)
         self._install(progress)
         self._layout.prepare()
-        site = self._settings()
+        site = self._settings(security_groups=security_groups)
         kept = template.directory(site)
         known = template.secrets(kept)
         if known is None:
@@ -201,12 +204,13 @@ class Cloud:
             with progress.phase("Making the cloud's virtual environment (once)") as tell:
                 self._venv.ensure(tell)
 
-    def _settings(self, secrets: Secrets | None = None) -> Settings:
+    def _settings(self, secrets: Secrets | None = None, *, security_groups: bool) -> Settings:
         return Settings(
             layout=self._layout,
             venv=self._venv,
             secrets=secrets or Secrets.generate(),
             compute_driver=self._environ.get(DRIVER_VARIABLE, LAB_DRIVER),
+            security_groups=security_groups,
         )
 
     def settings(self) -> Settings:
@@ -214,8 +218,11 @@ class Cloud:
 
         :raises LabError: none is up.
         """
-        self.handle()
-        return self._settings(Secrets.load(self._layout.run_dir / 'secrets.json'))
+        running = self.handle()
+        return self._settings(
+            Secrets.load(self._layout.run_dir / 'secrets.json'),
+            security_groups=running.security_groups,
+        )
 
     def _configure(self, site: Settings) -> None:
         neutron.install_plugins(site)
@@ -236,6 +243,7 @@ class Cloud:
                 for name in (nova.CONDUCTOR, nova.SCHEDULER, nova.COMPUTE)
             ),
             _proxy(site),
+            *([_guard(site)] if site.security_groups else []),
             *trove.processes(site),
         ]
 
@@ -253,6 +261,7 @@ class Cloud:
             nova.SCHEDULER: lambda: nova.agent_ready(site, nova.SCHEDULER),
             nova.COMPUTE: lambda: nova.compute_ready(site),
             PROXY: lambda: True,
+            GUARD: lambda: True,
             **trove.probes(site),
         }
 
@@ -347,6 +356,20 @@ def _silent() -> Iterator[Phase]:
     yield lambda _text: None
 
 
+def _enforcing(running: CloudHandle) -> CloudHandle:
+    """Return this cloud, which was asked for with security groups.
+
+    :raises LabError: it is up without them.
+    """
+    if not running.security_groups:
+        raise errors.LabError(
+            f'The cloud in {running.run_dir} is up and enforces no security groups. End it with '
+            'trove-upgrade-lab down, then start it with --security-groups.',
+            code='lab_without_groups',
+        )
+    return running
+
+
 def _proxy(site: Settings) -> Command:
     return Command(
         name=PROXY,
@@ -362,4 +385,14 @@ def _proxy(site: Settings) -> Command:
             '--target-port',
             str(site.ports.compute),
         ),
+    )
+
+
+def _guard(site: Settings) -> Command:
+    return Command(
+        name=GUARD,
+        stage=services.STAGE_AGENTS,
+        stop_seconds=1.0,
+        env=site.env(),
+        argv=(site.venv.program('python'), '-m', 'lab.hypervisor.groups.guard'),
     )

@@ -24,4 +24,5 @@ def of_cloud(handle: CloudHandle) -> Hypervisor:
         Path(handle.run_dir) / 'hypervisor',
         (handle.broker_host, handle.broker_port),
         registry=(HOST, Ports().registry),
+        security_groups=handle.security_groups,
     )

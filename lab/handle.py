@@ -62,6 +62,7 @@ class CloudHandle:
     users: dict[str, Credentials]  #: admin, demo, reader, other, trove
     programs_dir: str  #: unmodified clients: openstack, trove
     run_dir: str
+    security_groups: bool = False  #: Neutron's are enforced at the guests' ports
 
     def database_url(self, name: str = 'trove') -> str:
         """SQLAlchemy's address of a database that exists: `trove` is there from the start, and
@@ -130,4 +131,5 @@ def make(
             for name, (project, password) in passwords.items()
         },
         run_dir=str(settings.layout.run_dir),
+        security_groups=settings.security_groups,
     )

@@ -51,6 +51,18 @@ class Port:
     gateway: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DhcpPort:
+    """The port of Neutron's DHCP agent in a network, as Neutron describes it."""
+
+    network_id: str
+    port_id: str
+    mac: str
+    address: str
+    prefix_length: int
+    gateway: str | None = None
+
+
 class Server(Protocol):
     """A guest as its host sees it."""
 
@@ -136,6 +148,14 @@ class Server(Protocol):
         """Stop it, or switch it off, and boot it again with the same root disk."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkNode:
+    """A machine that has namespaces of networks; its sshd listens on `address`."""
+
+    server: Server
+    address: str
+
+
 class Servers(Protocol):
     """All guests of one lab."""
 
@@ -169,6 +189,11 @@ class Networks(Protocol):
 
     def ensure(self, network: Network) -> None:
         """Make the network, or what of it is missing.  Safe to repeat."""
+
+    def plug_dhcp(self, port: DhcpPort, node: Server | None = None) -> str:
+        """Make the namespace `qdhcp-<network id>` with this port, on this machine or on a node; its
+        name.  The network is there already.
+        """
 
     def entry(self, network_id: str) -> tuple[str, ...]:
         """The beginning of a command that runs a program of this machine inside the network."""
@@ -208,6 +233,9 @@ class Hypervisor(Protocol):
     @property
     def fabric(self) -> Networks:
         """All their networks."""
+
+    def boot_node(self, name: str, image: Path, *, init: str, authorized_key: str) -> NetworkNode:
+        """Boot a network node from an image with an sshd, which lets root in with this key."""
 
 
 def gateway_of(cidr: str, gateway: str | None) -> str:

@@ -81,6 +81,7 @@ class Settings:
     secrets: Secrets
     ports: Ports = Ports()
     compute_driver: str = LAB_DRIVER
+    security_groups: bool = False  #: Neutron's are enforced at the guests' ports
 
     @property
     def plugins_dir(self) -> pathlib.Path:

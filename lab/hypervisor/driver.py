@@ -193,15 +193,14 @@ class LabDriver(driver.ComputeDriver):
             for network, _port in ports:
                 self._host.fabric.ensure(network)
             self._ensure_volume(instance)
-            guest = self._host.guests.create(
-                nova_facts.spec_of(
-                    instance,
-                    image_id=str(image_meta.id),
-                    image_path=self._image_for(context, instance, str(image_meta.id), knobs),
-                    ports=tuple(port for _network, port in ports),
-                    injected_files=injected_files or (),
-                )
+            spec = nova_facts.spec_of(
+                instance,
+                image_id=str(image_meta.id),
+                image_path=self._image_for(context, instance, str(image_meta.id), knobs),
+                ports=tuple(port for _network, port in ports),
+                injected_files=injected_files,
             )
+            guest = self._host.guests.create(spec)
             if knobs.no_agent:
                 guest.take_agent_away()
             if power_on:

@@ -19,10 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.commands import Commands, HostCommands
+from lab.hypervisor import node
 from lab.hypervisor.guest_store import GuestStore
 from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.volume import VolumeStore
 from lab.layout import RUN_VARIABLE
+from lab.servers import NetworkNode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class HypervisorSettings:
     broker_host: str
     broker_port: int
     registry_port: int | None = None  #: of container images, on the broker's host
+    security_groups: bool = False  #: Neutron's are enforced
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> HypervisorSettings:
@@ -45,6 +48,7 @@ class HypervisorSettings:
             broker_host=fields['broker_host'],
             broker_port=int(fields['broker_port']),
             registry_port=fields.get('registry_port'),
+            security_groups=fields.get('security_groups', False),
         )
 
     @property
@@ -68,6 +72,7 @@ class LabHost:
     guests: GuestStore
     fabric: NetworkFabric
     volumes: VolumeStore
+    commands: Commands
 
     @classmethod
     def open(
@@ -76,16 +81,34 @@ class LabHost:
         broker: tuple[str, int] | None = None,
         commands: Commands | None = None,
         registry: tuple[str, int] | None = None,
+        *,
+        security_groups: bool = False,
     ) -> LabHost:
         """The lab with its guests below `directory`.  Nothing is made; without a broker, networks
-        have no forwarder.
+        have no forwarder.  With `security_groups`, ports wait for their rules.
         """
         commands = commands or HostCommands()
-        fabric = NetworkFabric(directory / 'networks', commands, broker, registry)
+        fabric = NetworkFabric(
+            directory / 'networks', commands, broker, registry, guarded=security_groups
+        )
         volumes = VolumeStore(directory / 'volumes', commands)
         return cls(
             directory=directory,
             guests=GuestStore(directory / 'guests', fabric, volumes, commands),
             fabric=fabric,
             volumes=volumes,
+            commands=commands,
+        )
+
+    def boot_node(self, name: str, image: Path, *, init: str, authorized_key: str) -> NetworkNode:
+        """See `Hypervisor.boot_node`."""
+        return node.boot(
+            name,
+            image,
+            init,
+            authorized_key,
+            directory=self.directory,
+            guests=self.guests,
+            fabric=self.fabric,
+            commands=self.commands,
         )

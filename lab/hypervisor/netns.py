@@ -15,6 +15,11 @@ NETNS_DIR = Path('/run/netns')
 _CLONE_NEWNET = 0x40000000
 
 
+def entry(namespace: str) -> tuple[str, ...]:
+    """The beginning of a command that runs a program of the host in this network namespace."""
+    return ('nsenter', f'--net={NETNS_DIR / namespace}', '--')
+
+
 def connect_in(namespace: Path, address: tuple[str, int], timeout_seconds: float) -> socket.socket:
     """A TCP connection made inside the network namespace that this path names; see
     `NetworkFabric.connect`.

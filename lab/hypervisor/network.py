@@ -34,11 +34,13 @@ from typing import TextIO
 
 from lab import errors
 from lab.commands import Commands, Outcome
-from lab.hypervisor import metadata
+from lab.hypervisor import dhcp, metadata
 from lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
+from lab.hypervisor.groups import ruleset
 from lab.hypervisor.loopback import leading_here
 from lab.hypervisor.netns import NETNS_DIR, connect_in
-from lab.servers import Network, Port
+from lab.hypervisor.netns import entry as entry_into
+from lab.servers import DhcpPort, Network, Port, Server
 from trove_upgrade.waiting import wait_until
 
 _ENSURE_SECONDS = 60.0
@@ -57,9 +59,21 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PluggedPort:
+    """A guest's port as its network has it: the host's end of the interface."""
+
+    namespace: str
+    device: str
+    network_id: str
+    mac: str
+
+
 class NetworkFabric:
     """Makes and removes the namespaces.  State is in files and in the kernel, so any process of the
     lab may ask.
+
+    With `guarded`, guests' ports are closed until their rules are known (see `groups`).
     """
 
     def __init__(
@@ -68,7 +82,10 @@ class NetworkFabric:
         commands: Commands,
         broker: tuple[str, int] | None,
         registry: tuple[str, int] | None = None,
+        *,
+        guarded: bool = False,
     ) -> None:
+        self._guarded = guarded
         self._dir = networks_dir
         self._commands = commands
         self._daemons = NetworkDaemons(commands, broker, registry)
@@ -106,6 +123,10 @@ class NetworkFabric:
             self._commands.run([*inside, 'link', 'set', 'lo', 'up'])
             self._commands.run([*inside, 'link', 'add', BRIDGE, *_BRIDGE_KIND])
             self._commands.run([*inside, 'addr', 'add', own, 'dev', BRIDGE])
+            if self._guarded:
+                self._commands.run(
+                    [*entry_into(name), 'nft', '-f', '-'], input_text=ruleset.table()
+                )
             self._commands.run([*inside, 'link', 'set', BRIDGE, 'up'])
             (home / 'ready').touch()
         self._daemons.ensure(network.gateway, name, home)
@@ -135,7 +156,9 @@ class NetworkFabric:
         for number, port in enumerate(ports):
             self._plug(name, f'eth{number}', self._host_side(guest_id, number), port)
         self._dir.mkdir(parents=True, exist_ok=True)
-        complete.write_text(json.dumps([dataclasses.asdict(port) for port in ports]), 'utf-8')
+        fresh = complete.with_suffix('.new')
+        fresh.write_text(json.dumps([dataclasses.asdict(port) for port in ports]), 'utf-8')
+        fresh.rename(complete)
         return name
 
     def _plug(self, namespace: str, device: str, host_side: str, port: Port) -> None:
@@ -173,10 +196,35 @@ class NetworkFabric:
                 [*inside, 'route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device]
             )
 
+    def plug_dhcp(self, port: DhcpPort, node: Server | None = None) -> str:
+        """See `Networks.plug_dhcp`."""
+        network = self.network_namespace(port.network_id)
+        return dhcp.plug(port, network, self._dir / port.network_id, self._commands, node)
+
     @staticmethod
     def _host_side(guest_id: str, number: int) -> str:
         # Interface names have at most 15 characters.
         return f'v{number}-' + hashlib.sha256(guest_id.encode()).hexdigest()[:11]
+
+    def plugged(self) -> list[PluggedPort]:
+        """Every port of every guest."""
+        found = []
+        for record in sorted(self._dir.glob('*.ports')):
+            try:
+                ports = json.loads(record.read_text('utf-8'))
+            except FileNotFoundError:
+                continue  # the guest has just gone
+            guest_id = record.name.removesuffix('.ports')
+            found += [
+                PluggedPort(
+                    namespace=self.network_namespace(port['network_id']),
+                    device=self._host_side(guest_id, number),
+                    network_id=port['network_id'],
+                    mac=port['mac'],
+                )
+                for number, port in enumerate(ports)
+            ]
+        return found
 
     def detach(self, guest_id: str) -> None:
         """Take a guest's namespace away, its ports with it.  An unknown guest is no error."""
@@ -192,6 +240,7 @@ class NetworkFabric:
         """Take a network away: forwarder, bridge, namespace.  An unknown network is no error."""
         home = self._dir / network_id
         self._daemons.end(network_id, home)
+        dhcp.remove(network_id, home, self._commands)
         self._remove_namespace(self.network_namespace(network_id))
         for name in ('ready', 'lock'):
             (home / name).unlink(missing_ok=True)
@@ -215,7 +264,7 @@ class NetworkFabric:
 
     def entry(self, network_id: str) -> tuple[str, ...]:
         """The beginning of a command that runs a program of the host inside the network."""
-        return ('nsenter', f'--net={NETNS_DIR / self.network_namespace(network_id)}', '--')
+        return entry_into(self.network_namespace(network_id))
 
     def run_in(
         self,

@@ -96,7 +96,7 @@ def spec_of(
     image_id: str,
     image_path: Path,
     ports: tuple[Port, ...],
-    injected_files: Iterable[tuple[str, bytes]] = (),
+    injected_files: Iterable[tuple[str, bytes]] | None = None,
 ) -> GuestSpec:
     """The specification of a server's guest; the files come as Nova has decoded them."""
     return GuestSpec(
@@ -109,5 +109,5 @@ def spec_of(
         init=init_of(instance.system_metadata),
         runs_containers=runs_containers(instance.system_metadata),
         meta_data=meta_data_of(instance.uuid, instance.display_name, instance.metadata, image_id),
-        injected_files=dict(injected_files),
+        injected_files=dict(injected_files or ()),
     )

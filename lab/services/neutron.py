@@ -44,7 +44,8 @@ def configure(settings: Settings) -> None:
                 'project_network_types': 'local',
                 'tenant_network_types': 'local',
                 'mechanism_drivers': MECHANISM,
-                'extension_drivers': '',
+                # Without the security of ports a network cannot be made open on purpose.
+                'extension_drivers': 'port_security' if settings.security_groups else '',
             },
             'quotas': dict.fromkeys(
                 ('quota_network', 'quota_subnet', 'quota_port', 'quota_security_group'), _UNLIMITED

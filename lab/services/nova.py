@@ -60,6 +60,7 @@ def write_hypervisor_config(settings: Settings) -> None:
                 'broker_host': HOST,
                 'broker_port': settings.ports.broker,
                 'registry_port': settings.ports.registry,
+                'security_groups': settings.security_groups,
                 'glance_url': settings.url(settings.ports.image),
                 'neutron_url': settings.url(settings.ports.network),
                 'auth': {

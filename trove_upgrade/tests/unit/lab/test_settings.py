@@ -5,7 +5,8 @@ import stat
 import tempfile
 
 from lab import handle, identity, layout, settings, venv
-from lab.services import openstack, rabbitmq
+from lab.hypervisor import host
+from lab.services import neutron, nova, openstack, rabbitmq
 from trove_upgrade.tests.unit import base
 
 
@@ -74,3 +75,18 @@ class SettingsTest(base.TestCase):
         self.assertEqual('service', made.service.project_name)
         self.assertTrue(made.database_url('trove_x').startswith('mysql+pymysql://trove:'))
         self.assertNotIn('OS_TOKEN', made.users['demo'].environ())
+        self.assertFalse(made.security_groups)
+
+    def test_security_groups_are_off_unless_a_cloud_asks_for_them(self):
+        for wanted, drivers in ((False, ''), (True, 'port_security')):
+            site = dataclasses.replace(self.site, security_groups=wanted)
+            site.layout.prepare()
+            neutron.configure(site)
+            nova.write_hypervisor_config(site)
+
+            found = (site.etc('neutron') / 'neutron.conf').read_text()
+            self.assertIn(f'extension_drivers = {drivers}\n', found)
+            facts = host.HypervisorSettings.from_environ(
+                {layout.RUN_VARIABLE: str(site.layout.run_dir)}
+            )
+            self.assertEqual(wanted, facts.security_groups)
