@@ -42,7 +42,7 @@ if [ -d /run/systemd/system ]; then
     systemctl enable mariadb.service
     systemctl restart mariadb.service
 else
-    update-rc.d mariadb enable
+    update-rc.d mariadb defaults
     service mariadb restart
 fi
 """
