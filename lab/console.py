@@ -32,12 +32,17 @@ class Lab:
 
     def up(self, arguments: argparse.Namespace) -> int:
         """Bring the cloud up, with --trove also real Trove, with --product also our services on it,
-        set for tests.
+        set for tests; with --bridge our services and guests from before the upgrade feature.
         """
         before = self._cloud.is_up()
+        groups = arguments.security_groups or arguments.bridge
         try:
-            self._cloud.up(self._progress)
-            if arguments.trove:
+            self._cloud.up(self._progress, security_groups=groups)
+            if arguments.bridge:
+                from lab.bridge import stage as bridge_stage
+
+                bridge_stage.set_stage(self._layout, self._cloud, self._progress)
+            elif arguments.trove:
                 from lab.trove import stage as trove_stage
 
                 trove_stage.start(
@@ -200,15 +205,7 @@ def build_parser(lab: Lab) -> tuple[argparse.ArgumentParser, Sequence[str]]:
         command.set_defaults(function=function)
         return command
 
-    up = add('up', lab.up)
-    up.add_argument(
-        '--product', action='store_true', help='also our API and taskmanager, and two versions'
-    )
-    up.add_argument(
-        '--trove',
-        action='store_true',
-        help='also real Trove; with --product our filter in its API and our taskmanager beside it',
-    )
+    _add_up_options(add('up', lab.up))
     add('down', lab.down)
     add('status', lab.status)
     add('env', lab.env).add_argument('user', nargs='?', default='demo', choices=USERS)
@@ -223,6 +220,28 @@ def build_parser(lab: Lab) -> tuple[argparse.ArgumentParser, Sequence[str]]:
     _add_demo_options(add('demo', lab.demo))
     add('clean', lab.clean)
     return parser, tuple(commands.choices)
+
+
+def _add_up_options(up: argparse.ArgumentParser) -> None:
+    up.add_argument(
+        '--product', action='store_true', help='also our API and taskmanager, and two versions'
+    )
+    up.add_argument(
+        '--trove',
+        action='store_true',
+        help='also real Trove; with --product our filter in its API and our taskmanager beside it',
+    )
+    up.add_argument(
+        '--bridge',
+        action='store_true',
+        help='also our services, two tenants, a network node and three old guests; their ports are '
+        'closed',
+    )
+    up.add_argument(
+        '--security-groups',
+        action='store_true',
+        help="enforce Neutron's security groups at the guests' ports",
+    )
 
 
 def _add_demo_options(demo: argparse.ArgumentParser) -> None:
