@@ -66,10 +66,10 @@ class OldInstances:
         old_guests.provision(guest)
         if rows:
             provision.seed_rows(guest, rows)
+        owner = ('--id', instance_id, '--name', name, '--project', network.project_id)
+        datastore = ('--datastore', version.datastore, '--version', version.name)
         self._product.manage(
-            *('instance', 'register', server_id, '--id', instance_id, '--name', name),
-            *('--project', network.project_id, '--datastore', version.datastore),
-            *('--version', version.name, '--volume-size', '2'),
+            'instance', 'register', server_id, *owner, *datastore, '--volume-size', '2'
         )
         return OldInstance(
             id=instance_id,

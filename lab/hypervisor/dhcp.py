@@ -34,7 +34,7 @@ def plug(port: DhcpPort, network: str, home: Path, commands: Commands, node: Ser
     `network` is the namespace of the network itself, `home` its directory.
     """
     name = namespace_of(port.network_id)
-    host_side, device = _host_side(port.network_id), f'tap{port.port_id[:11]}'
+    device = _device(port)
     if node is None:
         remove(port.network_id, home, commands)
         (home / _RECORD).touch()
@@ -52,14 +52,7 @@ def plug(port: DhcpPort, network: str, home: Path, commands: Commands, node: Ser
             node.exec(argv, timeout_seconds=_RUN_SECONDS)
 
     run(['ip', 'netns', 'add', name])
-    commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
-    commands.run(
-        [
-            *('ip', '-n', network, 'link', 'add', host_side, 'type', 'veth', 'peer'),
-            *('name', device, 'address', port.mac, 'netns', str(path)),
-        ]
-    )
-    commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', BRIDGE, 'up'])
+    _connect(commands, network=network, namespace=path, port=port)
     inside = ['ip', '-n', name]
     run([*inside, 'link', 'set', 'lo', 'up'])
     run([*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device])
@@ -67,6 +60,32 @@ def plug(port: DhcpPort, network: str, home: Path, commands: Commands, node: Ser
     if port.gateway:
         run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
     return name
+
+
+def _connect(commands: Commands, *, network: str, namespace: Path, port: DhcpPort) -> None:
+    """A cable from the network's bridge to an interface in the namespace."""
+    host_side = _host_side(port.network_id)
+    commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
+    commands.run(
+        [
+            'ip',
+            '-n',
+            network,
+            'link',
+            'add',
+            host_side,
+            'type',
+            'veth',
+            'peer',
+            'name',
+            _device(port),
+            'address',
+            port.mac,
+            'netns',
+            str(namespace),
+        ]
+    )
+    commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', BRIDGE, 'up'])
 
 
 def remove(network_id: str, home: Path, commands: Commands) -> None:
@@ -77,6 +96,10 @@ def remove(network_id: str, home: Path, commands: Commands) -> None:
     if (NETNS_DIR / namespace_of(network_id)).exists():
         commands.run(['ip', 'netns', 'delete', namespace_of(network_id)])
     record.unlink()
+
+
+def _device(port: DhcpPort) -> str:
+    return f'tap{port.port_id[:11]}'
 
 
 def _host_side(network_id: str) -> str:

@@ -7,6 +7,7 @@ shows what was made in it (dhcp.py).
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 from pathlib import Path
@@ -48,28 +49,31 @@ def boot(
         )
     )
     here, there = ends(f'{directory}/{name}')
-    _connect(fabric.attach(name, ()), _cable(directory, name), here, there, commands)
+    cable = _Cable(device=_device(directory, name), here=here, there=there)
+    _connect(fabric.attach(name, ()), cable, commands)
     guest.boot()
     return NetworkNode(server=guest, address=str(there))
 
 
-def _connect(
-    namespace: str,
-    cable: str,
-    here: ipaddress.IPv4Address,
-    there: ipaddress.IPv4Address,
-    commands: Commands,
-) -> None:
-    commands.run(['ip', 'link', 'delete', cable], check=False)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cable:
+    """The end on this host, and the addresses of both."""
+
+    device: str
+    here: ipaddress.IPv4Address
+    there: ipaddress.IPv4Address
+
+
+def _connect(namespace: str, cable: _Cable, commands: Commands) -> None:
+    near, inside = cable.device, ['ip', '-n', namespace]
+    commands.run(['ip', 'link', 'delete', near], check=False)
     commands.run(
-        ['ip', 'link', 'add', cable, 'type', 'veth', 'peer', 'name', _DEVICE, 'netns', namespace]
+        ['ip', 'link', 'add', near, 'type', 'veth', 'peer', 'name', _DEVICE, 'netns', namespace]
     )
-    for end, address, prefix in (
-        (cable, here, ['ip']),
-        (_DEVICE, there, ['ip', '-n', namespace]),
-    ):
-        commands.run([*prefix, 'addr', 'add', f'{address}/30', 'dev', end])
-        commands.run([*prefix, 'link', 'set', end, 'up'])
+    commands.run(['ip', 'addr', 'add', f'{cable.here}/30', 'dev', near])
+    commands.run(['ip', 'link', 'set', near, 'up'])
+    commands.run([*inside, 'addr', 'add', f'{cable.there}/30', 'dev', _DEVICE])
+    commands.run([*inside, 'link', 'set', _DEVICE, 'up'])
 
 
 def ends(of: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
@@ -79,6 +83,6 @@ def ends(of: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
     return first + 1, first + 2
 
 
-def _cable(directory: Path, name: str) -> str:
+def _device(directory: Path, name: str) -> str:
     # Interface names have at most 15 characters.
     return 'node-' + hashlib.sha256(f'{directory}/{name}'.encode()).hexdigest()[:10]

@@ -254,10 +254,15 @@ class SecurityGroupsTest(Waiting, base.TestCase):
             "import urllib.error, urllib.request as r\ntry: r.urlopen('http://169.254.169.254/', "
             'timeout=0.5)\nexcept urllib.error.HTTPError: print("answered")'
         )
-        argv = [*entry(self.host.fabric.guest_namespace('one')), sys.executable, '-c', fetch]
+        inside = entry(self.host.fabric.guest_namespace('one'))
 
         def answered():
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*inside, sys.executable, '-c', fetch],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             return 'answered' in done.stdout
 
         self.wait_until(answered, 'the metadata service', IN_FORCE_SECONDS)

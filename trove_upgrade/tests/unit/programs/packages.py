@@ -70,9 +70,10 @@ _OF = {
     'mmdebstrap': 'mmdebstrap',
     'mount': 'losetup mount umount',
     'nftables': 'nft',
-    'openssh-client': 'ssh-add ssh-agent ssh-keygen',
+    'openssh-client': 'ssh ssh-add ssh-agent ssh-keygen',
     'openssh-server': 'sshd',
     'openssl': 'openssl',
+    'passwd': 'useradd',
     'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
@@ -108,6 +109,7 @@ ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft'}
 OF_ENVIRONMENT = {
     'openstack': 'python-openstackclient',
     'trove': 'python-troveclient',
+    'trove-guestagent': 'trove',
     'ruff': 'ruff',
     'sphinx-build': 'sphinx',
 }

@@ -53,6 +53,7 @@ _IN_GUESTS = (
     'trove_upgrade/guestagent/',
     'etc/trove-upgrade/guest/',
     'lab/images/files/',
+    'lab/images/old_files/',
 )
 _IN_CONTAINERS = 'lab/containers/files/'
 
@@ -128,7 +129,11 @@ class TestPrograms(base.TestCase):
         }
         self.of_guests = {
             name
-            for recipe in (recipes.BOOKWORM.with_systemd(), recipes.TROVE_BOOKWORM)
+            for recipe in (
+                recipes.BOOKWORM.with_systemd(),
+                recipes.TROVE_BOOKWORM,
+                recipes.OLD_BULLSEYE.with_systemd(),
+            )
             for name in recipe.packages
         }
 
