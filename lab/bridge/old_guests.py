@@ -8,7 +8,7 @@ For callers::
     # Nova, or a GuestSpec, puts them on the root disk; no user data goes with them
     credentials = provision(guest)  # MariaDB 10.5 on the volume, under the service of its package
 
-An operator logs in as root, or as `trove` with sudo.
+An operator logs in as root, or as `trove` with sudo; with a password as `trove` alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from lab.servers import DATABASE_MOUNT, Server
 
 GUEST_INFO = '/etc/trove/conf.d/guest_info.conf'
 AGENT_CONF = '/etc/trove/conf.d/trove-guestagent.conf'
+#: What `chpasswd` reads; the guest removes it at its first boot.
+PASSWORDS = '/etc/trove/lab-password'
 AUTHORIZED_KEYS = '/root/.ssh/authorized_keys'
 CLIENT_FILE = '/root/.my.cnf'
 SETTINGS_FILE = new_guests.SETTINGS_FILE
@@ -53,7 +55,7 @@ class OldGuest:
     """Facts that the control plane of old wrote into a guest, and the key of its operators.
 
     `transport_url` is the broker as the guest reaches it; `heartbeat_seconds` the interval of the
-    old agent.
+    old agent; `password` one of the account `trove`, which has none by default.
     """
 
     instance_id: str
@@ -62,6 +64,7 @@ class OldGuest:
     authorized_key: str
     datastore_manager: str = 'mariadb'
     heartbeat_seconds: int = 10
+    password: str | None = None
 
 
 def injected_files(guest: OldGuest) -> dict[str, bytes]:
@@ -76,6 +79,8 @@ def injected_files(guest: OldGuest) -> dict[str, bytes]:
         'log_file = trove-guestagent.log\n'
     )
     files = {GUEST_INFO: info, AGENT_CONF: agent, AUTHORIZED_KEYS: f'{guest.authorized_key}\n'}
+    if guest.password is not None:
+        files[PASSWORDS] = f'trove:{guest.password}\n'
     return {path: text.encode() for path, text in files.items()}
 
 

@@ -16,6 +16,7 @@ from trove_upgrade.tests.functional.host import broker_case, private_broker, tes
 
 CONDUCTOR = 'trove-conductor'
 CALL_SECONDS = 20
+PASSWORD = 'an-old-password'
 
 
 class Conductor:
@@ -56,6 +57,7 @@ class OldGuestCase(test_lab_guests.GuestTestCase):
                 transport_url=transport_url,
                 authorized_key=self.key.with_suffix('.pub').read_text().strip(),
                 heartbeat_seconds=2,
+                password=PASSWORD,
             )
         )
 
@@ -101,6 +103,35 @@ class OldGuestTest(OldGuestCase):
 
         self.assertEqual('root', self.ssh('id -un'))
         self.assertEqual('trove root', self.ssh('echo $(id -un) $(sudo id -un)', user='trove'))
+
+    def test_an_account_may_have_a_password_and_root_has_none(self):
+        guest = self.old_guest()
+        ask = self.host.directory / 'ask'
+        ask.write_text(f'#!/bin/sh\necho {PASSWORD}\n')
+        ask.chmod(0o700)
+
+        def logs_in(user):
+            options = ('-o', 'PubkeyAuthentication=no', '-o', 'NumberOfPasswordPrompts=1')
+            done = subprocess.run(
+                [
+                    *self.host.fabric.entry('net-1'),
+                    'ssh',
+                    *options,
+                    *('-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null'),
+                    f'{user}@{test_lab_guests.ADDRESS}',
+                    'id -un',
+                ],
+                env={'SSH_ASKPASS': str(ask), 'SSH_ASKPASS_REQUIRE': 'force'},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return done.stdout.strip() == user
+
+        self.assertTrue(logs_in('trove'))
+        self.assertFalse(logs_in('root'))
+        self.assertEqual('', self.shell(guest, f'ls {old_guests.PASSWORDS} 2> /dev/null || true'))
 
     def test_nothing_of_ours_and_no_user_data_is_in_it(self):
         guest = self.old_guest()

@@ -73,7 +73,7 @@ _OF = {
     'openssh-client': 'ssh ssh-add ssh-agent ssh-keygen',
     'openssh-server': 'sshd',
     'openssl': 'openssl',
-    'passwd': 'useradd',
+    'passwd': 'chpasswd useradd',
     'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
