@@ -96,6 +96,8 @@ def _rule(rule: Mapping[str, Any], members: Mapping[str, list[str]]) -> Rule:
                 }
             )
         )
+    elif rule.get('remote_address_group_id'):
+        remotes = ()  # the laboratory has no address groups: nothing is let through by mistake
     elif rule.get('remote_ip_prefix'):
         remotes = (str(rule['remote_ip_prefix']),)
     return Rule(

@@ -74,6 +74,12 @@ class RulesTest(base.TestCase):
         self.assertEqual((), only.remotes)
         self.assertNotIn('goto allow_in', ruleset.script('v0', PortRules(rules=(only,))))
 
+    def test_a_group_of_addresses_lets_nothing_through_by_mistake(self):
+        found = neutron.rules_of([port('one', 'a')], [rule('a', remote_address_group_id='g')])
+
+        [only] = found['net-1', 'one'].rules
+        self.assertEqual((), only.remotes)
+
     def test_a_port_without_port_security_is_open_and_one_without_a_group_is_closed(self):
         ports = [port('one', 'a', port_security_enabled=False), port('two')]
 
