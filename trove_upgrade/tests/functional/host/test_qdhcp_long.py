@@ -3,30 +3,39 @@
 networks that have the same addresses.
 """
 
+import contextlib
+import pathlib
 import subprocess
+import threading
 
+from lab.commands import HostCommands
+from lab.hypervisor.groups import guard as guarding
+from lab.hypervisor.groups.rules import PortRules
+from lab.hypervisor.host import LabHost
+from lab.hypervisor.netns import connect_in
 from lab.servers import DhcpPort
-from trove_upgrade.tests.functional.host import test_lab_guests, test_old_guests_long
+from trove_upgrade.tests.functional.host import (
+    test_lab_guests,
+    test_old_guests_long,
+    test_security_groups,
+)
 
 NEAR, FAR = (
     '3f2a9c10-0000-4000-8000-00000000000a',
     '3f2a9c10-0000-4000-8000-00000000000b',
 )
 DHCP_ADDRESS = '10.0.0.2'
+DROPPED_SECONDS = 1.0
 
 
-class QdhcpTest(test_old_guests_long.OldGuestCase):
-    def setUp(self):
-        super().setUp()
-        self.near, self.far = (
-            self.guest(
-                self.former,
-                name=name,
-                network_id=network,
-                user_data=b'',
-                injected_files=self.files(),
-            )
-            for name, network in (('near', NEAR), ('far', FAR))
+class QdhcpCase(test_old_guests_long.OldGuestCase):
+    def guest_of(self, network_id, name):
+        return self.guest(
+            self.former,
+            name=name,
+            network_id=network_id,
+            user_data=b'',
+            injected_files=self.files(),
         )
 
     def dhcp_port(self, network_id):
@@ -38,6 +47,12 @@ class QdhcpTest(test_old_guests_long.OldGuestCase):
             prefix_length=24,
             gateway='10.0.0.1',
         )
+
+
+class QdhcpTest(QdhcpCase):
+    def setUp(self):
+        super().setUp()
+        self.near, self.far = self.guest_of(NEAR, 'near'), self.guest_of(FAR, 'far')
 
     def boot_node(self):
         return self.host.boot_node(
@@ -104,3 +119,49 @@ class QdhcpTest(test_old_guests_long.OldGuestCase):
             ['ip', 'netns', 'list'], capture_output=True, text=True, check=True
         ).stdout
         self.assertNotIn(name, listed)
+
+
+class ClosedPortTest(QdhcpCase):
+    """A guest's real sshd behind a group of its own, as a bridge opens and closes it."""
+
+    def setUp(self):
+        super().setUp()
+        self.host = LabHost.open(self.host.directory, security_groups=True)
+        self.rules = test_security_groups.Rules()
+        self.guest_of(NEAR, 'near')
+        self.namespace = self.host.fabric.plug_dhcp(self.dhcp_port(NEAR))
+        ended = threading.Event()
+        guard = guarding.Guard(self.rules, self.host.fabric.plugged, HostCommands(), print)
+        thread = threading.Thread(target=guarding.run, args=(guard, ended))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(ended.set)
+
+    def set_rules(self, *rules):
+        [port] = self.host.guests.get('near').ports
+        self.rules.of_port[NEAR, port.mac] = PortRules(rules=(test_security_groups.OUT, *rules))
+
+    def greets(self, namespace):
+        """Whether the sshd answers; a refusal would be an error of this test."""
+        place, target = pathlib.Path('/run/netns', namespace), (test_lab_guests.ADDRESS, 22)
+        with (
+            contextlib.suppress(TimeoutError),
+            connect_in(place, target, DROPPED_SECONDS) as connection,
+        ):
+            return connection.recv(100).startswith(b'SSH-2.0')
+        return False
+
+    def test_it_is_open_for_the_namespace_of_the_bridge_alone_and_only_meanwhile(self):
+        gateway = self.host.fabric.network_namespace(NEAR)
+        self.set_rules()
+        seen = self.rules.reads
+        self.wait_until(lambda: self.rules.reads > seen + 1, 'the rules')
+        self.assertFalse(self.greets(self.namespace))
+
+        self.set_rules(test_security_groups.allowed(22, f'{DHCP_ADDRESS}/32'))
+        self.wait_until(lambda: self.greets(self.namespace), 'the port to be open')
+        self.assertFalse(self.greets(gateway))
+
+        self.set_rules()
+        self.wait_until(lambda: not self.greets(self.namespace), 'the port to be closed')
+        self.assertFalse(self.greets(gateway))
