@@ -70,7 +70,7 @@ _OF = {
     'mmdebstrap': 'mmdebstrap',
     'mount': 'losetup mount umount',
     'nftables': 'nft',
-    'openssh-client': 'ssh ssh-add ssh-agent ssh-keygen',
+    'openssh-client': 'ssh ssh-add ssh-agent ssh-keygen ssh-keyscan',
     'openssh-server': 'sshd',
     'openssl': 'openssl',
     'passwd': 'chpasswd useradd',
