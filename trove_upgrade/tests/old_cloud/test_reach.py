@@ -52,12 +52,18 @@ class ReachTestCase(Waiting, base.TestCase):
             *('--known-hosts', str(self.known_hosts)),
         )
 
-    def argv(self, *words):
-        program = str(self.programs / 'trove-upgrade-bridge')
-        return [program, '--config-file', str(self.config_file), *words]
-
     def bridge(self, *words):
-        return subprocess.run(self.argv(*words), capture_output=True, text=True, timeout=SECONDS)
+        return subprocess.run(
+            [
+                str(self.programs / 'trove-upgrade-bridge'),
+                '--config-file',
+                str(self.config_file),
+                *words,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
 
     def reached(self, *words):
         done = self.bridge('reach', *words, *self.way())

@@ -399,7 +399,7 @@ class TestLogins(ReachTestCase):
     def test_rsa_with_sha_1_is_used_only_where_it_is_allowed(self):
         """As an OpenSSH before 5.7 with its RSA host key, and a login by an RSA key."""
         network = self.useFixture(ssh_servers.Network(kinds=('rsa',), extra=OPENSSH_5))
-        key = ssh_servers.make_key(network.guest.folder / 'rsa_key', 'rsa', 2048)
+        key = ssh_servers.make_key(network.guest.folder / 'rsa_key', 'rsa')
         network.guest.allow(key.with_suffix('.pub'))
         network.guest.start()
         login = Login(user='root', key_files=(key,))
