@@ -43,6 +43,18 @@ class Glance:
             )
         )
 
+    @classmethod
+    def of_cloud(cls, region: Any) -> Self:
+        """Make a client with a cloud of `clouds.region`; no request is sent yet."""
+        return cls(
+            adapter.Adapter(
+                region.get_session(),
+                service_type='image',
+                interface=region.get_interface('image'),
+                region_name=region.get_region_name('image'),
+            )
+        )
+
     def image(self, image_id: str) -> compute.Image:
         """One image.
 

@@ -12,10 +12,12 @@ from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.inventory import Inventory
 from trove_upgrade.bridge.reaper import Reaper
 from trove_upgrade.clients import clouds, session
+from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.nova_servers import NovaServers
 from trove_upgrade.db.all_instances import AllInstances
 from trove_upgrade.db.repositories import Repositories
+from trove_upgrade.domain import ports
 from trove_upgrade.domain.inventory import CloudServers
 from trove_upgrade.domain.network import Network
 
@@ -26,6 +28,7 @@ class Cloud:
 
     network: Network
     servers: CloudServers
+    images: ports.Images
 
 
 class Context:
@@ -43,11 +46,15 @@ class Context:
         return self._log_in()
 
     @property
+    def all_instances(self) -> AllInstances:
+        """Instances of all projects."""
+        return AllInstances(self.repositories.database, self.repositories.instances)
+
+    @property
     def inventory(self) -> Inventory:
         """Takes the inventory."""
-        repositories = self.repositories
         return Inventory(
-            instances=AllInstances(repositories.database, repositories.instances),
+            instances=self.all_instances,
             servers=self.cloud.servers,
             network=self.cloud.network,
         )
@@ -80,6 +87,14 @@ def log_in(conf: cfg.ConfigOpts, cloud: str | None) -> Cloud:
     """
     if cloud is not None:
         region = clouds.region(cloud)
-        return Cloud(network=Neutron.of_cloud(region), servers=NovaServers.of_cloud(region))
+        return Cloud(
+            network=Neutron.of_cloud(region),
+            servers=NovaServers.of_cloud(region),
+            images=Glance.of_cloud(region),
+        )
     session.require(conf)
-    return Cloud(network=Neutron.from_conf(conf), servers=NovaServers.from_conf(conf))
+    return Cloud(
+        network=Neutron.from_conf(conf),
+        servers=NovaServers.from_conf(conf),
+        images=Glance.from_conf(conf),
+    )

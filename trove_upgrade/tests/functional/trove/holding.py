@@ -14,6 +14,7 @@ from lab.demo import follow
 from lab.knobs import Knobs, KnobStore
 from lab.product import TASKMANAGER
 from lab.supervisor import Supervisor
+from lab.trove import stage
 from lab.trove.instances import DATABASE
 from trove_upgrade.tests.exclusion_table import Group
 from trove_upgrade.tests.functional import waiting
@@ -252,11 +253,14 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         except errors.LabError:
             return False
 
-    def register(self, number, image_id=None):
-        """A version whose container image has this tag; the guest image is the target's."""
-        return self.stage.datastores.register(
-            'mariadb', number, number, image_id or self.target.image_id
-        )
+    def register(self, number):
+        """A version whose container image has this tag; the guest image is the target's.  Its facts
+        are loaded: else a guest with a key cannot follow.
+        """
+        version = self.stage.datastores.register('mariadb', number, number, self.target.image_id)
+        facts = stage.facts_of(self.stage.layout, self.target.number)
+        stage.load_facts(self.product, version.name, facts)
+        return version
 
     def admin(self):
         found = self.handle.users['admin']

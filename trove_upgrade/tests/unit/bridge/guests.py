@@ -10,8 +10,9 @@ SOURCE = '10.0.0.2'
 class Route:
     """Leads to every guest of a network."""
 
-    def __init__(self, network_id):
+    def __init__(self, network_id, reaches=None):
         self.name = f'through qdhcp-{network_id} on this host'
+        self.reaches = reaches
 
     def source_address(self, target):
         return 'fd00::2' if ':' in target else SOURCE
@@ -23,12 +24,13 @@ class Chooser:
     def __init__(self, *network_ids):
         self.network_ids = network_ids
         self.asked = []
+        self.reaches = None  #: of its routes
 
     def choose(self, network_id, chassis):
         self.asked.append((network_id, chassis))
         if network_id not in self.network_ids:
             raise errors.NoRoute(network_id=network_id, found='nothing is configured')
-        return Choice(Route(network_id), ())
+        return Choice(Route(network_id, self.reaches), ())
 
 
 class Shell:

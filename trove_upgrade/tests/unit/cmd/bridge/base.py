@@ -9,6 +9,7 @@ import fixtures
 
 from trove_upgrade.cmd import bridge
 from trove_upgrade.cmd.bridge.context import Cloud
+from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron
 from trove_upgrade.tests.unit.bridge.test_openings import World, a_port
@@ -24,6 +25,20 @@ class Servers:
         return self.found
 
 
+class Images:
+    """Glance, which has every image but these."""
+
+    def __init__(self):
+        self.missing = set()
+
+    def image(self, image_id):
+        if image_id in self.missing:
+            raise exceptions.ImageNotFound(image_id=image_id)
+        return compute.Image(
+            id=image_id, name='', status='active', min_disk_gb=1, min_ram_mb=1, size_bytes=1
+        )
+
+
 class BridgeTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
@@ -36,10 +51,11 @@ class BridgeTestCase(base.TestCase):
         self.conf.write_text(f'[database]\nconnection = {url}\n')
         self.clouds = []
         self.servers = Servers()
+        self.images = Images()
 
     def log_in(self, conf, cloud):
         self.clouds.append(cloud)
-        return Cloud(network=self.neutron, servers=self.servers)
+        return Cloud(network=self.neutron, servers=self.servers, images=self.images)
 
     def tool(self, *words, code=0):
         out, err = io.StringIO(), io.StringIO()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preconditions of a run, a file each.  Each looks and changes nothing."""

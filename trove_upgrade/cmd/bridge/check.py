@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge check`: what must be so before a run; only `--fix-templates` changes
+something.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import socket
+from collections.abc import Iterator, Sequence
+
+from trove_upgrade import conf as our_conf
+from trove_upgrade.bridge.preconditions.networks import Networks, Service
+from trove_upgrade.bridge.preconditions.templates import Finding, Templates
+from trove_upgrade.bridge.preconditions.versions import Versions
+from trove_upgrade.cmd.bridge import way
+from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
+from trove_upgrade.db.migrations import gate
+from trove_upgrade.domain.instances import DatastoreVersion
+from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
+from trove_upgrade.domain.versions import Rules
+
+#: Exit code: a check does not pass.
+_REFUSED = 1
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `check`."""
+    check = commands.add(
+        'check',
+        'look whether a run can go well, before anything is opened',
+        description='Looks at the control plane, the versions in use and those that may follow, '
+        'the way from each tenant network to what guests need, and the configuration templates '
+        'of this controller. Exit code 1: a check does not pass.',
+    )
+    for option, what in (('--broker', 'broker'), ('--service', 'further service')):
+        check.add_argument(
+            option,
+            action='append',
+            default=[],
+            metavar='HOST:PORT',
+            help=f'{what} that guests must reach from each tenant network; several',
+        )
+    check.add_argument(
+        '--template-path',
+        action='append',
+        default=[],
+        metavar='DIR',
+        help="directory of Trove's configuration templates on this controller, the one of the "
+        'option template_path first; several',
+    )
+    check.add_argument(
+        '--fix-templates',
+        action='store_true',
+        help='make the copies of templates that the report proposes',
+    )
+    check.add_argument('--json', action='store_true', help='a list of objects, for programs')
+    way.add_options(check)
+    check.set_defaults(command=_check)
+
+
+def _check(run: Context, arguments: argparse.Namespace) -> int:
+    services = _services(arguments)
+    in_use = _versions_in_use(run)
+    results = [_control_plane(run), *_versions(run, in_use)]
+    with way.made(arguments) as ways:
+        networks = Networks(chooser=ways.chooser, services=services, resolve=_resolve)
+        results += networks.look(run.inventory.take())
+    if arguments.template_path:
+        templates = Templates(
+            directories=tuple(pathlib.Path(path) for path in arguments.template_path)
+        )
+        results += _templates(templates, in_use, is_fixing=arguments.fix_templates)
+    elif arguments.fix_templates:
+        raise UsageError('check: --fix-templates wants --template-path')
+    _show(results, as_json=arguments.json)
+    return 0 if all(result.outcome in PASSING for result in results) else _REFUSED
+
+
+def _services(arguments: argparse.Namespace) -> list[Service]:
+    named = [('broker', text) for text in arguments.broker]
+    named += [('service', text) for text in arguments.service]
+    found = []
+    for what, text in named:
+        host, colon, port = text.rpartition(':')
+        host = host.removeprefix('[').removesuffix(']')
+        if not colon or not host or not port.isdecimal():
+            raise UsageError(f'check: {text}: write it as HOST:PORT')
+        found.append(Service(what=what, host=host, port=int(port)))
+    return found
+
+
+def _versions_in_use(run: Context) -> list[DatastoreVersion]:
+    found = {
+        instance.version.id: instance.version
+        for page in run.all_instances.pages()
+        for instance in page
+    }
+    return list(found.values())
+
+
+def _control_plane(run: Context) -> CheckResult:
+    older = gate.older_taskmanager(run.repositories.services)
+    if older is not None:
+        return CheckResult.refused(
+            'control plane',
+            f'{older}. Upgrade it first: it closes no port and takes no sealed message.',
+            'BRIDGE_CONTROL_PLANE_OLDER',
+        )
+    return CheckResult.ok('control plane', 'No taskmanager of an earlier release is registered.')
+
+
+def _versions(run: Context, in_use: Sequence[DatastoreVersion]) -> Iterator[CheckResult]:
+    rules = Rules.load(run.conf[our_conf.GROUP].version_rules_file)
+    datastores = run.repositories.datastores
+    yield from Versions(datastores=datastores, images=run.cloud.images, rules=rules).look(in_use)
+
+
+def _templates(
+    templates: Templates, in_use: Sequence[DatastoreVersion], *, is_fixing: bool
+) -> Iterator[CheckResult]:
+    for finding in templates.look(in_use):
+        yield _fixed(finding) if is_fixing and finding.copy is not None else finding.result
+
+
+def _fixed(finding: Finding) -> CheckResult:
+    copy = finding.copy
+    if copy is None:
+        return finding.result
+    try:
+        copy.make()
+    except OSError as error:
+        found = f'{finding.result.message} It could not be copied: {error}.'
+        return dataclasses.replace(finding.result, message=found)
+    return CheckResult.ok(finding.result.name, f'Copied {copy.source} to {copy.target}.')
+
+
+def _resolve(host: str) -> Sequence[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _show(results: Sequence[CheckResult], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+        return
+    print_table(
+        ('outcome', 'check', 'found'),
+        [(result.outcome, result.name, result.message) for result in results],
+    )
+    refused = sum(result.outcome not in PASSING for result in results)
+    print_line(f'{len(results)} checks, {refused} do not pass.')
