@@ -17,7 +17,7 @@ from trove_upgrade.bridge.preconditions.versions import Versions
 from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
-from trove_upgrade.cmd.console.printing import UsageError, print_line, print_table
+from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
@@ -63,21 +63,36 @@ def add_commands(commands: Commands) -> None:
 
 
 def _check(run: Context, arguments: argparse.Namespace) -> int:
-    services = _services(arguments)
-    in_use = _versions_in_use(run)
-    results = [_control_plane(run), *_versions(run, in_use)]
-    with way.made(arguments) as ways:
-        networks = Networks(chooser=ways.chooser, services=services, resolve=_resolve)
-        results += networks.look(run.inventory.take())
-    if arguments.template_path:
-        templates = Templates(
-            directories=tuple(pathlib.Path(path) for path in arguments.template_path)
-        )
-        results += _templates(templates, in_use, is_fixing=arguments.fix_templates)
-    elif arguments.fix_templates:
+    if arguments.fix_templates and not arguments.template_path:
         raise UsageError('check: --fix-templates wants --template-path')
-    _show(results, as_json=arguments.json)
-    return 0 if all(result.outcome in PASSING for result in results) else _REFUSED
+    services = _services(arguments)
+    results = []
+    with way.made(arguments) as ways:
+        for result in _results(run, arguments, ways, services):
+            results.append(result)
+            if not arguments.json:
+                print_line(f'{result.outcome:8} {result.name}: {result.message}')
+    refused = sum(result.outcome not in PASSING for result in results)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+    else:
+        print_line(f'{len(results)} checks, {refused} do not pass.')
+    return _REFUSED if refused else 0
+
+
+def _results(
+    run: Context, arguments: argparse.Namespace, ways: way.Ways, services: Sequence[Service]
+) -> Iterator[CheckResult]:
+    """Yield each result when it is known: a network that gives no answer takes seconds."""
+    yield _control_plane(run)
+    in_use = _versions_in_use(run)
+    yield from _versions(run, in_use)
+    if arguments.template_path:
+        directories = tuple(pathlib.Path(path) for path in arguments.template_path)
+        templates = Templates(directories=directories)
+        yield from _templates(templates, in_use, is_fixing=arguments.fix_templates)
+    networks = Networks(chooser=ways.chooser, services=services, resolve=_resolve)
+    yield from networks.look(run.inventory.take())
 
 
 def _services(arguments: argparse.Namespace) -> list[Service]:
@@ -141,15 +156,3 @@ def _fixed(finding: Finding) -> CheckResult:
 def _resolve(host: str) -> Sequence[str]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def _show(results: Sequence[CheckResult], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
-        return
-    print_table(
-        ('outcome', 'check', 'found'),
-        [(result.outcome, result.name, result.message) for result in results],
-    )
-    refused = sum(result.outcome not in PASSING for result in results)
-    print_line(f'{len(results)} checks, {refused} do not pass.')

@@ -118,11 +118,22 @@ def _work(run: Context, begun: Run, ways: way.Ways, count: int) -> int:
     finally:
         members = runs.members(begun.id)
         show_members(runs.get(begun.id), members)
+        _tell_of_held(members)
         report = run.auditor.look()
         audit.show(report)
     if not report.is_clean:
         return audit.OPEN
     return 0 if all(member.state in _WELL for member in members) else _FAILED
+
+
+def _tell_of_held(members: Sequence[Member]) -> None:
+    """Print what this process could not claim."""
+    until = [member.lease_until for member in members if member.lease_until is not None]
+    if until:
+        print_line(
+            f'Held by other processes: {len(until)}. Where they were killed, resume the run after '
+            f'{max(until):%Y-%m-%d %H:%M:%S} UTC.'
+        )
 
 
 def _runners(
