@@ -3,6 +3,8 @@
 
 import dataclasses
 import enum
+from collections.abc import Iterator
+from typing import Self
 
 from trove_upgrade.domain.network import Network, SecurityGroup
 from trove_upgrade.domain.openings import (
@@ -44,6 +46,18 @@ class Report:
     #: rows that are not closed and of which Neutron has nothing
     without_group: tuple[Opening, ...]
 
+    def of_run(self, run_id: str) -> Self:
+        """Return the part of it that is of one run."""
+        return dataclasses.replace(
+            self,
+            findings=tuple(
+                finding
+                for finding in self.findings
+                if finding.opening is not None and finding.opening.run_id == run_id
+            ),
+            without_group=tuple(one for one in self.without_group if one.run_id == run_id),
+        )
+
     @property
     def is_clean(self) -> bool:
         """Return whether nothing that is ours, or may be, is open."""
@@ -67,8 +81,14 @@ class Auditor:
         # Rows first: an opening that begins between the two looks is found in the second.
         lapsed = {opening.id for opening in self.openings.lapsed()}
         unclosed = self.openings.not_closed()
+        by_group = {one.group_id: one for one in unclosed if one.group_id is not None}
+        groups = {group.id: group for group in self.network.groups_named(GROUP_NAME)}
+        for group_id in by_group.keys() - groups.keys():
+            renamed = self.network.group(group_id)
+            if renamed is not None:
+                groups[group_id] = renamed
         findings = tuple(
-            self._finding(group, lapsed) for group in self.network.groups_named(GROUP_NAME)
+            self._finding(group, by_group.get(group.id), lapsed) for group in groups.values()
         )
         found = {finding.opening.id for finding in findings if finding.opening is not None}
         return Report(
@@ -76,42 +96,41 @@ class Auditor:
             without_group=tuple(one for one in unclosed if one.id not in found),
         )
 
-    def _finding(self, group: SecurityGroup, lapsed: set[str]) -> Finding:
+    def _finding(self, group: SecurityGroup, recorded: Opening | None, lapsed: set[str]) -> Finding:
         tag = Tag.read(group.description)
-        opening = None if tag is None else self.openings.get(tag.opening_id)
+        opening = recorded
+        if opening is None and tag is not None:
+            named = self.openings.get(tag.opening_id)
+            opening = named if named is not None and named.tag == tag else None
         ports = tuple(port.id for port in self.network.ports_with_group(group.id))
         return Finding(
             group=group,
             verdict=_verdict(tag, opening, lapsed),
             port_ids=ports,
             opening=opening,
-            remarks=() if opening is None else _remarks(group, ports, opening),
+            remarks=() if opening is None else tuple(_remarks(group, ports, opening)),
         )
 
 
 def _verdict(tag: Tag | None, opening: Opening | None, lapsed: set[str]) -> Verdict:
-    if tag is None:
-        return Verdict.FOREIGN
-    if opening is None or opening.tag != tag:
-        return Verdict.OTHER_DATABASE
+    if opening is None:
+        return Verdict.FOREIGN if tag is None else Verdict.OTHER_DATABASE
     if opening.state is OpeningState.CLOSED or opening.id in lapsed:
         return Verdict.LAPSED
     return Verdict.HELD
 
 
-def _remarks(group: SecurityGroup, ports: tuple[str, ...], opening: Opening) -> tuple[str, ...]:
-    others = [port for port in ports if port != opening.port_id]
-    remarks = [f'port {port} has the group, and is not the one that was opened' for port in others]
-    ours = [
-        rule
-        for rule in group.rules
-        if rule.source == opening.source
-        and rule.direction == 'ingress'
-        and rule.port_range == (SSH_PORT, SSH_PORT)
-    ]
-    remarks += [
-        f'rule {rule.id} lets in {rule.source or "any address"} and is not the one of the opening'
-        for rule in group.rules
-        if rule not in ours and rule.direction == 'ingress'
-    ]
-    return tuple(remarks)
+def _remarks(group: SecurityGroup, ports: tuple[str, ...], opening: Opening) -> Iterator[str]:
+    """Yield what is not as the bridge made it."""
+    if group.name != GROUP_NAME or Tag.read(group.description) != opening.tag:
+        yield 'its name or description was changed'
+    for port in ports:
+        if port != opening.port_id:
+            yield f'port {port} has the group, and is not the one that was opened'
+    for rule in group.rules:
+        is_ours = rule.source == opening.source and rule.port_range == (SSH_PORT, SSH_PORT)
+        if rule.direction == 'ingress' and not is_ours:
+            yield (
+                f'rule {rule.id} lets in {rule.source or "any address"} and is not the one of the '
+                'opening'
+            )

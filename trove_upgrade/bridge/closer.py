@@ -6,7 +6,7 @@ Safe to repeat and for two at once: Neutron is asked what there is, and only tha
 
 import dataclasses
 
-from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain import logs
 from trove_upgrade.domain.network import (
     GroupInUse,
     Network,
@@ -15,7 +15,13 @@ from trove_upgrade.domain.network import (
     PortNotFound,
     SecurityGroup,
 )
-from trove_upgrade.domain.openings import GROUP_NAME, Opening, OpeningRepository, Tag
+from trove_upgrade.domain.openings import (
+    GROUP_NAME,
+    Opening,
+    OpeningNotVisible,
+    OpeningRepository,
+    Tag,
+)
 
 LOG = logs.get_logger(__name__)
 
@@ -32,12 +38,21 @@ class Closer:
     def close(self, opening: Opening) -> str | None:
         """Remove all of it and write CLOSED; return what is not as it was before it was opened.
 
-        :raises NetworkUnavailable, NetworkRefused, GroupInUse, PortChanged: something may be open;
-            the row is not closed, and the reaper tries again.
+        Neutron comes first: the database may be away.  What this login does not see is no proof
+        that it is gone.
+
+        :raises NetworkUnavailable, NetworkRefused, GroupInUse, PortChanged, OpeningNotVisible:
+            something may be open; the row is not closed, and the reaper tries again.
         """
-        for group in self._groups_of(opening.tag):
+        groups = self._groups_of(opening)
+        for group in groups:
             self.remove(group)
-        cause = self._difference(opening)
+        known = self.openings.get(opening.id) or opening
+        if known.group_id not in {None, opening.group_id, *(group.id for group in groups)}:
+            return self.close(known)  # recorded after `opening` was read
+        if not groups and not self.network.sees_project(opening.project_id):
+            raise OpeningNotVisible(opening_id=opening.id, project_id=opening.project_id)
+        cause = self._difference(known)
         self.openings.closed(opening.id, cause)
         if cause is not None:
             LOG.warning('Opening %s is closed. %s', opening.id, cause)
@@ -47,11 +62,9 @@ class Closer:
         """Close; an error leaves it to the reaper, as the first error must not be hidden by it."""
         try:
             self.close(opening)
-        except exceptions.TroveUpgradeError as error:
+        except Exception as error:  # noqa: BLE001 - the first error is on its way to be handled
             LOG.warning(
-                'Opening %s could not be closed at once, the reaper will: %s',
-                opening.id,
-                error.message,
+                'Opening %s could not be closed at once, the reaper will: %s', opening.id, error
             )
 
     def remove(self, group: SecurityGroup) -> None:
@@ -67,13 +80,20 @@ class Closer:
                 return
         raise GroupInUse(group_id=group.id)
 
-    def _groups_of(self, tag: Tag) -> list[SecurityGroup]:
-        """Return all groups of an opening: there are two where an answer of Neutron was lost."""
-        return [
-            group
+    def _groups_of(self, opening: Opening) -> list[SecurityGroup]:
+        """Return all groups of an opening: there are two where an answer of Neutron was lost, and
+        one that was renamed is known by its id.
+        """
+        found = {
+            group.id: group
             for group in self.network.groups_named(GROUP_NAME)
-            if Tag.read(group.description) == tag
-        ]
+            if Tag.read(group.description) == opening.tag
+        }
+        if opening.group_id is not None and opening.group_id not in found:
+            renamed = self.network.group(opening.group_id)
+            if renamed is not None:
+                found[renamed.id] = renamed
+        return list(found.values())
 
     def _detach(self, port_id: str, group_id: str) -> None:
         for _ in range(_TRIES):
@@ -92,23 +112,24 @@ class Closer:
         raise PortChanged(port_id=port_id)
 
     def _difference(self, opening: Opening) -> str | None:
-        """Compare the port's groups with the former ones."""
-        former = self._former(opening)
+        """Compare the port's groups with the former ones.
+
+        :raises GroupInUse: it still has the opening's.
+        """
+        former = opening.former_groups
         if former is None:
             return None
         port = self._port(opening.port_id)
         if port is None:
             return f'Port {opening.port_id} was deleted while it was open.'
+        if opening.group_id is not None and opening.group_id in port.groups:
+            raise GroupInUse(group_id=opening.group_id)
         if set(port.groups) == set(former):  # Neutron keeps no order
             return None
         return (
             f'Port {port.id} had security groups {_listed(former)} before and has '
             f'{_listed(port.groups)} now: another client changed them while it was open.'
         )
-
-    def _former(self, opening: Opening) -> tuple[str, ...] | None:
-        known = self.openings.get(opening.id)
-        return opening.former_groups if known is None else known.former_groups
 
     def _port(self, port_id: str) -> NetworkPort | None:
         try:

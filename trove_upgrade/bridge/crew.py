@@ -31,8 +31,8 @@ class Crew:
         with concurrent.futures.ThreadPoolExecutor(
             len(self._runners), thread_name_prefix='bridge'
         ) as pool:
-            futures = [pool.submit(self._take_turns, one, run_id) for one in self._runners]
             try:
+                futures = [pool.submit(self._take_turns, one, run_id) for one in self._runners]
                 concurrent.futures.wait(futures)
             except BaseException:
                 self._stopping.set()

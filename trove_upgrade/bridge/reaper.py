@@ -38,9 +38,11 @@ class Reaper:
 
         :raises NetworkUnavailable: Neutron cannot tell which groups there are.
         """
-        if not self.openings.not_closed() and not self.openings.closed_since(LATE_SECONDS):
+        if not self.openings.is_any_since(LATE_SECONDS):
             return Reaped(closed=(), failed=())
-        return self.close_all([*self.openings.lapsed(), *self._left_after_close()])
+        first = self.close_all(self.openings.lapsed())
+        late = self.close_all(self._left_after_close())
+        return Reaped(closed=first.closed + late.closed, failed=first.failed + late.failed)
 
     def close_all(self, openings: list[Opening]) -> Reaped:
         """Close these, each by itself."""

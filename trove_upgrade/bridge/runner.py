@@ -56,6 +56,8 @@ class MemberRunner:
     owner: str
     lease_seconds: float
     tell: Tell
+    #: no fact of a member: it stays at its step until the outage is over
+    is_outage: Callable[[Exception], bool]
     is_stopping: Callable[[], bool]
 
     def run_next(self, run_id: str) -> Member | None:
@@ -75,6 +77,7 @@ class MemberRunner:
             member=member,
             visit=visit,
             lease_seconds=self.lease_seconds,
+            clock=self.clock,
         )
         try:
             with keeper:
@@ -102,8 +105,10 @@ class MemberRunner:
                 done = self.steps[step].run(member, visit, self._save_forward)
             except MemberLost:
                 raise
-            except exceptions.TroveUpgradeError as error:
-                return self._failed(member, error)
+            except Exception as error:
+                if self.is_outage(error):
+                    raise
+                return self._failed(member, _with_code(error))
             member = self._ended(done.member, StepEnd.DONE, done.message)
         return member
 
@@ -135,14 +140,9 @@ class MemberRunner:
 
     def _failed(self, member: Member, error: exceptions.TroveUpgradeError) -> Member:
         """Turn the member back, with what the step had committed meanwhile."""
-        now = self._now(member)
+        now = self.runs.member(member.run_id, member.instance_id)
         turned = now.evolve(is_undoing=True, error_code=error.code, cause=error.message)
         return self._ended(turned, StepEnd.FAILED, error.message)
-
-    def _now(self, member: Member) -> Member:
-        """Read the row again: a step may have committed facts before it failed."""
-        found = {one.instance_id: one for one in self.runs.members(member.run_id)}
-        return found[member.instance_id]
 
     def _back(self, member: Member, visit: Visit) -> Member:
         """Remove what was pushed, close the port, and end.  What cannot be removed is told."""
@@ -152,7 +152,8 @@ class MemberRunner:
             self.door.close(member, visit)
         except exceptions.TroveUpgradeError as error:
             LOG.warning('Instance %s: %s', member.instance_id, error.message)
-            member = _more(member, f'The port is not closed yet; a taskmanager does it: {error}')
+            told = f'The port is not closed yet; a taskmanager does it: {error.message}'
+            member = _more(member, told)
         is_operators = member.error_code in {None, TurnedBack.code}
         return self.runs.end(member, MemberState.ABORTED if is_operators else MemberState.FAILED)
 
@@ -165,18 +166,29 @@ class MemberRunner:
         return member
 
     def _leave(self, member: Member, visit: Visit) -> None:
-        """Close the port at once; the member stays at its step, for this host or another one."""
+        """Close the port at once, whatever else is away; the member stays at its step, for this
+        host or another one.
+        """
         try:
-            self.door.close(member, visit)
+            self.door.leave(visit)
+        except Exception as error:  # noqa: BLE001 - an error is on its way, and the reaper closes
+            LOG.warning('Instance %s: %s', member.instance_id, error)
+        try:
             self.runs.release(member)
-        except MemberLost:
-            return  # it is another host's already
-        except exceptions.TroveUpgradeError as error:
-            LOG.warning('Instance %s: %s', member.instance_id, error.message)
+        except Exception as error:  # noqa: BLE001 - the lease ends by itself
+            LOG.info('Instance %s: %s', member.instance_id, error)
 
 
 #: Steps at which something of ours may be in the guest that a failure must remove.
 _PUSHED = frozenset({MemberStep.PUSH, MemberStep.PROVE})
+
+
+def _with_code(error: Exception) -> exceptions.TroveUpgradeError:
+    """Return the error, or one that tells of a fault of the program, whose traceback is logged."""
+    if isinstance(error, exceptions.TroveUpgradeError):
+        return error
+    LOG.error('A step of the bridge met an unexpected error', exc_info=error)
+    return exceptions.TroveUpgradeError()
 
 
 def _more(member: Member, text: str) -> Member:

@@ -12,7 +12,7 @@ from trove_upgrade.bridge.reach.errors import ReachError
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.ports import Guest, Route, Shell
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.bridge_runs import Member, MemberFacts
+from trove_upgrade.domain.bridge_runs import Member, MemberFacts, MemberLost
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.network import Network, NetworkPort
 from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningRequest
@@ -42,12 +42,19 @@ class Way:
 
 
 class Visit:
-    """State of a visit; closed with its process, and by `Door.leave`."""
+    """State of a visit, which ends with its process, or by `Door.leave`."""
 
     def __init__(self) -> None:
         self.way: Way | None = None
         self.opening: Opening | None = None  #: None: not open, or the port is not filtered
         self.shell: Shell | None = None
+        self.is_lost = False  #: the lease is over, and another host may be in the guest
+
+    def leave_guest(self) -> None:
+        """End the shell."""
+        shell, self.shell = self.shell, None
+        if shell is not None:
+            shell.close()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +118,7 @@ class Door:
         way = visit.way
         if way is None:
             raise ValueError('no way was chosen')
+        self._require_lease(member, visit)
         self.close(member, visit)
         if not way.port.is_filtered:
             return f'Port security of {way.port.id} is off: nothing has to be opened.'
@@ -140,7 +148,16 @@ class Door:
                 way.route,
                 self.accounts.login_of(member.instance_id),
             )
-        return visit.shell
+        shell = visit.shell
+        if visit.is_lost:  # the keeper had nothing to close yet
+            visit.leave_guest()
+        self._require_lease(member, visit)
+        return shell
+
+    @staticmethod
+    def _require_lease(member: Member, visit: Visit) -> None:
+        if visit.is_lost:
+            raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
 
     def come_back(self, member: Member, visit: Visit) -> Shell:
         """Return the shell, from the beginning where another process had come in before.  Raises as
@@ -152,15 +169,22 @@ class Door:
         return self.enter(member, visit)
 
     def close(self, member: Member, visit: Visit) -> str | None:
-        """End the shell, and close what this run has open for the member; return what is not as
-        before.  Raises as `Closer.close`.
+        """End the shell, and close what this run has open for the member, by an earlier process
+        too; return what is not as before.  Only for the holder of the member's lease.  Raises as
+        `Closer.close`.
         """
-        if visit.shell is not None:
-            visit.shell.close()
-        visit.shell = visit.opening = None
-        causes = [
+        causes = [self.leave(visit)]
+        causes += [
             self.closer.close(opening)
             for opening in self.openings.not_closed()
             if (opening.run_id, opening.instance_id) == (member.run_id, member.instance_id)
         ]
         return next((cause for cause in causes if cause is not None), None)
+
+    def leave(self, visit: Visit) -> str | None:
+        """End the shell, and close what this visit has opened: at Neutron first, as the database
+        may be away.  Raises as `Closer.close`.
+        """
+        visit.leave_guest()
+        opening, visit.opening = visit.opening, None
+        return None if opening is None else self.closer.close(opening)

@@ -10,13 +10,18 @@ from openstack import exceptions as sdk_exceptions
 from trove_upgrade.domain import network
 
 
-def region(name: str) -> Any:
+def region(name: str, timeout_seconds: float) -> Any:
     """Return openstacksdk's `CloudRegion` of a cloud, or of `envvars`; no request is sent.
+
+    `timeout_seconds` bounds each request where clouds.yaml has no `api_timeout`.
 
     :raises CloudUnknown: there is no such cloud, or it lacks what a login needs.
     """
     try:
-        found = config.OpenStackConfig().get_one(cloud=name)
+        known = config.OpenStackConfig()
+        found = known.get_one(cloud=name)
+        if found.config.get('api_timeout') is None:
+            found = known.get_one(cloud=name, api_timeout=timeout_seconds)
         found.get_session()
     except (sdk_exceptions.SDKException, keystone_exceptions.ClientException) as error:
         raise network.CloudUnknown(

@@ -90,6 +90,21 @@ class Neutron:
             lambda: [_as_group(raw) for raw in self._proxy.security_groups(name=name)],
         )
 
+    def group(self, group_id: str) -> network.SecurityGroup | None:
+        """Return a group now; None: this login sees none of that id."""
+        return self._ask(
+            f'security group {group_id}',
+            lambda: _found(self._proxy.find_security_group(group_id, ignore_missing=True)),
+        )
+
+    def sees_project(self, project_id: str) -> bool:
+        """Return whether this login sees what a project has: each has a security group."""
+        found = self._ask(
+            f'the security groups of project {project_id}',
+            lambda: list(self._proxy.security_groups(project_id=project_id, limit=1)),
+        )
+        return any(raw.project_id == project_id for raw in found)
+
     def create_group(self, name: str, description: str, project_id: str) -> network.SecurityGroup:
         """Make a group.
 
@@ -238,6 +253,10 @@ def _as_port(raw: Any) -> network.NetworkPort:
         revision=raw.revision_number,
         host=raw.binding_host_id or None,
     )
+
+
+def _found(raw: Any) -> network.SecurityGroup | None:
+    return None if raw is None else _as_group(raw)
 
 
 def _as_group(raw: Any) -> network.SecurityGroup:

@@ -39,6 +39,8 @@ from trove_upgrade.domain.bridge_runs import (
 from trove_upgrade.domain.inventory import Listed
 
 _ENDED = tuple(str(state) for state in ENDED)
+#: Members that a claim looks at: one of them is not taken by another host meanwhile.
+_CANDIDATES = 20
 _FACTS = frozenset(field.name for field in dataclasses.fields(MemberFacts))
 
 
@@ -67,8 +69,7 @@ class BridgeRuns:
                     updated_at=columns.now(),
                 )
             )
-            for listed in members:
-                self._insert(connection, run_id, listed)
+            self._insert(connection, run_id, members)
             _end_run_with_its_last(connection, run_id)
             return self._run(connection, run_id)
 
@@ -79,35 +80,26 @@ class BridgeRuns:
             raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
 
     @staticmethod
-    def _insert(connection: sa.Connection, run_id: str, listed: Listed) -> None:
-        left_out = listed.obstacle is not None
-        values: dict[str, Any] = {
-            'run_id': run_id,
-            'instance_id': listed.instance_id,
-            'active_instance_id': None if left_out else listed.instance_id,
-            'name': columns.fitting(_members.c.name, listed.name, wide=True),
-            'project_id': listed.project_id,
-            'server_id': listed.server_id,
-            'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
-            'step': str(MemberStep.OPEN),
-            'is_undoing': False,
-            'generation': 0,
-            'ended_at': columns.now() if left_out else None,
-            'error_code': listed.obstacle and str(listed.obstacle),
-            'cause': listed.obstacle and left_out_cause(listed.obstacle),
-            'facts': {},
-            'steps': [],
-        }
+    def _insert(connection: sa.Connection, run_id: str, members: Sequence[Listed]) -> None:
+        waiting = [_row_of(run_id, one) for one in members if one.obstacle is None]
+        left_out = [_row_of(run_id, one) for one in members if one.obstacle is not None]
+        insert = sa.insert(_members)
         try:
             with connection.begin_nested():
-                connection.execute(sa.insert(_members).values(**values))
+                if waiting:
+                    connection.execute(insert, waiting)
+                if left_out:
+                    connection.execute(insert.values(ended_at=columns.now()), left_out)
         except db_exc.DBDuplicateEntry:
+            ids = [row['instance_id'] for row in waiting]
             other = connection.execute(
-                sa.select(_members.c.run_id).where(
-                    _members.c.active_instance_id == listed.instance_id
+                sa.select(_members.c.run_id, _members.c.instance_id).where(
+                    _members.c.active_instance_id.in_(ids)
                 )
-            ).scalar_one()
-            raise InstanceInOtherRun(instance_id=listed.instance_id, run_id=other) from None
+            ).first()
+            if other is None:  # that run has just ended
+                raise
+            raise InstanceInOtherRun(instance_id=other.instance_id, run_id=other.run_id) from None
 
     def get(self, run_id: str) -> Run:
         """Return a run.
@@ -155,6 +147,11 @@ class BridgeRuns:
         with self._database.read() as connection:
             return [_member_from(row) for row in connection.execute(query)]
 
+    def member(self, run_id: str, instance_id: str) -> Member:
+        """Return a member as it is now."""
+        with self._database.read() as connection:
+            return self._member(connection, run_id, instance_id)
+
     @retry_on_deadlock
     def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
         """Take the next member that has not ended and that no host holds; None: there is none."""
@@ -163,7 +160,7 @@ class BridgeRuns:
             _members.c.state.not_in(_ENDED),
             sa.or_(_members.c.lease_until.is_(None), _members.c.lease_until <= columns.now()),
         )
-        query = sa.select(_members).where(free).order_by(_members.c.instance_id)
+        query = sa.select(_members).where(free).order_by(_members.c.instance_id).limit(_CANDIDATES)
         with self._database.write() as connection:
             for row in connection.execute(query).all():
                 taken = connection.execute(
@@ -206,26 +203,33 @@ class BridgeRuns:
     def end(self, member: Member, state: MemberState) -> Member:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
         with self._database.write() as connection:
+            _lock(connection, member.run_id)
             self._write(connection, member, **_journal_of(member), **_end(state))
             _end_run_with_its_last(connection, member.run_id)
             return self._member(connection, member.run_id, member.instance_id)
 
     @retry_on_deadlock
     def abort(self, run_id: str) -> Run:
-        """Turn every member that has not ended back; PENDING ones end at once."""
+        """Turn every member that a host works on back; the others end at once, but those in whose
+        guest something may be.
+        """
         with self._database.write() as connection:
             self._run(connection, run_id)
-            of_run = _members.c.run_id == run_id
-            connection.execute(
-                sa.update(_members)
-                .where(of_run, _members.c.state == str(MemberState.PENDING))
-                .values(**_end(MemberState.ABORTED))
+            _lock(connection, run_id)
+            going = sa.and_(_members.c.run_id == run_id, _members.c.state.not_in(_ENDED))
+            held = sa.and_(
+                _members.c.state == str(MemberState.RUNNING),
+                _members.c.lease_until > columns.now(),
             )
-            connection.execute(
-                sa.update(_members)
-                .where(of_run, _members.c.state == str(MemberState.RUNNING))
-                .values(is_undoing=True)
-            )
+            connection.execute(sa.update(_members).where(going).values(is_undoing=True))
+            rows = connection.execute(sa.select(_members).where(going, sa.not_(_known(held))))
+            for row in rows.all():
+                if 'bundle' not in row.facts:
+                    connection.execute(
+                        sa.update(_members)
+                        .where(*_same(run_id, row.instance_id, row.generation))
+                        .values(**_end(MemberState.ABORTED))
+                    )
             connection.execute(
                 sa.update(_runs)
                 .where(_runs.c.id == run_id, _runs.c.state == str(RunState.RUNNING))
@@ -255,6 +259,26 @@ class BridgeRuns:
         return _member_from(connection.execute(query).one())
 
 
+def _row_of(run_id: str, listed: Listed) -> dict[str, Any]:
+    left_out = listed.obstacle is not None
+    return {
+        'run_id': run_id,
+        'instance_id': listed.instance_id,
+        'active_instance_id': None if left_out else listed.instance_id,
+        'name': columns.fitting(_members.c.name, listed.name, wide=True),
+        'project_id': listed.project_id,
+        'server_id': listed.server_id,
+        'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
+        'step': str(MemberStep.OPEN),
+        'is_undoing': False,
+        'generation': 0,
+        'error_code': listed.obstacle and str(listed.obstacle),
+        'cause': listed.obstacle and left_out_cause(listed.obstacle),
+        'facts': {},
+        'steps': [],
+    }
+
+
 def _same(run_id: str, instance_id: str, generation: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         _members.c.run_id == run_id,
@@ -273,8 +297,20 @@ def _end(state: MemberState) -> dict[str, Any]:
     }
 
 
+def _known(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the condition, false where a column of it is NULL."""
+    return sa.func.coalesce(condition, sa.false())
+
+
+def _lock(connection: sa.Connection, run_id: str) -> None:
+    """Wait for other ends of this run's members: two last ones would not see each other."""
+    connection.execute(
+        sa.update(_runs).where(_runs.c.id == run_id).values(updated_at=columns.now())
+    )
+
+
 def _end_run_with_its_last(connection: sa.Connection, run_id: str) -> None:
-    """An ABORTED run keeps its state."""
+    """End the run where no member goes on; an ABORTED one keeps its state.  `_lock` came before."""
     going = sa.select(_members.c.instance_id).where(
         _members.c.run_id == run_id, _members.c.state.not_in(_ENDED)
     )

@@ -28,25 +28,33 @@ _CLOSED = str(OpeningState.CLOSED)
 _REQUESTED = tuple(field.name for field in dataclasses.fields(OpeningRequest))
 
 
+class OpeningEnded(Exception):
+    """The opening that stood in the way has just been closed."""
+
+
 class Openings:
     """Implements domain.openings.OpeningRepository."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @retry_on_deadlock
     def intend(self, request: OpeningRequest, lease_seconds: float) -> Opening:
         """Commit an intent.
 
         :raises PortAlreadyOpen: the port has one that is not closed.
         :raises SchemaMissing: the expand of this release has not been run.
         """
+        try:
+            return self._intend(request, lease_seconds)
+        except OpeningEnded:
+            return self._intend(request, lease_seconds)
+
+    @retry_on_deadlock
+    def _intend(self, request: OpeningRequest, lease_seconds: float) -> Opening:
         opening_id = str(uuid.uuid4())
         values: dict[str, Any] = {name: getattr(request, name) for name in _REQUESTED}
         with self._database.write() as connection:
-            if not self._database.columns(connection, _openings.name):
-                found = f'table {_openings.name} is missing'
-                raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
+            self._require_table(connection)
             try:
                 with connection.begin_nested():
                     connection.execute(
@@ -64,10 +72,14 @@ class Openings:
             return self._fetched(connection, opening_id)
 
     @staticmethod
-    def _already_open(connection: sa.Connection, request: OpeningRequest) -> PortAlreadyOpen:
+    def _already_open(
+        connection: sa.Connection, request: OpeningRequest
+    ) -> PortAlreadyOpen | OpeningEnded:
         row = connection.execute(
             sa.select(_openings).where(_openings.c.open_port_id == request.port_id)
-        ).one()
+        ).one_or_none()
+        if row is None:  # it was closed between the two statements
+            return OpeningEnded()
         return PortAlreadyOpen(
             port_id=request.port_id,
             instance_id=row.instance_id,
@@ -139,11 +151,33 @@ class Openings:
         """Return those of `not_closed` whose lease is over, the oldest first."""
         return self._listed(_openings.c.state != _CLOSED, _openings.c.lease_until <= columns.now())
 
-    def closed_since(self, seconds: float) -> list[Opening]:
-        """Return those that were closed in the last `seconds`, the oldest first."""
-        return self._listed(
-            _openings.c.state == _CLOSED, _openings.c.closed_at > columns.ahead(-seconds)
-        )
+    def is_any_since(self, seconds: float) -> bool:
+        """Return whether one is not closed, or was closed in the last `seconds`."""
+        late = sa.or_(_openings.c.state != _CLOSED, _openings.c.closed_at > columns.ahead(-seconds))
+        query = sa.select(_openings.c.id).where(late).limit(1)
+        with self._database.read() as connection:
+            if not self._has_table(connection):
+                return False
+            return connection.execute(query).first() is not None
+
+    def require_table(self) -> None:
+        """Refuse to tell that nothing is open where nothing can be recorded.
+
+        :raises SchemaMissing: the expand of this release has not been run.
+        """
+        with self._database.read() as connection:
+            self._require_table(connection)
+
+    def _has_table(self, connection: sa.Connection) -> bool:
+        if self._database.columns(connection, _openings.name):
+            return True
+        self._database.forget_columns()  # the expand may be run at any moment
+        return False
+
+    def _require_table(self, connection: sa.Connection) -> None:
+        if not self._has_table(connection):
+            found = f'table {_openings.name} is missing'
+            raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
 
     def of_run(self, run_id: str) -> list[Opening]:
         """Return all of a run, the oldest first."""
@@ -154,8 +188,7 @@ class Openings:
             sa.select(_openings).where(*conditions).order_by(_openings.c.created_at, _openings.c.id)
         )
         with self._database.read() as connection:
-            if not self._database.columns(connection, _openings.name):
-                self._database.forget_columns()  # the expand may be run at any moment
+            if not self._has_table(connection):
                 return []
             return list(_openings_from(connection.execute(query)))
 

@@ -182,6 +182,9 @@ class RunRepository(Protocol):
     def members(self, run_id: str) -> list[Member]:
         """Return all members, by instance id, with their steps."""
 
+    def member(self, run_id: str, instance_id: str) -> Member:
+        """Return a member as it is now."""
+
     def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
         """Take the next member that has not ended and that no host holds; None: there is none."""
 
@@ -201,7 +204,9 @@ class RunRepository(Protocol):
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
 
     def abort(self, run_id: str) -> Run:
-        """Turn every member that has not ended back, and let PENDING ones end at once."""
+        """Turn every member that a host works on back; the others end at once, but those in whose
+        guest something may be: `resume` removes it.
+        """
 
 
 def left_out_cause(obstacle: Obstacle) -> str:

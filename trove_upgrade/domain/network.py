@@ -128,6 +128,12 @@ class Network(Protocol):
     def groups_named(self, name: str) -> list[SecurityGroup]:
         """Return all groups of that name, of any project."""
 
+    def group(self, group_id: str) -> SecurityGroup | None:
+        """Return a group now; None: this login sees none of that id."""
+
+    def sees_project(self, project_id: str) -> bool:
+        """Return whether this login sees what a project has: each has a security group."""
+
     def create_group(self, name: str, description: str, project_id: str) -> SecurityGroup:
         """Make a group; the answer has the rules that Neutron gives each new group.
 

@@ -104,6 +104,17 @@ class PortAlreadyOpen(exceptions.TroveUpgradeError):
     )
 
 
+class OpeningNotVisible(exceptions.TroveUpgradeError):
+    """Absence that proves nothing: the login sees nothing of the opening's project."""
+
+    code = 'OPENING_NOT_VISIBLE'
+    template = (
+        'Opening {opening_id} is not closed: this login sees nothing of project {project_id}, so '
+        'that what it does not see may still be open. Log in as an administrator of Neutron; where '
+        'the project was deleted, run "trove-upgrade-bridge reap --gone {opening_id}".'
+    )
+
+
 class OpeningRepository(Protocol):
     """`upgrade_bridge_openings`.  Leases are compared by the database's clock."""
 
@@ -140,9 +151,9 @@ class OpeningRepository(Protocol):
     def lapsed(self) -> list[Opening]:
         """Return those of `not_closed` whose lease is over, the oldest first."""
 
-    def closed_since(self, seconds: float) -> list[Opening]:
-        """Return those that were closed in the last `seconds`: a request to Neutron that was under
-        way then may have come through afterwards.
+    def is_any_since(self, seconds: float) -> bool:
+        """Return whether one is not closed, or was closed in the last `seconds`: a request to
+        Neutron that was under way then may have come through afterwards.
         """
 
     def of_run(self, run_id: str) -> list[Opening]:

@@ -21,6 +21,7 @@ from trove_upgrade.conf import database as database_conf
 from trove_upgrade.conf import fault, start
 
 PROGRAM = 'trove-upgrade-bridge'
+_STAYS = f'What it had finished stays; "{PROGRAM} resume RUN" goes on with a run.'
 #: One file per command.
 _COMMANDS = (check, inventory, reach, status, audit, reap, host_key)
 
@@ -47,7 +48,7 @@ def main(
         return 2
     run = context.Context(conf, lambda: log_in(conf, arguments.os_cloud))
     try:
-        return ending.run(lambda: arguments.command(run, arguments), PROGRAM, conf)
+        return ending.run(lambda: arguments.command(run, arguments), PROGRAM, conf, _STAYS)
     finally:
         run.close()
 

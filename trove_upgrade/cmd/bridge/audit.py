@@ -29,6 +29,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _audit(run: Context, arguments: argparse.Namespace) -> int:
+    run.repositories.openings.require_table()
     report = run.auditor.look()
     if arguments.json:
         print(json.dumps(as_json(report), indent=2, default=str))

@@ -18,6 +18,7 @@ from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError, print_line
+from trove_upgrade.db import services
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
@@ -65,10 +66,10 @@ def add_commands(commands: Commands) -> None:
 def _check(run: Context, arguments: argparse.Namespace) -> int:
     if arguments.fix_templates and not arguments.template_path:
         raise UsageError('check: --fix-templates wants --template-path')
-    services = _services(arguments)
+    needed = _services(arguments)
     results = []
     with way.made(arguments) as ways:
-        for result in _results(run, arguments, ways, services):
+        for result in _results(run, arguments, ways, needed):
             results.append(result)
             if not arguments.json:
                 print_line(f'{result.outcome:8} {result.name}: {result.message}')
@@ -81,7 +82,7 @@ def _check(run: Context, arguments: argparse.Namespace) -> int:
 
 
 def _results(
-    run: Context, arguments: argparse.Namespace, ways: way.Ways, services: Sequence[Service]
+    run: Context, arguments: argparse.Namespace, ways: way.Ways, needed: Sequence[Service]
 ) -> Iterator[CheckResult]:
     """Yield each result when it is known: a network that gives no answer takes seconds."""
     yield _control_plane(run)
@@ -91,8 +92,16 @@ def _results(
         directories = tuple(pathlib.Path(path) for path in arguments.template_path)
         templates = Templates(directories=directories)
         yield from _templates(templates, in_use, is_fixing=arguments.fix_templates)
-    networks = Networks(chooser=ways.chooser, services=services, resolve=_resolve)
+    else:
+        yield _not_looked_at('templates', '--template-path')
+    if not arguments.broker:
+        yield _not_looked_at('broker', '--broker')
+    networks = Networks(chooser=ways.chooser, services=needed, resolve=_resolve)
     yield from networks.look(run.inventory.take())
+
+
+def _not_looked_at(name: str, option: str) -> CheckResult:
+    return CheckResult.warning(name, f'Not looked at: name {option}.', 'BRIDGE_NOT_LOOKED_AT')
 
 
 def _services(arguments: argparse.Namespace) -> list[Service]:
@@ -125,7 +134,18 @@ def _control_plane(run: Context) -> CheckResult:
             f'{older}. Upgrade it first: it closes no port and takes no sealed message.',
             'BRIDGE_CONTROL_PLANE_OLDER',
         )
-    return CheckResult.ok('control plane', 'No taskmanager of an earlier release is registered.')
+    alive = [
+        service
+        for service in run.repositories.services.list()
+        if service.binary == services.TASKMANAGER and not service.has_ended
+    ]
+    if not alive:
+        return CheckResult.refused(
+            'control plane',
+            'No taskmanager is registered: none would close what a killed bridge leaves open.',
+            'BRIDGE_CONTROL_PLANE_ABSENT',
+        )
+    return CheckResult.ok('control plane', f'{len(alive)} taskmanagers of this release.')
 
 
 def _versions(run: Context, in_use: Sequence[DatastoreVersion]) -> Iterator[CheckResult]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from oslo_config import cfg
 
+from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.audit import Auditor
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.inventory import Inventory
@@ -86,7 +87,7 @@ def log_in(conf: cfg.ConfigOpts, cloud: str | None) -> Cloud:
     :raises CloudUnknown: clouds.yaml has no such cloud, or not what a login needs.
     """
     if cloud is not None:
-        region = clouds.region(cloud)
+        region = clouds.region(cloud, conf[our_conf.GROUP].compute_timeout)
         return Cloud(
             network=Neutron.of_cloud(region),
             servers=NovaServers.of_cloud(region),

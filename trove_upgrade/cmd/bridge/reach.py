@@ -2,10 +2,14 @@
 """`trove-upgrade-bridge reach` and `resume`: into every old guest and out again."""
 
 import argparse
+import contextlib
 import functools
 import os
 import socket
 from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.crew import Crew
@@ -30,10 +34,13 @@ from trove_upgrade.domain.bridge_runs import (
     Run,
     RunScope,
 )
-from trove_upgrade.domain.inventory import Listed, Obstacle
+from trove_upgrade.domain.exceptions import ComputeUnavailable
+from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.network import NetworkUnavailable
 
 #: Exit code: a member has failed, or was not worked on.
 _FAILED = 1
+_MOST_AT_ONCE = 64
 _WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
 
 
@@ -69,8 +76,15 @@ def add_commands(commands: Commands) -> None:
 def _add_way(parser: argparse.ArgumentParser) -> None:
     way.add_options(parser)
     parser.add_argument(
-        '--at-once', type=int, default=4, metavar='N', help='guests at a time (default: 4)'
+        '--at-once', type=_count, default=4, metavar='N', help='guests at a time (default: 4)'
     )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= _MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f'not from 1 to {_MOST_AT_ONCE}: {text}')
+    return count
 
 
 def _reach(run: Context, arguments: argparse.Namespace) -> int:
@@ -103,24 +117,33 @@ def _chosen(listed: Sequence[Listed], ids: Sequence[str]) -> list[Listed]:
 def _show_plan(run: Context, members: Sequence[Listed], ways: way.Ways) -> None:
     door = _door(run, ways)
     for listed in members:
-        if listed.obstacle not in {None, Obstacle.HAS_AGENT}:
+        if listed.obstacle is not None:
             print_line(f'{listed.instance_id}: left out, {listed.obstacle}')
             continue
         print_line(f'{listed.instance_id}: {door.plan(listed)}')
 
 
 def _work(run: Context, begun: Run, ways: way.Ways, count: int) -> int:
-    if count < 1:
-        raise UsageError('--at-once is at least 1')
-    runs = run.repositories.bridge_runs
+    """Work, show how each member is, and what of this run is open."""
     try:
         Crew(_runners(run, begun.scope, ways), count).work(begun.id)
-    finally:
-        members = runs.members(begun.id)
-        show_members(runs.get(begun.id), members)
-        _tell_of_held(members)
-        report = run.auditor.look()
-        audit.show(report)
+    except Exception:  # the report comes first, then the error
+        with contextlib.suppress(Exception):
+            _report(run, begun.id)
+        raise
+    except BaseException:
+        _report(run, begun.id)
+        raise
+    return _report(run, begun.id)
+
+
+def _report(run: Context, run_id: str) -> int:
+    runs = run.repositories.bridge_runs
+    members = runs.members(run_id)
+    show_members(runs.get(run_id), members)
+    _tell_of_held(members)
+    report = run.auditor.look().of_run(run_id)
+    audit.show(report)
     if not report.is_clean:
         return audit.OPEN
     return 0 if all(member.state in _WELL for member in members) else _FAILED
@@ -154,6 +177,7 @@ def _runners(
             owner=f'{socket.gethostname()}:{os.getpid()}:{number}',
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
             tell=_tell,
+            is_outage=_is_outage,
             is_stopping=is_stopping,
         )
 
@@ -194,6 +218,12 @@ def _steps(door: Door, scope: RunScope) -> dict[MemberStep, RunnableStep]:
 
 def _nothing_was_pushed(member: Member, visit: Visit) -> None:
     """Remove nothing: no step of this scope pushes anything."""
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(
+        error, (NetworkUnavailable, ComputeUnavailable, db_exc.DBError, sa.exc.SQLAlchemyError)
+    )
 
 
 def _tell(member: Member, message: str) -> None:

@@ -10,6 +10,7 @@ from trove_upgrade.cmd.bridge.audit import OPEN, show
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError, print_line
+from trove_upgrade.domain.openings import OpeningState
 
 
 def add_commands(commands: Commands) -> None:
@@ -34,6 +35,11 @@ def add_commands(commands: Commands) -> None:
         help='remove this security group, which has the description of the bridge and no opening '
         'in this database; wants --yes',
     )
+    which.add_argument(
+        '--gone',
+        metavar='OPENING',
+        help='write an opening closed whose project was deleted with all that it had',
+    )
     reap.add_argument(
         '--yes', action='store_true', help='remove the group although another database may hold it'
     )
@@ -42,17 +48,34 @@ def add_commands(commands: Commands) -> None:
 
 def _reap(run: Context, arguments: argparse.Namespace) -> int:
     openings = run.repositories.openings
-    if arguments.group:
-        _remove_group(run, arguments.group, is_confirmed=arguments.yes)
-    elif arguments.run:
-        found = [one for one in openings.not_closed() if one.run_id == arguments.run]
-        _tell(run.reaper.close_all(found))
+    openings.require_table()
+    if arguments.group and not _remove_group(run, arguments.group, is_confirmed=arguments.yes):
+        return OPEN
+    if arguments.gone:
+        _write_closed(run, arguments.gone)
+    if arguments.run:
+        of_run = openings.of_run(arguments.run)
+        if not of_run:
+            run.repositories.bridge_runs.get(arguments.run)
+        _tell(run.reaper.close_all([one for one in of_run if one.state is not OpeningState.CLOSED]))
     elif arguments.all:
         _tell(run.reaper.close_all(openings.not_closed()))
     _tell(run.reaper.pass_once())
     report = run.auditor.look()
     show(report)
     return 0 if report.is_clean else OPEN
+
+
+def _write_closed(run: Context, opening_id: str) -> None:
+    opening = run.repositories.openings.get(opening_id)
+    if opening is None:
+        raise UsageError(f'reap: this database has no opening {opening_id}')
+    if run.cloud.network.sees_project(opening.project_id):
+        raise UsageError(
+            f'reap: project {opening.project_id} is there; without --gone the opening is closed'
+        )
+    run.repositories.openings.closed(opening_id, 'An operator told that its project was deleted.')
+    print_line(f'Written closed: opening {opening_id}.')
 
 
 def _tell(reaped: Reaped) -> None:
@@ -62,7 +85,8 @@ def _tell(reaped: Reaped) -> None:
         print_line(f'Not closed: opening {opening.id}: {reason}', sys.stderr)
 
 
-def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> None:
+def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> bool:
+    """Return whether it was removed."""
     found = {finding.group.id: finding for finding in run.auditor.look().findings}
     finding = found.get(group_id)
     if finding is None or finding.verdict is not Verdict.OTHER_DATABASE:
@@ -75,6 +99,7 @@ def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> None:
             f'Group {group_id} belongs to "{finding.group.description}" of another database. '
             'Nothing has been changed. The same command with --yes removes it.'
         )
-        return
+        return False
     run.closer.remove(finding.group)
     print_line(f'Removed: group {group_id}.')
+    return True

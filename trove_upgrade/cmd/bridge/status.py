@@ -4,12 +4,14 @@
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
-from trove_upgrade.domain.bridge_runs import Member, Run
+from trove_upgrade.domain.bridge_runs import ENDED, Member, Run
+from trove_upgrade.domain.openings import OpeningState
 
 
 def add_commands(commands: Commands) -> None:
@@ -80,8 +82,23 @@ def _moment(moment: object) -> str:
 
 
 def _abort(run: Context, arguments: argparse.Namespace) -> None:
-    found = run.repositories.bridge_runs.abort(arguments.run)
-    going = sum(count for state, count in found.members.items() if state == 'RUNNING')
-    print_line(
-        f'Run {found.id}: {found.state}. Members that are turned back by their hosts: {going}.'
-    )
+    runs = run.repositories.bridge_runs
+    found = runs.abort(arguments.run)
+    members = runs.members(found.id)
+    ended = {one.instance_id for one in members if one.state in ENDED}
+    left = [
+        opening
+        for opening in run.repositories.openings.of_run(found.id)
+        if opening.instance_id in ended and opening.state is not OpeningState.CLOSED
+    ]
+    reaped = run.reaper.close_all(left)
+    for opening, reason in reaped.failed:
+        print_line(f'Not closed: opening {opening.id}: {reason}', sys.stderr)
+    held = sum(one.state not in ENDED and one.lease_until is not None for one in members)
+    orphaned = len(members) - len(ended) - held
+    print_line(f'Run {found.id}: {found.state}. Turned back by their hosts: {held}.')
+    if orphaned:
+        print_line(
+            f'Something may be in the guests of {orphaned} that no host works on: '
+            f'"trove-upgrade-bridge resume {found.id}" removes it.'
+        )

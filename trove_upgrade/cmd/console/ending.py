@@ -25,12 +25,18 @@ from trove_upgrade.db.migrations.exit_codes import ExitCode
 from trove_upgrade.domain import exceptions
 
 _SIGNAL = 128
-_STAYS = 'What it had finished stays, and the same command carries on.'
+#: What an interrupted command leaves, and what goes on with it.
+STAYS = 'What it had finished stays, and the same command carries on.'
 #: They write what the error that follows says, with a traceback.
 _LOUD = ('oslo_db', 'sqlalchemy.pool')
 
 
-def run(command: Callable[[], int | None], program: str, conf: cfg.ConfigOpts | None = None) -> int:
+def run(
+    command: Callable[[], int | None],
+    program: str,
+    conf: cfg.ConfigOpts | None = None,
+    stays: str = STAYS,
+) -> int:
     """The exit code of `command`, whatever happens in it.  The passwords of `conf` are kept out of
     what is printed.
     """
@@ -49,7 +55,7 @@ def run(command: Callable[[], int | None], program: str, conf: cfg.ConfigOpts | 
     ) as error:
         return _refused(error, program, conf)
     except signals.Interrupted as end:
-        return _line(f'{end.word.capitalize()}. {_STAYS}', end.code)
+        return _line(f'{end.word.capitalize()}. {stays}', end.code)
     return code
 
 

@@ -32,6 +32,7 @@ class FakeNeutron:
         self.late = []  #: effects that were taken when the client died, and are done later
         self.before_write = None  #: called with the port id before a port is written
         self.is_away = False
+        self.is_admin = True  #: else it sees nothing of other projects
         self.answered = 0
         self._ids = itertools.count(1)
 
@@ -39,7 +40,7 @@ class FakeNeutron:
 
     def port(self, port_id):
         self._answer('a port')
-        if port_id not in self.ports:
+        if port_id not in self.ports or not self.is_admin:
             raise network.PortNotFound(port_id=port_id)
         return self.ports[port_id]
 
@@ -49,11 +50,19 @@ class FakeNeutron:
 
     def ports_with_group(self, group_id):
         self._answer('ports')
-        return [port for port in self.ports.values() if group_id in port.groups]
+        return [port for port in self._seen(self.ports) if group_id in port.groups]
 
     def groups_named(self, name):
         self._answer('groups')
-        return [group for group in self.groups.values() if group.name == name]
+        return [group for group in self._seen(self.groups) if group.name == name]
+
+    def group(self, group_id):
+        self._answer('a group')
+        return self.groups.get(group_id) if self.is_admin else None
+
+    def sees_project(self, project_id):
+        self._answer('groups')
+        return self.is_admin
 
     # changing
 
@@ -149,6 +158,9 @@ class FakeNeutron:
                 continue
 
     # inside
+
+    def _seen(self, things):
+        return list(things.values()) if self.is_admin else []
 
     def _rule(self, direction):
         return network.GroupRule(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port is opened for one address, and is as before afterwards, whatever dies in between."""
 
+import dataclasses
 import itertools
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from trove_upgrade.domain import network
 from trove_upgrade.domain.openings import (
     GROUP_NAME,
     OpeningLapsed,
+    OpeningNotVisible,
     OpeningRequest,
     OpeningState,
     PortAlreadyOpen,
@@ -274,6 +276,47 @@ class TestClose(OpeningsTestCase):
         world.closer.close(first)
         self.assertEqual([second.group_id], list(world.neutron.groups))
         self.assertEqual({*FORMER, second.group_id}, set(self.groups_of('port-2', world)))
+
+
+class TestNotSeen(OpeningsTestCase):
+    def test_a_login_that_sees_no_other_project_closes_no_row(self):
+        opening = self.world.opener.open(a_request())
+        self.world.neutron.is_admin = False
+        self.assertRaises(OpeningNotVisible, self.world.closer.close, opening)
+        self.assertFalse(self.world.auditor.look().is_clean)
+        self.world.neutron.is_admin = True
+        self.world.closer.close(opening)
+        self.is_as_before()
+
+    def test_a_group_that_its_tenant_renamed_is_found_by_its_id(self):
+        opening = self.world.opener.open(a_request())
+        group = self.world.neutron.groups[opening.group_id]
+        for change in ({'name': 'mine'}, {'description': 'mine'}):
+            with self.subTest(change):
+                self.world.neutron.groups[group.id] = dataclasses.replace(group, **change)
+                [finding] = self.world.auditor.look().findings
+                self.assertIs(Verdict.HELD, finding.verdict)
+                self.assertIn('changed', finding.remarks[0])
+        self.world.let_leases_end()
+        self.world.reaper.pass_once()
+        self.is_as_before()
+
+    def test_a_group_that_was_recorded_after_the_row_was_read_is_removed_too(self):
+        stale = self.world.openings.intend(a_request(), LEASE)
+        group = self.world.neutron.create_group(GROUP_NAME, 'renamed at once', PROJECT)
+        self.world.openings.record_group(stale.id, group.id)
+        self.world.closer.close(stale)
+        self.is_as_before()
+
+    def test_an_opening_whose_project_shows_nothing_any_more_stays_until_an_operator_tells(self):
+        opening = self.world.opener.open(a_request())
+        self.world.neutron.ports.clear()
+        self.world.neutron.groups.clear()
+        self.world.neutron.is_admin = False
+        self.world.let_leases_end()
+        [(failed, reason)] = self.world.reaper.pass_once().failed
+        self.assertEqual(opening.id, failed.id)
+        self.assertIn(f'reap --gone {opening.id}', reason)
 
 
 class TestReap(OpeningsTestCase):

@@ -6,16 +6,25 @@ import dataclasses
 import sqlalchemy as sa
 
 from trove_upgrade.bridge.crew import Crew
+from trove_upgrade.bridge.keeper import Keeper
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.accounts import Accounts
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.runner import MemberRunner, Stopped
 from trove_upgrade.bridge.steps.step import Done
 from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
-from trove_upgrade.bridge.visit import Door
+from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import columns, models
-from trove_upgrade.domain.bridge_runs import MemberState, MemberStep, RunScope, RunState, StepEnd
+from trove_upgrade.domain import network
+from trove_upgrade.domain.bridge_runs import (
+    MemberLost,
+    MemberState,
+    MemberStep,
+    RunScope,
+    RunState,
+    StepEnd,
+)
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.guests import Chooser, Guests
 from trove_upgrade.tests.unit.bridge.neutron import Dead
@@ -37,7 +46,7 @@ class Stepped:
 class Buried:
     """Door of a process that is dead."""
 
-    def close(self, member, visit):
+    def leave(self, visit):
         raise Dead
 
 
@@ -87,6 +96,7 @@ class RunnerTestCase(OpeningsTestCase):
             owner=owner,
             lease_seconds=LEASE,
             tell=lambda member, message: self.said.append(message),
+            is_outage=lambda error: isinstance(error, network.NetworkUnavailable),
             is_stopping=lambda: self.stopping,
         )
 
@@ -266,3 +276,141 @@ class TestKilled(RunnerTestCase):
         self.stopping = False
         self.assertEqual(S.COMPLETED, self.a_runner('host-2').run_next(run_id).state)
         self.is_left()
+
+
+class TestWithoutAMend(RunnerTestCase):
+    """What is away, wrong or another host's while a member is under way."""
+
+    def with_step(self, step, run):
+        return dataclasses.replace(self.a_runner(), steps={**self.steps, step: Stepped(run)})
+
+    def test_a_database_that_goes_away_does_not_keep_the_port_open(self):
+        def run(member, visit, save):
+            object.__setattr__(self.world.closer, 'openings', Away())
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        runner = self.with_step(T.REACH, run)
+        self.assertRaises(network.NetworkUnavailable, runner.run_next, self.begun())
+        self.assertEqual({}, self.neutron.groups)
+
+    def test_an_outage_leaves_the_member_at_its_step_and_the_rest_of_the_fleet_untried(self):
+        def run(member, visit, save):
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        run_id = self.begun(FIRST, SECOND)
+        runner = self.with_step(T.REACH, run)
+        crew = Crew(lambda number, is_stopping: runner, 1)
+        self.assertRaises(network.NetworkUnavailable, crew.work, run_id)
+        self.assertEqual(
+            [(S.RUNNING, T.REACH), (S.PENDING, T.OPEN)],
+            [(one.state, one.step) for one in self.runs.members(run_id)],
+        )
+        Crew(lambda number, is_stopping: self.a_runner(f'h{number}'), 1).work(run_id)
+        self.assertEqual([S.COMPLETED] * 2, [one.state for one in self.runs.members(run_id)])
+        self.is_left()
+
+    def test_a_fault_of_the_program_ends_one_member_and_not_the_run(self):
+        def run(member, visit, save):
+            if member.instance_id == FIRST:
+                raise ValueError('unexpected')
+            return Reach(door=self.door).run(member, visit, save)
+
+        run_id = self.begun(FIRST, SECOND)
+        Crew(lambda number, is_stopping: self.with_step(T.REACH, run), 1).work(run_id)
+        first, second = self.runs.members(run_id)
+        self.assertEqual((S.FAILED, 'INTERNAL_ERROR'), (first.state, first.error_code))
+        self.assertEqual(S.COMPLETED, second.state)
+        self.is_left()
+
+    def test_a_host_that_lost_its_member_does_not_close_what_the_next_one_opened(self):
+        run_id = self.begun()
+
+        def run(member, visit, save):
+            self.let_all_leases_end()
+            other = self.runs.claim(run_id, 'host-2', LEASE)
+            self.taken = Visit()
+            self.door.find(other, self.taken)
+            self.door.open(other, self.taken)
+            save(member)
+
+        self.assertRaises(MemberLost, self.with_step(T.REACH, run).run_next, run_id)
+        self.assertEqual([self.taken.opening.group_id], list(self.neutron.groups))
+
+    def test_a_lease_that_is_lost_before_there_is_a_shell_lets_none_be_used(self):
+        member = self.runs.claim(self.begun(), 'host-1', LEASE)
+        visit = Visit()
+        self.door.find(member, visit)
+        self.door.open(member, visit)
+        visit.is_lost = True
+        self.assertRaises(MemberLost, self.door.enter, member, visit)
+        self.assertFalse(any(shell.is_open for shell in self.guests.shells))
+        self.assertRaises(MemberLost, self.door.open, member, visit)
+
+
+class TestKeeper(RunnerTestCase):
+    def setUp(self):
+        super().setUp()
+        self.member = self.runs.claim(self.begun(), 'host-1', LEASE)
+        self.visit = Visit()
+        self.door.find(self.member, self.visit)
+        self.door.open(self.member, self.visit)
+        self.shell = self.door.enter(self.member, self.visit)
+        self.time = 0.0
+
+    def monotonic(self):
+        return self.time
+
+    def a_keeper(self, runs=None):
+        keeper = Keeper(
+            runs or self.runs,
+            self.world.openings,
+            member=self.member,
+            visit=self.visit,
+            lease_seconds=LEASE,
+            clock=self,
+        )
+        self.enterContext(keeper)
+        return keeper
+
+    def test_both_leases_are_moved_ahead(self):
+        self.let_all_leases_end()
+        self.a_keeper().keep()
+        self.assertIsNone(self.runs.claim(self.member.run_id, 'host-2', LEASE))
+
+    def test_one_that_cannot_be_kept_is_lost_when_it_is_over_and_not_before(self):
+        keeper = self.a_keeper(Away())
+        self.time = LEASE - 1
+        keeper.keep()
+        self.assertTrue(self.shell.is_open)
+        self.time = LEASE
+        keeper.keep()
+        self.assertEqual((True, False), (self.visit.is_lost, self.shell.is_open))
+
+    def test_an_opening_that_this_visit_closed_itself_costs_nothing(self):
+        keeper = self.a_keeper()
+        opening = self.visit.opening
+        self.door.leave(self.visit)
+        self.visit.opening = None
+        keeper.keep()
+        self.assertFalse(self.visit.is_lost)
+        self.assertEqual(opening.id, self.world.openings.get(opening.id).id)
+
+    def test_an_opening_that_another_closed_ends_the_shell_and_keeps_the_member(self):
+        keeper = self.a_keeper()
+        self.world.closer.close(self.visit.opening)
+        keeper.keep()
+        self.assertEqual((False, False), (self.visit.is_lost, self.shell.is_open))
+
+    def test_a_member_of_another_host_is_lost_at_once(self):
+        keeper = self.a_keeper()
+        self.let_all_leases_end()
+        self.runs.claim(self.member.run_id, 'host-2', LEASE)
+        keeper.keep()
+        self.assertEqual((True, False), (self.visit.is_lost, self.shell.is_open))
+
+
+class Away:
+    """Database that gives no answer."""
+
+    def __getattr__(self, name):
+        raise ConnectionError('the database is away')

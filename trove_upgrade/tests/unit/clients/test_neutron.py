@@ -208,5 +208,5 @@ class TestChanging(NeutronTestCase):
 
 class TestClouds(base.TestCase):
     def test_a_cloud_that_clouds_yaml_has_not_is_refused_with_its_name(self):
-        error = self.assertRaises(network.CloudUnknown, clouds.region, 'nowhere')
+        error = self.assertRaises(network.CloudUnknown, clouds.region, 'nowhere', 5.0)
         self.assertIn('nowhere', error.message)

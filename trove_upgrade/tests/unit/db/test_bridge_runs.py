@@ -172,6 +172,24 @@ class TestEnd(BridgeRunsTestCase):
         self.assertEqual(RunState.ABORTED, run.state)
         self.assertIsNotNone(run.ended_at)
 
+    def test_an_operators_end_ends_what_no_host_holds_any_more(self):
+        released, killed = self.claimed(), self.claimed('host-2')
+        self.runs.release(released)
+        self.let_leases_end()
+        run = self.runs.abort(self.run_id)
+        self.assertEqual([S.ABORTED] * 2, self.states())
+        self.assertIsNotNone(run.ended_at)
+        self.assertRaises(MemberLost, self.runs.save, killed)
+        self.runs.begin([listed(FIRST)], RunScope.REACH)
+
+    def test_a_member_with_something_in_its_guest_is_not_ended_without_a_host(self):
+        held = self.claimed()
+        self.runs.save(held.evolve(facts=MemberFacts(bundle='sha')))
+        self.let_leases_end()
+        self.runs.abort(self.run_id)
+        self.assertEqual([S.RUNNING, S.ABORTED], self.states())
+        self.assertTrue(self.claimed('host-2').is_undoing)
+
     def test_a_run_that_has_ended_stays_as_it_ended(self):
         for _ in range(2):
             self.runs.end(self.claimed(), S.COMPLETED)

@@ -10,6 +10,11 @@ REFUSED = 1
 
 
 class CheckTestCase(BridgeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.services = self.world.db.repositories.services
+        self.services.register('host-1', 'trove-upgrade-taskmanager', '1')
+
     def results(self, *words, code=0):
         shown = self.tool('check', '--no-local', '--json', *words, code=code)
         return {result['name']: result for result in json.loads(shown)}
@@ -18,7 +23,8 @@ class CheckTestCase(BridgeTestCase):
 class TestCheck(CheckTestCase):
     def test_where_all_is_well_each_version_has_what_may_follow_it(self):
         found = self.results()
-        self.assertEqual({'ok'}, {result['outcome'] for result in found.values()})
+        self.assertEqual({'ok', 'warning'}, {result['outcome'] for result in found.values()})
+        self.assertIn('--broker', found['broker']['message'])
         self.assertIn('11.8.6', found['version mariadb 10.11.14']['message'])
         self.assertIn('0 do not pass', self.tool('check', '--no-local'))
 
@@ -29,12 +35,16 @@ class TestCheck(CheckTestCase):
         self.assertIn(database.IMAGE_11_8, found['message'])
 
     def test_a_taskmanager_of_an_earlier_release_is_no_control_plane_to_begin_with(self):
-        self.world.db.repositories.services.register(
-            'old-1', 'trove-upgrade-taskmanager', '1', release='borealis', pid=1
-        )
+        self.services.register('old-1', 'trove-upgrade-taskmanager', '1', release='borealis', pid=1)
         found = self.results(code=REFUSED)['control plane']
         self.assertEqual('BRIDGE_CONTROL_PLANE_OLDER', found['code'])
         self.assertIn('old-1', found['message'])
+
+    def test_without_a_taskmanager_no_run_can_go_well(self):
+        for service in self.services.list():
+            self.services.forget(service.id, force=True)
+        found = self.results(code=REFUSED)['control plane']
+        self.assertEqual('BRIDGE_CONTROL_PLANE_ABSENT', found['code'])
 
     def test_an_address_that_cannot_be_understood_is_refused_before_anything_is_asked(self):
         for text in ('broker', 'broker:', ':5672', 'broker:amqp'):

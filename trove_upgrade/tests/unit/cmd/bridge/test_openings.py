@@ -3,6 +3,8 @@
 
 import json
 
+import sqlalchemy as sa
+
 from trove_upgrade.domain.openings import GROUP_NAME, Tag
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import (
@@ -108,3 +110,28 @@ class TestReap(BridgeTestCase):
         shown = self.tool('reap', code=OPEN)
         self.assertIn('Not closed: opening', shown)
         self.assertIn('changed by another client', shown)
+
+    def test_a_group_that_is_not_confirmed_closes_nothing_else(self):
+        opening = self.world.opener.open(a_request())
+        self.world.let_leases_end()
+        self.neutron.create_group(GROUP_NAME, OTHER.description, PROJECT)
+        [group] = set(self.neutron.groups) - {opening.group_id}
+        self.tool('reap', '--group', group, code=OPEN)
+        self.assertEqual({group, opening.group_id}, set(self.neutron.groups))
+
+    def test_a_run_that_is_not_there_is_named(self):
+        self.assertIn('BRIDGE_RUN_NOT_FOUND', self.tool('reap', '--run', 'gone', code=1))
+
+    def test_without_the_table_nothing_is_called_closed(self):
+        with self.world.db.database.write() as connection:
+            connection.execute(sa.text('DROP TABLE upgrade_bridge_openings'))
+        for command in ('audit', 'reap'):
+            self.assertIn('SCHEMA_MISSING', self.tool(command, code=1))
+
+    def test_what_is_gone_with_its_project_is_written_closed_by_an_operator_alone(self):
+        opening = self.world.opener.open(a_request())
+        self.assertIn('is there', self.tool('reap', '--gone', opening.id, code=2))
+        self.neutron.is_admin = False
+        self.assertIn(
+            f'Written closed: opening {opening.id}', self.tool('reap', '--gone', opening.id)
+        )

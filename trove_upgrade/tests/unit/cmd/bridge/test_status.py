@@ -6,6 +6,7 @@ import json
 from trove_upgrade.domain.bridge_runs import MemberState, RunScope
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.test_openings import a_request
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 from trove_upgrade.tests.unit.db.test_bridge_runs import listed
 
@@ -54,3 +55,10 @@ class TestStatus(BridgeTestCase):
         shown = self.tool('abort', run_id)
         self.assertIn('ABORTED', shown)
         self.assertIn('by their hosts: 1', shown)
+
+    def test_what_a_killed_host_left_open_is_closed_with_the_run(self):
+        run_id = self.begun()
+        self.runs.release(self.runs.claim(run_id, 'host-1', 60))
+        opening = self.world.opener.open(a_request(run_id=run_id))
+        self.tool('abort', run_id)
+        self.assertEqual({}, self.neutron.groups, opening)
