@@ -55,7 +55,7 @@ class Closer:
         cause = self._difference(known)
         self.openings.closed(opening.id, cause)
         if cause is not None:
-            LOG.warning('Opening %s is closed. %s', opening.id, cause)
+            LOG.info('Opening %s is closed. %s', opening.id, cause)
         return cause
 
     def close_after_failure(self, opening: Opening) -> None:

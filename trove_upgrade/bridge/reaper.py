@@ -5,10 +5,8 @@ import dataclasses
 
 from trove_upgrade.bridge.audit import Auditor, Verdict
 from trove_upgrade.bridge.closer import Closer
-from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningState
-
-LOG = logs.get_logger(__name__)
 
 #: A request that Neutron had taken when the process was killed has come through by then.
 LATE_SECONDS = 24 * 3600.0
@@ -19,7 +17,7 @@ class Reaped:
     """Result of one pass."""
 
     closed: tuple[Opening, ...]
-    failed: tuple[tuple[Opening, str], ...]  #: with the reason, each is tried again
+    failed: tuple[tuple[Opening, exceptions.TroveUpgradeError], ...]  #: each is tried again
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,20 +45,14 @@ class Reaper:
     def close_all(self, openings: list[Opening]) -> Reaped:
         """Close these, each by itself."""
         closed: list[Opening] = []
-        failed: list[tuple[Opening, str]] = []
+        failed: list[tuple[Opening, exceptions.TroveUpgradeError]] = []
         for opening in openings:
             try:
                 self.closer.close(opening)
             except exceptions.TroveUpgradeError as error:
-                failed.append((opening, error.message))
-                LOG.warning('Opening %s cannot be closed: %s', opening.id, error.message)
+                failed.append((opening, error))
             else:
                 closed.append(opening)
-                LOG.warning(
-                    'Opening %s of instance %s is closed: its lease was over',
-                    opening.id,
-                    opening.instance_id,
-                )
         return Reaped(closed=tuple(closed), failed=tuple(failed))
 
     def _left_after_close(self) -> list[Opening]:

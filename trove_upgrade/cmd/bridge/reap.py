@@ -81,8 +81,8 @@ def _write_closed(run: Context, opening_id: str) -> None:
 def _tell(reaped: Reaped) -> None:
     for opening in reaped.closed:
         print_line(f'Closed: opening {opening.id} of instance {opening.instance_id}.')
-    for opening, reason in reaped.failed:
-        print_line(f'Not closed: opening {opening.id}: {reason}', sys.stderr)
+    for opening, error in reaped.failed:
+        print_line(f'Not closed: opening {opening.id}: {error.message}', sys.stderr)
 
 
 def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> bool:

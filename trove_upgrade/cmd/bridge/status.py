@@ -92,8 +92,8 @@ def _abort(run: Context, arguments: argparse.Namespace) -> None:
         if opening.instance_id in ended and opening.state is not OpeningState.CLOSED
     ]
     reaped = run.reaper.close_all(left)
-    for opening, reason in reaped.failed:
-        print_line(f'Not closed: opening {opening.id}: {reason}', sys.stderr)
+    for opening, error in reaped.failed:
+        print_line(f'Not closed: opening {opening.id}: {error.message}', sys.stderr)
     held = sum(one.state not in ENDED and one.lease_until is not None for one in members)
     orphaned = len(members) - len(ended) - held
     print_line(f'Run {found.id}: {found.state}. Turned back by their hosts: {held}.')

@@ -314,9 +314,9 @@ class TestNotSeen(OpeningsTestCase):
         self.world.neutron.groups.clear()
         self.world.neutron.is_admin = False
         self.world.let_leases_end()
-        [(failed, reason)] = self.world.reaper.pass_once().failed
+        [(failed, error)] = self.world.reaper.pass_once().failed
         self.assertEqual(opening.id, failed.id)
-        self.assertIn(f'reap --gone {opening.id}', reason)
+        self.assertIn(f'reap --gone {opening.id}', error.message)
 
 
 class TestReap(OpeningsTestCase):

@@ -35,3 +35,18 @@ class TestOpeningsLeft(OpeningsTestCase):
         self.world.neutron.is_away = False
         self.look()
         self.is_as_before()
+
+    def test_one_that_cannot_be_closed_is_logged_once_until_it_is(self):
+        opening = self.world.opener.open(a_request())
+        self.world.let_leases_end()
+        self.world.neutron.before_write = lambda port_id: self.world.neutron.write_port(
+            port_id, self.groups_of()
+        )
+        for _ in range(3):
+            self.look()
+        [line] = self.log.output.splitlines()
+        self.assertIn(opening.id, line)
+        self.assertIn('PORT_CHANGED', line)
+        self.world.neutron.before_write = None
+        self.look()
+        self.is_as_before()
