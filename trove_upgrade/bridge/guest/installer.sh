@@ -5,12 +5,14 @@
 # SSH:  sh -s -- COMMAND ...  For any POSIX shell; needs no Python.  Neither the old agent nor the database is ever stopped here.
 #
 #   inspect                 print what was found, one line "key=value" each; changes nothing
-#   prepare                 make the staging directory, and print it: archive, agent.conf and guest.key are uploaded there
+#   prepare                 make the staging directory, and print it: the archive, agent.conf, guest.key and the two service files are
+#                           uploaded there
 #   verify ARCHIVE SHA256   compare the uploaded archive
 #   unpack ARCHIVE SHA256   unpack it to its own directory
 #   self-test SHA256        run the bundle's self-test
 #   configure SHA256        put the uploaded configuration, the key and the service in place
-#   start | stop | status   of our agent
+#   start [SECONDS]         start our agent, and wait so long until it stays
+#   stop | status           of our agent
 #   remove                  stop our agent, and remove everything that any of these commands has made
 #
 # Each command may be repeated.  Exit codes: 0 done; 1 failed; 2 wrong use; 3 (status) our agent does not run; 4 refused.
@@ -32,9 +34,12 @@ state=/var/lib/trove-upgrade
 run=/run/trove-upgrade
 log_dir=/var/log/trove
 name=trove-upgrade-guestagent-bridge
+programs='bin/trove-upgrade-guestagent bin/agent'
 log=$log_dir/$name.log
 unit=/etc/systemd/system/$name.service
 script=/etc/init.d/$name
+links=/etc/systemd/system/multi-user.target.wants/$name.service
+start_seconds=90
 old_services='trove-guestagent guest-agent trove-guest trove_guestagent'
 databases='mariadb mysql mysqld'
 
@@ -90,6 +95,19 @@ distribution() {
     fi
 }
 
+boot_program() {
+    # What lets a service start at boot.
+    if [ "$(init_system)" = systemd ]; then
+        echo systemctl
+    elif has update-rc.d; then
+        echo update-rc.d
+    elif has chkconfig; then
+        echo chkconfig
+    else
+        echo none
+    fi
+}
+
 layout() {
     if has dpkg; then echo deb; elif has rpm; then echo rpm; else echo unknown; fi
 }
@@ -112,20 +130,16 @@ ticks_of() {
 }
 
 processes() {
-    # Print the numbers of all whose program or script (one of the first two arguments) has one of these names.
-    for directory in /proc/[0-9]*; do
-        number=${directory#/proc/}
+    # Print the numbers of all whose program or script (one of the first three arguments) has one of these names.
+    grep -las "$(printf '%s\n' "$@")" /proc/[0-9]*/cmdline | sed 's,/proc/,,; s,/cmdline,,' | while read -r number; do
         [ "$number" != $$ ] || continue
-        arguments_of "$number" | head -n 3 | sed 's,.*/,,' | while read -r word; do
-            for wanted in "$@"; do
-                if [ "$word" = "$wanted" ]; then
-                    case "$(readlink "/proc/$number/exe" 2> /dev/null)" in
-                        "$home"/*) ;;
-                        *) echo "$number" ;;
-                    esac
-                    exit
-                fi
-            done
+        case "$(readlink "/proc/$number/exe" 2> /dev/null)" in
+            "$home"/*) continue ;;
+        esac
+        for word in $(arguments_of "$number" | head -n 3 | sed 's,.*/,,; s,[^A-Za-z0-9_.-],_,g'); do
+            case " $* " in
+                *" $word "*) echo "$number" ;;
+            esac
         done
     done | sort -nu
 }
@@ -142,17 +156,28 @@ value_of() {
 }
 
 agent_files() {
-    # What its own command line names, and the usual places.
-    for number in "$@"; do
-        arguments_of "$number" | sed -n '/^--config-file=/{s/^--config-file=//;p;};/^--config-file$/{n;p;}'
-        for directory in $(arguments_of "$number" | sed -n '/^--config-dir=/{s/^--config-dir=//;p;};/^--config-dir$/{n;p;}'); do
-            ls "$directory"/*.conf 2> /dev/null
-        done
-    done
-    for path in /etc/trove/conf.d/*.conf /etc/trove/trove-guestagent.conf /etc/trove/guest_info.conf \
-        /etc/guest_info /etc/guest_info.conf; do
+    # The usual places, then what its own command line names, in the order in which it reads them: the last one counts.
+    for path in /etc/trove/trove-guestagent.conf /etc/trove/guest_info.conf /etc/guest_info /etc/guest_info.conf \
+        /etc/trove/conf.d/*.conf; do
         [ ! -f "$path" ] || echo "$path"
     done
+    for number in "$@"; do
+        arguments_of "$number" | while read -r word; do
+            case "$word" in
+                --config-file | --config-dir) read -r place || break ;;
+                --config-file=* | --config-dir=*) place=${word#*=} ;;
+                *) continue ;;
+            esac
+            case "$word" in
+                --config-file*) echo "$place" ;;
+                *) ls "$place"/*.conf 2> /dev/null ;;
+            esac
+        done
+    done
+}
+
+reversed() {
+    sed -n '1!G;h;$p'
 }
 
 free_kb() {
@@ -163,11 +188,13 @@ free_kb() {
 
 do_inspect() {
     tell format 1
+    tell uid "$(id -u)"
     tell libc "$(libc_version)"
     tell machine "$(uname -m)"
     tell bits "$(getconf LONG_BIT 2> /dev/null)"
     tell kernel "$(uname -r)"
     tell init "$(init_system)"
+    tell boot "$(boot_program)"
     tell layout "$(layout)"
     tell distribution "$(distribution)"
     for program in xz gzip tar sha256sum setsid; do
@@ -182,7 +209,8 @@ do_inspect() {
     # shellcheck disable=SC2086 - numbers and names, apart
     agents=$(processes $old_services)
     tell agent_processes "$(with_starts $agents)"
-    agent_files $agents | sort -u | while read -r path; do
+    # shellcheck disable=SC2086
+    agent_files $agents | reversed | awk '!seen[$0]++' | reversed | while read -r path; do
         tell agent_file "$path"
     done
     inspect_database
@@ -210,8 +238,15 @@ inspect_database() {
 
 inspect_ours() {
     for directory in "$home"/[0-9a-f]*; do
+        case "$directory" in *.new) continue ;; esac
         [ ! -d "$directory" ] || tell pushed "${directory##*/}"
     done
+    product=no
+    for path in /opt/trove-upgrade/venv /etc/systemd/system/trove-upgrade-guestagent.service \
+        /lib/systemd/system/trove-upgrade-guestagent.service /etc/init.d/trove-upgrade-guestagent; do
+        [ ! -e "$path" ] || product=yes
+    done
+    tell has_product "$product"
     tell our_agent "$(if is_running; then echo running; else echo stopped; fi)"
     tell upgrade_holds "$(yes_or_no [ -e "$state/trove-agent-held" ])"
 }
@@ -267,17 +302,21 @@ do_verify() {
     tell sha256 "$found"
 }
 
+unpack_into() {
+    case "$2" in
+        *.tar.xz) tar -xJf "$2" --no-same-owner -C "$1" ;;
+        *.tar.gz) tar -xzf "$2" --no-same-owner -C "$1" ;;
+        *) fail "$2 is neither .tar.xz nor .tar.gz" ;;
+    esac && [ -s "$1/manifest.json" ]
+}
+
 do_unpack() {
     check_digest "$2"
     if [ ! -d "$bundle" ]; then
         do_verify "$1" "$2" > /dev/null
         rm -rf "$bundle.new"
         mkdir -m 0755 "$bundle.new" || fail "$bundle cannot be made"
-        case "$1" in
-            *.tar.xz) tar -xJf "$1" --no-same-owner -C "$bundle.new" ;;
-            *.tar.gz) tar -xzf "$1" --no-same-owner -C "$bundle.new" ;;
-            *) fail "$1 is neither .tar.xz nor .tar.gz" ;;
-        esac || fail "$1 cannot be unpacked"
+        unpack_into "$bundle.new" "$1" || { rm -rf "$bundle.new"; fail "$1 cannot be unpacked: it is no whole bundle"; }
         ! has restorecon || restorecon -R "$bundle.new" 2> /dev/null
         sync
         mv "$bundle.new" "$bundle" || fail "$bundle cannot be made"
@@ -286,23 +325,39 @@ do_unpack() {
     tell bundle "$bundle"
 }
 
+in_bundle() {
+    # Print the first of these programs that the bundle has, at its top or in its runtime.
+    for place in "$bundle/runtime" "$bundle"; do
+        for program in "$@"; do
+            if [ -x "$place/$program" ]; then
+                echo "$place/$program"
+                return 0
+            fi
+        done
+    done
+    fail "$bundle has no $1 in it: it is no bundle"
+}
+
 do_self_test() {
     check_digest "$1"
-    [ -x "$bundle/bin/self-test" ] || fail "$bundle has no bundle in it"
-    "$bundle/bin/self-test" || fail "the self-test of the bundle failed"
+    program=$(in_bundle bin/self-test) || exit 1
+    # Nothing of the login's own environment may help it.
+    env -i PATH="$PATH" LC_ALL=C "$program" || fail "the self-test of the bundle failed"
 }
 
 # --- configuration and service --------------------------------------------------------------------
 
 place() {
     # SOURCE TARGET MODE: whole or not at all.
+    [ ! -e "$2" ] || is_ours file "$2" || refuse "$2 is there already and was not put there by a bridge"
     note file "$2"
     cp "$1" "$2.new" && chmod "$3" "$2.new" && mv -f "$2.new" "$2" || fail "$2 cannot be written"
 }
 
 do_configure() {
     check_digest "$1"
-    [ -d "$bundle/service" ] || fail "$bundle has no bundle in it"
+    # shellcheck disable=SC2086 - names, apart
+    agent=$(in_bundle $programs) || exit 1
     [ -s "$staging/agent.conf" ] || [ -s "$conf_dir/trove-upgrade-guestagent.conf" ] || fail 'no configuration was sent'
     umask 077
     make_directory dir "$(dirname "$key")" 0755
@@ -332,11 +387,13 @@ do_configure() {
 
 place_service() {
     if [ "$(init_system)" = systemd ]; then
-        sed "s,@BUNDLE@,$bundle,g" "$bundle/service/systemd.service" > "$staging/service" || fail 'no unit'
+        [ -s "$staging/$name.service" ] || fail 'no unit was sent'
+        sed "s,@AGENT@,$agent,g" "$staging/$name.service" > "$staging/service" || fail 'no unit'
         place "$staging/service" "$unit" 0644
         systemctl daemon-reload || fail 'systemd cannot read its units again'
     else
-        sed "s,@BUNDLE@,$bundle,g" "$bundle/service/sysv" > "$staging/service" || fail 'no init script'
+        [ -s "$staging/$name" ] || fail 'no init script was sent'
+        sed "s,@AGENT@,$agent,g" "$staging/$name" > "$staging/service" || fail 'no init script'
         place "$staging/service" "$script" 0755
     fi
     rm -f "$staging/service"
@@ -353,19 +410,42 @@ is_running() {
 }
 
 do_start() {
-    if [ "$(init_system)" = systemd ]; then
-        systemctl enable "$name.service" > /dev/null 2>&1
-        systemctl start "$name.service" || fail "$name does not start: $(systemctl status "$name.service" 2>&1 | tail -n 5)"
-    else
-        [ -x "$script" ] || fail 'nothing was configured'
-        if has update-rc.d; then
-            update-rc.d "$name" defaults > /dev/null 2>&1
-        elif has chkconfig; then
-            chkconfig --add "$name" > /dev/null 2>&1
-        fi
-        "$script" start || fail "$name does not start: $(tail -n 5 "$log" 2> /dev/null)"
-    fi
+    [ -x "$script" ] || [ -f "$unit" ] || fail 'nothing was configured'
+    case "$(boot_program)" in
+        systemctl)
+            note file "$links"
+            systemctl enable "$name.service" > /dev/null 2>&1 || fail "$name cannot be enabled"
+            systemctl start "$name.service" || fail "$name does not start: $(last_words)"
+            ;;
+        *)
+            case "$(boot_program)" in
+                update-rc.d) update-rc.d "$name" defaults > /dev/null || fail "$name cannot be enabled" ;;
+                chkconfig) chkconfig --add "$name" > /dev/null || fail "$name cannot be enabled" ;;
+            esac
+            "$script" start > /dev/null || fail "$name does not start: $(last_words)"
+            ;;
+    esac
+    wait_steady || fail "$name starts again and again: $(last_words)"
     do_status
+}
+
+last_words() {
+    tail -n 5 "$log" 2> /dev/null | tr '\n' ' '
+}
+
+wait_steady() {
+    # One that cannot read its configuration ends at once, and its service starts it anew.
+    passed=0 looks=0 former=
+    while [ $passed -lt $start_seconds ]; do
+        # shellcheck disable=SC2046 - numbers, apart
+        now=$(with_starts $(our_processes))
+        if [ -n "$now" ] && [ "$now" = "$former" ]; then looks=$((looks + 1)); else looks=0; fi
+        [ $looks -lt 4 ] || return 0
+        former=$now
+        sleep 1
+        passed=$((passed + 1))
+    done
+    return 1
 }
 
 do_status() {
@@ -378,11 +458,18 @@ do_status() {
 }
 
 our_processes() {
-    # Whoever started them: their program is below our directory.
+    # Their program is below our directory, whatever has started them.
     for directory in /proc/[0-9]*; do
         case "$(readlink "$directory/exe" 2> /dev/null)" in
             "$home"/*) echo "${directory#/proc/}" ;;
         esac
+    done
+}
+
+keepers() {
+    # The init script's own processes, which start the agent again.
+    grep -lasF "$script" /proc/[0-9]*/cmdline | sed 's,/proc/,,; s,/cmdline,,' | while read -r number; do
+        ! arguments_of "$number" | grep -qx keep || echo "$number"
     done
 }
 
@@ -392,13 +479,13 @@ do_stop() {
     elif [ -x "$script" ]; then
         "$script" stop > /dev/null 2>&1
     fi
+    for number in $(keepers) $(our_processes); do kill -TERM "$number" 2> /dev/null; done
     left=20
-    for number in $(our_processes); do kill -TERM "$number" 2> /dev/null; done
-    while [ -n "$(our_processes)" ] && [ $left -gt 0 ]; do
+    while [ -n "$(keepers)$(our_processes)" ] && [ $left -gt 0 ]; do
         sleep 1
         left=$((left - 1))
     done
-    for number in $(our_processes); do kill -KILL "$number" 2> /dev/null; done
+    for number in $(keepers) $(our_processes); do kill -KILL "$number" 2> /dev/null; done
     [ -z "$(our_processes)" ] || sleep 1
     [ -z "$(our_processes)" ] || fail "our agent cannot be stopped: processes $(our_processes | tr '\n' ' ')"
     tell our_agent stopped
@@ -420,7 +507,7 @@ do_remove() {
         # While the script is there: chkconfig reads it.
         if has chkconfig && ! has update-rc.d; then chkconfig --del "$name" > /dev/null 2>&1; fi
     fi
-    made=$(sed -n '1!G;h;$p' "$ledger")
+    made=$(reversed < "$ledger")
     # The ledger goes last: a removal that is cut off goes on.
     printf '%s\n' "$made" | while read -r kind path; do
         [ "$path" = "$home" ] || [ "$path" = "$(dirname "$home")" ] || remove_path "$kind" "$path" || exit 1
@@ -455,7 +542,7 @@ after_removal() {
 
 wrong_use() {
     echo 'usage: installer inspect | prepare | verify ARCHIVE SHA256 | unpack ARCHIVE SHA256 | self-test SHA256 | configure SHA256' \
-        '| start | stop | status | remove' >&2
+        '| start [SECONDS] | stop | status | remove' >&2
     exit 2
 }
 
@@ -463,6 +550,7 @@ main() {
     # The shell has read all of this by now; nothing that is started may read the rest of it.
     exec < /dev/null
     case "${1:-}/$#" in
+        start/2) start_seconds=$2 do_start ;;
         inspect/1 | prepare/1 | start/1 | stop/1 | status/1 | remove/1) "do_$1" ;;
         verify/3 | unpack/3) "do_$1" "$2" "$3" ;;
         configure/2) do_configure "$2" ;;
