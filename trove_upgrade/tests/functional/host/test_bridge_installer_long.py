@@ -3,7 +3,6 @@
 
 import hashlib
 import io
-import pathlib
 import tarfile
 
 
@@ -26,12 +25,12 @@ ENDS = b'#!/bin/sh\necho "of no configuration" >&2\nexit 1\n'
 SELF_TEST = b'#!/bin/sh\necho whole=yes\n'
 
 
-def a_bundle(agent=AGENT, self_test=SELF_TEST, top='runtime/', manifest=True):
-    """Return the bytes of an archive in the form of a bundle."""
+def a_bundle(sleep, *, agent=AGENT, self_test=SELF_TEST, top='runtime/', manifest=True):
+    """Return the bytes of an archive in the form of a bundle; `sleep` is a program of the guest."""
     files = {
         f'{top}bin/agent': agent,
         f'{top}bin/self-test': self_test,
-        f'{top}bin/sleep': pathlib.Path('/bin/sleep').read_bytes(),
+        f'{top}bin/sleep': sleep,
     }
     if manifest:
         files['manifest.json'] = b'{}\n'
@@ -56,7 +55,11 @@ class InstallerCase(Waiting, base.TestCase):
     def setUp(self):
         super().setUp()
         self.guest = self.useFixture(old_root.OldRoot(self.image.path))
-        self.use(a_bundle())
+        self.use(self.a_bundle())
+
+    def a_bundle(self, **parts):
+        sleep = self.guest.read_file('/bin/sleep', limit_bytes=1 << 20, timeout_seconds=9)
+        return a_bundle(sleep, **parts)
 
     def use(self, bundle):
         self.bundle = bundle
@@ -91,7 +94,7 @@ class InstallerCase(Waiting, base.TestCase):
         yield lambda: self.install('unpack', self.archive, self.sha256)
         yield lambda: self.install('self-test', self.sha256)
         yield lambda: self.install('configure', self.sha256)
-        yield lambda: self.install('start')
+        yield lambda: self.install('start', '30')
 
     def bring_in(self):
         for step in self.steps():
@@ -160,9 +163,7 @@ class TestInAndOut(InstallerCase):
         )
         self.assertEqual(
             '600 root\n600 root\n700 root\n',
-            self.guest.sh(
-                f'cd /etc/trove-upgrade-bridge && stat -c "%a %U" {KEY} conf.d/* .'
-            ),
+            self.guest.sh(f'cd /etc/trove-upgrade-bridge && stat -c "%a %U" {KEY} conf.d/* .'),
         )
         self.assertIn('S', self.guest.sh('ls /etc/rc2.d | grep guestagent-bridge'))
         self.assertEqual('', self.guest.sh(f'ls {STAGING} | grep -e key -e conf || true'))
@@ -217,7 +218,7 @@ class TestInAndOut(InstallerCase):
         )
 
     def test_a_bundle_of_the_other_form_runs_too(self):
-        self.use(a_bundle(top=''))
+        self.use(self.a_bundle(top=''))
         self.bring_in()
         self.assertTrue(self.facts().our_agent_runs)
 
@@ -229,30 +230,30 @@ class TestRefusals(InstallerCase):
         self.upload()
 
     def test_another_archive_is_not_unpacked(self):
-        self.put(a_bundle())
+        self.put(self.a_bundle())
         other = '0' * 64
         self.assertIn('was expected', self.install('verify', self.archive, other, code=1))
         self.install('unpack', self.archive, other, code=1)
         self.assertEqual((), self.facts().pushed)
 
     def test_half_an_archive_is_not_unpacked(self):
-        whole = a_bundle()
+        whole = self.a_bundle()
         self.put(whole[: len(whole) // 2])
         self.install('unpack', self.archive, self.sha256, code=1)
         self.assertEqual((), self.facts().pushed)
 
     def test_an_archive_that_is_no_bundle_is_not_kept(self):
-        self.put(a_bundle(manifest=False))
+        self.put(self.a_bundle(manifest=False))
         self.assertIn('no whole bundle', self.install('unpack', self.archive, self.sha256, code=1))
 
     def test_a_failing_self_test_is_told(self):
-        self.put(a_bundle(self_test=b'#!/bin/sh\necho library=FAILED\nexit 1\n'))
+        self.put(self.a_bundle(self_test=b'#!/bin/sh\necho library=FAILED\nexit 1\n'))
         self.install('unpack', self.archive, self.sha256)
         self.assertIn('library=FAILED', self.install('self-test', self.sha256, code=1))
 
     def test_a_key_that_is_there_is_never_touched(self):
         self.guest.write(KEY, b'another', 0o600)
-        self.put(a_bundle())
+        self.put(self.a_bundle())
         self.install('unpack', self.archive, self.sha256)
         self.assertIn('already', self.install('configure', self.sha256, code=4))
         self.install('remove')
@@ -260,7 +261,7 @@ class TestRefusals(InstallerCase):
 
     def test_an_agent_that_cannot_start_is_told_with_its_last_words(self):
         before = self.guest.listing()
-        self.use(a_bundle(agent=ENDS))
+        self.use(self.a_bundle(agent=ENDS))
         for step in list(self.steps())[:-1]:
             step()
         found = self.install('start', '8', code=1)
