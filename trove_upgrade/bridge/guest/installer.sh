@@ -130,7 +130,16 @@ ticks_of() {
 }
 
 processes() {
-    # Print the numbers of all whose program or script (one of the first three arguments) has one of these names.
+    # Print the numbers of all whose program or script has one of these names.  Their children are left out: they come and go.
+    found=$(named "$@")
+    for number in $found; do
+        parent=$(sed 's/.*) //' "/proc/$number/stat" 2> /dev/null | cut -d ' ' -f 2)
+        echo "$found" | grep -qx "${parent:-0}" || echo "$number"
+    done
+}
+
+named() {
+    # The name is that of one of the first three arguments: an interpreter may have an option before its script.
     grep -las "$(printf '%s\n' "$@")" /proc/[0-9]*/cmdline | sed 's,/proc/,,; s,/cmdline,,' | while read -r number; do
         [ "$number" != $$ ] || continue
         case "$(readlink "/proc/$number/exe" 2> /dev/null)" in

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step `push`: our agent is brought in beside the old one, with the guest's first key."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+from trove_upgrade.bridge.pusher import Instance, Pusher
+from trove_upgrade.bridge.steps.step import Done, Save
+from trove_upgrade.bridge.visit import Door, Visit
+from trove_upgrade.domain.bridge_runs import Member
+from trove_upgrade.sealing.keys import GuestKey
+
+
+class Keys(Protocol):
+    """Keys of guests, as this step needs them."""
+
+    def mint(self, instance_id: str, marker: str | None) -> GuestKey:
+        """Make a key, or return the one of this marker."""
+
+    def find(self, instance_id: str, key_id: str) -> GuestKey | None:
+        """Return this key; None: there is none."""
+
+    def discard(self, key: GuestKey) -> None:
+        """Delete one key that no guest has."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Push:
+    """Brings the agent in; after a kill the same key is used and every part is done again."""
+
+    door: Door
+    pusher: Pusher
+    keys: Keys
+    #: of an instance, the manager of its datastore version
+    manager_of: Callable[[str], str]
+
+    def run(self, member: Member, visit: Visit, save: Save) -> Done:
+        shell = self.door.come_back(member, visit)
+        instance = Instance(
+            id=member.instance_id,
+            project_id=member.project_id,
+            datastore_manager=self.manager_of(member.instance_id),
+        )
+        found, composed = self.pusher.prepare(shell, instance)
+        # what removes it needs this, however far the rest comes
+        member = save(_with(member, bundle=self.pusher.bundle.sha256))
+        key = self.keys.mint(member.instance_id, marker_of(member))
+        member = save(_with(member, key_id=key.id))
+        now = self.pusher.push(shell, found, composed, key.to_file())
+        remarks = ''.join(f' {remark[:1].upper()}{remark[1:]}.' for remark in composed.remarks)
+        return Done(
+            member,
+            f'Our agent runs beside {" and ".join(now.agent_services) or "the old one"} '
+            f'({now.distribution or "unknown distribution"}, {now.init}).{remarks}',
+        )
+
+    def remove(self, member: Member, visit: Visit) -> None:
+        """Remove what was pushed, and forget the key that went with it.  Raises as `Door.enter` and
+        `Pusher.remove`.
+        """
+        self.pusher.remove(self.door.come_back(member, visit))
+        if member.facts.key_id is None:
+            return
+        key = self.keys.find(member.instance_id, member.facts.key_id)
+        if key is not None:
+            self.keys.discard(key)
+
+
+def marker_of(member: Member) -> str:
+    """Return the marker of the key that a run brings to a member."""
+    return f'bridge:{member.run_id}'
+
+
+def _with(member: Member, **facts: str) -> Member:
+    return member.evolve(facts=dataclasses.replace(member.facts, **facts))
