@@ -139,13 +139,13 @@ processes() {
 }
 
 named() {
-    # The name is that of one of the first three arguments: an interpreter may have an option before its script.
+    # It is the program's, or that of a script by its path: an interpreter may have an option before it.
     grep -las "$(printf '%s\n' "$@")" /proc/[0-9]*/cmdline | sed 's,/proc/,,; s,/cmdline,,' | while read -r number; do
         [ "$number" != $$ ] || continue
         case "$(readlink "/proc/$number/exe" 2> /dev/null)" in
             "$home"/*) continue ;;
         esac
-        for word in $(arguments_of "$number" | head -n 3 | sed 's,.*/,,; s,[^A-Za-z0-9_.-],_,g'); do
+        for word in $(arguments_of "$number" | sed -n '1p; 2,3{/^\//p;}; 3q' | sed 's,.*/,,; s,[^A-Za-z0-9_.-],_,g'); do
             case " $* " in
                 *" $word "*) echo "$number" ;;
             esac

@@ -5,7 +5,6 @@ import hashlib
 import io
 import tarfile
 
-
 from lab.images import oldest
 from trove_upgrade.bridge import guest
 from trove_upgrade.bridge.guest_facts import GuestFacts
