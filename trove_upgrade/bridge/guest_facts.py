@@ -87,7 +87,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuestFacts:
-    """What was found in a guest.  Lists are in the order in which they were found."""
+    """Findings of `inspect` in a guest.  Lists are in the order in which they were found."""
 
     libc: tuple[int, int] | None  #: None: unknown, or none of GNU's
     is_root: bool

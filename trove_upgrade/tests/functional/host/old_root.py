@@ -27,7 +27,10 @@ cd "$HERE/root"
 mount -t proc none proc
 for place in run tmp; do mount -t tmpfs -o mode=1777 none "$place"; done
 mount -t tmpfs -o mode=755 none dev
-for name in null zero urandom random; do : > "dev/$name"; mount --bind "/dev/$name" "dev/$name"; done
+for name in null zero urandom random; do
+    : > "dev/$name"
+    mount --bind "/dev/$name" "dev/$name"
+done
 mkdir dev/shm
 hostname old-guest
 ip link set lo up
@@ -127,7 +130,7 @@ class OldRoot(fixtures.Fixture):
 
     # --- as the bridge's Shell --------------------------------------------------------------------
 
-    def run(self, argv, *, input=b'', timeout_seconds, as_root=False):
+    def run(self, argv, *, input=b'', timeout_seconds, as_root=False):  # noqa: A002 - the port has it
         done = self._run(argv, input, timeout_seconds)
         return Outcome(
             exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr, truncated=False

@@ -3,11 +3,14 @@
 
 import hashlib
 import io
+import platform
 import tarfile
+import types
 
 from lab.images import oldest
 from trove_upgrade.bridge import guest
 from trove_upgrade.bridge.guest_facts import GuestFacts
+from trove_upgrade.bridge.pusher import Instance, Pusher
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import old_root, test_lab_guests
 from trove_upgrade.tests.functional.waiting import Waiting
@@ -40,6 +43,21 @@ def a_bundle(sleep, *, agent=AGENT, self_test=SELF_TEST, top='runtime/', manifes
             member.size, member.mode = len(data), 0o755
             archive.addfile(member, io.BytesIO(data))
     return content.getvalue()
+
+
+class StandIn:
+    """Bundle of the bridge's side."""
+
+    manifest = types.SimpleNamespace(glibc='2.31', architecture=platform.machine())
+
+    def __init__(self, content):
+        self.content = content
+        self.sha256 = hashlib.sha256(content).hexdigest()
+
+    def for_guest(self, directory, *, has_xz):
+        self.path = directory / 'stand-in.tar.gz'
+        self.path.write_bytes(self.content)
+        return self
 
 
 class InstallerCase(Waiting, base.TestCase):
@@ -220,6 +238,35 @@ class TestInAndOut(InstallerCase):
         self.use(self.a_bundle(top=''))
         self.bring_in()
         self.assertTrue(self.facts().our_agent_runs)
+
+
+class TestPusher(InstallerCase):
+    """The bridge's own side, with this guest as the shell of its session."""
+
+    def test_it_brings_the_agent_in_and_takes_it_out_again(self):
+        before = self.guest.listing()
+        found, composed = self.pushed()
+        self.assertEqual([], self.facts().ended_since(found))
+        self.assertTrue(self.facts().our_agent_runs)
+        written = self.guest.sh('cat /etc/trove-upgrade-bridge/conf.d/*.conf')
+        self.assertEqual(composed.text, written)
+        self.assertIn('trove:of-the-broker@127.0.0.1:5672', written)
+        self.assertIn(f'guest_id = {old_root.INSTANCE}', written)
+        self.pushed()
+        self.assertTrue(self.facts().our_agent_runs)
+        self.pusher().remove(self.guest)
+        self.assertEqual(before, self.guest.listing())
+
+    def pusher(self):
+        return Pusher(bundle=StandIn(self.bundle), operators_text='')
+
+    def pushed(self):
+        instance = Instance(
+            id=old_root.INSTANCE, project_id=old_root.PROJECT, datastore_manager='mariadb'
+        )
+        found, composed = self.pusher().prepare(self.guest, instance)
+        self.pusher().push(self.guest, found, composed, b'{}')
+        return found, composed
 
 
 class TestRefusals(InstallerCase):

@@ -54,7 +54,7 @@ class GuestShell:
         self.after = {}  #: facts that are others once a command has run
         self.on_effect = lambda what: None
 
-    def run(self, argv, *, input=b'', timeout_seconds, as_root=False):
+    def run(self, argv, *, input=b'', timeout_seconds, as_root=False):  # noqa: A002 - the port has it
         assert argv[:3] == ['sh', '-s', '--'], argv
         assert as_root
         command = argv[3]
@@ -64,9 +64,7 @@ class GuestShell:
         self.inputs.append(input)
         self.facts.update(self.after.pop(command, {}))
         code, out, err = self.answers.get(command, (0, self._said(command), ''))
-        return Outcome(
-            exit_code=code, stdout=out.encode(), stderr=err.encode(), truncated=False
-        )
+        return Outcome(exit_code=code, stdout=out.encode(), stderr=err.encode(), truncated=False)
 
     def _said(self, command):
         if command == 'inspect':
