@@ -93,7 +93,7 @@ class GuestFacts:
     is_root: bool
     machine: str
     bits: str
-    init: str  #: systemd, upstart or sysv
+    init: str  #: systemd or sysv
     boot: str  #: what lets a service start at boot: systemctl, update-rc.d, chkconfig or none
     layout: str  #: deb, rpm or unknown
     distribution: str

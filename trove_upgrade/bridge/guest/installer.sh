@@ -71,8 +71,6 @@ tell() {
 init_system() {
     if [ -d /run/systemd/system ]; then
         echo systemd
-    elif has initctl && initctl version 2> /dev/null | grep -q upstart; then
-        echo upstart
     else
         echo sysv
     fi
@@ -374,7 +372,7 @@ do_configure() {
     [ -d "$conf_dir" ] || mkdir -m 0700 "$conf_dir" || fail "$conf_dir cannot be made"
     if [ -s "$staging/guest.key" ]; then
         [ ! -e "$key" ] || is_ours file "$key" || cmp -s "$staging/guest.key" "$key" || \
-            refuse "$key is there already and was not put there by a bridge; an upgrade of this instance needs none"
+            refuse "$key is there already and was not put there by a bridge. An upgrade of this instance needs none."
         place "$staging/guest.key" "$key" 0600
         rm -f "$staging/guest.key"
     fi
@@ -502,7 +500,7 @@ do_stop() {
 
 do_remove() {
     [ ! -e "$state/trove-agent-held" ] || \
-        refuse "an upgrade has this guest in hand ($state/trove-agent-held); end it first"
+        refuse "$state/trove-agent-held is there, so an upgrade has this guest in hand. Let it come to its end first."
     if [ ! -f "$ledger" ]; then
         rm -rf "$home.new"
         tell removed nothing

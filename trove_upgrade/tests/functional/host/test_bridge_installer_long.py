@@ -160,8 +160,9 @@ class TestInspect(InstallerCase):
         self.assertEqual(3, len(self.facts().agent_files))
 
     def test_a_user_who_is_not_root_is_told(self):
+        words = ('sh', '-s', '--', 'inspect')
         done = self.guest.run(
-            ['setpriv', '--reuid=1000', '--clear-groups', 'sh', '-s', '--', 'inspect'],
+            ['setpriv', '--reuid=1000', '--clear-groups', *words],
             input=guest.read(guest.INSTALLER),
             timeout_seconds=old_root.SECONDS,
         )

@@ -41,9 +41,9 @@ _OF = {
     'apt': 'apt-config apt-get',
     'bash': 'bash',
     'cloud-init': 'cloud-init',
-    'coreutils': 'base64 basename cat chmod chown chroot cp cut df dirname env expand '
-    'head id install ln ls mkdir mkfifo mknod mktemp mv nice od readlink rm rmdir '
-    'sleep sort stat tail test timeout touch tr true wc',
+    'coreutils': 'base64 basename cat chmod chown chroot cp cut date df dirname env '
+    'expand head id install ln ls mkdir mkfifo mknod mktemp mv nice od readlink rm rmdir '
+    'sha256sum sleep sort stat sync tail test timeout touch tr true uname wc',
     'dash': 'sh',
     'dnsmasq-base': 'dnsmasq',
     'docker-registry': 'docker-registry',
@@ -62,6 +62,7 @@ _OF = {
     'iproute2': 'ip',
     'iptables': 'iptables',
     'kmod': 'modprobe',
+    'libc-bin': 'getconf ldd',
     'make': 'make',
     'mariadb-client': 'mariadb-admin mariadb-dump mariadb-tzinfo-to-sql mysqladmin mysqldump',
     'mariadb-client-core': 'mariadb my_print_defaults mysql',
