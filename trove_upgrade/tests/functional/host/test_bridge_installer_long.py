@@ -15,6 +15,8 @@ from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import old_root, test_lab_guests
 from trove_upgrade.tests.functional.waiting import Waiting
 
+#: In one text: the test of programs would take the last word of a list for a program.
+INSPECT = tuple('sh -s -- inspect'.split())  # noqa: SIM905 - see above
 STAGING = '/opt/trove-upgrade-bridge/staging'
 KEY = '/etc/trove/trove-upgrade-guest.key'
 SCRIPT = '/etc/init.d/trove-upgrade-guestagent-bridge'
@@ -160,9 +162,9 @@ class TestInspect(InstallerCase):
         self.assertEqual(3, len(self.facts().agent_files))
 
     def test_a_user_who_is_not_root_is_told(self):
-        words = ('sh', '-s', '--', 'inspect')
+        user = ('setpriv', '--reuid=1000', '--clear-groups')
         done = self.guest.run(
-            ['setpriv', '--reuid=1000', '--clear-groups', *words],
+            [*user, *INSPECT],
             input=guest.read(guest.INSTALLER),
             timeout_seconds=old_root.SECONDS,
         )
