@@ -348,8 +348,8 @@ in_bundle() {
 do_self_test() {
     check_digest "$1"
     program=$(in_bundle bin/self-test) || exit 1
-    # Nothing of the login's own environment may help it.
-    env -i PATH="$PATH" LC_ALL=C "$program" || fail "the self-test of the bundle failed"
+    # Nothing of the login's own environment may help it.  What its libraries keep of their entry points goes with the rest.
+    env -i PATH="$PATH" LC_ALL=C XDG_CACHE_HOME="$staging/cache" "$program" || fail "the self-test of the bundle failed"
 }
 
 # --- configuration and service --------------------------------------------------------------------
