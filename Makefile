@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 MUTANTS := .venv-mutants
 .DEFAULT_GOAL := help
-.PHONY: help machine venv demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove mutants bandit audit docs samples constraints clean
+.PHONY: help machine venv bundle demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove mutants bandit audit docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -18,6 +18,9 @@ venv: $(VENV)/.complete  ## .venv with the product and its console scripts
 
 $(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg tools/make-venv
 	@tools/make-venv $(PYTHON) $(VENV)
+
+bundle: venv  ## dist/ with the bundle for guests that are older than this product, some minutes the first time (BUNDLE_ARGS="--key FILE" signs it)
+	@nice -n 19 $(BIN)/python -m tools.bundle $(BUNDLE_ARGS)
 
 demo: machine venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)
 	@$(BIN)/trove-upgrade-lab demo $(if $(KEEP),--keep) $(DEMO_ARGS)

@@ -40,6 +40,7 @@ BEFORE_MAKE = frozenset({'git', 'make', 'python3', 'ca-certificates', 'sudo'})
 _OF = {
     'apt': 'apt-config apt-get',
     'bash': 'bash',
+    'binutils': 'strip',
     'cloud-init': 'cloud-init',
     'coreutils': 'base64 basename cat chmod chown chroot cp cut date df dirname env '
     'expand head id install ln ls mkdir mkfifo mknod mktemp mv nice od readlink rm rmdir '
@@ -49,6 +50,7 @@ _OF = {
     'docker-registry': 'docker-registry',
     'docker.io': 'docker dockerd',
     'dpkg': 'dpkg dpkg-query start-stop-daemon',
+    'dpkg-dev': 'dpkg-source',
     'e2fsprogs': 'mkfs.ext4 tune2fs',
     'erlang-base': 'epmd',
     'findutils': 'find',
@@ -75,6 +77,7 @@ _OF = {
     'openssh-server': 'sshd',
     'openssl': 'openssl',
     'passwd': 'chpasswd useradd',
+    'patchelf': 'patchelf',
     'postgresql': 'initdb postgres',  # of the package postgresql-NN that it depends on
     'procps': 'pgrep pkill ps',
     'pwgen': 'pwgen',
@@ -94,6 +97,7 @@ PACKAGE = {program: package for package, programs in _OF.items() for program in 
 
 #: A package that another one always brings, by its Depends.
 BROUGHT_BY = {
+    'binutils': 'dpkg-dev',
     'erlang-base': 'rabbitmq-server',
     'mariadb-client': 'mariadb-server',
     'mariadb-client-core': 'mariadb-client',

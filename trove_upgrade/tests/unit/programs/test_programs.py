@@ -14,6 +14,7 @@ import trove_upgrade
 from lab import packages as lab_packages
 from lab.containers import recipes as container_recipes
 from lab.images import recipes
+from tools.bundle import recipe as bundle_recipe
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.programs import argv, packages, shell, source
 
@@ -56,6 +57,7 @@ _IN_GUESTS = (
     'lab/images/old_files/',
 )
 _IN_CONTAINERS = 'lab/containers/files/'
+_IN_ROOT_OF_BUNDLE = 'tools/bundle/files/compile-python'
 
 
 @functools.cache
@@ -162,7 +164,10 @@ class TestPrograms(base.TestCase):
 
     def test_what_the_host_starts_is_in_a_package_of_bindep(self):
         on_host = self.known(
-            lambda one: not is_in_a_guest(one) and not one.place.startswith(_IN_CONTAINERS)
+            lambda one: (
+                not is_in_a_guest(one)
+                and not one.place.startswith((_IN_CONTAINERS, _IN_ROOT_OF_BUNDLE))
+            )
         )
         have = self.listed | packages.BEFORE_MAKE
         self.assertEqual(
@@ -192,6 +197,12 @@ class TestPrograms(base.TestCase):
         self.assertEqual(
             [], [f'{one.place}: {one.name}' for one in inside if not packages.has(have, one.name)]
         )
+        self.assertTrue(inside)
+
+    def test_what_compiles_python_starts_is_in_a_package_of_its_root(self):
+        have = {*bundle_recipe.BULLSEYE.packages, 'make'}  # which build-essential brings
+        inside = self.known(lambda one: one.place == _IN_ROOT_OF_BUNDLE)
+        self.assertEqual([], [one.name for one in inside if not packages.has(have, one.name)])
         self.assertTrue(inside)
 
     def test_the_page_about_images_names_the_packages_that_a_guest_needs(self):
