@@ -20,6 +20,7 @@ class RunScope(Extensible):
     """Steps that the members of a run go through."""
 
     REACH = 'reach'  #: into the guest and out again: nothing is changed there
+    AGENT = 'agent'  #: our agent is brought in beside the old one, and is heard
 
 
 class RunState(Extensible):
@@ -56,7 +57,16 @@ class MemberStep(Extensible):
 STEPS: tuple[MemberStep, ...] = tuple(MemberStep)
 #: Steps of each scope.
 STEPS_OF: dict[RunScope, frozenset[MemberStep]] = {
-    RunScope.REACH: frozenset({MemberStep.OPEN, MemberStep.REACH, MemberStep.CLOSE})
+    RunScope.REACH: frozenset({MemberStep.OPEN, MemberStep.REACH, MemberStep.CLOSE}),
+    RunScope.AGENT: frozenset(
+        {
+            MemberStep.OPEN,
+            MemberStep.REACH,
+            MemberStep.PUSH,
+            MemberStep.PROVE,
+            MemberStep.CLOSE,
+        }
+    ),
 }
 
 #: No host works on a member in one of these any more.
