@@ -14,11 +14,30 @@ from trove_upgrade.bridge.reach.shell import SshShell
 from trove_upgrade.clock import SystemClock
 
 PASSWORD = 'a secret of this test'
+_SECONDS = 20
+
+
+#: Source: RFC 4254, 9, Summary of Message Numbers.
+_CHANNEL_SUCCESS = 99
+
+
+class _Answering(paramiko.Transport):
+    """Counts the requests that it has answered well."""
+
+    def __init__(self, sock, answered):
+        super().__init__(sock)
+        self._answered = answered
+
+    def _send_user_message(self, data):
+        super()._send_user_message(data)
+        if data.asbytes()[0] == _CHANNEL_SUCCESS:
+            self._answered.release()
 
 
 class _Accepting(paramiko.ServerInterface):
     def __init__(self, behave):
         self.behave = behave
+        self.answered = threading.Semaphore(0)
         self.threads, self.commands, self.passwords = [], [], []
 
     def get_allowed_auths(self, username):
@@ -35,6 +54,7 @@ class _Accepting(paramiko.ServerInterface):
         self.commands.append(command.decode())
 
         def work():
+            self.answered.acquire(timeout=_SECONDS)  # else it could close before its answer
             with contextlib.suppress(OSError, EOFError):
                 self.behave(channel)
 
@@ -53,7 +73,7 @@ class Server(fixtures.Fixture):
 
     def _setUp(self):
         ours, theirs = socket.socketpair()
-        server = paramiko.Transport(theirs)
+        server = _Answering(theirs, self.interface.answered)
         server.add_server_key(paramiko.ECDSAKey.generate())
         server.start_server(event=threading.Event(), server=self.interface)
         self.addCleanup(self._stop, server)
@@ -70,4 +90,4 @@ class Server(fixtures.Fixture):
         server.close()
         server.packetizer.complete_handshake()
         for thread in (server, *self.interface.threads):
-            thread.join(20)
+            thread.join(_SECONDS)
