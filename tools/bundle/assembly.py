@@ -23,6 +23,8 @@ _PROGRAMS = {
     'self-test.py': 'self-test.py',
 }
 _EXECUTABLE = re.compile(r'bin/|.*\.so(\.|$)|python/etc/.*/(init\.d|lib)/')
+#: Where stevedore finds it, it writes no cache of entry points.  Source: stevedore 5.10, _cache.py.
+_NO_CACHE = Path('cache/python-entrypoints/.disable')
 #: Of the directory where Python is compiled.
 _BUILD = 'trove-upgrade-bundle/'
 _COMPILE_CODE = """
@@ -46,6 +48,8 @@ def assemble(
     for name, place in _PROGRAMS.items():
         (bundle / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(FILES / name, bundle / place)
+    (bundle / _NO_CACHE).parent.mkdir(parents=True)
+    (bundle / _NO_CACHE).touch()
     _forget_build(bundle)
     _compile(bundle, runtime)
     _refuse_traces(bundle)

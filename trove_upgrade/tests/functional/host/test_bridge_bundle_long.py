@@ -22,6 +22,7 @@ CONFIGURATION = (
     'transport_url = rabbit://trove:pw@127.0.0.1:1/\n'
     '[trove_upgrade]\nguest_topic_prefix = trove-upgrade-guest.\n'
 )
+LOCK = '/run/trove-upgrade/guestagent.lock'
 #: Ends with 0 once the agent has read its configuration, and still waits for a broker.
 BEGIN_AGENT = """
 /opt/one/bin/trove-upgrade-guestagent --config-dir /etc/agent --log-file /agent.log &
@@ -75,19 +76,24 @@ class TestBundle(base.TestCase):
         usage = self.guest.run('cd /opt/one/bin && ./trove-upgrade-guestagent --help').stdout
         self.assertIn('usage: trove-upgrade-guestagent', usage)
 
-    def test_it_takes_nothing_of_the_guests_environment_and_writes_nothing_where_it_is(self):
+    def test_it_takes_nothing_of_the_guests_environment_and_writes_nothing(self):
         self.unpack('/opt/one')
-        before = self.guest.run('find /opt/one | sort').stdout
+        before = self.files()
         environment = 'PYTHONHOME=/nowhere PYTHONPATH=/nowhere PYTHONSTARTUP=/nowhere'
         found = self.guest.run(f'{environment} /opt/one/bin/self-test').stdout
         self.assertNotIn('FAILED', found)
-        self.assertEqual(before, self.guest.run('find /opt/one | sort').stdout)
+        self.assertEqual(set(), before ^ self.files())
+
+    def files(self):
+        return set(self.guest.run('find / -xdev').stdout.splitlines())
 
     def test_the_agent_starts_from_it_and_waits_for_its_broker(self):
         self.unpack('/opt/one')
         self.guest.write('/etc/agent/agent.conf', CONFIGURATION.encode(), 0o600)
+        before = self.files()
         done = self.guest.run(BEGIN_AGENT)
         self.assertEqual('/opt/one/python/bin/python3.11\n', done.stdout)
+        self.assertEqual({'/agent.log', '/run/trove-upgrade', LOCK}, self.files() - before)
         log = self.guest.read('/agent.log')
         self.assertIn(f'of instance {INSTANCE}, datastore manager mariadb', log)
         self.assertNotIn('Traceback', log)
