@@ -139,10 +139,11 @@ class JobsTest(base.TestCase):
             return work.JobOutcome('Done.')
 
         self.bodies['pre_upgrade'] = body
-        self.jobs.ask('pre_upgrade', self.call(), _LONG)
-        self.assertEqual(
-            ['10 %: a', '20 %: d'], re.findall(r'pre_upgrade (\d+ %: .)', logged.output)
-        )
+        call = self.call()
+        self.jobs.ask('pre_upgrade', call, _LONG)
+        # another test's job may still be at its end
+        of_call = rf'Upgrade {call.upgrade_id}: pre_upgrade (\d+ %: .)'
+        self.assertEqual(['10 %: a', '20 %: d'], re.findall(of_call, logged.output))
 
     def test_the_log_has_a_traceback_of_what_was_not_expected(self):
         for kind in (exceptions.StepRefused, exceptions.StepFailed):
