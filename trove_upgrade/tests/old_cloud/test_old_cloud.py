@@ -97,6 +97,12 @@ class OldCloudTest(Waiting, base.TestCase):
         rule_id = made['security_group_rule']['id']
         self.admin.request('DELETE', f'{base_url}/security-group-rules/{rule_id}')
         self.measured('closed', lambda: not self.passes(instance, SSH))
+        for other in self.stage.instances:  # of the same group
+            self.wait_until(
+                lambda other=other: not self.passes(other, SSH),
+                'port 22 to be closed',
+                IN_FORCE_SECONDS,
+            )
 
     def measured(self, what, condition):
         since = time.monotonic()
