@@ -39,6 +39,8 @@ GROUPS = (
 UNIT_GROUPS = (
     r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation|test_style)'
 )
+# Its tests work on the instances of one cloud: one worker's.
+ONE_CLOUD = r'trove_upgrade\.tests\.old_cloud'
 #: In the name of each module that `make test` leaves to `make long`.
 LONG = r'_long\.'
 GIVES_WAY = 5  #: niceness added to what has time left when all others are done
@@ -61,7 +63,8 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
     if suite == 'unit':
         return runner.tests(suite, TESTS / 'unit', '--group-regex', UNIT_GROUPS, workers=2)
     if suite not in ON_CLOUD:
-        return runner.tests(pathlib.Path(suite).resolve().name, pathlib.Path(suite), workers=2)
+        name, folder = pathlib.Path(suite).resolve().name, pathlib.Path(suite)
+        return runner.tests(name, folder, '--group-regex', ONE_CLOUD, workers=2)
     if cloud is None or not cloud.is_up():
         reason = f': {cloud.last_line}' if cloud else ''
         say(f'{suite}: the cloud did not come up{reason}')

@@ -91,7 +91,7 @@ class ReachTestCase(Waiting, base.TestCase):
 
     def agent_pid(self, instance):
         guest = self.stage.makers.guest(instance)
-        return guest.exec(['pgrep', '-f', 'trove-guestagent']).output.split()
+        return guest.exec(['pgrep', '-o', '-f', 'trove-guestagent']).output.strip()
 
 
 class TestReach(ReachTestCase):
