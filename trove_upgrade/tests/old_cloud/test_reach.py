@@ -149,7 +149,6 @@ class TestReach(ReachTestCase):
 class TestKilled(ReachTestCase):
     def test_a_killed_bridge_leaves_nothing_open_once_another_goes_on(self):
         """SIGKILL as soon as a port is open; the lease ends, and the run goes on to its end."""
-        one = self.stage.instances[0]
         process = subprocess.Popen(
             [
                 str(self.programs / 'trove-upgrade-bridge'),
@@ -158,8 +157,9 @@ class TestKilled(ReachTestCase):
                 '--config-file',
                 str(self.short_lease),
                 'reach',
-                '--instance',
-                one.id,
+                '--all',
+                '--at-once',
+                '1',
                 *self.way(),
             ],
             stdout=subprocess.PIPE,
@@ -167,10 +167,7 @@ class TestKilled(ReachTestCase):
         )
         begun = process.stdout.readline()
         run_id = begun.split()[1].rstrip(':')
-        self.wait_until(
-            lambda: self.bridge('audit').returncode != NOTHING_OPEN or process.poll() is not None,
-            'the port to be open',
-        )
+        self.wait_until(self.ours, 'a port to be open', interval_seconds=0.02)
         process.kill()
         process.communicate()
         self.assertNotEqual(NOTHING_OPEN, self.bridge('resume', run_id, *self.way()).returncode)
@@ -178,7 +175,16 @@ class TestKilled(ReachTestCase):
             lambda: self.bridge('resume', run_id, *self.way()).returncode == NOTHING_OPEN,
             'the lease to end and the run to be resumed',
         )
-        self.assertIn('COMPLETED', self.bridge('status', run_id).stdout)
-        self.assertFalse(self.passes(one))
-        guest = self.stage.makers.guest(one)
-        self.assertIn(provision.DATABASE, provision.sql(guest, 'SHOW DATABASES;'))
+        self.assertEqual([], self.ours())
+        for one in self.stage.instances:
+            self.assertFalse(self.passes(one), one.name)
+            guest = self.stage.makers.guest(one)
+            self.assertIn(provision.DATABASE, provision.sql(guest, 'SHOW DATABASES;'))
+
+    def ours(self):
+        """The bridge's groups at Neutron."""
+        found = self.admin.request(
+            'GET',
+            f'{self.handle.neutron_url}/v2.0/security-groups?name=trove-upgrade-bridge',
+        )
+        return found['security_groups']
