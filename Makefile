@@ -19,7 +19,7 @@ venv: $(VENV)/.complete  ## .venv with the product and its console scripts
 $(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg tools/make-venv
 	@tools/make-venv $(PYTHON) $(VENV)
 
-bundle: venv  ## dist/ with the bundle for guests that are older than this product, some minutes the first time (BUNDLE_ARGS="--key FILE" signs it)
+bundle: machine venv  ## dist/ with the bundle for guests that are older than this product, some minutes the first time (BUNDLE_ARGS="--key FILE" signs it)
 	@nice -n 19 $(BIN)/python -m tools.bundle $(BUNDLE_ARGS)
 
 demo: machine venv  ## a one-machine cloud, one real guest, one real upgrade, and its proof (KEEP=1 leaves the cloud up)

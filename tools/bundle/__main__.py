@@ -7,7 +7,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from lab import errors
+from lab import errors, packages
 from lab.commands import HostCommands
 from lab.images.builder import checkout_version
 from lab.layout import Layout
@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f'{PROGRAM}: root is needed, for a root of Debian. Run it with sudo.', file=sys.stderr
         )
         return 1
-    maker = Maker(BULLSEYE, Layout.from_environ().cache_dir / 'bundle', ROOT, HostCommands(), print)
+    cache = Layout.from_environ().cache_dir / 'bundle'
+    maker = Maker(BULLSEYE, cache, ROOT, HostCommands(), print)
     try:
+        _install_packages(cache)
         made = maker.make(
             options.output, checkout_version(), key=options.key, refresh=options.refresh
         )
@@ -52,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f'{made}\n{made}.sha256')
     return 0
+
+
+def _install_packages(cache: pathlib.Path) -> None:
+    """Bring what makes a root of Debian: on a new machine nothing else has brought it yet."""
+    missing = packages.missing()
+    if missing:
+        cache.mkdir(parents=True, exist_ok=True)
+        packages.install(
+            missing, cache / 'packages.log', lambda told: print(f'{PROGRAM}: packages: {told}')
+        )
 
 
 if __name__ == '__main__':
