@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 AUDIT := .venv-audit
 MUTANTS := .venv-mutants
 .DEFAULT_GOAL := help
-.PHONY: help machine venv bundle demo demo-trove demo-down bare test lint types unit functional long test-long bench bench-trove mutants bandit audit docs samples constraints clean
+.PHONY: help machine venv bundle demo demo-trove demo-bridge demo-down bare test lint types unit functional long test-long bench bench-trove mutants bandit audit docs samples constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -27,6 +27,9 @@ demo: machine venv  ## a one-machine cloud, one real guest, one real upgrade, an
 
 demo-trove: machine venv  ## the same beside real Trove: its own create, its own guests, its own client's upgrade
 	@$(BIN)/trove-upgrade-lab demo --trove $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+demo-bridge: bundle  ## three guests from before the upgrade feature in two tenants' closed networks, upgraded by one run of the bridge
+	@$(BIN)/trove-upgrade-lab demo --bridge $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 demo-down: venv  ## end a demo that was kept
 	@$(BIN)/trove-upgrade-lab down

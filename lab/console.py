@@ -20,6 +20,8 @@ from trove_upgrade import signals, terminal
 PROGRAM = 'trove-upgrade-lab'
 USERS = ('demo', 'admin', 'reader', 'other', 'trove')
 DEFAULT_ROWS = 1_000_000
+#: Of each of the three old guests of the bridge's demonstration.
+OLD_GUESTS_ROWS = 100_000
 
 
 class Lab:
@@ -150,6 +152,16 @@ class Lab:
             return beside_trove.main(
                 self._layout, self._cloud, self._progress, rows=arguments.rows, keep=arguments.keep
             )
+        if arguments.bridge:
+            from lab.demo import old_guests
+
+            return old_guests.main(
+                self._layout,
+                self._cloud,
+                self._progress,
+                rows=min(arguments.rows, OLD_GUESTS_ROWS),
+                keep=arguments.keep,
+            )
         from lab.demo import run
 
         return run.main(
@@ -245,10 +257,16 @@ def _add_up_options(up: argparse.ArgumentParser) -> None:
 
 
 def _add_demo_options(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument(
+    which = demo.add_mutually_exclusive_group()
+    which.add_argument(
         '--trove',
         action='store_true',
         help='an instance of real Trove, made and upgraded with its own client',
+    )
+    which.add_argument(
+        '--bridge',
+        action='store_true',
+        help='three guests from before the upgrade feature, brought over by one run of the bridge',
     )
     demo.add_argument('--keep', action='store_true', help='leave the cloud up')
     demo.add_argument('--rows', type=int, default=DEFAULT_ROWS, help='rows of the largest table')

@@ -55,9 +55,9 @@ def lines(
     target_version: str,
     writes: Writes,
     *,
-    serves_after_reboot: bool,
+    serves_after_reboot: bool | None,
 ) -> list[Line]:
-    """The proof, line by line."""
+    """The proof, line by line; `serves_after_reboot` is None where it was not rebooted."""
     return [
         *_server(before, after, target_version),
         Line(what='name', before=before.name, after=after.name, holds=before.name == after.name),
@@ -126,7 +126,13 @@ def _settings(before: InstanceSnapshot, after: InstanceSnapshot) -> Sequence[Lin
     ]
 
 
-def _service(writes: Writes, *, serves_after_reboot: bool) -> Sequence[Line]:
+def _service(writes: Writes, *, serves_after_reboot: bool | None) -> Sequence[Line]:
+    rebooted = Line(
+        what='plain reboot',
+        before='',
+        after='serves again' if serves_after_reboot else 'DOES NOT SERVE',
+        holds=bool(serves_after_reboot),
+    )
     return (
         Line(
             what='acknowledged rows',
@@ -140,12 +146,7 @@ def _service(writes: Writes, *, serves_after_reboot: bool) -> Sequence[Line]:
             after=f'{writes.downtime_seconds:.1f} s',
             holds=writes.downtime_seconds > 0,
         ),
-        Line(
-            what='plain reboot',
-            before='',
-            after='serves again' if serves_after_reboot else 'DOES NOT SERVE',
-            holds=serves_after_reboot,
-        ),
+        *(() if serves_after_reboot is None else (rebooted,)),
     )
 
 

@@ -4,7 +4,6 @@ through its API.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 from lab.demo.proof import InstanceSnapshot
@@ -55,7 +54,7 @@ def snapshot(
     """Return what the database, Nova (`server` is its JSON) and the guest say now; `written_table`
     is left out of the checksums.
     """
-    facts = json.loads(guest.exec(['cat', '/etc/trove-upgrade/image-facts.json']).output)
+    facts = provision.image_facts(guest)
     tables = {f'{schema}.{name}' for schema, name in _rows(ask, _TABLES)} - {written_table}
     image = server['image']
     addresses = [
@@ -65,7 +64,7 @@ def snapshot(
         server_version=_rows(ask, 'SELECT VERSION()')[0][0],
         image=str(_mapping(image)['id']) if image else 'volume',
         boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(),
-        agent_version=str(facts['agent_version']),
+        agent_version=str(facts.get('agent_version', 'none of ours')),
         operating_system=f'{facts["os"]}, Python {facts["python"]}',
         name=str(server['name']),
         address=', '.join(addresses),

@@ -149,9 +149,15 @@ def _make_accounts(guest: Server, datastore_name: str, credentials: Credentials)
         sql(guest, accounts_sql(credentials))
 
 
+def image_facts(guest: Server) -> dict[str, object]:
+    """Return the facts that the guest's image has of itself, of an old one too."""
+    facts: dict[str, object] = json.loads(guest.exec(['/bin/sh', '-c', _FACTS]).output)
+    return facts
+
+
 def datastore(guest: Server) -> str:
     """Return which server the guest's image has: 'mariadb' or 'mysql'."""
-    return str(json.loads(guest.exec(['/bin/sh', '-c', _FACTS]).output)['datastore'])
+    return str(image_facts(guest)['datastore'])
 
 
 def _set_root_password(guest: Server, password: str) -> None:

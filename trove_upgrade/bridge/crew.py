@@ -5,7 +5,8 @@ import concurrent.futures
 import threading
 from collections.abc import Callable
 
-from trove_upgrade.bridge.runner import MemberRunner, Stopped
+from trove_upgrade.bridge.runner import MemberRunner
+from trove_upgrade.bridge.steps.step import Stopped
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.bridge_runs import MemberLost
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
-from trove_upgrade.bridge.steps.step import RunnableStep, Save
+from trove_upgrade.bridge.steps.step import RunnableStep, Save, Stopped
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.bridge_runs import (
@@ -36,10 +36,6 @@ class TurnedBack(exceptions.TroveUpgradeError):
 
     code = 'BRIDGE_RUN_ABORTED'
     template = 'Instance {instance_id} was turned back: an operator aborted run {run_id}.'
-
-
-class Stopped(Exception):
-    """The process is to end: the member stays at its step."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +99,7 @@ class MemberRunner:
             try:
                 self._require_forward(member)
                 done = self.steps[step].run(member, visit, self._save_forward)
-            except MemberLost:
+            except (MemberLost, Stopped):
                 raise
             except Exception as error:
                 if self.is_outage(error):
@@ -145,8 +141,14 @@ class MemberRunner:
         return self._ended(turned, StepEnd.FAILED, error.message)
 
     def _back(self, member: Member, visit: Visit) -> Member:
-        """Remove what was pushed, close the port, and end.  What cannot be removed is told."""
-        if member.facts.bundle is not None and member.step in _PUSHED:
+        """Remove what was pushed, close the port, and end.  What cannot be removed is told; an
+        outage keeps the member, so that another run of it removes the rest.
+
+        Once an upgrade was asked for, our agent is that upgrade's, and stays.
+        """
+        if member.facts.is_handed_over:
+            member = _more(member, _stays(member))
+        elif member.facts.bundle is not None:
             member = self._removed(member, visit)
         try:
             self.door.close(member, visit)
@@ -161,8 +163,13 @@ class MemberRunner:
         try:
             self.door.come_back(member, visit)
             self.remove(member, visit)
-        except exceptions.TroveUpgradeError as error:
-            return _more(member, f'What was pushed could not be removed: {error.message}')
+        except MemberLost:
+            raise
+        except Exception as error:
+            if self.is_outage(error):
+                raise
+            told = _with_code(error).message
+            return _more(member, f'What was pushed could not be removed: {told}')
         return member
 
     def _leave(self, member: Member, visit: Visit) -> None:
@@ -179,8 +186,11 @@ class MemberRunner:
             LOG.info('Instance %s: %s', member.instance_id, error)
 
 
-#: Steps at which something of ours may be in the guest that a failure must remove.
-_PUSHED = frozenset({MemberStep.PUSH, MemberStep.PROVE})
+def _stays(member: Member) -> str:
+    """Return what an operator has to know of a member that ends after its upgrade was asked for."""
+    upgrade = member.facts.upgrade_id
+    going = '' if upgrade is None else f' Upgrade {upgrade} is as it was.'
+    return f'Our agent stays in the guest.{going}'
 
 
 def _with_code(error: Exception) -> exceptions.TroveUpgradeError:

@@ -4,8 +4,6 @@
 A claim raises the generation of a member; each write names it.
 """
 
-import dataclasses
-import datetime
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns, errors
+from trove_upgrade.db import bridge_members, columns, errors
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_openings as _openings
@@ -22,26 +20,21 @@ from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain.bridge_runs import (
     ENDED,
+    NO_TARGETS,
     InstanceInOtherRun,
     Member,
-    MemberFacts,
     MemberLost,
     MemberState,
-    MemberStep,
-    MemberStepRun,
     Run,
     RunNotFound,
     RunScope,
     RunState,
-    StepEnd,
-    left_out_cause,
 )
 from trove_upgrade.domain.inventory import Listed
 
 _ENDED = tuple(str(state) for state in ENDED)
 #: Members that a claim looks at: one of them is not taken by another host meanwhile.
 _CANDIDATES = 20
-_FACTS = frozenset(field.name for field in dataclasses.fields(MemberFacts))
 
 
 class BridgeRuns:
@@ -51,8 +44,10 @@ class BridgeRuns:
         self._database = database
 
     @retry_on_deadlock
-    def begin(self, members: Sequence[Listed], scope: RunScope) -> Run:
-        """Freeze the membership.
+    def begin(
+        self, members: Sequence[Listed], scope: RunScope, targets: Mapping[str, str] = NO_TARGETS
+    ) -> Run:
+        """Freeze the membership, with the version that each is to be upgraded to.
 
         :raises InstanceInOtherRun: one is a member of a run that has not ended.
         :raises SchemaMissing: the expand of this release has not been run.
@@ -69,7 +64,7 @@ class BridgeRuns:
                     updated_at=columns.now(),
                 )
             )
-            self._insert(connection, run_id, members)
+            self._insert(connection, run_id, members, targets)
             _end_run_with_its_last(connection, run_id)
             return self._run(connection, run_id)
 
@@ -80,9 +75,15 @@ class BridgeRuns:
             raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
 
     @staticmethod
-    def _insert(connection: sa.Connection, run_id: str, members: Sequence[Listed]) -> None:
-        waiting = [_row_of(run_id, one) for one in members if one.obstacle is None]
-        left_out = [_row_of(run_id, one) for one in members if one.obstacle is not None]
+    def _insert(
+        connection: sa.Connection,
+        run_id: str,
+        members: Sequence[Listed],
+        targets: Mapping[str, str],
+    ) -> None:
+        rows = [(one.obstacle, bridge_members.row_of(run_id, one, targets)) for one in members]
+        waiting = [row for obstacle, row in rows if obstacle is None]
+        left_out = [row for obstacle, row in rows if obstacle is not None]
         insert = sa.insert(_members)
         try:
             with connection.begin_nested():
@@ -145,7 +146,7 @@ class BridgeRuns:
             sa.select(_members).where(_members.c.run_id == run_id).order_by(_members.c.instance_id)
         )
         with self._database.read() as connection:
-            return [_member_from(row) for row in connection.execute(query)]
+            return [bridge_members.member_from(row) for row in connection.execute(query)]
 
     def member(self, run_id: str, instance_id: str) -> Member:
         """Return a member as it is now."""
@@ -184,7 +185,7 @@ class BridgeRuns:
         :raises MemberLost: another host has claimed it, or it has ended.
         """
         with self._database.write() as connection:
-            self._write(connection, member, **_journal_of(member))
+            self._write(connection, member, **bridge_members.journal_of(member))
             return self._member(connection, member.run_id, member.instance_id)
 
     @retry_on_deadlock
@@ -204,7 +205,7 @@ class BridgeRuns:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
         with self._database.write() as connection:
             _lock(connection, member.run_id)
-            self._write(connection, member, **_journal_of(member), **_end(state))
+            self._write(connection, member, **bridge_members.journal_of(member), **_end(state))
             _end_run_with_its_last(connection, member.run_id)
             return self._member(connection, member.run_id, member.instance_id)
 
@@ -224,7 +225,7 @@ class BridgeRuns:
             connection.execute(sa.update(_members).where(going).values(is_undoing=True))
             rows = connection.execute(sa.select(_members).where(going, sa.not_(_known(held))))
             for row in rows.all():
-                if 'bundle' not in row.facts:
+                if not bridge_members.is_in_guest(row.facts):
                     connection.execute(
                         sa.update(_members)
                         .where(*_same(run_id, row.instance_id, row.generation))
@@ -256,27 +257,7 @@ class BridgeRuns:
         query = sa.select(_members).where(
             _members.c.run_id == run_id, _members.c.instance_id == instance_id
         )
-        return _member_from(connection.execute(query).one())
-
-
-def _row_of(run_id: str, listed: Listed) -> dict[str, Any]:
-    left_out = listed.obstacle is not None
-    return {
-        'run_id': run_id,
-        'instance_id': listed.instance_id,
-        'active_instance_id': None if left_out else listed.instance_id,
-        'name': columns.fitting(_members.c.name, listed.name, wide=True),
-        'project_id': listed.project_id,
-        'server_id': listed.server_id,
-        'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
-        'step': str(MemberStep.OPEN),
-        'is_undoing': False,
-        'generation': 0,
-        'error_code': listed.obstacle and str(listed.obstacle),
-        'cause': listed.obstacle and left_out_cause(listed.obstacle),
-        'facts': {},
-        'steps': [],
-    }
+        return bridge_members.member_from(connection.execute(query).one())
 
 
 def _same(run_id: str, instance_id: str, generation: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -325,63 +306,4 @@ def _end_run_with_its_last(connection: sa.Connection, run_id: str) -> None:
             updated_at=columns.now(),
             ended_at=columns.now(),
         )
-    )
-
-
-def _journal_of(member: Member) -> dict[str, Any]:
-    """Return what the holder writes.  The direction is left out where it is forward: an operator
-    may have turned it meanwhile.
-    """
-    return {
-        'step': str(member.step),
-        'error_code': columns.fitting(_members.c.error_code, member.error_code),
-        'cause': columns.fitting(_members.c.cause, member.cause, wide=True),
-        'facts': {
-            name: value
-            for name, value in dataclasses.asdict(member.facts).items()
-            if value is not None
-        },
-        'steps': [_step_to(run) for run in member.steps],
-        **({'is_undoing': True} if member.is_undoing else {}),
-    }
-
-
-def _member_from(row: sa.Row[Any]) -> Member:
-    return Member(
-        run_id=row.run_id,
-        instance_id=row.instance_id,
-        name=row.name,
-        project_id=row.project_id,
-        server_id=row.server_id,
-        state=MemberState(row.state),
-        step=MemberStep(row.step),
-        is_undoing=bool(row.is_undoing),
-        generation=row.generation,
-        owner=row.owner,
-        lease_until=row.lease_until,
-        ended_at=row.ended_at,
-        error_code=row.error_code,
-        cause=row.cause,
-        facts=MemberFacts(**{name: row.facts[name] for name in _FACTS if name in row.facts}),
-        steps=tuple(_step_from(entry) for entry in row.steps),
-    )
-
-
-def _step_to(run: MemberStepRun) -> dict[str, Any]:
-    return {
-        'step': str(run.step),
-        'started_at': run.started_at.isoformat(),
-        'ended_at': run.ended_at and run.ended_at.isoformat(),
-        'end': run.end and str(run.end),
-        'message': run.message,
-    }
-
-
-def _step_from(entry: Mapping[str, Any]) -> MemberStepRun:
-    return MemberStepRun(
-        step=MemberStep(entry['step']),
-        started_at=datetime.datetime.fromisoformat(entry['started_at']),
-        ended_at=entry['ended_at'] and datetime.datetime.fromisoformat(entry['ended_at']),
-        end=entry['end'] and StepEnd(entry['end']),
-        message=entry['message'],
     )

@@ -172,6 +172,10 @@ class Upgrades:
             found = self._form(connection).page(connection, conditions, limit + 1)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
+    def latest_of(self, instance_id: str) -> Upgrade | None:
+        """Return the newest upgrade of an instance, as a list shows it; None: it has none."""
+        return next(iter(self.list(limit=1, instance_id=instance_id).items), None)
+
     def progress_of(
         self, upgrade_ids: Sequence[str], most: int = MOST_LISTED
     ) -> dict[str, Progress]:

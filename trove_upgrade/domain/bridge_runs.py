@@ -8,7 +8,8 @@ lease, so that any host may go on where another one stopped.
 import dataclasses
 import datetime
 import enum
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from trove_upgrade.domain import exceptions
@@ -21,6 +22,7 @@ class RunScope(Extensible):
 
     REACH = 'reach'  #: into the guest and out again: nothing is changed there
     AGENT = 'agent'  #: our agent is brought in beside the old one, and is heard
+    UPGRADE = 'upgrade'  #: then the instance is upgraded and looked at
 
 
 class RunState(Extensible):
@@ -37,7 +39,8 @@ class MemberState(Extensible):
     PENDING = 'PENDING'  #: no host has worked on it
     RUNNING = 'RUNNING'
     COMPLETED = 'COMPLETED'
-    FAILED = 'FAILED'  #: what was pushed is removed, and its port is closed
+    #: its port is closed, and what was pushed is removed, unless an upgrade was asked for
+    FAILED = 'FAILED'
     ABORTED = 'ABORTED'  #: as FAILED, by an operator's word
     LEFT_OUT = 'LEFT_OUT'  #: nothing was tried; the cause names the reason
 
@@ -67,6 +70,7 @@ STEPS_OF: dict[RunScope, frozenset[MemberStep]] = {
             MemberStep.CLOSE,
         }
     ),
+    RunScope.UPGRADE: frozenset(STEPS),
 }
 
 #: No host works on a member in one of these any more.
@@ -92,6 +96,32 @@ class MemberStepRun:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Nic:
+    """A NIC of a member's server, as it was before the upgrade."""
+
+    port_id: str
+    addresses: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+class Verdict(Extensible):
+    """Results of a look at a member after its upgrade."""
+
+    OK = 'OK'
+    FAILED = 'FAILED'
+    NOT_OFFERED = 'NOT_OFFERED'  #: the service has no such resource
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verified:
+    """One look at a member after its upgrade."""
+
+    name: str
+    verdict: Verdict
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MemberFacts:
     """Findings of the steps, which later ones and a report need."""
 
@@ -102,7 +132,22 @@ class MemberFacts:
     #: of the bundle that was begun to be pushed; committed before the first byte is written
     bundle: str | None = None
     key_id: str | None = None  #: of the key that came with it
+    target_version_id: str | None = None  #: frozen when the run began
+    nics: tuple[Nic, ...] = ()  #: before the upgrade was asked for
+    #: the instance's latest upgrade before ours was asked for, `NO_UPGRADE` where it had none;
+    #: committed before the request is sent
+    asked_after: str | None = None
     upgrade_id: str | None = None
+    verified: tuple[Verified, ...] = ()
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Return whether an upgrade may have begun: from then on the agent is the upgrade's."""
+        return self.asked_after is not None
+
+
+#: `asked_after` of an instance that had no upgrade.
+NO_UPGRADE = ''
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +174,10 @@ class Member:
     def evolve(self, **changes: Any) -> Self:
         """Return it with these fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def learned(self, **facts: Any) -> Self:
+        """Return it with these facts changed."""
+        return self.evolve(facts=dataclasses.replace(self.facts, **facts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,11 +223,19 @@ class InstanceInOtherRun(exceptions.TroveUpgradeError):
     )
 
 
+#: Of a run that upgrades nothing.
+NO_TARGETS: Mapping[str, str] = types.MappingProxyType({})
+
+
 class RunRepository(Protocol):
     """`upgrade_bridge_runs`, `upgrade_bridge_members` and `upgrade_bridge_steps`."""
 
-    def begin(self, members: Sequence[Listed], scope: RunScope) -> Run:
+    def begin(
+        self, members: Sequence[Listed], scope: RunScope, targets: Mapping[str, str] = NO_TARGETS
+    ) -> Run:
         """Freeze the membership; those with an obstacle are LEFT_OUT.
+
+        `targets`: of an instance, the datastore version that it is to be upgraded to.
 
         :raises InstanceInOtherRun: one of the others is a member of a run that has not ended.
         """
@@ -215,7 +272,7 @@ class RunRepository(Protocol):
 
     def abort(self, run_id: str) -> Run:
         """Turn every member that a host works on back; the others end at once, but those in whose
-        guest something may be: `resume` removes it.
+        guest something may be: `resume` removes it.  An upgrade that was begun goes on.
         """
 
 

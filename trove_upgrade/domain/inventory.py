@@ -21,6 +21,7 @@ class Obstacle(enum.StrEnum):
     BUSY = 'BUSY'  #: Trove has a task on it
     IN_CLUSTER = 'IN_CLUSTER'  #: upgrades of clusters are refused
     HAS_AGENT = 'HAS_AGENT'  #: ours is in it and was heard: it needs no bridge
+    NO_TARGET = 'NO_TARGET'  #: the version that was named does not follow its own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -44,9 +44,9 @@ class Push:
         )
         found, composed = self.pusher.prepare(shell, instance)
         # what removes it needs this, however far the rest comes
-        member = save(_with(member, bundle=self.pusher.bundle.sha256))
+        member = save(member.learned(bundle=self.pusher.bundle.sha256))
         key = self.keys.mint(member.instance_id, marker_of(member))
-        member = save(_with(member, key_id=key.id))
+        member = save(member.learned(key_id=key.id))
         now = self.pusher.push(shell, found, composed, key.to_file())
         remarks = ''.join(f' {remark[:1].upper()}{remark[1:]}.' for remark in composed.remarks)
         return Done(
@@ -70,7 +70,3 @@ class Push:
 def marker_of(member: Member) -> str:
     """Return the marker of the key that a run brings to a member."""
     return f'bridge:{member.run_id}'
-
-
-def _with(member: Member, **facts: str) -> Member:
-    return member.evolve(facts=dataclasses.replace(member.facts, **facts))

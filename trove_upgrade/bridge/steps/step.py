@@ -20,6 +20,10 @@ class Done:
     message: str
 
 
+class Stopped(Exception):
+    """The process is to end: the member stays at its step."""
+
+
 class RunnableStep(Protocol):
     """Step that may be run again after a kill at any point of it."""
 
@@ -27,4 +31,5 @@ class RunnableStep(Protocol):
         """Do it.
 
         :raises TroveUpgradeError: it cannot be done; the member is turned back.
+        :raises Stopped: the process is to end while the step waits.
         """

@@ -12,7 +12,17 @@ from collections.abc import Callable, Sequence
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
-from trove_upgrade.cmd.bridge import audit, check, context, host_key, inventory, reach, reap, status
+from trove_upgrade.cmd.bridge import (
+    audit,
+    check,
+    context,
+    host_key,
+    inventory,
+    reach,
+    reap,
+    report,
+    status,
+)
 from trove_upgrade.cmd.console import ending
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line
@@ -23,7 +33,7 @@ from trove_upgrade.conf import fault, start
 PROGRAM = 'trove-upgrade-bridge'
 _STAYS = f'What it had finished stays; "{PROGRAM} resume RUN" goes on with a run.'
 #: One file per command.
-_COMMANDS = (check, inventory, reach, status, audit, reap, host_key)
+_COMMANDS = (check, inventory, reach, status, report, audit, reap, host_key)
 
 
 def main(

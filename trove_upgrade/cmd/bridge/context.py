@@ -12,6 +12,7 @@ from trove_upgrade.bridge.audit import Auditor
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.inventory import Inventory
 from trove_upgrade.bridge.reaper import Reaper
+from trove_upgrade.bridge.targets import Targets
 from trove_upgrade.clients import clouds, session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.neutron import Neutron
@@ -21,6 +22,7 @@ from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports
 from trove_upgrade.domain.inventory import CloudServers
 from trove_upgrade.domain.network import Network
+from trove_upgrade.domain.versions import Rules
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,16 @@ class Context:
             instances=self.all_instances,
             servers=self.cloud.servers,
             network=self.cloud.network,
+        )
+
+    @property
+    def targets(self) -> Targets:
+        """Chooses what instances are upgraded to."""
+        instances = self.repositories.instances
+        return Targets(
+            versions=self.repositories.datastores,
+            rules=Rules.load(self.conf[our_conf.GROUP].version_rules_file),
+            version_of=lambda instance_id: instances.get(instance_id, with_details=False).version,
         )
 
     @property

@@ -6,6 +6,7 @@ import argparse
 from trove_upgrade.cmd.bridge import way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
+from trove_upgrade.cmd.console.printing import UsageError
 from trove_upgrade.domain.bridge_runs import RunScope
 
 
@@ -20,14 +21,21 @@ def add_commands(commands: Commands) -> None:
     )
     work.add_which(reach)
     work.add_way(reach)
-    reach.set_defaults(command=_begin, scope=RunScope.REACH, bundle=None)
+    reach.set_defaults(command=_begin, scope=RunScope.REACH, bundle=None, upgrade_to=None)
     run = commands.add(
         'run',
-        'bring our agent into old guests, beside their own',
+        'bring our agent into old guests, beside their own, and upgrade them',
         description='Begins a run: opens SSH to each guest, brings our agent in beside the old '
         'one, waits until it is heard, and closes SSH again. Neither the old agent nor the '
-        'database is stopped; where something fails, all that was brought is removed. Exit code '
-        '1: a guest has failed; 3: something is still open.',
+        'database is stopped; where something fails, all that was brought is removed. With '
+        '--upgrade-to each is then upgraded and looked at. Exit code 1: a guest has failed; 3: '
+        'something is still open.',
+    )
+    run.add_argument(
+        '--upgrade-to',
+        metavar='VERSION',
+        help='name or id of the datastore version that each is upgraded to; without it the run '
+        'ends when our agent is heard',
     )
     work.add_which(run)
     work.add_way(run)
@@ -46,13 +54,26 @@ def add_commands(commands: Commands) -> None:
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
     bundle = work.bundle_of(arguments)
-    members = work.chosen(run.inventory.take(), arguments.instance)
+    plan = _plan(run, arguments)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
         if arguments.dry_run:
-            work.show_plan(run, members, tools)
+            work.show_plan(run, plan, tools)
             return 0
-        return work.begin(run, members, arguments.scope, tools)
+        return work.begin(run, plan, tools)
+
+
+def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
+    members = work.chosen(run.inventory.take(), arguments.instance)
+    if arguments.upgrade_to is None:
+        return work.Plan(members=members, scope=arguments.scope)
+    chosen, targets = run.targets.choose(members, arguments.upgrade_to)
+    if not targets:
+        raise UsageError(
+            f'run: {arguments.upgrade_to} follows the version of none of these instances; "check" '
+            'names what may follow'
+        )
+    return work.Plan(members=chosen, scope=RunScope.UPGRADE, targets=targets)
 
 
 def _resume(run: Context, arguments: argparse.Namespace) -> int:

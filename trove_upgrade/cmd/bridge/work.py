@@ -8,7 +8,7 @@ import functools
 import os
 import pathlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
@@ -24,19 +24,20 @@ from trove_upgrade.bridge.runner import MemberRunner
 from trove_upgrade.bridge.steps.prove import Prove
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.bridge.steps.step import RunnableStep
+from trove_upgrade.bridge.steps.upgrade import UpgradeMember
+from trove_upgrade.bridge.steps.verify import Verify
 from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.cmd.bridge import audit, way
+from trove_upgrade.cmd.bridge import report, way
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.status import show_members
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
 from trove_upgrade.domain.bridge_runs import (
+    NO_TARGETS,
     STEPS_OF,
     Member,
-    MemberState,
     MemberStep,
     Run,
     RunScope,
@@ -45,11 +46,17 @@ from trove_upgrade.domain.exceptions import ComputeUnavailable
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.network import NetworkUnavailable
 
-#: Exit code: a member has failed, or was not worked on.
-_FAILED = 1
 _MOST_AT_ONCE = 64
-_WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
 _PROVE_SECONDS = 180.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Members of a run that is to begin, and how far it leads."""
+
+    members: Sequence[Listed]
+    scope: RunScope
+    targets: Mapping[str, str] = NO_TARGETS  #: of an instance, the id of its next version
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,22 +126,36 @@ def chosen(listed: Sequence[Listed], ids: Sequence[str]) -> list[Listed]:
     return [by_id[one] for one in dict.fromkeys(ids)]
 
 
-def begin(run: Context, members: Sequence[Listed], scope: RunScope, tools: Tools) -> int:
+def begin(run: Context, plan: Plan, tools: Tools) -> int:
     """Begin a run and work on it; return the exit code."""
-    _require(run, scope, tools)
-    begun = run.repositories.bridge_runs.begin(members, scope)
-    print_line(f'Run {begun.id}: {len(members)} instances.')
+    _require(run, plan.scope, tools)
+    begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, plan.targets)
+    print_line(f'Run {begun.id}: {len(plan.members)} instances.')
     return work(run, begun, tools)
 
 
-def show_plan(run: Context, members: Sequence[Listed], tools: Tools) -> None:
-    """Print what would be done for each instance."""
+def show_plan(run: Context, plan: Plan, tools: Tools) -> None:
+    """Print every action that would be taken, for each instance."""
     door = _door(run, tools.ways)
-    for listed in members:
+    for listed in plan.members:
         if listed.obstacle is not None:
             print_line(f'{listed.instance_id}: left out, {listed.obstacle}')
             continue
         print_line(f'{listed.instance_id}: {door.plan(listed)}')
+        for action in _actions(plan, listed, tools):
+            print_line(f'{listed.instance_id}: {action}')
+
+
+def _actions(plan: Plan, listed: Listed, tools: Tools) -> Iterator[str]:
+    if tools.bundle is not None:
+        digest = tools.bundle.sha256
+        yield f'would push the bundle {digest[:12]} beside the old agent, with a new key'
+        yield f'would wait {_PROVE_SECONDS:.0f} s at most for its sealed heartbeat, else remove it'
+    yield 'would close the port again'
+    target = plan.targets.get(listed.instance_id)
+    if target is not None:
+        yield f'would upgrade {listed.datastore} {listed.version} to version {target}'
+        yield 'would look at it by the API: version, status, groups, backups, a user, rows'
 
 
 def _count(text: str) -> int:
@@ -158,36 +179,11 @@ def work(run: Context, begun: Run, tools: Tools) -> int:
     _require(run, begun.scope, tools)
     try:
         Crew(_runners(run, begun.scope, tools), tools.at_once).work(begun.id)
-    except Exception:  # the report comes first, then the error
+    except BaseException:  # the report comes first, then the error
         with contextlib.suppress(Exception):
-            _report(run, begun.id)
+            report.end(run, begun.id)
         raise
-    except BaseException:
-        _report(run, begun.id)
-        raise
-    return _report(run, begun.id)
-
-
-def _report(run: Context, run_id: str) -> int:
-    runs = run.repositories.bridge_runs
-    members = runs.members(run_id)
-    show_members(runs.get(run_id), members)
-    _tell_of_held(members)
-    report = run.auditor.look().of_run(run_id)
-    audit.show(report)
-    if not report.is_clean:
-        return audit.OPEN
-    return 0 if all(member.state in _WELL for member in members) else _FAILED
-
-
-def _tell_of_held(members: Sequence[Member]) -> None:
-    """Print what this process could not claim."""
-    until = [member.lease_until for member in members if member.lease_until is not None]
-    if until:
-        print_line(
-            f'Held by other processes: {len(until)}. Where they were killed, resume the run after '
-            f'{max(until):%Y-%m-%d %H:%M:%S} UTC.'
-        )
+    return report.end(run, begun.id)
 
 
 def _runners(
@@ -196,9 +192,9 @@ def _runners(
     repositories = run.repositories
     door = _door(run, tools.ways)
     push = None if tools.bundle is None else _push(run, door, tools.bundle)
-    steps = _steps(run, door, push)
 
     def make(number: int, is_stopping: Callable[[], bool]) -> MemberRunner:
+        steps = _steps(run, door, push, is_stopping)
         return MemberRunner(
             runs=repositories.bridge_runs,
             openings=repositories.openings,
@@ -253,7 +249,9 @@ def _door(run: Context, ways: way.Ways) -> Door:
     )
 
 
-def _steps(run: Context, door: Door, push: Push | None) -> dict[MemberStep, RunnableStep]:
+def _steps(
+    run: Context, door: Door, push: Push | None, is_stopping: Callable[[], bool]
+) -> dict[MemberStep, RunnableStep]:
     steps: dict[MemberStep, RunnableStep] = {
         MemberStep.OPEN: Open(door=door),
         MemberStep.REACH: Reach(door=door),
@@ -264,6 +262,15 @@ def _steps(run: Context, door: Door, push: Push | None) -> dict[MemberStep, Runn
             wait_seconds=_PROVE_SECONDS,
         ),
         MemberStep.CLOSE: Close(door=door),
+        MemberStep.UPGRADE: UpgradeMember(
+            api=run.cloud.databases,
+            upgrades=run.repositories.upgrades,
+            network=run.cloud.network,
+            pause=SystemClock(),
+            tell=_tell,
+            is_stopping=is_stopping,
+        ),
+        MemberStep.VERIFY: Verify(verifier=run.verifier),
     }
     return steps if push is None else {**steps, MemberStep.PUSH: push}
 

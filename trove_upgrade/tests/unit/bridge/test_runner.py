@@ -10,8 +10,8 @@ from trove_upgrade.bridge.keeper import Keeper
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.accounts import Accounts
 from trove_upgrade.bridge.reach.logins import Login
-from trove_upgrade.bridge.runner import MemberRunner, Stopped
-from trove_upgrade.bridge.steps.step import Done
+from trove_upgrade.bridge.runner import MemberRunner
+from trove_upgrade.bridge.steps.step import Done, Stopped
 from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.clock import SystemClock
@@ -209,20 +209,70 @@ class TestBack(RunnerTestCase):
         self.assertEqual([True], self.removed)
 
     def test_what_cannot_be_removed_is_told_and_the_port_is_closed(self):
-        class Push:
-            def run(self, member, visit, save):
-                facts = member.facts.__class__(**{**vars(member.facts), 'bundle': 'sha'})
-                save(member.evolve(facts=facts))
-                raise errors.ReachError
-
         def refuse(member, visit):
             raise errors.NoRoute(network_id='net-1', found='it went away')
 
-        self.steps = {**self.steps, T.PUSH: Push()}
-        runner = dataclasses.replace(self.a_runner(), remove=refuse)
-        member = runner.run_next(self.begun())
-        self.assertIn('could not be removed', member.cause)
+        for error in (refuse, lambda member, visit: {}['unexpected']):
+            self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+            runner = dataclasses.replace(self.a_runner(), remove=error)
+            member = runner.run_next(self.begun())
+            self.assertEqual(S.FAILED, member.state)
+            self.assertIn('could not be removed', member.cause)
+            self.is_left()
+
+    def test_an_outage_while_removing_keeps_the_member_and_the_next_run_removes_the_rest(self):
+        def away(member, visit):
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        run_id = self.begun()
+        runner = dataclasses.replace(self.a_runner(), remove=away)
+        self.assertRaises(network.NetworkUnavailable, runner.run_next, run_id)
+        self.assertEqual({}, self.neutron.groups)
+        member = self.a_runner('host-2').run_next(run_id)
+        self.assertEqual((S.FAILED, [True]), (member.state, self.removed))
         self.is_left()
+
+    def test_an_operators_end_at_the_last_step_removes_what_was_pushed(self):
+        run_id = self.begun()
+
+        def pushed(member, visit, save):
+            return Done(save(member.learned(bundle='sha')), 'pushed')
+
+        def aborted(member, visit, save):
+            self.runs.abort(run_id)
+            return Done(save(member), 'never')
+
+        self.steps = {**self.steps, T.PUSH: Stepped(pushed), T.CLOSE: Stepped(aborted)}
+        member = self.a_runner().run_next(run_id)
+        self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
+        self.is_left()
+
+    def test_once_an_upgrade_was_asked_for_our_agent_stays(self):
+        def handed_over(member, visit, save):
+            save(member.learned(bundle='sha', asked_after='', upgrade_id='upgrade-1'))
+            raise errors.ReachError
+
+        self.steps = {**self.steps, T.UPGRADE: Stepped(handed_over)}
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.FAILED, []), (member.state, self.removed))
+        self.assertIn('upgrade-1', member.cause)
+        self.is_left()
+
+    def test_an_operators_end_of_a_waiting_member_leaves_its_upgrade_alone(self):
+        run_id = self.begun()
+
+        def asked(member, visit, save):
+            save(member.learned(bundle='sha', asked_after='', upgrade_id='upgrade-1'))
+            raise Stopped
+
+        self.steps = {**self.steps, T.UPGRADE: Stepped(asked)}
+        self.assertRaises(Stopped, self.a_runner().run_next, run_id)
+        self.runs.abort(run_id)
+        [member] = self.runs.members(run_id)
+        self.assertEqual((S.ABORTED, RunState.ABORTED), (member.state, self.runs.get(run_id).state))
+        self.assertIsNone(self.a_runner().run_next(run_id))
+        self.assertEqual([], self.removed)
 
 
 class TestKilled(RunnerTestCase):

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step `upgrade`: hands the member to the ordinary upgrade, by the API, and waits for its end."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+from trove_upgrade.bridge.steps.step import Done, Save, Stopped
+from trove_upgrade.bridge.visit import Visit
+from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
+from trove_upgrade.domain.network import Network
+from trove_upgrade.domain.upgrades import Upgrade
+
+
+class UpgradeNotCompleted(exceptions.TroveUpgradeError):
+    """The upgrade of a member has ended otherwise than wished."""
+
+    code = 'BRIDGE_UPGRADE_NOT_COMPLETED'
+    template = (
+        'Upgrade {upgrade_id} of instance {instance_id} is {state}: {cause} Look at it with '
+        '"trove-upgrade-manage upgrade show {upgrade_id}"; retry it or roll it back there.'
+    )
+
+
+class OtherUpgrade(exceptions.TroveUpgradeError):
+    """Another client's upgrade of the same instance came first."""
+
+    code = 'BRIDGE_OTHER_UPGRADE'
+    template = (
+        'Instance {instance_id} was not upgraded by this run: upgrade {upgrade_id} to version '
+        '{version_id} was begun by another client. Wait for its end.'
+    )
+
+
+class UpgradeNotBegun(exceptions.TroveUpgradeError):
+    """The API has taken the request, and no upgrade is in the tables."""
+
+    code = 'BRIDGE_UPGRADE_NOT_BEGUN'
+    template = (
+        'The API has accepted the upgrade of instance {instance_id}, and the tables have none: '
+        'the API that answers at the catalogue\'s "database" endpoint is not that of this '
+        'product, or has another database. Look at its pipeline.'
+    )
+
+
+class Api(Protocol):
+    """API of the database service, as an operator's client speaks it."""
+
+    def upgrade(self, instance_id: str, version_id: str) -> None:
+        """Ask for an upgrade.
+
+        :raises TroveUpgradeError: it is refused, or no answer came.
+        """
+
+
+class Upgrades(Protocol):
+    """Upgrades in the tables."""
+
+    def latest_of(self, instance_id: str) -> Upgrade | None:
+        """Return the newest upgrade of an instance; None: it has none."""
+
+    def get(self, upgrade_id: str) -> Upgrade:
+        """Return an upgrade as it is now."""
+
+
+class Pause(Protocol):
+    """Port of waiting."""
+
+    def sleep(self, seconds: float) -> None:
+        """Suspend the calling thread for that long."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpgradeMember:
+    """Asks once, whatever is killed meanwhile, and waits."""
+
+    api: Api
+    upgrades: Upgrades
+    network: Network
+    pause: Pause
+    tell: Callable[[Member, str], None]
+    is_stopping: Callable[[], bool]
+    look_seconds: float = 2.0
+
+    def run(self, member: Member, visit: Visit, save: Save) -> Done:  # noqa: ARG002 - as each step
+        if member.facts.upgrade_id is None:
+            member = self._begun(member, save)
+        upgrade = self._ended(member, save)
+        if upgrade.state is not states.UpgradeState.COMPLETED:
+            raise UpgradeNotCompleted(
+                upgrade_id=upgrade.id,
+                instance_id=member.instance_id,
+                state=upgrade.state,
+                cause=upgrade.cause or 'it has told no cause.',
+            )
+        return Done(member, f'Upgrade {upgrade.id} is COMPLETED.')
+
+    def _begun(self, member: Member, save: Save) -> Member:
+        """Return the member with its upgrade's id.  A request whose answer was lost is found again
+        by what is newer than before.
+        """
+        latest = self.upgrades.latest_of(member.instance_id)
+        if member.facts.asked_after is None:
+            before = NO_UPGRADE if latest is None else latest.id
+            member = save(member.learned(asked_after=before, nics=self._nics(member)))
+        began = self._newer(member, latest)
+        if began is None:
+            self.api.upgrade(member.instance_id, member.facts.target_version_id or '')
+            began = self._newer(member, self.upgrades.latest_of(member.instance_id))
+        if began is None:
+            raise UpgradeNotBegun(instance_id=member.instance_id)
+        if began.target_version_id != member.facts.target_version_id:
+            raise OtherUpgrade(
+                instance_id=member.instance_id,
+                upgrade_id=began.id,
+                version_id=began.target_version_id,
+            )
+        return save(member.learned(upgrade_id=began.id))
+
+    @staticmethod
+    def _newer(member: Member, latest: Upgrade | None) -> Upgrade | None:
+        is_newer = latest is not None and latest.id != member.facts.asked_after
+        return latest if is_newer else None
+
+    def _nics(self, member: Member) -> tuple[Nic, ...]:
+        return tuple(
+            Nic(
+                port_id=port.id,
+                addresses=port.addresses,
+                security_groups=tuple(sorted(port.groups)),
+            )
+            for port in self.network.ports_of_servers([member.server_id or ''])
+        )
+
+    def _ended(self, member: Member, save: Save) -> Upgrade:
+        """Wait without a deadline: each step of an upgrade has its own."""
+        told = None
+        while True:
+            upgrade = self.upgrades.get(member.facts.upgrade_id or '')
+            if upgrade.state not in states.ACTIVE:
+                return upgrade
+            if upgrade.step is not told:
+                told = upgrade.step
+                self.tell(member, f'Upgrade {upgrade.id}: {told}')
+            member = save(member)  # an operator may have ended the run, or another host has it
+            if self.is_stopping():
+                raise Stopped
+            self.pause.sleep(self.look_seconds)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A member is handed to one upgrade, whatever dies meanwhile, and its end is the upgrade's."""
+
+from trove_upgrade.bridge.steps.step import Stopped
+from trove_upgrade.bridge.steps.upgrade import (
+    OtherUpgrade,
+    UpgradeMember,
+    UpgradeNotBegun,
+    UpgradeNotCompleted,
+)
+from trove_upgrade.bridge.steps.verify import NotVerified, Verify
+from trove_upgrade.bridge.visit import Visit
+from trove_upgrade.domain import network, states
+from trove_upgrade.domain.bridge_runs import MemberFacts, Nic, Verdict, Verified
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron
+from trove_upgrade.tests.unit.bridge.test_openings import a_port
+from trove_upgrade.tests.unit.bridge.test_prove import a_member
+from trove_upgrade.tests.unit.domain.test_upgrades import row as a_row
+
+TARGET = 'version-2'
+U = states.UpgradeState
+
+
+class Service:
+    """The API and the tables behind it: an upgrade that is asked for is there."""
+
+    def __init__(self):
+        self.rows = []
+        self.asked = []
+        self.states = [U.RUNNING, U.COMPLETED]  #: of each look; the last one stays
+        self.loses_answer = False
+        self.refusal = None
+        self.is_ours = True
+
+    def upgrade(self, instance_id, version_id):
+        self.asked.append((instance_id, version_id))
+        if self.refusal is not None:
+            raise self.refusal
+        if self.is_ours:
+            self.begin(version_id)
+        if self.loses_answer:
+            raise Dead
+
+    def begin(self, version_id, upgrade_id=None):
+        found = upgrade_id or f'upgrade-{len(self.rows) + 1}'
+        self.rows.append(a_row(id=found, target_version_id=version_id, cause='why'))
+
+    def latest_of(self, instance_id):
+        return self.rows[-1] if self.rows else None
+
+    def get(self, upgrade_id):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        [found] = [row for row in self.rows if row.id == upgrade_id]
+        return found.evolve(state=state)
+
+    def sleep(self, seconds):
+        """No time passes here."""
+
+
+class TestUpgradeMember(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.service = Service()
+        self.neutron = FakeNeutron(a_port('port-1', server_id='s', network_id='net-1'))
+        self.told = []
+        self.is_stopping = False
+        self.member = a_member().evolve(facts=MemberFacts(bundle='sha', target_version_id=TARGET))
+
+    def save(self, member):
+        self.member = member
+        return member
+
+    def step(self):
+        return UpgradeMember(
+            api=self.service,
+            upgrades=self.service,
+            network=self.neutron,
+            pause=self.service,
+            tell=lambda member, message: self.told.append(message),
+            is_stopping=lambda: self.is_stopping,
+        )
+
+    def run_it(self):
+        return self.step().run(self.member, Visit(), self.save)
+
+    def test_it_is_asked_once_and_waited_for(self):
+        done = self.run_it()
+        self.assertEqual([('i', TARGET)], self.service.asked)
+        self.assertEqual('upgrade-1', done.member.facts.upgrade_id)
+        self.assertIn('COMPLETED', done.message)
+        self.assertEqual(1, len(self.told))
+
+    def test_what_the_nics_were_is_recorded_before_it_is_asked(self):
+        self.service.refusal = network.NetworkUnavailable(what='x', found='away')
+        self.assertRaises(network.NetworkUnavailable, self.run_it)
+        [port] = self.neutron.ports.values()
+        nic = Nic(port_id='port-1', addresses=port.addresses, security_groups=port.groups)
+        self.assertEqual((nic,), self.member.facts.nics)
+        self.assertTrue(self.member.facts.is_handed_over)
+
+    def test_a_request_whose_answer_was_lost_is_not_sent_again(self):
+        self.service.begin('version-1')
+        self.service.loses_answer = True
+        self.assertRaises(Dead, self.run_it)
+        self.assertIsNone(self.member.facts.upgrade_id)
+        done = self.run_it()
+        self.assertEqual((1, 'upgrade-2'), (len(self.service.asked), done.member.facts.upgrade_id))
+
+    def test_a_process_that_died_before_it_asked_asks(self):
+        self.service.refusal = Dead()
+        self.assertRaises(Dead, self.run_it)
+        self.service.refusal = None
+        self.assertEqual('upgrade-1', self.run_it().member.facts.upgrade_id)
+
+    def test_one_that_is_known_is_waited_for_alone(self):
+        self.service.begin(TARGET)
+        self.member = self.member.learned(asked_after='', upgrade_id='upgrade-1')
+        self.run_it()
+        self.assertEqual([], self.service.asked)
+
+    def test_each_other_end_fails_the_member_with_its_cause(self):
+        for state in (U.FAILED, U.ABORTED, U.ROLLED_BACK):
+            with self.subTest(state):
+                self.member = self.member.learned(upgrade_id=None, asked_after=None)
+                self.service.states = [state]
+                error = self.assertRaises(UpgradeNotCompleted, self.run_it)
+                self.assertIn(state, error.message)
+                self.assertIn('why', error.message)
+
+    def test_another_clients_upgrade_is_not_taken_for_ours(self):
+        self.service.loses_answer = True
+        self.service.is_ours = False
+        self.assertRaises(Dead, self.run_it)
+        self.service.begin('version-9')
+        self.assertRaises(OtherUpgrade, self.run_it)
+
+    def test_an_api_with_another_database_is_told(self):
+        self.service.is_ours = False
+        self.assertRaises(UpgradeNotBegun, self.run_it)
+
+    def test_a_process_that_is_to_end_leaves_the_upgrade_alone(self):
+        self.is_stopping = True
+        self.assertRaises(Stopped, self.run_it)
+        self.assertEqual('upgrade-1', self.member.facts.upgrade_id)
+
+
+class TestVerify(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.found = []
+        self.member = a_member()
+
+    def verify(self, member):
+        return self.found
+
+    def save(self, member):
+        self.member = member
+        return member
+
+    def looks(self, *verdicts):
+        self.found = [
+            Verified(name=f'look {number}', verdict=verdict, message=f'message {number}')
+            for number, verdict in enumerate(verdicts)
+        ]
+        return Verify(verifier=self).run(self.member, Visit(), self.save)
+
+    def test_what_was_found_and_what_is_not_offered_are_told_apart(self):
+        done = self.looks(Verdict.OK, Verdict.NOT_OFFERED)
+        self.assertEqual('As it should be: look 0. Not offered here: look 1.', done.message)
+        self.assertEqual(tuple(self.found), self.member.facts.verified)
+
+    def test_one_that_failed_fails_the_member_and_all_are_recorded(self):
+        error = self.assertRaises(NotVerified, self.looks, Verdict.OK, Verdict.FAILED)
+        self.assertIn('look 1: message 1', error.message)
+        self.assertNotIn('message 0', error.message)
+        self.assertEqual(2, len(self.member.facts.verified))
