@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from lab import errors
 from lab.images import provision as new_guests
 from lab.images.provision import LAB_CREDENTIALS, Credentials
 from lab.servers import DATABASE_MOUNT, Server
@@ -91,13 +90,7 @@ def provision(guest: Server, settings: dict[str, str] | None = None) -> Credenti
     :raises errors.LabError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
     """
-    volume_uuid = guest.volume_uuid
-    if volume_uuid is None:
-        raise errors.LabError(
-            f'Cannot provision a database in guest {guest.id}: it has no volume. '
-            'Create the server with an ephemeral disk in its flavor.',
-            code='lab_guest_error',
-        )
+    volume_uuid = new_guests.volume_of(guest)
     content = new_guests.settings_file(
         {
             **new_guests.DEFAULT_SETTINGS,

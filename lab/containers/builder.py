@@ -16,17 +16,16 @@ has changed, in no time.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab import errors
+from lab.cache_lock import locked
 from lab.commands import Commands
 from lab.containers.image import (
     Image,
@@ -88,7 +87,7 @@ class ContainerBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror, or no server came out of the build.
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
-        with self._locked():
+        with locked(self._cache):
             base, version, architecture = self._base(recipe)
             layers = (base, self._files_layer(_files(recipe.variant)))
         version = recipe.fixed_version or version
@@ -112,20 +111,13 @@ class ContainerBuilder:
         references = list(references) or image.references()
         key = digest_of(image.config_digest, *references)
         target = self._cache / f'archive-{image.repository}-{image.version}-{key}.tar'
-        with self._locked():
+        with locked(self._cache):
             if not target.exists():
                 for old in self._cache.glob(f'archive-{image.repository}-{image.version}-*.tar'):
                     if not _holds(old, image):
                         old.unlink()
                 write_archive(image, target, references)
         return target
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with (self._cache / 'lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _base(self, recipe: Recipe) -> tuple[Layer, str, str]:
         """The layer of packages, the server's version in it, and Debian's name of the

@@ -14,7 +14,6 @@ changes a blob, so the cache stays as it is whatever is pushed into a running cl
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pathlib
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from lab import errors, services
+from lab.cache_lock import locked
 from lab.commands import HostCommands
 from lab.containers import recipes
 from lab.containers.builder import ContainerBuilder
@@ -121,8 +121,7 @@ def prepared(
     cache = images_cache / 'containers'
     key = digest_of(*(f'{image.digest} {" ".join(image.references())}' for image in images))
     target = cache / f'registry-{key}'
-    with (cache / 'registry.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache, 'registry.lock'):
         if not target.exists():
             tell('container images: filling the registry (once)')
             fresh = cache / 'registry.new'

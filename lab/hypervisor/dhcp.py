@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.commands import Commands
-from lab.hypervisor.daemons import BRIDGE
+from lab.hypervisor import cable
 from lab.hypervisor.errors import GuestNotRunning
 from lab.hypervisor.netns import NETNS_DIR
 from lab.servers import DhcpPort, Server
@@ -52,40 +52,21 @@ def plug(port: DhcpPort, network: str, home: Path, commands: Commands, node: Ser
             node.exec(argv, timeout_seconds=_RUN_SECONDS)
 
     run(['ip', 'netns', 'add', name])
-    _connect(commands, network=network, namespace=path, port=port)
-    inside = ['ip', '-n', name]
-    run([*inside, 'link', 'set', 'lo', 'up'])
-    run([*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device])
-    run([*inside, 'link', 'set', device, 'up'])
-    if port.gateway:
-        run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
-    return name
-
-
-def _connect(commands: Commands, *, network: str, namespace: Path, port: DhcpPort) -> None:
-    """A cable from the network's bridge to an interface in the namespace."""
-    host_side = _host_side(port.network_id)
-    commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
-    commands.run(
-        [
-            'ip',
-            '-n',
-            network,
-            'link',
-            'add',
-            host_side,
-            'type',
-            'veth',
-            'peer',
-            'name',
-            _device(port),
-            'address',
-            port.mac,
-            'netns',
-            str(namespace),
-        ]
+    cable.lay(
+        commands,
+        cable.Cable(
+            network=network,
+            host_side=_host_side(port.network_id),
+            namespace=str(path),
+            device=device,
+            mac=port.mac,
+        ),
     )
-    commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', BRIDGE, 'up'])
+    run(['ip', '-n', name, 'link', 'set', 'lo', 'up'])
+    cable.take_up(
+        run, name, device, address=f'{port.address}/{port.prefix_length}', gateway=port.gateway
+    )
+    return name
 
 
 def remove(network_id: str, home: Path, commands: Commands) -> None:

@@ -34,7 +34,7 @@ from typing import TextIO
 
 from lab import errors
 from lab.commands import Commands, Outcome
-from lab.hypervisor import dhcp, metadata
+from lab.hypervisor import cable, dhcp, metadata
 from lab.hypervisor.daemons import BRIDGE, METADATA, NetworkDaemons
 from lab.hypervisor.groups import ruleset
 from lab.hypervisor.loopback import leading_here
@@ -162,39 +162,27 @@ class NetworkFabric:
         return name
 
     def _plug(self, namespace: str, device: str, host_side: str, port: Port) -> None:
-        network = self.network_namespace(port.network_id)
-        self._commands.run(['ip', '-n', network, 'link', 'delete', host_side], check=False)
-        self._commands.run(
-            [
-                'ip',
-                '-n',
-                network,
-                'link',
-                'add',
-                host_side,
-                'type',
-                'veth',
-                'peer',
-                'name',
-                device,
-                'address',
-                port.mac,
-                'netns',
-                namespace,
-            ]
+        cable.lay(
+            self._commands,
+            cable.Cable(
+                network=self.network_namespace(port.network_id),
+                host_side=host_side,
+                namespace=namespace,
+                device=device,
+                mac=port.mac,
+            ),
         )
-        self._commands.run(['ip', '-n', network, 'link', 'set', host_side, 'master', BRIDGE, 'up'])
-        inside = ['ip', '-n', namespace]
-        self._commands.run(
-            [*inside, 'addr', 'add', f'{port.address}/{port.prefix_length}', 'dev', device]
+        is_first = device == 'eth0'
+        cable.take_up(
+            self._commands.run,
+            namespace,
+            device,
+            address=f'{port.address}/{port.prefix_length}',
+            gateway=port.gateway if is_first else None,
         )
-        self._commands.run([*inside, 'link', 'set', device, 'up'])
-        if port.gateway and device == 'eth0':
-            self._commands.run([*inside, 'route', 'replace', 'default', 'via', port.gateway])
-        if device == 'eth0':
-            self._commands.run(
-                [*inside, 'route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device]
-            )
+        if is_first:
+            route = ['route', 'replace', f'{metadata.ADDRESS}/32', 'dev', device]
+            self._commands.run(['ip', '-n', namespace, *route])
 
     def plug_dhcp(self, port: DhcpPort, node: Server | None = None) -> str:
         """See `Networks.plug_dhcp`."""

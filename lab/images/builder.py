@@ -20,16 +20,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import fcntl
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lab import errors
+from lab.cache_lock import locked
 from lab.commands import Commands
 from lab.images import apt, environments, preload
 from lab.images.counting import PackageCount
@@ -95,7 +94,7 @@ class ImageBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror.
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
-        with self._locked():
+        with locked(self._cache):
             image, key = self._build(recipe)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
         return BuiltImage(
@@ -113,7 +112,7 @@ class ImageBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror.
         :raises errors.CommandFailed: the mirror does not have the suite, or a package of it.
         """
-        with self._locked():
+        with locked(self._cache):
             self._base(recipe, self._base_of(recipe))
 
     def _base_of(self, recipe: Recipe) -> Path:
@@ -181,13 +180,6 @@ class ImageBuilder:
             f'{self._agent_version}+{recipe.suite}',
             self._commands,
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with (self._cache / 'lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _base(self, recipe: Recipe, target: Path) -> Path:
         if target.exists():

@@ -102,6 +102,20 @@ _KINDS = {
 }
 
 
+def volume_of(guest: Server) -> str:
+    """Return the UUID of the guest's volume, for a database.
+
+    :raises errors.LabError: it has none.
+    """
+    if guest.volume_uuid is None:
+        raise errors.LabError(
+            f'Cannot provision a database in guest {guest.id}: it has no volume. '
+            'Create the server with an ephemeral disk in its flavor.',
+            code='lab_guest_error',
+        )
+    return guest.volume_uuid
+
+
 def provision_database(guest: Server, settings: dict[str, str] | None = None) -> Credentials:
     """Mount the guest's volume, install a database on it, start it and have it start by itself.
     Safe to repeat.
@@ -112,13 +126,7 @@ def provision_database(guest: Server, settings: dict[str, str] | None = None) ->
     :raises errors.LabError: the guest has no volume.
     :raises errors.CommandFailed: a step inside the guest failed; its output is in the message.
     """
-    volume_uuid = guest.volume_uuid
-    if volume_uuid is None:
-        raise errors.LabError(
-            f'Cannot provision a database in guest {guest.id}: it has no volume. '
-            'Create the server with an ephemeral disk in its flavor.',
-            code='lab_guest_error',
-        )
+    volume_uuid = volume_of(guest)
     name, credentials = datastore(guest), LAB_CREDENTIALS
     kind = _KINDS[name]
     guest.exec(['/bin/sh', '-ec', _PREPARE, 'prepare', volume_uuid])

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from lab import errors
+from lab.cache_lock import locked
 from lab.commands import Commands
 from lab.images import agent_wheel
 from lab.images.layers import digest_of, digest_of_tree
@@ -55,7 +54,7 @@ class Maker:
         :raises errors.ImageBuildFailed: the key is no key, or the result names its build.
         """
         signer = None if key is None else _private_key(key)
-        with self._locked():
+        with locked(self._cache):
             if refresh:
                 self._runtime.forget_source()
             packed = self._packed(version)
@@ -98,13 +97,6 @@ class Maker:
         )
         for path in archives[:-_KEPT_ARCHIVES]:
             path.unlink()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with (self._cache / 'lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _publish(packed: Path, target: Path, signer: ed25519.Ed25519PrivateKey | None) -> None:

@@ -6,10 +6,10 @@ what a script writes stays for the next one in a directory of the test's.
 """
 
 import dataclasses
-import fcntl
 import pathlib
 import subprocess
 
+from lab.cache_lock import locked
 from lab.commands import HostCommands
 from lab.layout import Layout
 from tools.bundle.recipe import BULLSEYE
@@ -30,9 +30,7 @@ CACHE = Layout.from_environ().cache_dir / 'bundle'
 def plain() -> pathlib.Path:
     """Return the root, made where it is not in the cache; without a compiler, Python or xz."""
     recipe = dataclasses.replace(BULLSEYE, packages=('util-linux',))
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(CACHE):
         return RuntimeMaker(recipe, CACHE, HostCommands(), print).root()
 
 

@@ -10,6 +10,13 @@ from trove_upgrade.tests.functional.host.private_engine import Engine, Images
 
 #: Ends in good order on TERM.
 SERVES = ['sh', '-c', 'trap "echo bye; exit 0" TERM; echo up; while :; do sleep 0.1; done']
+#: Any two that each machine has.
+BINDS = ('/usr/share:/one:ro', '/usr/lib:/two:ro')
+
+
+def listed(definition, part, key):
+    """A list of a definition; some engines tell of an empty one as null, others leave it out."""
+    return definition[part].get(key) or []
 
 
 class EngineClientTest(base.TestCase):
@@ -29,7 +36,7 @@ class EngineClientTest(base.TestCase):
         for name in ('database', 'other'):
             self.addCleanup(self.engine.remove, name, force=True)
 
-    def definition(self, command=SERVES):
+    def definition(self, command=SERVES, binds=()):
         return {
             'Config': {
                 'Image': 'mariadb:10.11',
@@ -37,14 +44,17 @@ class EngineClientTest(base.TestCase):
                 'Env': ['A=1', 'B=2'],
                 'User': '1001:1001',
             },
-            'HostConfig': {'RestartPolicy': {'Name': 'unless-stopped'}},
+            'HostConfig': {
+                'RestartPolicy': {'Name': 'unless-stopped'},
+                'Binds': list(binds),
+            },
         }
 
-    def create(self, command=SERVES, **kwargs):
+    def create(self, command=SERVES, binds=(), **kwargs):
         # The image's own entrypoint would become a database.
         self.engine.create(
             'database',
-            self.definition(['sh', '-c', 'exec "$@"', 'sh', *command]),
+            self.definition(['sh', '-c', 'exec "$@"', 'sh', *command], binds),
             network='none',
             **kwargs,
         )
@@ -97,7 +107,15 @@ class EngineClientTest(base.TestCase):
         self.assertEqual(137, self.engine.wait('database', 30, lambda *_: None))
 
     def test_it_is_made_again_from_what_the_engine_tells_of_it(self):
+        self.create(binds=BINDS)
+        self.assertCountEqual(BINDS, self.made_again()['HostConfig']['Binds'])
+
+    def test_one_without_binds_is_made_again_without_any(self):
         self.create()
+        self.assertEqual([], listed(self.made_again(), 'HostConfig', 'Binds'))
+
+    def made_again(self):
+        """Make it again, and return its definition, which is as before."""
         container = self.engine.inspect('database')
         kept = definitions.without_image_defaults(
             container.definition, self.engine.image(container.image_id).config
@@ -112,7 +130,8 @@ class EngineClientTest(base.TestCase):
             for key in keys:
                 self.assertEqual(container.definition[part].get(key), again[part].get(key), key)
         for part, key in (('Config', 'Env'), ('HostConfig', 'Binds')):  # the engine keeps no order
-            self.assertCountEqual(container.definition[part][key], again[part][key])
+            self.assertCountEqual(listed(container.definition, part, key), listed(again, part, key))
+        return again
 
     def test_a_throwaway_tries_something_and_is_gone(self):
         finished = self.engine.run_throwaway(

@@ -51,16 +51,16 @@ def volume(guest):
 
 
 def container(guest):
-    """The one that serves."""
+    """The one that serves.  The engine tells of an empty list as null."""
     found = json.loads(guest.exec(['docker', 'inspect', database.CONTAINER]).output)[0]
     settings = found['HostConfig']
     return Container(
         found['Config']['Image'],
         settings['RestartPolicy']['Name'],
         settings['Privileged'],
-        tuple(sorted(settings['Binds'])),
-        tuple(sorted(settings['PortBindings'])),
-        tuple(sorted(entry.partition('=')[0] for entry in found['Config']['Env'])),
+        tuple(sorted(settings['Binds'] or ())),
+        tuple(sorted(settings['PortBindings'] or ())),
+        tuple(sorted(entry.partition('=')[0] for entry in found['Config']['Env'] or ())),
     )
 
 
