@@ -19,7 +19,7 @@ class UpgradeNotCompleted(exceptions.TroveUpgradeError):
     code = 'BRIDGE_UPGRADE_NOT_COMPLETED'
     template = (
         'Upgrade {upgrade_id} of instance {instance_id} is {state}: {cause} Look at it with '
-        '"trove-upgrade-manage upgrade show {upgrade_id}"; retry it or roll it back there.'
+        '"trove-upgrade-manage upgrade show {upgrade_id}"; retry it or roll it back.'
     )
 
 

@@ -35,7 +35,6 @@ from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
 from trove_upgrade.domain.bridge_runs import (
-    NO_TARGETS,
     STEPS_OF,
     Member,
     MemberStep,
@@ -56,7 +55,8 @@ class Plan:
 
     members: Sequence[Listed]
     scope: RunScope
-    targets: Mapping[str, str] = NO_TARGETS  #: of an instance, the id of its next version
+    #: of an instance, the id of its next version
+    targets: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

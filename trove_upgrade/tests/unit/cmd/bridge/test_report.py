@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trove-upgrade-bridge report`: everything that a run has done, and what of it is open."""
+
+import datetime
+import json
+
+from trove_upgrade.domain.bridge_runs import (
+    MemberState,
+    MemberStep,
+    MemberStepRun,
+    RunScope,
+    StepEnd,
+    Verdict,
+    Verified,
+)
+from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.test_openings import a_request
+from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
+from trove_upgrade.tests.unit.db.test_bridge_runs import NOW, listed
+
+FIRST, LEFT_OUT = database.INSTANCE, database.DELETED_INSTANCE
+OPEN, FAILED = 3, 1
+
+
+class TestReport(BridgeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.runs = self.world.db.repositories.bridge_runs
+        members = [listed(FIRST), listed(LEFT_OUT, Obstacle.NO_PORT)]
+        self.run_id = self.runs.begin(members, RunScope.UPGRADE, {FIRST: 'version-2'}).id
+
+    def ended(self, state, **changes):
+        held = self.runs.claim(self.run_id, 'host-1', 60)
+        looked = Verified(name='rows', verdict=Verdict.OK, message='4 tables are equal')
+        step = MemberStepRun(
+            step=MemberStep.VERIFY,
+            started_at=NOW,
+            ended_at=NOW + datetime.timedelta(seconds=1.5),
+            end=StepEnd.DONE,
+            message='as it should be',
+        )
+        member = held.learned(verified=(looked,)).evolve(steps=(step,), **changes)
+        return self.runs.end(member, state)
+
+    def test_it_has_each_step_with_its_time_and_each_look(self):
+        self.ended(MemberState.COMPLETED)
+        shown = self.tool('report', self.run_id)
+        for word in ('verify', '1.5 s', 'as it should be', 'rows: 4 tables are equal', 'NO_PORT'):
+            self.assertIn(word, shown)
+        self.assertIn('1 COMPLETED, 1 LEFT_OUT', shown)
+        self.assertTrue(shown.endswith('Nothing is open.\n'), shown)
+
+    def test_a_member_that_failed_or_goes_on_is_told_by_the_exit_code(self):
+        self.tool('report', self.run_id, code=FAILED)
+        self.ended(MemberState.FAILED, error_code='BRIDGE_NOT_VERIFIED', cause='no rows')
+        self.assertIn('BRIDGE_NOT_VERIFIED: no rows', self.tool('report', self.run_id, code=FAILED))
+
+    def test_what_of_it_is_open_comes_before_all_else(self):
+        self.ended(MemberState.COMPLETED)
+        self.world.opener.open(a_request(run_id=self.run_id))
+        self.assertIn('HELD', self.tool('report', self.run_id, code=OPEN))
+
+    def test_programs_get_the_same(self):
+        self.ended(MemberState.COMPLETED)
+        found = json.loads(self.tool('report', self.run_id, '--json'))
+        self.assertEqual(self.run_id, found['run']['id'])
+        [member] = [one for one in found['members'] if one['instance_id'] == FIRST]
+        self.assertEqual('rows', member['facts']['verified'][0]['name'])
+        self.assertEqual('version-2', member['facts']['target_version_id'])
+        self.assertTrue(found['audit']['clean'])
