@@ -123,6 +123,18 @@ class Guests:
                 .values(seen_at=columns.now())
             )
 
+    @retry_on_deadlock
+    def forget_agent(self, instance_id: str) -> None:
+        """Forget all that was heard of its agent, which was removed; the image stays."""
+        said = {column.name: None for column in _SAID if not column.primary_key}
+        with self._database.write() as connection:
+            absent = arrivals.missing(self._database, connection, _guests)
+            connection.execute(
+                sa.update(_guests)
+                .where(_guests.c.instance_id == instance_id)
+                .values(**said, **arrivals.writable({'key_id': None}, absent))
+            )
+
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
         with self._database.read() as connection:

@@ -330,6 +330,9 @@ class GuestRepository(Protocol):
     def keep_known(self, instance_id: str) -> None:
         """Record that the guest has answered now; what its last heartbeat said stays."""
 
+    def forget_agent(self, instance_id: str) -> None:
+        """Forget all that was heard of its agent, which was removed; the image stays."""
+
     def image(self, instance_id: str) -> str | None:
         """The image that the instance's server runs as far as we know."""
 

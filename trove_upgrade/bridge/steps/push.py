@@ -25,6 +25,13 @@ class Keys(Protocol):
         """Delete one key that no guest has."""
 
 
+class Agents(Protocol):
+    """Memory of the agents that were heard, as this step needs it."""
+
+    def forget_agent(self, instance_id: str) -> None:
+        """Forget all that was heard of a guest's agent, which was removed."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Push:
     """Brings the agent in; after a kill the same key is used and every part is done again."""
@@ -32,6 +39,7 @@ class Push:
     door: Door
     pusher: Pusher
     keys: Keys
+    agents: Agents
     #: of an instance, the manager of its datastore version
     manager_of: Callable[[str], str]
 
@@ -56,10 +64,15 @@ class Push:
         )
 
     def remove(self, member: Member, visit: Visit) -> None:
-        """Remove what was pushed, and forget the key that went with it.  Raises as `Door.enter` and
-        `Pusher.remove`.
+        """Remove what was pushed, and forget the key that went with it and what was heard under it.
+        Raises as `Door.enter` and `Pusher.remove`.
         """
         self.pusher.remove(self.door.come_back(member, visit))
+        self._discard_key(member)
+        # a heartbeat that is still under way is believed by none without its key
+        self.agents.forget_agent(member.instance_id)
+
+    def _discard_key(self, member: Member) -> None:
         if member.facts.key_id is None:
             return
         key = self.keys.find(member.instance_id, member.facts.key_id)

@@ -220,6 +220,7 @@ def _push(run: Context, door: Door, bundle: archive.Bundle) -> Push:
         door=door,
         pusher=Pusher(bundle=bundle, operators_text=text),
         keys=run.repositories.guest_keys,
+        agents=run.repositories.guests,
         manager_of=lambda instance_id: (
             instances.get(instance_id, with_details=False).version.manager
         ),

@@ -6,19 +6,13 @@ networks that have the same addresses.
 import contextlib
 import pathlib
 import subprocess
-import threading
 
-from lab.commands import HostCommands
-from lab.hypervisor.groups import guard as guarding
 from lab.hypervisor.groups.rules import PortRules
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.netns import connect_in
 from lab.servers import DhcpPort
-from trove_upgrade.tests.functional.host import (
-    test_lab_guests,
-    test_old_guests_long,
-    test_security_groups,
-)
+from trove_upgrade.tests.functional.host import test_lab_guests, test_old_guests_long
+from trove_upgrade.tests.functional.host.port_rules import OUT, Rules, allowed, enforce
 
 NEAR, FAR = (
     '3f2a9c10-0000-4000-8000-00000000000a',
@@ -127,19 +121,14 @@ class ClosedPortTest(QdhcpCase):
     def setUp(self):
         super().setUp()
         self.host = LabHost.open(self.host.directory, security_groups=True)
-        self.rules = test_security_groups.Rules()
+        self.rules = Rules()
         self.guest_of(NEAR, 'near')
         self.namespace = self.host.fabric.plug_dhcp(self.dhcp_port(NEAR))
-        ended = threading.Event()
-        guard = guarding.Guard(self.rules, self.host.fabric.plugged, HostCommands(), print)
-        thread = threading.Thread(target=guarding.run, args=(guard, ended))
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(ended.set)
+        enforce(self, self.host, self.rules)
 
     def set_rules(self, *rules):
         [port] = self.host.guests.get('near').ports
-        self.rules.of_port[NEAR, port.mac] = PortRules(rules=(test_security_groups.OUT, *rules))
+        self.rules.of_port[NEAR, port.mac] = PortRules(rules=(OUT, *rules))
 
     def greets(self, namespace):
         """Whether the sshd answers; a refusal would be an error of this test."""
@@ -158,7 +147,7 @@ class ClosedPortTest(QdhcpCase):
         self.wait_until(lambda: self.rules.reads > seen + 1, 'the rules')
         self.assertFalse(self.greets(self.namespace))
 
-        self.set_rules(test_security_groups.allowed(22, f'{DHCP_ADDRESS}/32'))
+        self.set_rules(allowed(22, f'{DHCP_ADDRESS}/32'))
         self.wait_until(lambda: self.greets(self.namespace), 'the port to be open')
         self.assertFalse(self.greets(gateway))
 

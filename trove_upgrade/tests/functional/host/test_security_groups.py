@@ -8,19 +8,16 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 from testtools import content
 
-from lab import errors
-from lab.commands import HostCommands
-from lab.hypervisor.groups import guard as guarding
 from lab.hypervisor.groups.rules import Direction, PortRules, Rule
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.netns import connect_in, entry
 from lab.servers import Network, Port
 from trove_upgrade.tests import base
+from trove_upgrade.tests.functional.host.port_rules import OUT, Rules, allowed, enforce
 from trove_upgrade.tests.functional.waiting import Waiting
 
 NETWORK = 'net-1'
@@ -60,32 +57,6 @@ sender.sendto(request, (sys.argv[1], 0))
 while sender.recv(100)[20] != 0:
     pass
 """
-OUT = Rule(direction=Direction.EGRESS)
-
-
-def allowed(port, *remotes, protocol='tcp'):
-    return Rule(
-        direction=Direction.INGRESS,
-        protocol=protocol,
-        port_min=port,
-        port_max=port,
-        remotes=remotes or None,
-    )
-
-
-class Rules:
-    """A source of rules that the test changes."""
-
-    def __init__(self):
-        self.of_port = {}
-        self.broken = False
-        self.reads = 0
-
-    def read(self):
-        self.reads += 1
-        if self.broken:
-            raise errors.CommandFailed('no Neutron')
-        return dict(self.of_port)
 
 
 class SecurityGroupsTest(Waiting, base.TestCase):
@@ -120,15 +91,6 @@ class SecurityGroupsTest(Waiting, base.TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.assertEqual('serving\n', process.stdout.readline())
-
-    def guard(self):
-        """Enforce what the source has, as the cloud's own process does."""
-        ended = threading.Event()
-        guard = guarding.Guard(self.rules, self.host.fabric.plugged, HostCommands(), print)
-        thread = threading.Thread(target=guarding.run, args=(guard, ended))
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(ended.set)
 
     def set_rules(self, port, *rules):
         self.rules.of_port[NETWORK, port.mac] = PortRules(rules=rules)
@@ -170,7 +132,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
     def test_a_rule_opens_its_port_for_its_source_and_no_other(self):
         self.set_rules(self.one, OUT, allowed(SSH, '10.0.0.1/32'))
         self.set_rules(self.two, OUT)
-        self.guard()
+        enforce(self, self.host, self.rules)
 
         self.wait_in_force(self.one)
         self.assertFalse(self.passes(self.one, number=DATABASE))
@@ -178,7 +140,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
 
     def test_a_change_is_in_force_within_a_second_and_closing_ends_what_was_open(self):
         self.set_rules(self.one, OUT)
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_until(lambda: self.rules.reads > 1, 'the first rules')
 
         self.set_rules(self.one, OUT, allowed(SSH))
@@ -201,7 +163,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
     def test_answers_to_what_a_guest_begins_come_back(self):
         self.set_rules(self.one, OUT)
         self.set_rules(self.two, OUT, allowed(DATABASE, '10.0.0.7'))
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_in_force(self.two, number=DATABASE, guest='one')
 
         connection = self.connect(self.two, DATABASE, guest='one')
@@ -212,7 +174,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
     def test_a_guest_without_a_rule_outwards_answers_and_begins_nothing(self):
         self.set_rules(self.one, allowed(SSH))
         self.set_rules(self.two, OUT, allowed(SSH))
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_in_force(self.one)
 
         self.assertTrue(self.echoes(self.connect(self.one)))
@@ -221,7 +183,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
     def test_datagrams_have_answers_too(self):
         self.set_rules(self.one, OUT, allowed(53, protocol='udp'))
         self.set_rules(self.two, OUT)
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_until(lambda: self.asks('two', self.one), 'the rule', IN_FORCE_SECONDS)
 
         self.assertFalse(self.asks('one', self.two))
@@ -238,7 +200,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
         ping = Rule(direction=Direction.INGRESS, protocol='icmp')
         self.set_rules(self.one, OUT, ping)
         self.set_rules(self.two, OUT)
-        self.guard()
+        enforce(self, self.host, self.rules)
 
         def pings(address):
             argv = [sys.executable, '-c', _PING, address, str(DROPPED_SECONDS)]
@@ -249,7 +211,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
 
     def test_what_a_guest_reaches_at_its_gateway_comes_back(self):
         self.set_rules(self.one, OUT)
-        self.guard()
+        enforce(self, self.host, self.rules)
         fetch = (
             "import urllib.error, urllib.request as r\ntry: r.urlopen('http://169.254.169.254/', "
             'timeout=0.5)\nexcept urllib.error.HTTPError: print("answered")'
@@ -269,13 +231,13 @@ class SecurityGroupsTest(Waiting, base.TestCase):
 
     def test_a_port_without_port_security_is_open(self):
         self.rules.of_port[NETWORK, self.one.mac] = PortRules(open=True)
-        self.guard()
+        enforce(self, self.host, self.rules)
 
         self.wait_in_force(self.one, number=DATABASE, guest=None)
 
     def test_rules_stay_while_neutron_does_not_answer(self):
         self.set_rules(self.one, OUT, allowed(SSH))
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_in_force(self.one)
 
         self.rules.broken = True
@@ -287,7 +249,7 @@ class SecurityGroupsTest(Waiting, base.TestCase):
 
     def test_a_network_that_is_made_anew_gets_its_rules_again(self):
         self.set_rules(self.one, OUT, allowed(SSH))
-        self.guard()
+        enforce(self, self.host, self.rules)
         self.wait_in_force(self.one)
 
         self.host.fabric.detach('one')

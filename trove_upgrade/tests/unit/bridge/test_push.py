@@ -5,12 +5,20 @@ import dataclasses
 
 from trove_upgrade.bridge.pusher import Pusher
 from trove_upgrade.bridge.reach.errors import ConnectionLost
+from trove_upgrade.bridge.steps.prove import AgentNotHeard
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.domain.bridge_runs import MemberState, MemberStep
+from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.tests.unit.bridge.neutron import Dead
 from trove_upgrade.tests.unit.bridge.shells import STAGING, Bundle, GuestShell
-from trove_upgrade.tests.unit.bridge.test_runner import FIRST, Buried, RunnerTestCase
+from trove_upgrade.tests.unit.bridge.test_runner import (
+    FIRST,
+    SECOND,
+    Buried,
+    RunnerTestCase,
+    Stepped,
+)
 
 S, T = MemberState, MemberStep
 
@@ -38,6 +46,7 @@ class PushCase(RunnerTestCase):
         super().setUp()
         self.shell = GuestShell()
         self.keys = Keys()
+        self.agents = self.world.db.repositories.guests
         enter = self.guests.log_in
 
         def log_in(*arguments):
@@ -52,6 +61,7 @@ class PushCase(RunnerTestCase):
             door=self.door,
             pusher=Pusher(bundle=Bundle(), operators_text=''),
             keys=self.keys,
+            agents=self.agents,
             manager_of=lambda instance_id: 'mariadb',
         )
         self.steps = {
@@ -61,6 +71,20 @@ class PushCase(RunnerTestCase):
 
     def a_runner(self, owner='host-1'):
         return dataclasses.replace(super().a_runner(owner), remove=self.push.remove)
+
+    def hear(self, instance_id=FIRST):
+        """The agent is heard in a guest."""
+        self.agents.record(
+            Heartbeat(
+                instance_id=instance_id,
+                boot_id='b',
+                marker=None,
+                restored=False,
+                agent_version='1.2.3',
+                server_version=None,
+                server_state=ServerState.RUNNING,
+            )
+        )
 
     def commands(self):
         return [words[0] for words in self.shell.commands if words[0] != 'inspect']
@@ -104,6 +128,29 @@ class TestPush(PushCase):
         self.assertEqual('remove', self.commands()[-1])
         self.assertEqual(({}, [member.facts.key_id]), (self.keys.minted, self.keys.discarded))
         self.is_left()
+
+    def test_an_agent_that_was_heard_and_is_removed_is_forgotten_and_no_other(self):
+        self.hear(SECOND)
+        self.steps[T.PROVE] = Stepped(self.heard_and_refused)
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.FAILED, 'remove'), (member.state, self.commands()[-1]))
+        self.assertEqual(
+            (None, '1.2.3'),
+            (
+                self.agents.heartbeat(FIRST),
+                self.agents.heartbeat(SECOND).agent_version,
+            ),
+        )
+
+    def heard_and_refused(self, member, visit, save):
+        self.hear()
+        raise AgentNotHeard(instance_id=FIRST, seconds=1, found='the database is STOPPED')
+
+    def test_an_agent_that_could_not_be_removed_is_remembered(self):
+        self.shell.answers.update(start=(1, '', 'it ended'), remove=(1, '', 'no way'))
+        self.shell.on_effect = lambda what: self.hear() if what == 'start' else None
+        self.a_runner().run_next(self.begun())
+        self.assertIsNotNone(self.agents.heartbeat(FIRST))
 
     def test_what_cannot_be_removed_keeps_its_key_and_is_told(self):
         self.shell.answers.update(start=(1, '', 'it ended'), remove=(1, '', 'no way'))

@@ -335,11 +335,18 @@ class TestWithoutAMend(RunnerTestCase):
         return dataclasses.replace(self.a_runner(), steps={**self.steps, step: Stepped(run)})
 
     def test_a_database_that_goes_away_does_not_keep_the_port_open(self):
+        openings = Changing(self.world.openings)
+        closer = dataclasses.replace(self.world.closer, openings=openings)
+        door = dataclasses.replace(self.door, closer=closer)
+        steps = {step: dataclasses.replace(one, door=door) for step, one in self.steps.items()}
+
         def run(member, visit, save):
-            object.__setattr__(self.world.closer, 'openings', Away())
+            openings.present = Away()
             raise network.NetworkUnavailable(what='x', found='away')
 
-        runner = self.with_step(T.REACH, run)
+        runner = dataclasses.replace(
+            self.a_runner(), door=door, steps={**steps, T.REACH: Stepped(run)}
+        )
         self.assertRaises(network.NetworkUnavailable, runner.run_next, self.begun())
         self.assertEqual({}, self.neutron.groups)
 
@@ -464,3 +471,13 @@ class Away:
 
     def __getattr__(self, name):
         raise ConnectionError('the database is away')
+
+
+class Changing:
+    """Openings in another database from some moment on."""
+
+    def __init__(self, present):
+        self.present = present
+
+    def __getattr__(self, name):
+        return getattr(self.present, name)

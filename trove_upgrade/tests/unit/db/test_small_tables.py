@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 
+from trove_upgrade.db.all_instances import AllInstances
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.upgrade_checks import CheckResult
@@ -69,6 +70,18 @@ class TestUpgradeChecks(base.TestCase):
         )
 
 
+def a_word_of(instance_id):
+    return Heartbeat(
+        instance_id=instance_id,
+        boot_id='boot-1',
+        marker=None,
+        restored=False,
+        agent_version='1.0',
+        server_version=None,
+        server_state=ServerState.STOPPED,
+    )
+
+
 class TestGuests(base.TestCase):
     def setUp(self):
         super().setUp()
@@ -109,17 +122,42 @@ class TestGuests(base.TestCase):
             (self.guests.heartbeat(database.INSTANCE), self.guests.image(database.INSTANCE)),
         )
 
+    def test_an_agent_that_was_removed_is_forgotten_and_the_image_and_other_guests_are_not(self):
+        ids = (database.INSTANCE, database.OTHER_INSTANCE)
+        self.db.set_image('image')
+        for instance_id in ids:
+            self.guests.record(a_word_of(instance_id), 'key')
+
+        self.guests.forget_agent(database.INSTANCE)
+
+        self.assertEqual(
+            [(None, None, None, False), (a_word_of(ids[1]), 'key', 'boot-1', True)],
+            [self.heard_of(instance_id) for instance_id in ids],
+        )
+        self.assertEqual('image', self.guests.image(database.INSTANCE))
+        self.assertEqual(
+            {ids[1]: '1.0'},
+            AllInstances(self.db.database, self.db.repositories.instances).agents(ids),
+        )
+
+    def heard_of(self, instance_id):
+        last = self.guests.last_word(instance_id)
+        return (
+            self.guests.heartbeat(instance_id),
+            self.guests.heard_under(instance_id),
+            None if last is None else last.boot_id,
+            self.guests.heard(instance_id, 0),
+        )
+
+    def test_an_agent_that_was_never_heard_may_be_forgotten_and_be_heard_afterwards(self):
+        self.guests.forget_agent(database.INSTANCE)
+        self.assertIsNone(self.guests.heartbeat(database.INSTANCE))
+        self.guests.record(a_word_of(database.INSTANCE))
+        self.guests.forget_agent(database.INSTANCE)
+        self.guests.record(a_word_of(database.INSTANCE))
+        self.assertEqual(a_word_of(database.INSTANCE), self.guests.heartbeat(database.INSTANCE))
+
     def test_of_an_instance_that_does_not_exist_nothing_is_kept(self):
         for name in ('guest', database.DELETED_INSTANCE):
-            self.guests.record(
-                Heartbeat(
-                    instance_id=name,
-                    boot_id='boot-1',
-                    marker=None,
-                    restored=False,
-                    agent_version='1.0',
-                    server_version=None,
-                    server_state=ServerState.STOPPED,
-                )
-            )
+            self.guests.record(a_word_of(name))
             self.assertIsNone(self.guests.heartbeat(name))

@@ -104,6 +104,14 @@ class TestInventory(InventoryTestCase):
             ('HAS_AGENT', '1.2.3'), (found[INSTANCE]['obstacle'], found[INSTANCE]['agent_version'])
         )
 
+    def test_a_guest_from_which_our_agent_was_removed_can_be_tried_again(self):
+        self.test_a_guest_that_has_our_agent_needs_no_bridge()
+        self.world.db.repositories.guests.forget_agent(INSTANCE)
+        _, found = self.found()
+        self.assertEqual(
+            (None, None), (found[INSTANCE]['obstacle'], found[INSTANCE]['agent_version'])
+        )
+
     def test_an_operator_reads_how_many_there_are_and_why_some_are_left_out(self):
         shown = self.tool('inventory')
         for word in (
