@@ -40,7 +40,12 @@ from trove_upgrade.guestagent.sealing.sequence import Sequence
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.storage.volume import Volume
-from trove_upgrade.guestagent.trove import refusing_server, trove_agent, trove_agent_control
+from trove_upgrade.guestagent.trove import (
+    old_agent,
+    refusing_server,
+    trove_agent,
+    trove_agent_control,
+)
 from trove_upgrade.guestagent.upgrade import check, finish, quiesce, restore, undo, verify, work
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
@@ -146,9 +151,17 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     layout = dataclasses.replace(layout, mount_point=factory.mount_point(conf.datastore_manager))
     context = _driver_context(layout, clock)
     services = service.detect(commands, layout.root)
-    others = _others(conf, layout, commands, services)
-    containers = functools.partial(_containers, conf, clock, others)
-    driver = _driver(conf, context, services, containers)
+    runtime = factory.runtime(options.database_runtime, context, services)
+    LOG.info('%s', runtime)
+    others = _others(conf, layout, commands, services, runtime)
+    driver = factory.driver(
+        conf.datastore_manager,
+        context,
+        services,
+        _containers(conf, clock, others) if runtime.in_container else None,
+        others,
+    )
+    driver.runs_as = str(runtime)
     return work.Guest(
         instance_id=conf.guest_id,
         agent_version=version(),
@@ -193,39 +206,27 @@ def _driver_context(layout: Layout, clock: clock_module.SystemClock) -> base.Dri
     )
 
 
-def _driver(
-    conf: cfg.ConfigOpts,
-    context: base.DriverContext,
-    services: service.ServicePort,
-    containers: Callable[[], Containers],
-) -> base.DatastoreDriver:
-    """The driver of the database as it runs here; `containers` is called if that is in one."""
-    runtime = factory.runtime(conf[our_conf.GROUP].database_runtime, context, services)
-    LOG.info('%s', runtime)
-    driver = factory.driver(
-        conf.datastore_manager, context, services, containers() if runtime.in_container else None
-    )
-    driver.runs_as = str(runtime)
-    return driver
-
-
 def _others(
     conf: cfg.ConfigOpts,
     layout: Layout,
     commands: commands_module.Commands,
     services: service.ServicePort,
+    runtime: factory.Runtime,
 ) -> trove_agent_control.TroveAgentControl:
     """Trove's own agent, unless this one is in its place."""
     options = conf[our_conf.GROUP]
     prefix = options.trove_agent_topic_prefix
     if prefix == options.guest_topic_prefix:
         return trove_agent_control.NoTroveAgent()
+    refusing = refusing_server.RefusingServer(
+        functools.partial(refusing_server.server, conf, prefix, conf.guest_id)
+    )
+    if not runtime.in_container:
+        return old_agent.OldAgent(layout, services, refusing, options.trove_agent_services)
     return trove_agent.TroveAgent(
         layout,
         services,
-        refusing_server.RefusingServer(
-            functools.partial(refusing_server.server, conf, prefix, conf.guest_id)
-        ),
+        refusing,
         trove_agent.ProgramReporter(
             commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory
         ),

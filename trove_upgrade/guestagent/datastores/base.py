@@ -131,6 +131,12 @@ class DatastoreDriver:
     def __init__(self, context: DriverContext) -> None:
         self.context = context
 
+    def volume_owner(self) -> int | None:
+        """Return the number of the user besides root to whom the volume's top may belong until it
+        is taken at the stop; None: to none.
+        """
+        return None
+
     def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:
         """Check, while the database serves, what could make the upgrade fail. Changes nothing."""
         self._refuse()

@@ -20,6 +20,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import 
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.storage import layout
+from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
 #: Values of the fact database_runtime of an image, and of the option of that name.
 SERVICE, CONTAINER = 'service', 'container'
@@ -42,11 +43,13 @@ def driver(
     context: base.DriverContext,
     service: service_module.ServicePort,
     containers: Containers | None = None,
+    trove_agent: TroveAgentControl | None = None,
 ) -> base.DatastoreDriver:
     """The driver of `manager`; one that refuses everything, and names the manager, where there is
     none.
 
-    With `containers` the server runs in one; without, it is a service of the guest.
+    With `containers` the server runs in one; without, it is a service of the guest, and
+    `trove_agent` is beside it.
     """
     engine = _ENGINES_BY_MANAGER.get(manager)
     if engine is None:
@@ -55,7 +58,7 @@ def driver(
         return refusing
     if containers is not None:
         return in_container(engine, context, service, containers)
-    return as_service(engine, context, service)
+    return as_service(engine, context, service, trove_agent=trove_agent)
 
 
 def as_service(
@@ -67,11 +70,19 @@ def as_service(
     runs: Programs | None = None,
     scratch_places: Sequence[pathlib.Path] | None = None,
     user: str = USER,
+    trove_agent: TroveAgentControl | None = None,
 ) -> Datastore:
     """An engine that is a service of the guest; the named parts are those of `ServiceHost`."""
     ports = ports or HostPorts()
     host = ServiceHost(
-        context, engine, service, ports, runs=runs, scratch_places=scratch_places, user=user
+        context,
+        engine,
+        service,
+        ports,
+        runs=runs,
+        scratch_places=scratch_places,
+        user=user,
+        trove_agent=trove_agent,
     )
     return Datastore(context, engine, host, ports)
 

@@ -9,8 +9,10 @@ import pathlib
 from typing import Protocol
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.machine import boot_links as boot_links_module
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import durable, listing
+from trove_upgrade.guestagent.machine.boot_links import BootLinks
 
 #: Our own database service: checks mount point and UUID, then starts the server directly, without
 #: the distribution's hooks.
@@ -59,6 +61,15 @@ class ServicePort(Protocol):
     def is_enabled(self, name: str) -> bool:
         """Return whether it starts at boot."""
 
+    def boot_links(self, name: str) -> BootLinks:
+        """Return all that decides on its start at boot."""
+
+    def put_boot_links(self, name: str, links: BootLinks) -> None:
+        """Let it start at boot, or not, exactly as when `links` were found.
+
+        :raises StepFailed: SERVICE_NOT_ENABLED.
+        """
+
 
 def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed:
     return exceptions.StepFailed(
@@ -75,7 +86,8 @@ class Systemd:
         self, commands: commands_module.Commands, root: pathlib.Path = pathlib.Path('/')
     ) -> None:
         self._commands = commands
-        self._etc = root / 'etc' / 'systemd' / 'system'
+        self._etc = root / 'etc'
+        self._units = self._etc / 'systemd' / 'system'
 
     def _systemctl(
         self, *arguments: str, timeout_seconds: float = _SHORT_SECONDS
@@ -110,11 +122,21 @@ class Systemd:
         done = self._systemctl(verb, f'{name}.service')
         if done.returncode != 0 or self.is_enabled(name) != (verb == 'enable'):
             raise _failed(done_word, name, done.said, code)
-        durable.sync_directories((self._etc, *listing.matching(self._etc, '*.wants')))
+        durable.sync_directories((self._units, *listing.matching(self._units, '*.wants')))
 
     def is_enabled(self, name: str) -> bool:
         """Tell whether it says "enabled": "alias" and "static" start nothing by themselves."""
         return self._systemctl('is-enabled', f'{name}.service').stdout.strip() == 'enabled'
+
+    def boot_links(self, name: str) -> BootLinks:
+        return boot_links_module.find(self._etc, name)
+
+    def put_boot_links(self, name: str, links: BootLinks) -> None:
+        """Put them back, and have systemd read them."""
+        boot_links_module.put_back(self._etc, name, links)
+        done = self._systemctl('daemon-reload')
+        if done.returncode != 0:
+            raise _failed('enabled', name, done.said, 'SERVICE_NOT_ENABLED')
 
 
 class Sysv:
@@ -171,6 +193,12 @@ class Sysv:
 
     def is_enabled(self, name: str) -> bool:
         return bool(self._links(name, 'S'))
+
+    def boot_links(self, name: str) -> BootLinks:
+        return boot_links_module.find(self._etc, name)
+
+    def put_boot_links(self, name: str, links: BootLinks) -> None:
+        boot_links_module.put_back(self._etc, name, links)
 
 
 def detect(

@@ -2,14 +2,16 @@
 """The volume's top directory, root's again: what is kept beside the data is safe from the
 database's user only then.
 
-Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py).
+Trove's agent gives the whole volume to that user when it mounts it (trove 26, cmd/guest.py), and so
+did the agents of old, when they made the instance.
 The owner of a directory can rename what is in it, also what belongs to another user: that user
 could put a link, or forged marks and a forged stash, where root is about to write or to read.  So
 root takes the top whenever the server has been stopped, and no process of the user runs; the data
-stays the user's.
+stays the user's.  An undo gives the top back as it was.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import stat
@@ -21,6 +23,39 @@ LOG = logs.get_logger(__name__)
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOP_MODE = 0o755
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Top:
+    """Owner, group and mode of the volume's top."""
+
+    uid: int
+    gid: int
+    mode: int
+
+    @classmethod
+    def of(cls, volume: pathlib.Path) -> 'Top':
+        """Return those that it has now.
+
+        :raises OSError: it is not there.
+        """
+        status = volume.stat()
+        return cls(uid=status.st_uid, gid=status.st_gid, mode=stat.S_IMODE(status.st_mode))
+
+    def is_roots(self) -> bool:
+        """Return whether root alone can write there."""
+        return self.uid == 0 and not self.mode & 0o022
+
+    def is_of(self, user: int | None, group: int) -> bool:
+        """Return whether this user, with this group, and root alone can write there."""
+        return (
+            self.uid == user
+            and not self.mode & 0o002
+            and (not self.mode & 0o020 or self.gid == group)
+        )
+
+
+TAKEN = Top(uid=0, gid=0, mode=_TOP_MODE)
 
 
 def is_private(directory: pathlib.Path) -> bool:
@@ -89,6 +124,24 @@ def anew(kept: pathlib.Path) -> None:
             os.fsync(top)
     finally:
         os.close(top)
+
+
+def give_back(volume: pathlib.Path, top: Top) -> None:
+    """Make the top of the mounted volume what it was before `anew`.  Durable; safe to repeat.
+
+    Last of all that root does there: from then on its owner may move what is in it.
+
+    :raises OSError: it cannot be done.
+    """
+    if Top.of(volume) == top:
+        return
+    opened = os.open(volume, _FLAGS)
+    try:
+        os.fchown(opened, top.uid, top.gid)
+        os.fchmod(opened, top.mode)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def back(kept: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from trove_upgrade.domain.upgrade_checks import PASSING, CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.sealing import exposure
+from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
@@ -20,6 +21,7 @@ LOG = logs.get_logger(__name__)
 
 #: Files that a line of the log names.
 _NAMED = 20
+_LAYOUT_UNKNOWN = 'VOLUME_LAYOUT_UNKNOWN'
 
 
 def stash_roots(guest: Guest) -> list[pathlib.Path]:
@@ -99,22 +101,47 @@ def _volume(guest: Guest) -> CheckResult:
             f'{layout.volume}. Mount its volume there.',
             Code.VOLUME_NOT_MOUNTED,
         )
-    if not layout.data_directory.is_dir() or layout.data_directory.is_symlink():
-        return CheckResult.refused(
-            name,
-            f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
-            f'{layout.data_directory}. Move it there.',
-            'VOLUME_LAYOUT_UNKNOWN',
-        )
-    top = layout.volume.stat()
-    if not guest.driver.shares_volume and (top.st_uid != 0 or top.st_mode & 0o022):
-        return CheckResult.refused(
-            name,
-            f'Instance {guest.instance_id} cannot be upgraded: others than root can write to '
-            f'{layout.volume}, the database beside its data. Give it to root, with mode 0755.',
-            'VOLUME_LAYOUT_UNKNOWN',
-        )
+    refusal = _layout(guest) or _top(guest)
+    if refusal is not None:
+        return CheckResult.refused(name, refusal, _LAYOUT_UNKNOWN)
     return CheckResult.ok(name, f'Volume {mounted.uuid} is mounted at {layout.volume}.')
+
+
+def _layout(guest: Guest) -> str | None:
+    """Return why the data directory is not the one that is looked for, if so."""
+    data = guest.layout.data_directory
+    if not data.is_dir() or data.is_symlink():
+        return (
+            f'Instance {guest.instance_id} cannot be upgraded: its data directory is not at '
+            f'{data}. Move it there.'
+        )
+    return None
+
+
+def _top(guest: Guest) -> str | None:
+    """Return why the volume's top cannot be taken at the stop, if so: it is another's than root's
+    and the server's, so that another user could put other data in its place.
+    """
+    layout, top = guest.layout, volume_ownership.Top.of(guest.layout.volume)
+    if guest.driver.shares_volume or top.is_roots():
+        return None
+    owner, data = guest.driver.volume_owner(), layout.data_directory.lstat()
+    if owner is not None and top.is_of(owner, data.st_gid) and data.st_uid == owner:
+        return None
+    return (
+        f'Instance {guest.instance_id} cannot be upgraded: others than root and the server can '
+        f'write to {layout.volume}, beside the data. Give it to root, with mode 0755.'
+    )
+
+
+def require_layout(guest: Guest) -> None:
+    """Go on only with the data directory in its place, once the volume's top is root's.
+
+    :raises StepFailed: VOLUME_LAYOUT_UNKNOWN.
+    """
+    refusal = _layout(guest)
+    if refusal is not None:
+        raise exceptions.StepFailed(refusal, _LAYOUT_UNKNOWN)
 
 
 def _database(guest: Guest) -> CheckResult:

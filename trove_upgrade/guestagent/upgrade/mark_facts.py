@@ -10,17 +10,38 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from trove_upgrade.domain.guest_results import Compared
+from trove_upgrade.guestagent.storage.volume_ownership import Top
 from trove_upgrade.guestagent.upgrade.marks import Facts, Mark
+
+
+def _without_none(document: dict[str, Any]) -> dict[str, Any]:
+    """Name `top` alone where it is to be given back."""
+    return {name: value for name, value in document.items() if name != 'top' or value is not None}
+
+
+def _with_top(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    top = document.get('top')
+    return {**document, 'top': None if top is None else Top(**top)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuiescingFacts(Facts):
-    """The mount of the volume, for undoing."""
+    """The volume as it was found, for undoing."""
 
     mark: ClassVar[Mark] = Mark.QUIESCING
 
     volume_uuid: str
     mount_options: str
+    top: Top | None = None  #: of the volume; None: nothing is to be given back
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return _without_none(super().to_json())
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a file."""
+        return super().from_json(_with_top(document))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +52,17 @@ class QuiescedFacts(Facts):
 
     volume_uuid: str
     mount_options: str
+    top: Top | None = None
     upgrade_info: Mapping[str, Any]  #: `domain.upgrade_info`, as it travels
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return _without_none(super().to_json())
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a file."""
+        return super().from_json(_with_top(document))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,25 +40,34 @@ def quiesce(work: Work) -> JobOutcome:
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
     mounted = _mounted(guest)
-    guest.marks.record(
-        QuiescingFacts(
-            upgrade_id=call.upgrade_id, volume_uuid=mounted.uuid, mount_options=mounted.options
-        )
-    )
+    found = _found(work, mounted)
+    guest.marks.record(found)
     try:
         info = _stop_and_stash(work, mounted).to_wire()
         guest.volume.unmount()
         guest.marks.record(
             QuiescedFacts(
                 upgrade_id=call.upgrade_id,
-                volume_uuid=mounted.uuid,
-                mount_options=mounted.options,
+                volume_uuid=found.volume_uuid,
+                mount_options=found.mount_options,
+                top=found.top,
                 upgrade_info=info,
             )
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
         _undo(guest, error)
     return _outcome(info)
+
+
+def _found(work: Work, mounted: Mounted) -> QuiescingFacts:
+    """Return what an undo needs to know of the volume."""
+    top = volume_ownership.Top.of(work.guest.layout.volume)
+    return QuiescingFacts(
+        upgrade_id=work.call.upgrade_id,
+        volume_uuid=mounted.uuid,
+        mount_options=mounted.options,
+        top=None if top == volume_ownership.TAKEN else top,
+    )
 
 
 def _outcome(info: Mapping[str, Any]) -> JobOutcome:
@@ -120,6 +129,7 @@ def _stop_and_stash(work: Work, mounted: Mounted) -> UpgradeInfo:
     fingerprint = _stop(work)
     work.progress(80, 'Keeping the configuration on the volume.')
     volume_ownership.anew(guest.layout.on_volume)  # nothing of the database's user runs now
+    check.require_layout(guest)  # the top's owner may have changed it since the check
     documents = {
         'fingerprint': fingerprint.to_document(),
         'files': data_files.listing(guest.layout.data_directory),

@@ -40,8 +40,13 @@ def undo(guest: Guest) -> None:
             Code.DATABASE_NOT_SERVING,
         )
     guest.driver.publish()
+    # not later: a stop that counts as done, without its stash, would be answered once more
+    guest.marks.clear(Mark.QUIESCED)
     remove_stashes(guest, upgrade_id)
-    guest.marks.clear(Mark.STASHED, Mark.QUIESCED, Mark.QUIESCING)
+    guest.marks.clear(Mark.STASHED)
+    if stopped.top is not None:
+        volume_ownership.give_back(guest.layout.volume, stopped.top)
+    guest.marks.clear(Mark.QUIESCING)
 
 
 def remove_stashes(guest: Guest, upgrade_id: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.datastores.mysql_family import places
-from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.machine import boot_links, durable
 from trove_upgrade.guestagent.machine import service as service_module
 
 DATABASE = service_module.DATABASE
@@ -25,12 +25,18 @@ class Autostart:
         """Let nothing start the server at boot. A second call forgets nothing of what the first one
         remembered.
         """
-        enabled = [name for name in self._existing() if self._service.is_enabled(name)]
+        existing = self._existing()
+        enabled = [name for name in existing if self._service.is_enabled(name)]
+        links = {name: self._service.boot_links(name).to_json() for name in existing}
         self.remember_running()
         remembered = self._remembered()
         durable.write_json(
             self._memory,
-            {**remembered, 'enabled': sorted({*remembered.get('enabled', ()), *enabled})},
+            {
+                **remembered,
+                'enabled': sorted({*remembered.get('enabled', ()), *enabled}),
+                'links': {**links, **remembered.get('links', {})},
+            },
         )
         for name in enabled:
             self._service.disable(name)
@@ -55,18 +61,19 @@ class Autostart:
         self._service.enable(DATABASE)
 
     def undo(self) -> None:
-        """Restore what was before `switch_off`. Where nothing is remembered (a root disk from the
-        image), at least one service is enabled.
+        """Restore exactly what was before `switch_off`. Where nothing is remembered, nothing was
+        switched off.
         """
         remembered = self._remembered()
-        for name in remembered.get('enabled', ()):
-            self._service.enable(name)
-        if not any(
-            self._service.is_enabled(name) for name in self._existing()
-        ) and not remembered.get('enabled'):
-            self._service.enable(self.former())
-        if remembered:
-            durable.write_json(self._memory, {**remembered, 'undone': True})
+        if 'enabled' not in remembered or remembered.get('undone'):
+            return
+        links = remembered.get('links')
+        for name, found in (links or {}).items():
+            self._service.put_boot_links(name, boot_links.BootLinks.from_json(found))
+        if links is None:  # of a release that has remembered less
+            for name in remembered['enabled']:
+                self._service.enable(name)
+        durable.write_json(self._memory, {**remembered, 'undone': True})
 
     def running(self) -> str | None:
         """The service that runs the server now, if one says so."""

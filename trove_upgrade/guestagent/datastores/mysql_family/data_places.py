@@ -9,7 +9,7 @@ Table".
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import (
@@ -66,7 +66,7 @@ _FILES = (
 
 def layout(probe: checks.Probe) -> CheckResult:
     """All data must be on the volume."""
-    values = _variables(probe.session)
+    values = variables(probe.session, VARIABLES)
     data, volume = probe.context.data_directory, probe.context.volume
     if os.path.realpath(values.get('datadir', '')) != os.path.realpath(data):
         return CheckResult.refused(
@@ -105,7 +105,7 @@ def _outside(
     """Sentences' parts for data that is not on the volume."""
     outside = [
         f'{variable} is {value}'
-        for variable, value, path in _named(values, data)
+        for variable, value, path in named(values, data)
         if not outside_volume.is_below(path, volume)
     ]
     outside += [
@@ -118,15 +118,14 @@ def _outside(
     return outside
 
 
-def _variables(session: connection.Session) -> dict[str, str]:
-    quoted = ', '.join(f"'{name}'" for name in VARIABLES)
+def variables(session: connection.Session, names: Sequence[str]) -> dict[str, str]:
+    """Return those of the server's global variables that it has and that are not empty."""
+    quoted = ', '.join(f"'{name}'" for name in names)
     rows = session.rows(f'SHOW GLOBAL VARIABLES WHERE Variable_name IN ({quoted})')
     return {str(name): str(value) for name, value in rows if value}
 
 
-def _named(
-    values: Mapping[str, str], data: pathlib.Path
-) -> Iterator[tuple[str, str, pathlib.Path]]:
+def named(values: Mapping[str, str], data: pathlib.Path) -> Iterator[tuple[str, str, pathlib.Path]]:
     """(variable, its value, path) of each place that a variable names."""
     for variable in _PLACES:
         if variable in values:

@@ -55,6 +55,9 @@ class Datastore(base.DatastoreDriver):
         self._ports = ports
         self._stopped_with: option_files.Configuration | None = None
 
+    def volume_owner(self) -> int | None:
+        return self.host.volume_owner()
+
     # --- before -----------------------------------------------------------------------------------
 
     def checks(self, target: TargetFacts, options: GuestOptions) -> Sequence[CheckResult]:

@@ -30,6 +30,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     server_process,
     system_accounts,
     time_zones,
+    volume_top,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import Dialect
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
@@ -51,6 +52,7 @@ _OF_ROOT_DISK: Sequence[checks.Check] = (
 _OF_SERVER: Sequence[checks.Check] = (
     *checks.ALL,
     data_places.layout,
+    volume_top.volume_top,
     libraries.plugins,
     authentication.authentication,
     keyring.keyring,

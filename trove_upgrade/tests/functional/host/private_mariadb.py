@@ -21,6 +21,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine.boot_links import BootLinks
 from trove_upgrade.waiting import wait_until
 
 DEADLINE_SECONDS = 60
@@ -108,6 +109,12 @@ class PrivateService:
 
     def is_enabled(self, name):
         return name in self.enabled
+
+    def boot_links(self, name):
+        return BootLinks({'rc2.d/S01' + name: 'on'} if name in self.enabled else {})
+
+    def put_boot_links(self, name, links):
+        (self.enabled.add if links.targets else self.enabled.discard)(name)
 
 
 class Root(fixtures.Fixture):

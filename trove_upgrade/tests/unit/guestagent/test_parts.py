@@ -15,6 +15,7 @@ from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.machine import commands, durable, identity, service
 from trove_upgrade.guestagent.storage import mounts
 from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.trove import old_agent, trove_agent
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
@@ -212,6 +213,22 @@ class ServiceTest(DirectoryTestCase):
             port.disable('known')
             self.assertFalse(port.is_enabled('known'))
 
+    def test_what_starts_a_service_at_boot_is_put_back_and_read_again(self):
+        for port, init in self._both():
+            (init.etc / 'rc3.d').mkdir()
+            (init.etc / 'rc3.d/S01known').symlink_to('../init.d/known')
+            links = port.boot_links('known')
+            (init.etc / 'rc3.d/S01known').unlink()
+            port.put_boot_links('known', links)
+            self.assertEqual(links, port.boot_links('known'))
+            if isinstance(port, service.Systemd):
+                self.assertEqual('daemon-reload', init.said[-1][-1])
+                init.broken = True
+                error = self.assertRaises(
+                    exceptions.StepFailed, port.put_boot_links, 'known', links
+                )
+                self.assertEqual('SERVICE_NOT_ENABLED', error.code)
+
     def test_which_services_there_are_is_known(self):
         for port, _ in self._both():
             self.assertEqual((True, False), (port.exists('known'), port.exists('unknown')))
@@ -285,6 +302,19 @@ class CompositionTest(DirectoryTestCase):
         alone = self._conf(guest_id='g')
         agent.keep_apart(alone, fakes_of_services.Services([], names=()))
         self.assertEqual('guestagent.', alone.trove_upgrade.guest_topic_prefix)
+
+    def test_beside_a_service_troves_agent_is_parked_and_beside_a_container_its_own_rule_holds(
+        self,
+    ):
+        for runtime, kind in (
+            ('service', old_agent.OldAgent),
+            ('container', trove_agent.TroveAgent),
+        ):
+            conf = self._conf(guest_id='g', datastore_manager='mariadb')
+            conf.set_override('database_runtime', runtime, group=our_conf.GROUP)
+            conf.set_override('guest_topic_prefix', 'ours.', group=our_conf.GROUP)
+            own = agent.compose_guest(conf, self.layout)
+            self.assertIsInstance(own.trove_agent, kind)
 
     def test_a_datastore_without_a_driver_is_refused_by_name(self):
         own = agent.compose_guest(

@@ -133,6 +133,10 @@ class ContainerHost:
         )
         self._selection = ImageSelection(self.images, self.records, self._try)
 
+    def volume_owner(self) -> int | None:
+        """Return none: the user is the container's, and the top is taken whose ever it is."""
+        return None
+
     # --- before -----------------------------------------------------------------------------------
 
     def preserve(

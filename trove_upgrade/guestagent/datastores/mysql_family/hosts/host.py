@@ -72,6 +72,9 @@ class Host(Protocol):
     def autostart(self) -> BootSetting:
         """Setting of what starts the server at boot."""
 
+    def volume_owner(self) -> int | None:
+        """Implement `DatastoreDriver.volume_owner`: the one user besides root that may own it."""
+
     # --- before -----------------------------------------------------------------------------------
 
     def preserve(

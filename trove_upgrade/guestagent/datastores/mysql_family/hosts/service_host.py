@@ -2,6 +2,7 @@
 """A server that is a service of the guest, installed on its root disk."""
 
 import pathlib
+import pwd
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain.guest_options import GuestOptions
@@ -23,6 +24,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPort
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.trove.trove_agent_control import NoTroveAgent, TroveAgentControl
 
 USER = 'mysql'
 
@@ -42,12 +44,14 @@ class ServiceHost:
         runs: programs.Programs | None = None,
         scratch_places: Sequence[pathlib.Path] | None = None,
         user: str = USER,
+        trove_agent: TroveAgentControl | None = None,
     ) -> None:
         """`scratch_places`: where an empty data directory may stand for a trial."""
         self._context = context
         self._engine = engine
         self._sleep = ports.sleep
         self._user = user
+        self._trove_agent = trove_agent or NoTroveAgent()
         self.programs = runs or programs.LocalPrograms()
         self.server = Server(
             context,
@@ -64,6 +68,13 @@ class ServiceHost:
         )
         memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
+
+    def volume_owner(self) -> int | None:
+        """Return the server's user: old Trove gave the volume to it."""
+        try:
+            return pwd.getpwnam(self._user).pw_uid
+        except KeyError:
+            return None
 
     # --- before -----------------------------------------------------------------------------------
 
@@ -197,9 +208,13 @@ class ServiceHost:
         self.server.wait_for_tcp()
 
     def set_autostart(self, *, enabled: bool) -> None:
+        """Set the start at boot; before it is switched off, Trove's agent is parked: it would start
+        the server again.
+        """
         if enabled:
             self.autostart.switch_on_ours()
         else:
+            self._trove_agent.hold()
             self.autostart.switch_off()
 
     def undo_autostart(self) -> None:
@@ -210,7 +225,8 @@ class ServiceHost:
         return None
 
     def publish(self) -> None:
-        """Do nothing: no agent of Trove watches a service of ours."""
+        """Let Trove's agent watch it again, where there is one."""
+        self._trove_agent.release()
 
     def _stop_whatever_runs(self) -> None:
         running = self.autostart.running()

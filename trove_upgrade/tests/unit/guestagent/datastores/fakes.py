@@ -6,6 +6,7 @@ asked.
 import re
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.machine.boot_links import BootLinks
 from trove_upgrade.guestagent.machine.finished import Finished
 
 
@@ -65,6 +66,12 @@ class Service:
 
     def is_enabled(self, name):
         return name in self.enabled
+
+    def boot_links(self, name):
+        return BootLinks({'rc2.d/S01' + name: 'on'} if name in self.enabled else {})
+
+    def put_boot_links(self, name, links):
+        (self.enabled.add if links.targets else self.enabled.discard)(name)
 
 
 class Programs:

@@ -75,10 +75,38 @@ class TestAutostart(base.TestCase):
         self.autostart().switch_on_ours()
         self.assertEqual({OURS}, self.service.enabled)
 
-    def test_a_fresh_root_disk_gets_one_service_enabled(self):
+    def test_a_server_that_nothing_started_at_boot_is_started_by_nothing_afterwards(self):
+        self.service.enabled = set()
+        self.autostart().switch_off()
+        self.autostart().undo()
+        self.assertEqual(set(), self.service.enabled)
+
+    def test_what_was_enabled_before_is_enabled_and_nothing_else(self):
+        self.autostart().switch_off()
+        self.service.enabled = {OURS}
+        self.autostart().undo()
+        self.assertEqual({'mariadb'}, self.service.enabled)
+
+    def test_what_an_operator_has_changed_since_an_undo_is_left_alone(self):
+        self.autostart().switch_off()
+        self.autostart().undo()
         self.service.enabled = set()
         self.autostart().undo()
-        self.assertEqual({OURS}, self.service.enabled)
+        self.assertEqual(set(), self.service.enabled)
+
+    def test_where_nothing_was_switched_off_nothing_is_switched_on(self):
+        self.service.enabled = set()
+        self.autostart().undo()
+        self.autostart().remember_running()
+        self.autostart().undo()
+        self.assertEqual(set(), self.service.enabled)
+
+    def test_what_the_release_before_has_remembered_is_enabled(self):
+        self.memory.parent.mkdir()
+        self.memory.write_text('{"enabled": ["mariadb"], "running": "mariadb"}')
+        self.service.enabled = set()
+        self.autostart().undo()
+        self.assertEqual({'mariadb'}, self.service.enabled)
 
 
 class TestJudgingAConfiguration(base.TestCase):

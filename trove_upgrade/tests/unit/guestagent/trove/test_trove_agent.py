@@ -14,6 +14,7 @@ from oslo_messaging import conffixture
 import trove_upgrade
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.machine import commands
+from trove_upgrade.guestagent.machine.boot_links import BootLinks
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove import refusing_server, trove_agent
 from trove_upgrade.rpc import transport
@@ -33,6 +34,7 @@ class Services:
         self.events = events
         self.running = set(names)
         self.names = set(names)
+        self.enabled = set(names)
         self.stubborn = False
 
     def exists(self, name):
@@ -40,6 +42,20 @@ class Services:
 
     def status(self, name):
         return name in self.running
+
+    def is_enabled(self, name):
+        return name in self.enabled
+
+    def disable(self, name):
+        self.events.append(f'disable {name}')
+        self.enabled.discard(name)
+
+    def boot_links(self, name):
+        return BootLinks({f'rc2.d/S01{name}': 'on'} if name in self.enabled else {})
+
+    def put_boot_links(self, name, links):
+        self.events.append(f'put back {name}')
+        (self.enabled.add if links.targets else self.enabled.discard)(name)
 
     def stop(self, name):
         if self.stubborn:

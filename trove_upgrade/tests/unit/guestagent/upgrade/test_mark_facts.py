@@ -8,6 +8,7 @@ import fixtures
 
 from trove_upgrade.domain.guest_results import Compared
 from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.storage.volume_ownership import Top
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
     ConfiguredFacts,
@@ -32,6 +33,19 @@ WRITTEN = (
         (f'{ROOT}/marks/quiescing.json',),
         '{"mount_options": "rw,noatime", "upgrade_id": "u", "volume_uuid": "v"}',
         QuiescingFacts(upgrade_id='u', volume_uuid='v', mount_options='rw,noatime'),
+    ),
+    (
+        (f'{ROOT}/marks/quiescing.json',),
+        (
+            '{"mount_options": "rw,noatime", "top": {"gid": 1002, "mode": 1517, "uid": 1001}, '
+            '"upgrade_id": "u", "volume_uuid": "v"}'
+        ),
+        QuiescingFacts(
+            upgrade_id='u',
+            volume_uuid='v',
+            mount_options='rw,noatime',
+            top=Top(uid=1001, gid=1002, mode=0o2755),
+        ),
     ),
     (
         (f'{ROOT}/marks/quiesced.json',),

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services that do not run for a while, not after a reboot either, and then are what they were."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from trove_upgrade.guestagent.machine import boot_links, durable
+from trove_upgrade.guestagent.machine.service import ServicePort
+
+
+@dataclasses.dataclass(frozen=True)
+class _Was:
+    """State of one service before it was parked."""
+
+    running: bool
+    links: boot_links.BootLinks
+
+    def to_json(self) -> dict[str, Any]:
+        return {'running': self.running, 'links': self.links.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(bool(document['running']), boot_links.BootLinks.from_json(document['links']))
+
+
+class Parked:
+    """The services of one root disk that are parked.  `memory` is a file there, and is gone when
+    none is.
+    """
+
+    def __init__(self, services: ServicePort, memory: pathlib.Path) -> None:
+        self._services = services
+        self._memory = memory
+
+    def park(self, names: Iterable[str]) -> None:
+        """Stop them, and let nothing start them at boot.  What was first seen of each is
+        remembered; safe to repeat.
+
+        :raises StepFailed: one cannot be stopped or disabled.
+        """
+        remembered = self._remembered()
+        found = {name: self._look(name) for name in names if name not in remembered}
+        if found:
+            durable.make_directory(self._memory.parent, 0o700)
+            durable.write_json(
+                self._memory,
+                {name: was.to_json() for name, was in {**remembered, **found}.items()},
+            )
+        self.keep()
+
+    def keep(self) -> None:
+        """Stop and disable again what is parked, where something has started it since."""
+        for name in self._remembered():
+            if self._services.is_enabled(name):
+                self._services.disable(name)
+            if self._services.status(name):
+                self._services.stop(name)
+
+    def put_back(self) -> list[str]:
+        """Make all of them start at boot, or not, as before; return which ones ran.  They are
+        parked until `forget`.
+        """
+        remembered = self._remembered()
+        for name, was in remembered.items():
+            self._services.put_boot_links(name, was.links)
+        return [name for name, was in remembered.items() if was.running]
+
+    def forget(self) -> None:
+        """Let go of what was remembered.  Safe to repeat."""
+        durable.remove(self._memory)
+
+    def _look(self, name: str) -> _Was:
+        return _Was(self._services.status(name), self._services.boot_links(name))
+
+    def _remembered(self) -> dict[str, _Was]:
+        try:
+            document = durable.read_json(self._memory)
+        except FileNotFoundError:
+            return {}
+        return {name: _Was.from_json(was) for name, was in document.items()}
