@@ -13,7 +13,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.conf import compute as compute_conf
-from trove_upgrade.domain import network
+from trove_upgrade.domain import network, user_nics
 
 R = TypeVar('R')
 
@@ -26,7 +26,7 @@ _OVER_QUOTA = 'OverQuota'
 
 
 class Neutron:
-    """Implements `domain.network.Network`."""
+    """Implements `domain.network.Network` and `domain.user_nics.UserNics`."""
 
     def __init__(self, make_proxy: Callable[[], Any]) -> None:
         """`make_proxy` makes the network proxy of an openstacksdk connection, at the first request:
@@ -72,6 +72,27 @@ class Neutron:
 
     def _ports_of(self, server_ids: list[str]) -> list[network.NetworkPort]:
         return [_as_port(raw) for raw in self._proxy.ports(device_id=server_ids)]
+
+    def user_nic(self, server_id: str, name: str) -> user_nics.UserNic | None:
+        """Return the NIC of the server's port with this name, in three requests or a few more; None
+        where that is its only one.
+        """
+        return self._ask(
+            f'the NICs of server {server_id}', lambda: self._user_nic_of(server_id, name)
+        )
+
+    def _user_nic_of(self, server_id: str, name: str) -> user_nics.UserNic | None:
+        ports = list(self._proxy.ports(device_id=server_id))
+        named = next((port for port in ports if port.name == name), None)
+        if named is None or len(ports) == 1:
+            return None
+        return user_nics.UserNic(
+            named.mac_address,
+            tuple(
+                _as_nic_address(entry['ip_address'], self._proxy.get_subnet(entry['subnet_id']))
+                for entry in named.fixed_ips or ()
+            ),
+        )
 
     def ports_with_group(self, group_id: str) -> list[network.NetworkPort]:
         """Return all ports that have the group.  A Neutron that does not know the filter
@@ -252,6 +273,18 @@ def _as_port(raw: Any) -> network.NetworkPort:
         is_filtered=raw.is_port_security_enabled is not False,
         revision=raw.revision_number,
         host=raw.binding_host_id or None,
+    )
+
+
+def _as_nic_address(address: str, subnet: Any) -> user_nics.NicAddress:
+    """With advertisements the NIC of IPv6 learns its gateway, unless DHCP alone gives addresses."""
+    is_told = subnet.ip_version == 4 or subnet.ipv6_ra_mode == 'dhcpv6-stateful'
+    return user_nics.NicAddress(
+        address=address,
+        version=subnet.ip_version,
+        cidr=subnet.cidr,
+        gateway=subnet.gateway_ip if is_told else None,
+        host_routes=tuple(subnet.host_routes or ()),
     )
 
 

@@ -35,6 +35,8 @@ _WITHOUT_USER_DATA: Version = (2, 2)
 #: Last one with injected files.
 _FILES_UNTIL: Version = (2, 56)
 
+#: Shown where the policy os-extended-server-attributes lets the login see it; null: there is none.
+_USER_DATA = 'OS-EXT-SRV-ATTR:user_data'
 _REBUILD_ACTION = 'rebuild'
 _REBUILD_EVENT = 'compute_rebuild_instance'
 #: Nova's answers below 500 that say "not now" and nothing about the request itself.
@@ -238,7 +240,8 @@ def as_server(raw: Any) -> compute.Server:
         image_id=image.get('id'),
         locked=bool(getattr(raw, 'locked', False)),
         metadata=dict(raw.metadata),
-        user_data=_decoded(getattr(raw, 'OS-EXT-SRV-ATTR:user_data', None)),
+        user_data=_decoded(getattr(raw, _USER_DATA, None)),
+        shows_user_data=hasattr(raw, _USER_DATA),
         fault=fault.get('message'),
         flavor_ram_mb=int(flavor.get('ram', 0)),
         flavor_disk_gb=int(flavor.get('disk', 0)),

@@ -13,6 +13,7 @@ from trove_upgrade.conf import (
     guest_keys,
     guestagent,
     messaging,
+    new_guests,
     taskmanager,
 )
 
@@ -25,6 +26,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     for module in _MODULES:
         conf.register_opts(module.OPTS, group=GROUP)
     guest_keys.register_troves(conf)
+    new_guests.register_troves(conf)
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
@@ -32,7 +34,8 @@ def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     return [
         (GROUP, [opt for module in _MODULES for opt in module.OPTS]),
         (compute.CREDENTIALS_GROUP, compute.CREDENTIALS_OPTS),
-        (None, guest_keys.TROVES_OPTS),
+        (None, [*guest_keys.TROVES_OPTS, *new_guests.TROVES_OPTS]),
+        (new_guests.NETWORK_GROUP, new_guests.NETWORK_OPTS),
     ]
 
 

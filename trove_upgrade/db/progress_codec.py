@@ -26,6 +26,7 @@ KEYS = frozenset(
         'former_server_version',
         'former_agent_version',
         'former_had_key',
+        'former_cannot_return',
         'guest_touched_in_attempt',
         'upgrade_info',
         'stopped_at',
@@ -61,6 +62,7 @@ def decode(stored: Json) -> progress.Progress:
             server_version=_text(data, 'former_server_version'),
             agent_version=_text(data, 'former_agent_version'),
             had_key=_flag(data, 'former_had_key'),
+            cannot_return=_flag(data, 'former_cannot_return') is True,
         ),
         quiesce=progress.QuiesceProgress(
             told_in_attempt=_attempt(data, 'guest_touched_in_attempt'),
@@ -123,6 +125,7 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'former_server_version': former.server_version,
         'former_agent_version': former.agent_version,
         'former_had_key': former.had_key,
+        'former_cannot_return': former.cannot_return or None,
         'guest_touched_in_attempt': quiesce.told_in_attempt,
         'upgrade_info': dict(quiesce.info.wire) or None,
         'stopped_at': quiesce.stopped_at,

@@ -46,6 +46,7 @@ class Repositories:
     bridge_runs: BridgeRuns
     host_keys: HostKeys
     openings: Openings
+    troves_keys: TrovesKeys | None  #: None: no instance has one
 
     @classmethod
     def of(
@@ -78,6 +79,7 @@ class Repositories:
             bridge_runs=BridgeRuns(database),
             host_keys=HostKeys(database),
             openings=Openings(database),
+            troves_keys=troves,
         )
 
     @classmethod

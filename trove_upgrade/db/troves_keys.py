@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`instances.encrypted_key`: what Trove and its agent share for their own messages, from which a
-guest's first key is derived.
+guest's first key is derived; user data that is composed brings it to the guest.
 
 Source: trove/common/crypto_utils.py and trove/instance/models.py (Trove 26): base64 of 16 bytes of
 IV and AES-256-CBC under the hexadecimal digits of the MD5 of `inst_rpc_key_encr_key`, padded by
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from trove_upgrade.db import trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.domain import logs
+from trove_upgrade.domain.troves_keys import TrovesKeyUnreadable
 from trove_upgrade.sealing.keys import GuestKey
 
 LOG = logs.get_logger(__name__)
@@ -42,16 +43,35 @@ class TrovesKeys:
         """Return the key that this instance's guest derives, too; None: Trove has given it none, or
         not under this option.
         """
-        if 'encrypted_key' not in self._database.columns(connection, _instances.name):
-            return None
-        stored = connection.execute(_QUERY, {'instance_id': instance_id}).scalar_one_or_none()
-        if not stored:
+        stored = self._stored(connection, instance_id)
+        if stored is None:
             return None
         text = decrypted(stored, self._key_of_keys)
         if text is None:
             self._tell(instance_id)
             return None
         return GuestKey.of_trove(instance_id, text)
+
+    def rpc_key(self, instance_id: str) -> str | None:
+        """Return Trove's own text; None: Trove has given the instance none.
+
+        :raises TrovesKeyUnreadable: it has, and this option does not open it.
+        """
+        with self._database.read() as connection:
+            stored = self._stored(connection, instance_id)
+        if stored is None:
+            return None
+        text = decrypted(stored, self._key_of_keys)
+        if text is None:
+            raise TrovesKeyUnreadable(instance_id=instance_id)
+        return text
+
+    def _stored(self, connection: sa.Connection, instance_id: str) -> str | None:
+        """Return the row's text; None: it has none, as in a Trove from before such keys."""
+        if 'encrypted_key' not in self._database.columns(connection, _instances.name):
+            return None
+        found = connection.execute(_QUERY, {'instance_id': instance_id}).scalar_one_or_none()
+        return found or None
 
     def _tell(self, instance_id: str) -> None:
         """Log the fault once per process and instance: every report of its guest comes here."""

@@ -35,6 +35,8 @@ class Server:
     host: str | None
     addresses: tuple['Address', ...] = ()
     volume_backed: bool = False
+    #: False: Nova does not tell this login whether the server has user data
+    shows_user_data: bool = True
     nic_count: int | None = None  #: by their hardware addresses; None where Nova does not show them
 
     @property

@@ -51,6 +51,9 @@ class FormerGuest:
     server_version: str | None = None  #: as its database named itself before it was stopped
     agent_version: str | None = None
     had_key: bool | None = None  #: at the beginning; None: an earlier release has made the checks
+    #: its image, booted again, would be no guest of ours: what was brought into it after its boot
+    #: is in no user data, and no agent of ours is known to be in the image
+    cannot_return: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

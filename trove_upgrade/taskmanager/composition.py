@@ -8,14 +8,17 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
+from trove_upgrade.conf import new_guests as new_guests_conf
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.domain import states
 from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
 from trove_upgrade.taskmanager import guest_options, manager, outages
+from trove_upgrade.taskmanager.composed_user_data import Settings
 from trove_upgrade.taskmanager.fair_queue import Shares
-from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.guest_files import GuestFiles, read_text
 from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
+from trove_upgrade.taskmanager.new_guests import NewGuests
 from trove_upgrade.taskmanager.outbox import Relay
 from trove_upgrade.taskmanager.outside import Ports, post_seconds
 from trove_upgrade.taskmanager.preflight import Preflight
@@ -26,6 +29,8 @@ from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebu
 
 #: Beyond the time-outs of what a step asks, for our own work and the database.
 MARGIN_SECONDS = 15.0
+#: Requests to Neutron for a NIC: its ports, and a subnet of either kind.
+_NIC_READS = 3
 #: One in so many workers runs checks, which wait for guests: thousands of them delay no upgrade.
 _CHECKS_SHARE = 4
 
@@ -117,6 +122,28 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
         datastores=outside.repos.datastores,
         guest_config_file=options.guest_config_file,
         guest_topic_prefix=options.guest_topic_prefix,
+        new_guests=new_guests_of(conf, outside),
+    )
+
+
+def new_guests_of(conf: cfg.ConfigOpts, outside: Ports) -> NewGuests:
+    """Return what composes the files of a new guest as Trove's own options tell."""
+    return NewGuests(
+        instances=outside.repos.instances,
+        settings=Settings(
+            directory=conf.injected_config_location,
+            owner=conf.injected_config_owner,
+            group=conf.injected_config_group,
+            guest_info=conf.guest_info,
+            network_isolation=conf[new_guests_conf.NETWORK_GROUP].network_isolation,
+            bridge_network=conf.docker_bridge_network_ip,
+            insecure_registries=tuple(conf.docker_insecure_registries),
+            controller_address=conf.controller_address,
+        ),
+        cloudinit_directory=conf.cloudinit_location,
+        read=read_text,
+        keys=outside.repos.troves_keys,
+        nics=outside.nics,
     )
 
 
@@ -160,8 +187,8 @@ def steps(
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent
     hold = guest_hold(conf)
-    # precheck: server, limits, versions, image; the broker
-    reads = 4 * float(options.compute_timeout) + MARGIN_SECONDS
+    # precheck: server, limits, versions, image; a NIC; the broker
+    reads = (4 + _NIC_READS) * float(options.compute_timeout) + MARGIN_SECONDS
     return {
         states.Step.PRECHECK: precheck.Precheck(
             preflight=preflight,
@@ -194,7 +221,8 @@ def steps(
 def rebuild_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> rebuild.Rebuild:
     """Return the step that asks Nova."""
     options = conf[our_conf.GROUP]
-    post = post_seconds(conf)
+    # where user data is composed, a NIC is read just before the POST
+    post = post_seconds(conf) + _NIC_READS * float(options.compute_timeout)
     return rebuild.Rebuild(
         nova=outside.nova,
         agent=outside.agent,

@@ -14,6 +14,8 @@ from trove_upgrade.domain import compute, exceptions, ports
 from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.taskmanager import container_repositories, user_data
+from trove_upgrade.taskmanager.contents import Contents
+from trove_upgrade.taskmanager.new_guests import NewGuests
 
 
 def read_text(path: str) -> str:
@@ -31,6 +33,7 @@ class GuestFiles:
     datastores: ports.DatastoreRepository
     guest_config_file: str | None  #: Trove's own `guest_config`; None: what the server has is kept
     guest_topic_prefix: str | None  #: where the taskmanagers call our agents
+    new_guests: NewGuests  #: for what the server's user data lacks
     read: Callable[[str], str] = read_text
 
     def render(
@@ -45,11 +48,15 @@ class GuestFiles:
         """User data for the rebuild that `marker` belongs to,
         with the guest's key where it gets one.
 
-        :raises StepRefused: the former cannot be read or sent again, or the template cannot be
-        read; nothing was changed.
+        Where the former does not tell the guest which instance it is, what Trove gives a new guest
+        is added; where there is none, it is composed.
+
+        :raises StepRefused: the former cannot be read or sent again, the template cannot be read,
+        or what is lacking cannot be composed; nothing was changed.
+        :raises ComputeUnavailable: Neutron is asked for a NIC, and gives no answer.
         """
         classes = self.datastores.guest_classes(version.id)
-        contents = user_data.Contents(
+        contents = Contents(
             datastore_version=version.number,
             datastore_manager=version.manager,
             registry_ext=classes.registry_ext,
@@ -64,7 +71,16 @@ class GuestFiles:
             lone_nic=server.nic_count == 1,
             guest_key=None if key is None else key.to_file().decode(),
         )
-        return user_data.render(server.user_data, marker, contents)
+        if user_data.is_blank(server.user_data) and server.shows_user_data:
+            composed = self.new_guests.user_data(server, instance_id, contents)
+            return user_data.render(composed, marker, contents)
+        rendered = user_data.render(server.user_data, marker, contents)
+        if user_data.tells_guest(rendered):
+            return rendered
+        injected = self.new_guests.files(server, instance_id, contents)
+        return user_data.render(
+            server.user_data, marker, dataclasses.replace(contents, injected=injected)
+        )
 
     def _template(self) -> str | None:
         if not self.guest_config_file:

@@ -81,16 +81,24 @@ class KeyDelivery:
         """
         return not self.is_off and self.keys.mints() and self._is_sealing(version_id, image_id)
 
+    def has_agent(self, version_id: str, image_id: str | None) -> bool:
+        """Return whether the facts of a version record an agent of ours in this image."""
+        of_images = self.datastores.agents_by_image(version_id)
+        if of_images and image_id:
+            return bool(of_images.get(image_id))
+        return bool(self.datastores.target_facts(version_id).get(FACT))
+
     def check(
         self,
         instance_id: str,
-        former: tuple[str, str | None],
+        former: tuple[str, str | None] | None,
         target: tuple[str, str | None],
     ) -> list[CheckResult]:
         """Return what forbids an upgrade of an instance for its key's sake, and how the guest is
         spoken to.
 
-        `former` and `target`: the version and its image; None: the version has tags.
+        `former` and `target`: the version and its image; None: the version has tags.  Without
+        `former` no rollback boots that one.
         """
         try:
             known = self._known(instance_id)
@@ -103,7 +111,7 @@ class KeyDelivery:
         if not self._is_sealing(*target):
             which = 'the version that it should go to'
             return [self._too_old(instance_id, which, *target, code='AGENT_TOO_OLD_FOR_KEY')]
-        if not self._is_sealing(*former):
+        if former is not None and not self._is_sealing(*former):
             which = 'its present version, which a rollback would boot,'
             return [self._too_old(instance_id, which, *former, code='FORMER_AGENT_UNKNOWN')]
         older = self.older_taskmanager()

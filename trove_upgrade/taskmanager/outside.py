@@ -18,6 +18,7 @@ from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.network import Network
+from trove_upgrade.domain.user_nics import UserNics
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
@@ -38,6 +39,7 @@ class Ports:
     rules: versions.Rules
     broker: ports.GuestBroker | None = None
     network: Network | None = None  #: None: no port is looked for that a bridge has left open
+    nics: UserNics | None = None  #: None: no NIC is given to a database alone
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
@@ -55,6 +57,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     options = conf[our_conf.GROUP]
     repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
     drops = Drops(clock.monotonic)
+    neutron = Neutron.from_conf(conf)
     return Ports(
         repos=repos,
         nova=Nova.from_conf(conf),
@@ -64,7 +67,8 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
         clock=clock,
         rules=versions.Rules.load(options.version_rules_file),
         broker=GuestQueues(conf, _BROKER_SECONDS),
-        network=Neutron.from_conf(conf),
+        network=neutron,
+        nics=neutron,
         drops=drops,
     )
 

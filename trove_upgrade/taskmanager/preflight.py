@@ -46,6 +46,7 @@ class Report:
     description: compute.ServerDescription | None = None
     image: compute.Image | None = None
     answer: guests.GuestAnswer | None = None
+    cannot_return: bool = False  #: the former image, booted again, would be no guest of ours
 
 
 def _any_key(instance_id: str) -> keys.GuestKey:
@@ -93,14 +94,27 @@ class Preflight:
         except exceptions.ServerNotFound as error:
             results.append(checks.refused('instance_server', error.message, error.code))
             return Report(results=tuple(results))
-        results += self._of_server(subject, row, description, target)
+        cannot_return = self._cannot_return(row, description.server)
+        results += self._of_server(subject, row, description, target, cannot_return)
         try:
             image = self._image(subject, target)
         except exceptions.ImageNotFound as error:
             results.append(checks.refused('image_active', error.message, error.code))
             return Report(results=tuple(results), description=description)
         results += checks.check_image(image, description.server)
-        return Report(results=tuple(results), description=description, image=image)
+        return Report(
+            results=tuple(results),
+            description=description,
+            image=image,
+            cannot_return=cannot_return,
+        )
+
+    def _cannot_return(self, instance: Instance, server: compute.Server) -> bool:
+        """Return whether a rollback would boot an image in which none of ours listens."""
+        return not (
+            user_data.tells_guest(server.user_data)
+            or self.key_delivery.has_agent(instance.version.id, server.image_id)
+        )
 
     def _of_server(
         self,
@@ -108,17 +122,20 @@ class Preflight:
         instance: Instance,
         description: compute.ServerDescription,
         target: DatastoreVersion,
+        cannot_return: bool,
     ) -> list[CheckResult]:
+        former = (instance.version.id, description.server.image_id)
         return [
             *self.key_delivery.check(
                 instance.id,
-                (instance.version.id, description.server.image_id),
+                None if cannot_return else former,
                 (target.id, subject.target_image_id or target.image_id),
             ),
             *checks.check_server(description),
             *checks.check_root(description),
             *checks.check_metadata(description),
             *self._check_user_data(subject, description, target),
+            *([_no_way_back(instance)] if cannot_return else ()),
         ]
 
     def with_guest(self, before: Report, call: guests.GuestCall) -> Report:
@@ -201,8 +218,13 @@ class Preflight:
         kept = _kept_user_data(description, rendered)
         if kept is not None:
             return [kept]
+        found = (
+            'The user data can be sent again.'
+            if user_data.tells_guest(description.server.user_data)
+            else "What the server's user data lacks is composed as for a new instance."
+        )
         return [
-            checks.ok('user_data', 'The user data can be sent again.'),
+            checks.ok('user_data', found),
             *self._check_broker(subject, rendered),
         ]
 
@@ -235,6 +257,17 @@ class Preflight:
                 'GUEST_BROKER_MISMATCH',
             )
         ]
+
+
+def _no_way_back(instance: Instance) -> CheckResult:
+    return CheckResult.warning(
+        'way_back',
+        f'A failed upgrade of instance {instance.id} cannot be rolled back: its server has no user '
+        'data that tells its guest which instance it is, and no agent of ours is recorded for its '
+        'present image. It can be retried, and its data stays as it was until the new server is '
+        'started on it. Make a backup before.',
+        'NO_WAY_BACK',
+    )
 
 
 def _kept_user_data(description: compute.ServerDescription, rendered: bytes) -> CheckResult | None:

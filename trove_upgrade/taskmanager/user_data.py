@@ -13,32 +13,27 @@ Source: trove/instance/models.py, get_injected_files and prepare_cloud_config (T
 
 import base64
 import dataclasses
-import posixpath
-from collections.abc import Sequence
 from typing import Any
 
 from trove_upgrade.domain import exceptions, upgrade_info
 from trove_upgrade.domain.cloud_init import documents, kinds, limits, messages, parts, write_files
 from trove_upgrade.domain.cloud_init.kinds import Kind
 from trove_upgrade.taskmanager import (
+    added_files,
     agent_options,
     container_repositories,
     file_entries,
     guest_info,
+    injected_files,
     plain_values,
 )
-from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
+from trove_upgrade.taskmanager.contents import Contents
 
-MARKER_PATH = '/etc/trove/conf.d/trove-upgrade-marker.conf'
-#: Beside the directory that Trove's agent reads, which need not be root.
-KEY_PATH = '/etc/trove/trove-upgrade-guest.key'
+MARKER_PATH, KEY_PATH = added_files.MARKER_PATH, added_files.KEY_PATH
 #: Nova's own bound, of the base64 form.  Source: Nova api-ref, "user_data".
 LIMIT_BYTES = 65535
 
-#: What makes Trove's agent take a NIC for the user's alone, and Docker do without a bridge.
-#: Source: trove/common/constants.py.
-ETH1_PATH = '/etc/trove/eth1.json'
-DOCKER_PATH = '/etc/docker/daemon.json'
+ETH1_PATH, DOCKER_PATH = injected_files.ETH1_PATH, injected_files.DOCKER_PATH
 
 _MARKER_PART = 'trove-upgrade-marker.txt'
 #: Our part adds to the files of all before it, however they were merged.
@@ -54,43 +49,13 @@ _UNREADABLE = (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Contents:
-    """Contents of the next root disk's files.  None: as the former user data has it."""
-
-    datastore_version: str  #: the number: Trove's agent makes the tag of the container image of it
-    datastore_manager: str
-    registry_ext: str | None = None  #: with the manager in front, as Trove writes it
-    repl_strategy: str | None = None
-    ssl_mode: str | None = None
-    guest_config: str | None = None  #: text of trove-guestagent.conf
-    guest_topic_prefix: str | None = None  #: where our agent listens
-    volume_uuid: str | None = None  #: the file system that the guest must find again
-    #: by the facts of the version: what the guest takes container images from besides
-    container_repositories: Sequence[str] = ()
-    #: text of the file with the guest's key
-    guest_key: str | None = dataclasses.field(default=None, repr=False)
-    lone_nic: bool = False  #: the server has one NIC: nothing may take it for the user's alone
-
-    def settings(self) -> dict[str, str]:
-        """Return the settings of guest_info.conf by Trove's names."""
-        named = {
-            'datastore_version': self.datastore_version,
-            'datastore_manager': self.datastore_manager,
-            'datastore_registry_ext': self.registry_ext,
-            'replication_strategy': self.repl_strategy,
-            'ssl_mode': self.ssl_mode,
-        }
-        return {name: value for name, value in named.items() if value is not None}
-
-
 def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
     """User data for the rebuild that `marker` belongs to.
 
     :raises StepRefused: it cannot be read, cannot carry the marker, would keep the former version,
     or would be longer than Nova takes.
     """
-    if former is None or not former.strip():
+    if former is None or is_blank(former):
         raise _refused('it has none that Nova shows to the service user', 'USER_DATA_MISSING')
     try:
         text = parts.unpacked(former)
@@ -115,6 +80,27 @@ def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
             'USER_DATA_TOO_LONG',
         )
     return result
+
+
+def is_blank(text: bytes | None) -> bool:
+    """Return whether a server has no user data that Nova shows, or one without a character."""
+    return text is None or not text.strip()
+
+
+def tells_guest(text: bytes | None) -> bool:
+    """Return whether a user data brings guest_info.conf, without which a guest does not know which
+    instance it is.  False of one that cannot be read.
+    """
+    if text is None:
+        return False
+    try:
+        files = documents.files(parts.unpacked(text))
+    except _UNREADABLE:
+        return False
+    return any(
+        guest_info.is_guest_info(path, content.decode(errors='replace'))
+        for path, content in files.items()
+    )
 
 
 def overwritten(former: bytes | None, rendered: bytes) -> list[str]:
@@ -339,34 +325,7 @@ class _Rendering:
         return entry
 
     def _new(self, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Our marker, and the agent's configuration where the former user data had none.
-
-        They belong to the owner of guest_info: Trove's agent,
-        which reads them all and need not be root.
-        """
-        owner = next(
-            (write_files.owner_of(entry) for entry in kept if file_entries.is_guest_info(entry)),
-            write_files.ROOT,
-        )
-        own = [_marker_entry(self._marker, self._contents, self._kept_options, owner)]
-        if self._contents.guest_key is not None:
-            own.append(write_files.created(KEY_PATH, self._contents.guest_key, write_files.ROOT))
-        if self._contents.guest_config is None or any(
-            file_entries.is_guest_config(entry) for entry in kept
-        ):
-            return own
-        beside = next(
-            (file_entries.path_of(entry) for entry in kept if file_entries.is_guest_info(entry)),
-            MARKER_PATH,
-        )
-        return [
-            write_files.created(
-                posixpath.join(posixpath.dirname(beside), GUEST_CONFIG_NAME),
-                self._contents.guest_config,
-                owner,
-            ),
-            *own,
-        ]
+        return added_files.beside(kept, self._marker, self._contents, self._kept_options)
 
     def _require_no_hidden_guest_info(self) -> None:
         """Refuse user data in which no cloud-config writes guest_info.conf: what names it elsewhere
@@ -381,14 +340,3 @@ class _Rendering:
 
 def _is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get('filename') == _MARKER_PART
-
-
-def _marker_entry(marker: str, contents: Contents, kept_options: str, owner: str) -> dict[str, Any]:
-    lines = {
-        'upgrade_marker': marker,
-        'upgrade_volume_uuid': contents.volume_uuid,
-        'guest_topic_prefix': contents.guest_topic_prefix,
-        'upgrade_container_repositories': ','.join(contents.container_repositories) or None,
-    }
-    text = ''.join(f'{name} = {value}\n' for name, value in lines.items() if value is not None)
-    return write_files.created(MARKER_PATH, f'[trove_upgrade]\n{text}{kept_options}', owner)

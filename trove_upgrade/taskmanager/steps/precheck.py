@@ -49,6 +49,7 @@ class Precheck:
             server_version=report.answer.server_version,
             agent_version=report.answer.agent_version,
             had_key=self.preflight.key_delivery.has_key(upgrade.instance_id),
+            cannot_return=report.cannot_return,
         )
         warnings = _warnings(report.results)
         return Done(

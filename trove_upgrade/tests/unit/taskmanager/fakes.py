@@ -12,8 +12,9 @@ from trove_upgrade.domain import compute, exceptions, guests, states, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.sealing import at_rest
+from trove_upgrade.taskmanager import composed_user_data, new_guests
 from trove_upgrade.taskmanager.endings import Endings
-from trove_upgrade.taskmanager.guest_files import GuestFiles
+from trove_upgrade.taskmanager.guest_files import GuestFiles, read_text
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.root_disk import RootDisk
@@ -306,6 +307,18 @@ class Stage(fixtures.Fixture):
             datastores=self.repos.datastores,
             guest_config_file=None,
             guest_topic_prefix=None,
+            new_guests=new_guests.NewGuests(
+                instances=self.repos.instances,
+                settings=composed_user_data.Settings(
+                    directory='/etc/trove/conf.d',
+                    owner='ubuntu',
+                    group='root',
+                    guest_info='guest_info.conf',
+                    network_isolation=True,
+                ),
+                cloudinit_directory='/nowhere',
+                read=read_text,
+            ),
         )
         self.older = None  #: names a taskmanager of an earlier release
         self.key_delivery = KeyDelivery(
