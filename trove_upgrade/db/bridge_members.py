@@ -18,11 +18,10 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStepRun,
     Nic,
     StepEnd,
-    Verdict,
-    Verified,
     left_out_cause,
 )
 from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.verified import Outcome, Verified
 
 _FACTS = frozenset(field.name for field in dataclasses.fields(MemberFacts))
 
@@ -99,16 +98,16 @@ def _facts_from(entry: Mapping[str, Any]) -> MemberFacts:
     nics = tuple(
         Nic(
             port_id=nic['port_id'],
-            addresses=tuple(nic['addresses']),
             security_groups=tuple(nic['security_groups']),
         )
         for nic in known.pop('nics', ())
     )
     verified = tuple(
-        Verified(name=one['name'], verdict=Verdict(one['verdict']), message=one['message'])
+        Verified(one['name'], Outcome(one['outcome']), one['message'])
         for one in known.pop('verified', ())
     )
-    return MemberFacts(**known, nics=nics, verified=verified)
+    addresses = tuple(known.pop('addresses', ()))
+    return MemberFacts(**known, nics=nics, addresses=addresses, verified=verified)
 
 
 def is_in_guest(facts: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.inventory import Listed, Obstacle
 from trove_upgrade.domain.states import Extensible
+from trove_upgrade.domain.verified import Verified
 
 
 class RunScope(Extensible):
@@ -100,25 +101,7 @@ class Nic:
     """A NIC of a member's server, as it was before the upgrade."""
 
     port_id: str
-    addresses: tuple[str, ...]
     security_groups: tuple[str, ...]
-
-
-class Verdict(Extensible):
-    """Results of a look at a member after its upgrade."""
-
-    OK = 'OK'
-    FAILED = 'FAILED'
-    NOT_OFFERED = 'NOT_OFFERED'  #: the service has no such resource
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Verified:
-    """One look at a member after its upgrade."""
-
-    name: str
-    verdict: Verdict
-    message: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +116,9 @@ class MemberFacts:
     bundle: str | None = None
     key_id: str | None = None  #: of the key that came with it
     target_version_id: str | None = None  #: frozen when the run began
-    nics: tuple[Nic, ...] = ()  #: before the upgrade was asked for
+    #: before the upgrade was asked for
+    nics: tuple[Nic, ...] = ()
+    addresses: tuple[str, ...] = ()  #: those that the service shows, too
     #: the instance's latest upgrade before ours was asked for, `NO_UPGRADE` where it had none;
     #: committed before the request is sent
     asked_after: str | None = None

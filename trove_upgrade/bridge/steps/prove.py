@@ -12,6 +12,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.bridge_runs import Member
 from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.ports import Clock
+from trove_upgrade.domain.waits import Pause
 
 
 class AgentNotHeard(exceptions.TroveUpgradeError):
@@ -33,13 +34,6 @@ class Heard(Protocol):
 
     def heard_under(self, instance_id: str) -> str | None:
         """Return the key that it came under; None: it came unsealed, or none ever came."""
-
-
-class Pause(Protocol):
-    """Port of waiting."""
-
-    def sleep(self, seconds: float) -> None:
-        """Suspend the calling thread for that long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trove_upgrade.bridge.steps.step import Done, Save, Stopped
+from trove_upgrade.bridge.verification.expected import addresses_of, groups_of
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
+from trove_upgrade.domain.database_service import DatabaseInstance
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.upgrades import Upgrade
+from trove_upgrade.domain.waits import Pause
 
 
 class UpgradeNotCompleted(exceptions.TroveUpgradeError):
@@ -47,6 +50,9 @@ class UpgradeNotBegun(exceptions.TroveUpgradeError):
 class Api(Protocol):
     """API of the database service, as an operator's client speaks it."""
 
+    def instance(self, instance_id: str) -> DatabaseInstance:
+        """Return an instance as the service shows it."""
+
     def upgrade(self, instance_id: str, version_id: str) -> None:
         """Ask for an upgrade.
 
@@ -62,13 +68,6 @@ class Upgrades(Protocol):
 
     def get(self, upgrade_id: str) -> Upgrade:
         """Return an upgrade as it is now."""
-
-
-class Pause(Protocol):
-    """Port of waiting."""
-
-    def sleep(self, seconds: float) -> None:
-        """Suspend the calling thread for that long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,7 @@ class UpgradeMember:
         latest = self.upgrades.latest_of(member.instance_id)
         if member.facts.asked_after is None:
             before = NO_UPGRADE if latest is None else latest.id
-            member = save(member.learned(asked_after=before, nics=self._nics(member)))
+            member = save(self._as_it_is(member).learned(asked_after=before))
         began = self._newer(member, latest)
         if began is None:
             self.api.upgrade(member.instance_id, member.facts.target_version_id or '')
@@ -123,15 +122,15 @@ class UpgradeMember:
         is_newer = latest is not None and latest.id != member.facts.asked_after
         return latest if is_newer else None
 
-    def _nics(self, member: Member) -> tuple[Nic, ...]:
-        return tuple(
-            Nic(
-                port_id=port.id,
-                addresses=port.addresses,
-                security_groups=tuple(sorted(port.groups)),
-            )
-            for port in self.network.ports_of_servers([member.server_id or ''])
+    def _as_it_is(self, member: Member) -> Member:
+        """Return the member with what its instance has now, to be compared afterwards."""
+        shown = self.api.instance(member.instance_id)
+        ports = self.network.ports_of_servers([member.server_id or ''])
+        nics = tuple(
+            Nic(port_id=port_id, security_groups=groups)
+            for port_id, groups in groups_of(ports).items()
         )
+        return member.learned(nics=nics, addresses=addresses_of(shown, ports))
 
     def _ended(self, member: Member, save: Save) -> Upgrade:
         """Wait without a deadline: each step of an upgrade has its own."""

@@ -2,13 +2,16 @@
 """Step `verify`: looks at an upgraded member by the API, as its tenant would."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from trove_upgrade.bridge.steps.step import Done, Save
+from trove_upgrade.bridge.steps.step import Done, Save, Stopped
+from trove_upgrade.bridge.verification.expected import Expected
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.bridge_runs import Member, Verdict, Verified
+from trove_upgrade.domain.bridge_runs import Member
+from trove_upgrade.domain.verified import Outcome, Verified
+from trove_upgrade.domain.waits import Tell
 
 
 class NotVerified(exceptions.TroveUpgradeError):
@@ -22,10 +25,10 @@ class NotVerified(exceptions.TroveUpgradeError):
 
 
 class Verifier(Protocol):
-    """Looks at one member."""
+    """Looks at one instance."""
 
-    def verify(self, member: Member) -> Sequence[Verified]:
-        """Return the result of every look.
+    def verify(self, expected: Expected, tell: Tell) -> Sequence[Verified]:
+        """Return the result of every look; `tell` is called at each pause, and may raise.
 
         :raises TroveUpgradeError: a service gives no answer.
         """
@@ -36,18 +39,36 @@ class Verify:
     """Records every result; one that failed fails the member."""
 
     verifier: Verifier
+    is_stopping: Callable[[], bool]
 
     def run(self, member: Member, visit: Visit, save: Save) -> Done:  # noqa: ARG002 - as each step
-        verified = tuple(self.verifier.verify(member))
+        def paused(message: str) -> None:  # noqa: ARG001 - what is waited for is in its result
+            save(member)  # an operator may have ended the run, or another host has it
+            if self.is_stopping():
+                raise Stopped
+
+        verified = tuple(self.verifier.verify(_expected(member), paused))
         member = save(member.learned(verified=verified))
-        failed = [one for one in verified if one.verdict is Verdict.FAILED]
+        failed = [one for one in verified if one.is_failure]
         if failed:
             found = ' '.join(f'{one.name}: {one.message}' for one in failed)
             raise NotVerified(instance_id=member.instance_id, found=found)
         return Done(member, _told(verified))
 
 
+def _expected(member: Member) -> Expected:
+    facts = member.facts
+    return Expected(
+        instance_id=member.instance_id,
+        server_id=member.server_id or '',
+        version_id=facts.target_version_id or '',
+        addresses=facts.addresses,
+        groups={nic.port_id: nic.security_groups for nic in facts.nics},
+        upgrade_id=facts.upgrade_id or '',
+    )
+
+
 def _told(verified: Sequence[Verified]) -> str:
-    well = ', '.join(one.name for one in verified if one.verdict is Verdict.OK)
-    absent = ', '.join(one.name for one in verified if one.verdict is Verdict.NOT_OFFERED)
+    well = ', '.join(one.name for one in verified if one.outcome is Outcome.OK)
+    absent = ', '.join(one.name for one in verified if one.outcome is Outcome.NOT_OFFERED)
     return f'As it should be: {well}.' + (f' Not offered here: {absent}.' if absent else '')

@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import secrets
 from collections.abc import Callable
 
 from oslo_config import cfg
@@ -13,13 +14,17 @@ from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.inventory import Inventory
 from trove_upgrade.bridge.reaper import Reaper
 from trove_upgrade.bridge.targets import Targets
+from trove_upgrade.bridge.verification.verifier import Verifier
 from trove_upgrade.clients import clouds, session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.nova_servers import NovaServers
+from trove_upgrade.clients.trove import Trove
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.db.all_instances import AllInstances
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports
+from trove_upgrade.domain.database_service import DatabaseService
 from trove_upgrade.domain.inventory import CloudServers
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.versions import Rules
@@ -32,6 +37,7 @@ class Cloud:
     network: Network
     servers: CloudServers
     images: ports.Images
+    databases: DatabaseService
 
 
 class Context:
@@ -73,6 +79,18 @@ class Context:
         )
 
     @property
+    def verifier(self) -> Verifier:
+        """Looks at instances after their upgrade."""
+        return Verifier(
+            service=self.cloud.databases,
+            network=self.cloud.network,
+            upgrades=self.repositories.upgrades,
+            clock=SystemClock(),
+            pause=SystemClock(),
+            token=secrets.token_hex,
+        )
+
+    @property
     def closer(self) -> Closer:
         """Closes openings."""
         return Closer(network=self.cloud.network, openings=self.repositories.openings)
@@ -104,10 +122,12 @@ def log_in(conf: cfg.ConfigOpts, cloud: str | None) -> Cloud:
             network=Neutron.of_cloud(region),
             servers=NovaServers.of_cloud(region),
             images=Glance.of_cloud(region),
+            databases=Trove.of_cloud(region),
         )
     session.require(conf)
     return Cloud(
         network=Neutron.from_conf(conf),
         servers=NovaServers.from_conf(conf),
         images=Glance.from_conf(conf),
+        databases=Trove.from_conf(conf),
     )

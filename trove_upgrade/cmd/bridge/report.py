@@ -100,7 +100,7 @@ def _member(member: Member) -> Iterator[str]:
     for one in member.steps:
         yield f'  {one.step:8} {_seconds(one):>8}  {one.end or "-":6}  {one.message or ""}'.rstrip()
     for look in member.facts.verified:
-        yield f'  {look.verdict:11} {look.name}: {look.message}'
+        yield f'  {look.outcome:11} {look.name}: {look.message}'
     if member.cause is not None:
         yield f'  {member.error_code or "cause"}: {member.cause}'
 

@@ -41,6 +41,7 @@ from trove_upgrade.domain.bridge_runs import (
     Run,
     RunScope,
 )
+from trove_upgrade.domain.database_service import DatabaseServiceUnavailable
 from trove_upgrade.domain.exceptions import ComputeUnavailable
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.network import NetworkUnavailable
@@ -271,7 +272,7 @@ def _steps(
             tell=_tell,
             is_stopping=is_stopping,
         ),
-        MemberStep.VERIFY: Verify(verifier=run.verifier),
+        MemberStep.VERIFY: Verify(verifier=run.verifier, is_stopping=is_stopping),
     }
     return steps if push is None else {**steps, MemberStep.PUSH: push}
 
@@ -282,7 +283,14 @@ def _nothing_was_pushed(member: Member, visit: Visit) -> None:
 
 def _is_outage(error: Exception) -> bool:
     return isinstance(
-        error, (NetworkUnavailable, ComputeUnavailable, db_exc.DBError, sa.exc.SQLAlchemyError)
+        error,
+        (
+            NetworkUnavailable,
+            ComputeUnavailable,
+            DatabaseServiceUnavailable,
+            db_exc.DBError,
+            sa.exc.SQLAlchemyError,
+        ),
     )
 
 

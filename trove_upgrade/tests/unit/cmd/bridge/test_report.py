@@ -10,10 +10,9 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStepRun,
     RunScope,
     StepEnd,
-    Verdict,
-    Verified,
 )
 from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.domain.verified import Verified
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import a_request
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
@@ -32,7 +31,7 @@ class TestReport(BridgeTestCase):
 
     def ended(self, state, **changes):
         held = self.runs.claim(self.run_id, 'host-1', 60)
-        looked = Verified(name='rows', verdict=Verdict.OK, message='4 tables are equal')
+        looked = Verified.ok('rows', '4 tables are equal')
         step = MemberStepRun(
             step=MemberStep.VERIFY,
             started_at=NOW,
