@@ -11,11 +11,13 @@ from trove_upgrade.bridge.steps.upgrade import (
 from trove_upgrade.bridge.steps.verify import NotVerified, Verify
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import network, states
-from trove_upgrade.domain.bridge_runs import MemberFacts, Nic, Verdict, Verified
+from trove_upgrade.domain.bridge_runs import MemberFacts, Nic
+from trove_upgrade.domain.verified import Outcome, Verified
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.bridge.test_prove import a_member
+from trove_upgrade.tests.unit.bridge.trove import an_instance
 from trove_upgrade.tests.unit.domain.test_upgrades import row as a_row
 
 TARGET = 'version-2'
@@ -32,6 +34,9 @@ class Service:
         self.loses_answer = False
         self.refusal = None
         self.is_ours = True
+
+    def instance(self, instance_id):
+        return an_instance(id=instance_id)
 
     def upgrade(self, instance_id, version_id):
         self.asked.append((instance_id, version_id))
@@ -95,8 +100,12 @@ class TestUpgradeMember(base.TestCase):
         self.service.refusal = network.NetworkUnavailable(what='x', found='away')
         self.assertRaises(network.NetworkUnavailable, self.run_it)
         [port] = self.neutron.ports.values()
-        nic = Nic(port_id='port-1', addresses=port.addresses, security_groups=port.groups)
+        nic = Nic(port_id='port-1', security_groups=port.groups)
         self.assertEqual((nic,), self.member.facts.nics)
+        self.assertEqual(
+            {*port.addresses, *(one.address for one in an_instance().addresses)},
+            set(self.member.facts.addresses),
+        )
         self.assertTrue(self.member.facts.is_handed_over)
 
     def test_a_request_whose_answer_was_lost_is_not_sent_again(self):
@@ -149,29 +158,60 @@ class TestVerify(base.TestCase):
     def setUp(self):
         super().setUp()
         self.found = []
-        self.member = a_member()
+        self.pauses = 0
+        self.saved = []
+        self.is_stopping = False
+        self.member = a_member().learned(
+            target_version_id=TARGET,
+            upgrade_id='upgrade-1',
+            addresses=('10.0.0.7',),
+            nics=(Nic(port_id='port-1', security_groups=('group-1',)),),
+        )
 
-    def verify(self, member):
+    def verify(self, expected, tell):
+        self.expected = expected
+        for _ in range(self.pauses):
+            tell('It is waited for.')
         return self.found
 
     def save(self, member):
-        self.member = member
+        self.saved.append(member)
         return member
 
-    def looks(self, *verdicts):
+    def looks(self, *outcomes):
         self.found = [
-            Verified(name=f'look {number}', verdict=verdict, message=f'message {number}')
-            for number, verdict in enumerate(verdicts)
+            Verified(f'look {number}', outcome, f'message {number}')
+            for number, outcome in enumerate(outcomes)
         ]
-        return Verify(verifier=self).run(self.member, Visit(), self.save)
+        step = Verify(verifier=self, is_stopping=lambda: self.is_stopping)
+        return step.run(self.member, Visit(), self.save)
 
     def test_what_was_found_and_what_is_not_offered_are_told_apart(self):
-        done = self.looks(Verdict.OK, Verdict.NOT_OFFERED)
+        done = self.looks(Outcome.OK, Outcome.NOT_OFFERED)
         self.assertEqual('As it should be: look 0. Not offered here: look 1.', done.message)
-        self.assertEqual(tuple(self.found), self.member.facts.verified)
+        self.assertEqual(tuple(self.found), done.member.facts.verified)
+
+    def test_it_is_compared_with_what_the_member_had_before_its_upgrade(self):
+        self.looks()
+        self.assertEqual(
+            (TARGET, 'upgrade-1', ('10.0.0.7',), {'port-1': ('group-1',)}),
+            (
+                self.expected.version_id,
+                self.expected.upgrade_id,
+                self.expected.addresses,
+                self.expected.groups,
+            ),
+        )
 
     def test_one_that_failed_fails_the_member_and_all_are_recorded(self):
-        error = self.assertRaises(NotVerified, self.looks, Verdict.OK, Verdict.FAILED)
+        error = self.assertRaises(NotVerified, self.looks, Outcome.OK, Outcome.FAILED)
         self.assertIn('look 1: message 1', error.message)
         self.assertNotIn('message 0', error.message)
-        self.assertEqual(2, len(self.member.facts.verified))
+        self.assertEqual(2, len(self.saved[-1].facts.verified))
+
+    def test_each_pause_keeps_the_member_and_lets_the_process_end(self):
+        self.pauses = 2
+        self.looks()
+        self.assertEqual(3, len(self.saved))
+        self.is_stopping = True
+        self.assertRaises(Stopped, self.looks)

@@ -13,6 +13,7 @@ from trove_upgrade.domain import compute, exceptions
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron
 from trove_upgrade.tests.unit.bridge.test_openings import World, a_port
+from trove_upgrade.tests.unit.bridge.trove import FakeTrove
 
 
 class Servers:
@@ -52,10 +53,16 @@ class BridgeTestCase(base.TestCase):
         self.clouds = []
         self.servers = Servers()
         self.images = Images()
+        self.databases = FakeTrove()
 
     def log_in(self, conf, cloud):
         self.clouds.append(cloud)
-        return Cloud(network=self.neutron, servers=self.servers, images=self.images)
+        return Cloud(
+            network=self.neutron,
+            servers=self.servers,
+            images=self.images,
+            databases=self.databases,
+        )
 
     def tool(self, *words, code=0):
         out, err = io.StringIO(), io.StringIO()
