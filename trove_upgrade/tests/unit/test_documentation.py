@@ -18,6 +18,7 @@ from lab import console
 from lab.layout import Layout
 from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.audit import Verdict
+from trove_upgrade.bridge.verification.result import Outcome
 from trove_upgrade.cmd import bridge, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
@@ -83,7 +84,7 @@ _NOT_CODES = {
 }
 #: Rules that a revision breaks, and words of SQL.
 # standings and reasons in a table of the bridge's
-_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState)}
+_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState), *map(str, Outcome)}
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
     'LOW_PRIORITY',

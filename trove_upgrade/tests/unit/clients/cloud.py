@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in on loopback for Keystone, Nova, Glance and Neutron: real HTTP, so that time-outs, 409
-and 5xx are the real ones.
+"""A stand-in on loopback for Keystone, Nova, Glance, Neutron and Trove: real HTTP, so that
+time-outs, 409 and 5xx are the real ones.
 """
 
 import base64
@@ -25,8 +25,8 @@ class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
 
 
 class Cloud(fixtures.Fixture):
-    """`answers` maps (method, path) to (status, body) or to 'hang'; what is not there is answered
-    from `server`.
+    """`answers` maps (method, path) to (status, body), with headers after that, to 'hang', or to a
+    callable that makes one of the query; what is not there is answered from `server`.
     """
 
     def _setUp(self):
@@ -124,6 +124,8 @@ class Cloud(fixtures.Fixture):
         self.requests.append((method, path, body))
         self._headers.append((method, path, environ))
         answer = self.answers.get((method, path))
+        if callable(answer):
+            answer = answer(environ['QUERY_STRING'])
         version = (environ.get('HTTP_OPENSTACK_API_VERSION') or 'compute 2.1').split()[-1]
         headers = [('Content-Type', 'application/json')]
         if answer == 'hang':
@@ -132,9 +134,10 @@ class Cloud(fixtures.Fixture):
         if answer is None:
             after = 'marker=' in environ['QUERY_STRING']
             answer = self._normal(method, path, headers, version, after)
-        status, document = answer
+        status, document, *more = answer
+        headers += [pair for each in more for pair in each.items()]
         start_response(f'{status} x', headers)
-        return [json.dumps(document).encode()]
+        return [b'' if document is None else json.dumps(document).encode()]
 
     def _shown(self, version):
         """As Nova: user data from microversion 2.3 on, the sizes of the flavor from 2.47 on."""
@@ -156,7 +159,12 @@ class Cloud(fixtures.Fixture):
                     'id': kind,
                     'endpoints': [{**endpoint, 'url': self.url + where}],
                 }
-                for kind, where in (('compute', '/v2.1'), ('image', ''), ('network', ''))
+                for kind, where in (
+                    ('compute', '/v2.1'),
+                    ('image', ''),
+                    ('network', ''),
+                    ('database', '/v1.0/s'),
+                )
             ]
             return 201, {
                 'token': {
