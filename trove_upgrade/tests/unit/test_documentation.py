@@ -25,6 +25,7 @@ from trove_upgrade.domain import guests
 from trove_upgrade.domain.bridge_runs import MemberState
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.domain.verified import Outcome
 from trove_upgrade.rpc import notifier
 from trove_upgrade.schema_tools import lint
 from trove_upgrade.tests.unit import base, database
@@ -83,7 +84,7 @@ _NOT_CODES = {
 }
 #: Rules that a revision breaks, and words of SQL.
 # standings and reasons in a table of the bridge's
-_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState)}
+_NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState), *map(str, Outcome)}
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
     'LOW_PRIORITY',
