@@ -3,13 +3,14 @@
 
 import dataclasses
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
-from trove_upgrade.domain.network import Network, SecurityGroup
+from trove_upgrade.domain.network import Network, NetworkPort, SecurityGroup
 from trove_upgrade.domain.openings import (
     GROUP_NAME,
     SSH_PORT,
+    GuestServers,
     Opening,
     OpeningRepository,
     OpeningState,
@@ -22,8 +23,16 @@ class Verdict(enum.StrEnum):
 
     HELD = 'HELD'  #: of an opening whose lease holds
     LAPSED = 'LAPSED'  #: of one whose lease is over, or that is closed: the reaper removes it
-    OTHER_DATABASE = 'OTHER_DATABASE'  #: of an opening that this database does not have
+    #: of no opening of this database, and on a guest's port: this database was restored from a
+    #: backup, another one has the guest, too, or the owner of the port has made it
+    UNRECORDED = 'UNRECORDED'
+    #: of no opening of this database, and on no guest's port: any tenant can make it
+    IMITATION = 'IMITATION'
     FOREIGN = 'FOREIGN'  #: of our name, without the bridge's description: another client's
+
+
+#: Verdicts of groups that open no guest in the bridge's name.
+HARMLESS = frozenset({Verdict.IMITATION, Verdict.FOREIGN})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +71,7 @@ class Report:
     def is_clean(self) -> bool:
         """Return whether nothing that is ours, or may be, is open."""
         return not self.without_group and all(
-            finding.verdict is Verdict.FOREIGN for finding in self.findings
+            finding.verdict in HARMLESS for finding in self.findings
         )
 
 
@@ -72,6 +81,7 @@ class Auditor:
 
     network: Network
     openings: OpeningRepository
+    guests: GuestServers
 
     def look(self) -> Report:
         """Return what there is.
@@ -101,20 +111,30 @@ class Auditor:
         opening = recorded
         if opening is None and tag is not None:
             named = self.openings.get(tag.opening_id)
-            opening = named if named is not None and named.tag == tag else None
-        ports = tuple(port.id for port in self.network.ports_with_group(group.id))
+            opening = named if named is not None and named.has(group) else None
+        found = self.network.ports_with_group(group.id)
+        ports = tuple(port.id for port in found)
+        if opening is None:
+            verdict = Verdict.FOREIGN if tag is None else self._of_no_opening(found)
+            return Finding(group=group, verdict=verdict, port_ids=ports, opening=None)
         return Finding(
             group=group,
-            verdict=_verdict(tag, opening, lapsed),
+            verdict=_verdict(opening, lapsed),
             port_ids=ports,
             opening=opening,
-            remarks=() if opening is None else tuple(_remarks(group, ports, opening)),
+            remarks=tuple(_remarks(group, ports, opening)),
         )
 
+    def _of_no_opening(self, ports: Sequence[NetworkPort]) -> Verdict:
+        """Return the verdict of a group with a description of ours: each tenant can write one, but
+        only a bridge and the owner of a guest's port can put the group there.
+        """
+        servers = {port.server_id for port in ports if port.server_id}
+        at_guests = bool(servers) and bool(self.guests.servers_of_instances(servers))
+        return Verdict.UNRECORDED if at_guests else Verdict.IMITATION
 
-def _verdict(tag: Tag | None, opening: Opening | None, lapsed: set[str]) -> Verdict:
-    if opening is None:
-        return Verdict.FOREIGN if tag is None else Verdict.OTHER_DATABASE
+
+def _verdict(opening: Opening, lapsed: set[str]) -> Verdict:
     if opening.state is OpeningState.CLOSED or opening.id in lapsed:
         return Verdict.LAPSED
     return Verdict.HELD

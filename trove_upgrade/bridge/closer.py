@@ -20,7 +20,6 @@ from trove_upgrade.domain.openings import (
     Opening,
     OpeningNotVisible,
     OpeningRepository,
-    Tag,
 )
 
 LOG = logs.get_logger(__name__)
@@ -85,9 +84,7 @@ class Closer:
         one that was renamed is known by its id.
         """
         found = {
-            group.id: group
-            for group in self.network.groups_named(GROUP_NAME)
-            if Tag.read(group.description) == opening.tag
+            group.id: group for group in self.network.groups_named(GROUP_NAME) if opening.has(group)
         }
         if opening.group_id is not None and opening.group_id not in found:
             renamed = self.network.group(opening.group_id)

@@ -107,7 +107,7 @@ def compose(guest: OldGuest, operators_text: str) -> Composed:
         )
     carried, wrong = _of_old(old)
     groups = _merged(carried, operators)
-    transport = _transport(groups)
+    transport = transport_of(groups)
     if transport is None:
         raise GuestConfigurationUnusable(
             instance_id=guest.instance_id,
@@ -183,8 +183,8 @@ def _merged(carried: option_text.Options, operators: option_text.Options) -> opt
     return groups
 
 
-def _transport(groups: option_text.Options) -> str | None:
-    """Return the URL by which our agent will reach the taskmanagers."""
+def transport_of(groups: option_text.Options) -> str | None:
+    """Return the URL by which our agent will reach the taskmanagers; None: they name none."""
     composed = Resolved(groups)
     return composed.value(OURS, 'guest_transport_url') or composed.value(DEFAULT, 'transport_url')
 

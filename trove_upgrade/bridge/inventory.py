@@ -5,7 +5,7 @@ import csv
 import dataclasses
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.instances import Instance
@@ -13,7 +13,11 @@ from trove_upgrade.domain.inventory import (
     AllInstances,
     CloudServer,
     CloudServers,
+    Difference,
     Listed,
+    Obstacle,
+    Unversioned,
+    meanwhile,
     obstacle_of,
 )
 from trove_upgrade.domain.network import Network, NetworkPort
@@ -30,6 +34,27 @@ class ListUnreadable(exceptions.TroveUpgradeError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Taken:
+    """Inventory, and what has changed in Trove's tables while it was taken."""
+
+    listed: tuple[Listed, ...]
+    #: missing: instances that have appeared; more: those that have vanished
+    meanwhile: Difference
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Beside:
+    """Servers, ports and agents of some instances."""
+
+    servers: Mapping[str, CloudServer]
+    ports: Mapping[str, Sequence[NetworkPort]]
+    agents: Mapping[str, str]
+
+    def ports_of(self, server_id: str | None) -> tuple[NetworkPort, ...]:
+        return tuple(self.ports.get(server_id or '', ()))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Inventory:
     """Asks Trove's tables, Nova and Neutron; changes nothing."""
 
@@ -37,40 +62,44 @@ class Inventory:
     servers: CloudServers
     network: Network
 
+    def look(self) -> Taken:
+        """Take the inventory, between two looks at the ids of all instances.  Raises as `take`."""
+        before = self.instances.ids()
+        listed = self.take()
+        found = meanwhile(before, (one.instance_id for one in listed), self.instances.ids())
+        return Taken(listed=listed, meanwhile=found)
+
     def take(self) -> tuple[Listed, ...]:
         """Return all instances, by id.
 
         :raises ComputeUnavailable, NetworkUnavailable: Nova or Neutron gives no answer.
         """
         servers = {server.id: server for server in self.servers.of_all_projects()}
-        found: list[Listed] = []
+        found: dict[str, Listed] = {}
         for page in self.instances.pages():
-            found += self._joined(page, servers)
-        return tuple(sorted(found, key=lambda one: one.instance_id))
+            beside = self._beside(page, servers)
+            found |= {instance.id: _listed(instance, beside) for instance in page}
+        for rest in self.instances.pages_without_version():
+            beside = self._beside(rest, servers)
+            # one that was read with its version, a moment ago, stays as it was read
+            found = {one.id: _without_version(one, beside) for one in rest} | found
+        return tuple(found[instance_id] for instance_id in sorted(found))
 
-    def _joined(self, page: Sequence[Instance], servers: dict[str, CloudServer]) -> list[Listed]:
-        agents = self.instances.agents([instance.id for instance in page])
+    def _beside(
+        self, page: Sequence[Instance | Unversioned], servers: Mapping[str, CloudServer]
+    ) -> _Beside:
         ports: dict[str, list[NetworkPort]] = {}
         ids = [instance.server_id for instance in page if instance.server_id]
         for port in self.network.ports_of_servers(ids):
             ports.setdefault(port.server_id, []).append(port)
-        return [
-            _listed(
-                instance,
-                servers.get(instance.server_id or ''),
-                tuple(ports.get(instance.server_id or '', ())),
-                agents.get(instance.id),
-            )
-            for instance in page
-        ]
+        agents = self.instances.agents([instance.id for instance in page])
+        return _Beside(servers=servers, ports=ports, agents=agents)
 
 
-def _listed(
-    instance: Instance,
-    server: CloudServer | None,
-    ports: tuple[NetworkPort, ...],
-    agent_version: str | None,
-) -> Listed:
+def _listed(instance: Instance, beside: _Beside) -> Listed:
+    server = beside.servers.get(instance.server_id or '')
+    ports = beside.ports_of(instance.server_id)
+    agent_version = beside.agents.get(instance.id)
     return Listed(
         instance_id=instance.id,
         name=instance.name,
@@ -82,6 +111,22 @@ def _listed(
         agent_version=agent_version,
         ports=ports,
         obstacle=obstacle_of(instance, server, ports, agent_version),
+    )
+
+
+def _without_version(instance: Unversioned, beside: _Beside) -> Listed:
+    server = beside.servers.get(instance.server_id or '')
+    return Listed(
+        instance_id=instance.id,
+        name=instance.name,
+        project_id=instance.project_id,
+        server_id=instance.server_id,
+        server_status=None if server is None else server.status,
+        datastore=None,
+        version=None,
+        agent_version=beside.agents.get(instance.id),
+        ports=beside.ports_of(instance.server_id),
+        obstacle=Obstacle.VERSION_GONE,
     )
 
 

@@ -6,10 +6,12 @@ import dataclasses
 from trove_upgrade.bridge.audit import Auditor, Verdict
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningState
-
-#: A request that Neutron had taken when the process was killed has come through by then.
-LATE_SECONDS = 24 * 3600.0
+from trove_upgrade.domain.openings import (
+    LATE_SECONDS,
+    Opening,
+    OpeningRepository,
+    OpeningState,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

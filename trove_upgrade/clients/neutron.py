@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neutron through openstacksdk, which has paging, revisions and the operator's clouds.yaml."""
 
+import datetime
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -299,7 +300,19 @@ def _as_group(raw: Any) -> network.SecurityGroup:
         description=raw.description or '',
         project_id=raw.project_id or '',
         rules=tuple(_as_rule(rule) for rule in raw.security_group_rules or ()),
+        created_at=_as_moment(raw.created_at),
     )
+
+
+def _as_moment(text: str | None) -> datetime.datetime | None:
+    """Return a time of Neutron's, which is UTC and in some releases has no zone."""
+    if not text:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
 
 
 def _as_rule(raw: dict[str, Any]) -> network.GroupRule:

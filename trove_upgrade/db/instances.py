@@ -4,6 +4,7 @@ rows.
 """
 
 import uuid
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
@@ -158,6 +159,14 @@ class Instances:
             deleted=bool(row.deleted),
             backup_running=bool(row.backup_running),
         )
+
+    def servers_of_instances(self, server_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these servers that are an instance's, which is not deleted."""
+        query = sa.select(_instances.c.compute_instance_id).where(
+            _instances.c.compute_instance_id.in_(server_ids), _instances.c.deleted.is_not(True)
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def service_status(self, instance_id: str) -> instances.StatusReport | None:
         """Return what `service_statuses` says now; None: nothing yet."""

@@ -14,6 +14,7 @@ from trove_upgrade.domain.network import NetworkPort
 class Obstacle(enum.StrEnum):
     """Reason why the bridge leaves an instance out."""
 
+    VERSION_GONE = 'VERSION_GONE'  #: Trove's tables no longer have its datastore version
     NO_SERVER = 'NO_SERVER'  #: Trove's row names none
     SERVER_NOT_FOUND = 'SERVER_NOT_FOUND'  #: Nova does not have the one that it names
     SERVER_NOT_ACTIVE = 'SERVER_NOT_ACTIVE'
@@ -42,8 +43,8 @@ class Listed:
     project_id: str
     server_id: str | None
     server_status: str | None  #: Nova's; None: it has no such server
-    datastore: str
-    version: str
+    datastore: str | None  #: None: its version is gone
+    version: str | None
     agent_version: str | None  #: of ours, as it was last heard; None: never
     ports: tuple[NetworkPort, ...]
     obstacle: Obstacle | None  #: None: the bridge can be tried
@@ -62,6 +63,16 @@ class Difference:
         return not self.missing and not self.more
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unversioned:
+    """Instance whose datastore version has no row any more: no upgrade can begin from it."""
+
+    id: str
+    name: str
+    project_id: str
+    server_id: str | None
+
+
 class CloudServers(Protocol):
     """Nova's servers of all projects."""
 
@@ -75,8 +86,14 @@ class CloudServers(Protocol):
 class AllInstances(Protocol):
     """Trove's instances of all projects."""
 
+    def ids(self) -> frozenset[str]:
+        """Return the ids of all that are not deleted, from their own rows alone."""
+
     def pages(self) -> Iterable[Sequence[Instance]]:
-        """Yield every instance that is not deleted, members of clusters too."""
+        """Yield every instance that is not deleted and has a version, members of clusters too."""
+
+    def pages_without_version(self) -> Iterable[Sequence[Unversioned]]:
+        """Yield those that are not deleted and have none."""
 
     def agents(self, instance_ids: Sequence[str]) -> dict[str, str]:
         """Return the version of our agent in each of these guests that it was heard of."""
@@ -99,6 +116,16 @@ def obstacle_of(
         Obstacle.NO_PORT: not any(port.addresses for port in ports),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def meanwhile(before: Iterable[str], listed: Iterable[str], after: Iterable[str]) -> Difference:
+    """Compare two looks at the ids, before and after a list was made: `missing` has appeared since
+    or is not in the list, `more` has vanished.
+    """
+    first, last = set(before), set(after)
+    return Difference(
+        missing=tuple(sorted(last - (first & set(listed)))), more=tuple(sorted(first - last))
+    )
 
 
 def difference(found: Iterable[str], other: Iterable[str]) -> Difference:

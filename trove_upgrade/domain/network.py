@@ -2,6 +2,7 @@
 """Ports and security groups as Neutron has them, and what is asked of it."""
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -44,6 +45,7 @@ class SecurityGroup:
     description: str
     project_id: str
     rules: tuple[GroupRule, ...]
+    created_at: datetime.datetime | None = None  #: None: it is not told
 
 
 class CloudUnknown(exceptions.TroveUpgradeError):

@@ -10,13 +10,17 @@ import dataclasses
 import datetime
 import enum
 import re
+from collections.abc import Collection
 from typing import Protocol, Self
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.network import SecurityGroup
 
 #: Name of every security group of ours.  One name for all, so that Neutron itself can filter by it.
 GROUP_NAME = 'trove-upgrade-bridge'
 SSH_PORT = 22
+#: A request that Neutron had taken when its client was killed has come through by then.
+LATE_SECONDS = 24 * 3600.0
 
 _DESCRIPTION = re.compile(
     r'trove-upgrade bridge: run (?P<run_id>[0-9a-f-]{36}), opening (?P<opening_id>[0-9a-f-]{36})'
@@ -80,6 +84,21 @@ class Opening(OpeningRequest):
     def tag(self) -> Tag:
         """Return what its group and rule carry."""
         return Tag(run_id=self.run_id, opening_id=self.id)
+
+    def has(self, group: SecurityGroup) -> bool:
+        """Return whether a group is this opening's: the recorded one is, whatever became of its
+        name; an answer of Neutron may have been lost, so another one is by its description.
+
+        A description can be copied by each that reads it.  So it counts in the opening's project
+        alone, and not in a group that was made when no request of ours could come through any more.
+        """
+        if group.id == self.group_id:
+            return True
+        if Tag.read(group.description) != self.tag or group.project_id != self.project_id:
+            return False
+        if self.closed_at is None or group.created_at is None:
+            return True
+        return group.created_at <= self.closed_at + datetime.timedelta(seconds=LATE_SECONDS)
 
 
 class OpeningLapsed(exceptions.TroveUpgradeError):
@@ -158,3 +177,10 @@ class OpeningRepository(Protocol):
 
     def of_run(self, run_id: str) -> list[Opening]:
         """Return all of a run, the oldest first."""
+
+
+class GuestServers(Protocol):
+    """Servers of Trove's instances."""
+
+    def servers_of_instances(self, server_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these servers that are an instance's, which is not deleted."""

@@ -8,7 +8,7 @@ from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.reaper import Reaped, Reaper
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.network import Network
-from trove_upgrade.domain.openings import OpeningRepository
+from trove_upgrade.domain.openings import GuestServers, OpeningRepository
 from trove_upgrade.taskmanager.outages import Outages
 
 LOG = logs.get_logger(__name__)
@@ -17,10 +17,12 @@ _REAP = 'Ports that the bridge has left open could not be looked for'
 _LEFT = 'Opening {0.id} of instance {0.instance_id} could not be closed'
 
 
-def watch(network: Network, openings: OpeningRepository, outages: Outages) -> Callable[[], None]:
+def watch(
+    network: Network, openings: OpeningRepository, guests: GuestServers, outages: Outages
+) -> Callable[[], None]:
     """Return one look.  It logs every error: it is the edge of a thread."""
     closer = Closer(network=network, openings=openings)
-    auditor = Auditor(network=network, openings=openings)
+    auditor = Auditor(network=network, openings=openings, guests=guests)
     reaper = Reaper(openings=openings, closer=closer, auditor=auditor)
 
     def look() -> None:

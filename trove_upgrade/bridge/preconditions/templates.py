@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Precondition: on this controller, Trove finds the configuration template of each version.
+"""Precondition: on a controller, Trove finds the configuration template of each version.  Pure: the
+files that it has were listed before.
 
 Source of the order: trove/common/template.py, SingleInstanceConfigTemplate.get_template (Trove 26).
 For each name in it the operator's directory comes before those that Trove ships.
 """
 
 import dataclasses
-import pathlib
 import re
-import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.domain.upgrade_checks import CheckResult
 
-_FILE = 'config.template'
+#: Name of each template; the version is that of its directory.
+FILE = 'config.template'
 _NUMBERS = re.compile(r'(\d+)(?:\.(\d+))?')
 
 
@@ -22,36 +23,33 @@ _NUMBERS = re.compile(r'(\d+)(?:\.(\d+))?')
 class Copy:
     """Copy of a directory that would give a version the templates of its series."""
 
-    source: pathlib.Path
-    target: pathlib.Path
-
-    def make(self) -> None:
-        """Copy; a directory that exists is an error.
-
-        :raises OSError: it cannot be written.
-        """
-        shutil.copytree(self.source, self.target)
+    source: PurePosixPath
+    target: PurePosixPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
     """Template of a version, and what would mend it."""
 
+    version: DatastoreVersion
     result: CheckResult
+    taken: PurePosixPath | None  #: the template that Trove takes
     copy: Copy | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Chosen:
-    path: pathlib.Path
+    path: PurePosixPath
     is_of_series: bool  #: False: it is the one of all versions of the datastore, or of the manager
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Templates:
-    """Looks into the directories of templates, the operator's first."""
+    """Directories of templates, the operator's first, and the templates that they have."""
 
-    directories: tuple[pathlib.Path, ...]
+    place: str  #: in words that follow: "on this host"
+    directories: tuple[PurePosixPath, ...]
+    files: frozenset[PurePosixPath]
 
     def look(self, versions: Sequence[DatastoreVersion]) -> Iterator[Finding]:
         """Yield a finding for each version."""
@@ -59,10 +57,12 @@ class Templates:
             yield self._of(version)
 
     def _of(self, version: DatastoreVersion) -> Finding:
-        name = f'template of {version.datastore_name} {version.name}'
+        name = f'{name_of(version)} {self.place}'
         chosen = self._chosen(version)
+        taken = None if chosen is None else chosen.path
         if chosen is not None and chosen.is_of_series:
-            return Finding(result=CheckResult.ok(name, f'Trove takes {chosen.path}.'))
+            result = CheckResult.ok(name, f'Trove takes {chosen.path}.')
+            return Finding(version=version, result=result, taken=taken)
         copy = self._copy(version)
         advice = '' if copy is None else f' Copy {copy.source} to {copy.target}.'
         if chosen is None:
@@ -73,14 +73,14 @@ class Templates:
         else:
             message = f'Trove takes {chosen.path}, and not that of the series.{advice}'
             result = CheckResult.warning(name, message, 'BRIDGE_TEMPLATE_CHANGES')
-        return Finding(result=result, copy=copy)
+        return Finding(version=version, result=result, taken=taken, copy=copy)
 
     def _chosen(self, version: DatastoreVersion) -> _Chosen | None:
         general = (version.datastore_name, version.manager)
         for below in (*_of_series(version), *general):
             for directory in self.directories:
-                path = directory / below / _FILE
-                if path.is_file():
+                path = directory / below / FILE
+                if path in self.files:
                     return _Chosen(path, below not in general)
         return None
 
@@ -92,11 +92,18 @@ class Templates:
         if series is None:
             return None
         for directory in self.directories:
-            for template in sorted((directory / version.datastore_name).glob(f'*/{_FILE}')):
-                if _series(template.parent.name) == series:
+            of_datastore = directory / version.datastore_name
+            for template in sorted(self.files):
+                is_there = template.parent.parent == of_datastore
+                if is_there and _series(template.parent.name) == series:
                     target = self.directories[0] / version.datastore_name / version.name
                     return Copy(source=template.parent, target=target)
         return None
+
+
+def name_of(version: DatastoreVersion) -> str:
+    """Return the name of a check of the version's template."""
+    return f'template of {version.datastore_name} {version.name}'
 
 
 def _of_series(version: DatastoreVersion) -> tuple[str, ...]:

@@ -101,11 +101,13 @@ class HostKeyChanged(ReachError):
 
 
 class NodeKeyUnknown(ReachError):
-    """A network node's key is not in the operator's file: it is never taken at first sight."""
+    """The key of a network node or controller is not in the operator's file: it is never taken at
+    first sight.
+    """
 
     code = 'NODE_KEY_UNKNOWN'
     template = (
-        'The network node {node} was not logged in to: {path} has no host key of it. Record it '
+        'The host {node} was not logged in to: {path} has no host key of it. Record it '
         'with "ssh-keyscan -p {port} {node} >> {path}", and compare the fingerprints on the node '
         '("ssh-keygen -l -f" of the files /etc/ssh/ssh_host_*_key.pub).'
     )

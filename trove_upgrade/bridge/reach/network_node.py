@@ -21,7 +21,7 @@ _COMPLAINT_BYTES = 4096
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeAddress:
-    """Network node, as the operator has configured it."""
+    """Network node or controller, as the operator has configured it."""
 
     host: str  #: name or address that this host reaches, and that the file of host keys has
     login: Login
@@ -126,14 +126,35 @@ class NetworkNode:
             return self._sessions[-1]
 
     def _connect(self) -> Session:
-        node = self.address
-        expected = self._known_hosts.keys_of(node.host, node.port)
-        peer = Peer(server_id=node.host, address=node.host, port=node.port, route=self._route.name)
-        connection = self._route.connect(node.host, node.port, self._limits.connect_seconds)
-        session = Session.begin(connection, peer, expected, limits=self._limits, clock=self._clock)
-        try:
-            session.log_in(node.login)
-        except BaseException:
-            session.close()
-            raise
-        return session
+        return log_in(
+            self.address,
+            self._known_hosts,
+            limits=self._limits,
+            clock=self._clock,
+            route=self._route,
+        )
+
+
+def log_in(
+    host: NodeAddress,
+    known_hosts: KnownHosts,
+    *,
+    limits: Limits,
+    clock: Monotonic,
+    route: Route | None = None,
+) -> Session:
+    """Return a session on a host of the operator's own, whose key the file must have.
+
+    :raises ReachError:
+    """
+    route = route or DirectRoute()
+    expected = known_hosts.keys_of(host.host, host.port)
+    peer = Peer(server_id=host.host, address=host.host, port=host.port, route=route.name)
+    connection = route.connect(host.host, host.port, limits.connect_seconds)
+    session = Session.begin(connection, peer, expected, limits=limits, clock=clock)
+    try:
+        session.log_in(host.login)
+    except BaseException:
+        session.close()
+        raise
+    return session

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from trove_upgrade.bridge.audit import Finding, Report, Verdict
+from trove_upgrade.bridge.audit import HARMLESS, Finding, Report, Verdict
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
@@ -22,7 +22,8 @@ def add_commands(commands: Commands) -> None:
         'audit',
         'show what is open at Neutron in the name of the bridge',
         description='Shows every security group of the bridge at Neutron, and every opening of '
-        'this database that is not closed. Changes nothing. Exit code 3: something is open.',
+        'this database that is not closed. Changes nothing. Exit code 3: something is open in the '
+        'name of the bridge, or not closed yet; what tenants have imitated is shown and is none.',
     )
     audit.add_argument('--json', action='store_true', help='an object, for programs')
     audit.set_defaults(command=_audit)
@@ -52,7 +53,13 @@ def show(report: Report) -> None:
         print_line(
             f"Groups of the bridge's name that another client made, left as they are: {foreign}."
         )
-    is_open = len(rows) - foreign
+    imitations = sum(finding.verdict is Verdict.IMITATION for finding in report.findings)
+    if imitations:
+        print_line(
+            "Groups with the bridge's description that no opening of this database and no guest "
+            f'has, left as they are: {imitations}. Any tenant can make one.'
+        )
+    is_open = len(rows) - sum(finding.verdict in HARMLESS for finding in report.findings)
     print_line('Nothing is open.' if report.is_clean else f'Open, or not closed yet: {is_open}.')
 
 

@@ -98,7 +98,11 @@ class Context:
     @property
     def auditor(self) -> Auditor:
         """Looks at what is open."""
-        return Auditor(network=self.cloud.network, openings=self.repositories.openings)
+        return Auditor(
+            network=self.cloud.network,
+            openings=self.repositories.openings,
+            guests=self.repositories.instances,
+        )
 
     @property
     def reaper(self) -> Reaper:

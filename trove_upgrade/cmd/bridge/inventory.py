@@ -5,10 +5,9 @@ import argparse
 import json
 import pathlib
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.bridge.inventory import ListUnreadable, read_list
+from trove_upgrade.bridge.inventory import ListUnreadable, Taken, read_list
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
@@ -24,7 +23,8 @@ def add_commands(commands: Commands) -> None:
         'inventory',
         'list every instance of every project, with its server and all its NICs',
         description="Joins Trove's instances with Nova's servers and Neutron's ports. Changes "
-        'nothing. With --diff it compares them with a list, and exits with 3 where they differ.',
+        'nothing. Instances that have appeared or vanished meanwhile are named. With --diff it '
+        'compares them with a list, too, and exits with 3 where anything differs.',
     )
     inventory.add_argument(
         '--diff',
@@ -37,13 +37,15 @@ def add_commands(commands: Commands) -> None:
 
 def _inventory(run: Context, arguments: argparse.Namespace) -> int:
     other = None if arguments.diff is None else _read(arguments.diff)
-    listed = run.inventory.take()
-    found = None if other is None else difference((one.instance_id for one in listed), other)
+    taken = run.inventory.look()
+    ids = (one.instance_id for one in taken.listed)
+    found = None if other is None else difference(ids, other)
     if arguments.json:
-        print(json.dumps(_as_json(listed, found), indent=2))
+        print(json.dumps(_as_json(taken, found), indent=2))
     else:
-        _show(listed, found)
-    return 0 if found is None or found.is_none else DIFFERENT
+        _show(taken, found)
+    is_same = found is None or (found.is_none and taken.meanwhile.is_none)
+    return 0 if is_same else DIFFERENT
 
 
 def _read(path: str) -> tuple[str, ...]:
@@ -54,7 +56,8 @@ def _read(path: str) -> tuple[str, ...]:
     return read_list(path, text)
 
 
-def _show(listed: Sequence[Listed], found: Difference | None) -> None:
+def _show(taken: Taken, found: Difference | None) -> None:
+    listed = taken.listed
     header = ('instance', 'name', 'project', 'server', 'status', 'version', 'NICs', 'bridge')
     print_table(header, [_cells(one) for one in listed])
     counted = Counter(one.obstacle for one in listed)
@@ -62,8 +65,18 @@ def _show(listed: Sequence[Listed], found: Difference | None) -> None:
     print_line(f'{len(listed)} instances; the bridge can be tried on {ready}.')
     for obstacle, count in sorted(counted.items()):
         print_line(f'{obstacle}: {count}')
+    _show_meanwhile(taken.meanwhile)
     if found is not None:
         _show_difference(found)
+
+
+def _show_meanwhile(found: Difference) -> None:
+    for instance_id in found.missing:
+        print_line(f'Appeared while the inventory was taken: {instance_id}')
+    for instance_id in found.more:
+        print_line(f'Vanished while the inventory was taken: {instance_id}')
+    if not found.is_none:
+        print_line('Take the inventory again.')
 
 
 def _show_difference(found: Difference) -> None:
@@ -83,14 +96,18 @@ def _cells(one: Listed) -> tuple[object, ...]:
         one.project_id,
         one.server_id,
         one.server_status,
-        f'{one.datastore} {one.version}',
+        None if one.version is None else f'{one.datastore} {one.version}',
         nics or None,
         one.obstacle or 'can be tried',
     )
 
 
-def _as_json(listed: Sequence[Listed], found: Difference | None) -> dict[str, Any]:
-    document: dict[str, Any] = {'instances': [_instance(one) for one in listed]}
+def _as_json(taken: Taken, found: Difference | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        'instances': [_instance(one) for one in taken.listed],
+        'appeared_meanwhile': list(taken.meanwhile.missing),
+        'vanished_meanwhile': list(taken.meanwhile.more),
+    }
     if found is not None:
         document |= {
             'only_in_the_list': list(found.missing),

@@ -12,6 +12,9 @@ from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.domain.openings import OpeningState
 
+#: Verdicts of groups that are removed when they are named and confirmed.
+_UNKNOWN = frozenset({Verdict.UNRECORDED, Verdict.IMITATION})
+
 
 def add_commands(commands: Commands) -> None:
     """Add `reap`."""
@@ -33,7 +36,7 @@ def add_commands(commands: Commands) -> None:
         '--group',
         metavar='GROUP',
         help='remove this security group, which has the description of the bridge and no opening '
-        'in this database; wants --yes',
+        'in this database, a tenant may have made it; wants --yes',
     )
     which.add_argument(
         '--gone',
@@ -41,7 +44,9 @@ def add_commands(commands: Commands) -> None:
         help='write an opening closed whose project was deleted with all that it had',
     )
     reap.add_argument(
-        '--yes', action='store_true', help='remove the group although another database may hold it'
+        '--yes',
+        action='store_true',
+        help='remove the group although another database or a tenant may have made it',
     )
     reap.set_defaults(command=_reap)
 
@@ -89,15 +94,17 @@ def _remove_group(run: Context, group_id: str, *, is_confirmed: bool) -> bool:
     """Return whether it was removed."""
     found = {finding.group.id: finding for finding in run.auditor.look().findings}
     finding = found.get(group_id)
-    if finding is None or finding.verdict is not Verdict.OTHER_DATABASE:
+    if finding is None or finding.verdict not in _UNKNOWN:
         raise UsageError(
             f'reap: {group_id} is no group of the bridge that this database does not know; look '
             'at it with "audit"'
         )
     if not is_confirmed:
         print_line(
-            f'Group {group_id} belongs to "{finding.group.description}" of another database. '
-            'Nothing has been changed. The same command with --yes removes it.'
+            f'Group {group_id} of project {finding.group.project_id} is called '
+            f'"{finding.group.description}", which this database does not have: another one may '
+            'hold it, or a tenant has made it. Nothing has been changed. The same command with '
+            '--yes removes it.'
         )
         return False
     run.closer.remove(finding.group)

@@ -9,13 +9,16 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from trove_upgrade.bridge.preconditions.controller_hosts import RemoteController, ThisController
+from trove_upgrade.bridge.preconditions.controllers import Controller
 from trove_upgrade.bridge.reach.accounts import Accounts, read_accounts
 from trove_upgrade.bridge.reach.choice import Chassis, RouteChooser, Routing
 from trove_upgrade.bridge.reach.known_hosts import KnownHosts
 from trove_upgrade.bridge.reach.local_host import LocalHost
 from trove_upgrade.bridge.reach.logins import Login, ask_password, read_password
-from trove_upgrade.bridge.reach.network_node import NetworkNode, NodeAddress
+from trove_upgrade.bridge.reach.network_node import NetworkNode, NodeAddress, log_in
 from trove_upgrade.bridge.reach.session import Limits
+from trove_upgrade.bridge.reach.shell import SshShell
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.console.printing import UsageError
 
@@ -72,7 +75,7 @@ def _add_routes(parser: argparse.ArgumentParser) -> None:
         '--known-hosts',
         metavar='FILE',
         default=os.path.expanduser('~/.ssh/known_hosts'),  # noqa: PTH111 - shown as a default
-        help='host keys of nodes (default: %(default)s)',
+        help='host keys of nodes and controllers (default: %(default)s)',
     )
     routes.add_argument(
         '--direct',
@@ -85,6 +88,61 @@ def _add_routes(parser: argparse.ArgumentParser) -> None:
     routes.add_argument(
         '--no-local', action='store_true', help='do not look for namespaces on this host'
     )
+
+
+def add_controllers(parser: argparse.ArgumentParser) -> None:
+    """Add the options of controllers."""
+    controllers = parser.add_argument_group('controllers')
+    controllers.add_argument(
+        '--controller',
+        action='append',
+        default=[],
+        metavar='[USER@]HOST[:PORT]',
+        help='controller whose templates are looked at, too, over SSH; several. Its host key is '
+        'looked for in --known-hosts',
+    )
+    controllers.add_argument(
+        '--controller-key-file',
+        action='append',
+        default=[],
+        metavar='FILE',
+        help='private key for controllers',
+    )
+    controllers.add_argument(
+        '--not-this-host',
+        action='store_true',
+        help='look at the templates of the controllers that are named alone: this host is none',
+    )
+
+
+@contextlib.contextmanager
+def controllers(arguments: argparse.Namespace) -> Iterator[Sequence[Controller]]:
+    """Yield the controllers that the options name; connections end with the block.
+
+    :raises UsageError: one cannot be understood, or there is none.
+    """
+    if arguments.not_this_host and not arguments.controller:
+        raise UsageError('--not-this-host wants --controller')
+    remote = [_controller(text, arguments) for text in arguments.controller]
+    here = () if arguments.not_this_host else (ThisController(),)
+    try:
+        yield (*here, *remote)
+    finally:
+        for one in remote:
+            one.close()
+
+
+def _controller(text: str, arguments: argparse.Namespace) -> RemoteController:
+    user, host, port = _place('--controller', text, text)
+    login = Login(user=user, key_files=_paths(arguments.controller_key_file))
+    address = NodeAddress(host=host, port=port, login=login)
+    known_hosts = KnownHosts(pathlib.Path(arguments.known_hosts))
+
+    def open_shell() -> SshShell:
+        session = log_in(address, known_hosts, limits=Limits(), clock=SystemClock())
+        return SshShell(session, login)
+
+    return RemoteController(host if port == _SSH_PORT else f'{host}:{port}', open_shell)
 
 
 @contextlib.contextmanager
@@ -138,19 +196,26 @@ def _accounts(arguments: argparse.Namespace) -> Accounts:
 def _node_addresses(arguments: argparse.Namespace) -> Iterator[NodeAddress]:
     for text in arguments.node:
         place, _, chassis = text.partition('=')
-        user, at, rest = place.rpartition('@')
-        host, colon, port = rest.rpartition(':')
-        if not colon or rest.endswith(']'):
-            host, port = rest, str(_SSH_PORT)
-        host = host.removeprefix('[').removesuffix(']')
-        if not host or not port.isdecimal() or (at and not user):
-            raise UsageError(f'--node {text}: write it as [USER@]HOST[:PORT][=CHASSIS]')
+        user, host, port = _place('--node', text, place)
         yield NodeAddress(
             host=host,
-            port=int(port),
-            login=Login(user=user or 'root', key_files=_paths(arguments.node_key_file)),
+            port=port,
+            login=Login(user=user, key_files=_paths(arguments.node_key_file)),
             chassis=chassis or None,
         )
+
+
+def _place(option: str, text: str, place: str) -> tuple[str, str, int]:
+    """Return account, host and port of a place that an option names."""
+    user, at, rest = place.rpartition('@')
+    host, colon, port = rest.rpartition(':')
+    if not colon or rest.endswith(']'):
+        host, port = rest, str(_SSH_PORT)
+    host = host.removeprefix('[').removesuffix(']')
+    if not host or not port.isdecimal() or (at and not user):
+        form = '[USER@]HOST[:PORT]' + ('[=CHASSIS]' if option == '--node' else '')
+        raise UsageError(f'{option} {text}: write it as {form}')
+    return user or 'root', host, int(port)
 
 
 def _paths(names: Sequence[str]) -> tuple[pathlib.Path, ...]:

@@ -3,6 +3,7 @@
 addresses, one of them behind a network node.
 """
 
+import argparse
 import contextlib
 import hashlib
 import os
@@ -10,9 +11,11 @@ import pathlib
 import subprocess
 import sys
 import uuid
+from pathlib import PurePosixPath
 
 import fixtures
 
+from trove_upgrade.bridge.preconditions.controllers import Controllers
 from trove_upgrade.bridge.reach import errors, namespaces
 from trove_upgrade.bridge.reach.choice import Chassis, RouteChooser, Routing
 from trove_upgrade.bridge.reach.host_key import HostKey
@@ -24,10 +27,12 @@ from trove_upgrade.bridge.reach.ports import Guest
 from trove_upgrade.bridge.reach.session import Limits
 from trove_upgrade.bridge.reach.shell import open_shell
 from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.bridge import way
 from trove_upgrade.tests import base
 from trove_upgrade.tests.fakes import MemoryHostKeys
 from trove_upgrade.tests.functional.host import ssh_servers
 from trove_upgrade.tests.functional.waiting import Waiting
+from trove_upgrade.tests.unit.bridge.test_controllers import VERSION
 
 LIMITS = Limits(
     connect_seconds=5,
@@ -545,3 +550,62 @@ class TestNetworkNode(ReachTestCase):
         record = server.folder / 'known_hosts'
         record.write_text(f'[127.0.0.1]:{server.port} {kind} {key}\n')
         self.assertRaises(errors.HostKeyChanged, node.has, f'qdhcp-{uuid.uuid4()}')
+
+
+class TestController(ReachTestCase):
+    """A controller's templates, listed and copied over a real sshd, with sudo."""
+
+    def check(self, server, *words, known=True):
+        """Return what `check` finds of the templates there."""
+        record = server.folder / 'known_hosts'
+        keys = [key.text for key in server.host_keys().values()] if known else []
+        record.write_text(''.join(f'[127.0.0.1]:{server.port} {key}\n' for key in keys))
+        parser = argparse.ArgumentParser()
+        way.add_options(parser)
+        way.add_controllers(parser)
+        arguments = parser.parse_args(
+            [
+                *('--controller', f'{ssh_servers.USER}@127.0.0.1:{server.port}'),
+                *('--controller-key-file', str(server.login_key), '--not-this-host'),
+                *('--known-hosts', str(record)),
+            ]
+        )
+        with way.controllers(arguments) as controllers:
+            looked = Controllers(
+                controllers=controllers, directories=(PurePosixPath(server.folder / 'templates'),)
+            )
+            return list(looked.look([VERSION], is_fixing='fix' in words))
+
+    def controller(self, **options):
+        server = ssh_servers.SshServer(
+            address='127.0.0.1', port=ssh_servers.free_port(), own_network=False, **options
+        )
+        self.useFixture(server)
+        server.start()
+        template = server.folder / 'templates/mariadb/10.11-ga/config.template'
+        template.parent.mkdir(parents=True)
+        template.write_text('text')
+        (server.folder / 'templates').chmod(0o700)  # of root, and the login is another's
+        return server
+
+    def test_the_copy_is_proposed_made_and_taken_by_an_account_that_sudo_lets_read(self):
+        server = self.controller(sudoers=f'{ssh_servers.USER} ALL=(ALL) NOPASSWD: ALL\n')
+        [found] = self.check(server)
+        self.assertEqual('BRIDGE_TEMPLATE_MISSING', found.code)
+        self.assertIn(f'on 127.0.0.1:{server.port}', found.name)
+        [found] = self.check(server, 'fix')
+        self.assertEqual('ok', found.outcome, found)
+        target = server.folder / 'templates/mariadb/10.11.14/config.template'
+        self.assertEqual('text', target.read_text())
+        [found] = self.check(server)
+        self.assertIn(f'Trove takes {target}', found.message)
+
+    def test_one_that_does_not_let_the_account_become_root_is_unknown(self):
+        [found] = self.check(self.controller())
+        self.assertEqual(('unknown', 'SUDO_REFUSED'), (found.outcome, found.code))
+
+    def test_one_whose_key_is_not_known_gets_no_login(self):
+        server = self.controller()
+        [found] = self.check(server, known=False)
+        self.assertEqual('NODE_KEY_UNKNOWN', found.code)
+        self.assertNotIn('Accepted', server.log())

@@ -35,6 +35,7 @@ class FakeNeutron:
         self.is_away = False
         self.is_admin = True  #: else it sees nothing of other projects
         self.answered = 0
+        self.now = None  #: when groups are made; None: it does not tell
         self._ids = itertools.count(1)
 
     # reading
@@ -75,6 +76,7 @@ class FakeNeutron:
                 description=description,
                 project_id=project_id,
                 rules=tuple(self._rule('egress') for _ in range(self.default_rules)),
+                created_at=self.now,
             )
             self.groups[group.id] = group
             return group

@@ -2,6 +2,7 @@
 """A port is opened for one address, and is as before afterwards, whatever dies in between."""
 
 import dataclasses
+import datetime
 import itertools
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from trove_upgrade.bridge.audit import Auditor, Verdict
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.opener import Opener
 from trove_upgrade.bridge.reaper import Reaper
-from trove_upgrade.db import columns, errors, models
+from trove_upgrade.db import columns, errors, models, trove_tables
 from trove_upgrade.db.openings import Openings
 from trove_upgrade.domain import network
 from trove_upgrade.domain.openings import (
@@ -32,6 +33,8 @@ PROJECT = 'p' * 32
 SOURCE = '10.0.0.2/32'
 FORMER = ('default', 'web')
 LEASE = 600.0
+#: Identity that no database has.
+UNKNOWN = Tag(run_id=RUN, opening_id='00000000-0000-4000-8000-0000000000f2')
 #: Requests to Neutron that change something while a port is opened.
 EFFECTS = 5
 
@@ -77,7 +80,9 @@ class World:
         self.opener = Opener(
             network=neutron, openings=self.openings, closer=self.closer, lease_seconds=LEASE
         )
-        self.auditor = Auditor(network=neutron, openings=self.openings)
+        self.auditor = Auditor(
+            network=neutron, openings=self.openings, guests=db.repositories.instances
+        )
         self.reaper = Reaper(openings=self.openings, closer=self.closer, auditor=self.auditor)
 
     def let_leases_end(self):
@@ -398,22 +403,21 @@ class TestAudit(OpeningsTestCase):
         self.world.closer.close(opening)
         self.assertEqual([], self.verdicts())
 
-    def test_groups_of_another_database_and_of_other_clients_are_told_apart_and_never_reaped(self):
-        other = Tag(run_id=RUN, opening_id='00000000-0000-4000-8000-0000000000f2')
+    def test_groups_of_our_description_and_of_our_name_alone_are_told_apart_and_never_reaped(self):
         neutron = self.world.neutron
-        neutron.create_group(GROUP_NAME, other.description, PROJECT)
-        self.assertEqual([Verdict.OTHER_DATABASE], self.verdicts())
+        neutron.create_group(GROUP_NAME, UNKNOWN.description, PROJECT)
+        self.assertEqual([Verdict.IMITATION], self.verdicts())
         neutron.create_group(GROUP_NAME, 'my own', PROJECT)
-        self.assertEqual([Verdict.OTHER_DATABASE, Verdict.FOREIGN], self.verdicts())
+        self.assertEqual([Verdict.IMITATION, Verdict.FOREIGN], self.verdicts())
         self.world.closer.close(self.world.opener.open(a_request()))
         self.world.reaper.pass_once()
-        self.assertEqual([Verdict.OTHER_DATABASE, Verdict.FOREIGN], self.verdicts())
+        self.assertEqual([Verdict.IMITATION, Verdict.FOREIGN], self.verdicts())
 
     def test_a_description_of_ours_with_another_run_is_not_taken_for_the_opening(self):
         opening = self.world.opener.open(a_request())
         forged = Tag(run_id=opening.id, opening_id=opening.id)
         self.world.neutron.create_group(GROUP_NAME, forged.description, PROJECT)
-        self.assertEqual([Verdict.HELD, Verdict.OTHER_DATABASE], self.verdicts())
+        self.assertEqual([Verdict.HELD, Verdict.IMITATION], self.verdicts())
 
     def test_more_than_the_one_rule_or_port_is_remarked(self):
         world = self.a_world(a_port(), a_port('port-2'))
@@ -431,3 +435,71 @@ class TestAudit(OpeningsTestCase):
         self.world.killed_while_opening(1, 'before')
         report = self.world.auditor.look()
         self.assertEqual((1, False), (len(report.without_group), report.is_clean))
+
+
+class TestImitations(OpeningsTestCase):
+    """Each tenant can make a group of our name, with a description of its own making."""
+
+    def setUp(self):
+        super().setUp()
+        self.world = self.a_world(
+            a_port(server_id=database.SERVER), a_port('port-2', server_id='of-a-tenant')
+        )
+
+    def imitated(self, tag=UNKNOWN, project=PROJECT, port='port-2'):
+        group = self.world.neutron.create_group(GROUP_NAME, tag.description, project)
+        self.world.neutron.write_port(port, (*FORMER, group.id))
+        return group.id
+
+    def verdict_of(self, group_id):
+        found = {one.group.id: one.verdict for one in self.world.auditor.look().findings}
+        return found[group_id]
+
+    def test_a_made_up_description_on_a_tenants_own_server_is_nothing_open(self):
+        group = self.imitated()
+        self.assertIs(Verdict.IMITATION, self.verdict_of(group))
+        self.assertTrue(self.world.auditor.look().is_clean)
+
+    def test_one_on_the_port_of_a_guest_is_open_also_where_the_database_has_lost_its_row(self):
+        group = self.imitated(port='port-1')
+        self.assertIs(Verdict.UNRECORDED, self.verdict_of(group))
+        self.assertFalse(self.world.auditor.look().is_clean)
+
+    def test_an_opening_whose_row_a_restored_backup_does_not_have_is_still_reported(self):
+        opening = self.world.opener.open(a_request())
+        with self.world.db.database.write() as connection:
+            connection.execute(sa.delete(models.upgrade_bridge_openings))
+        self.assertIs(Verdict.UNRECORDED, self.verdict_of(opening.group_id))
+
+    def test_the_port_of_a_deleted_instance_is_no_guests_any_more(self):
+        with self.world.db.database.write() as connection:
+            connection.execute(sa.update(trove_tables.instances).values(deleted=True))
+        self.assertIs(Verdict.IMITATION, self.verdict_of(self.imitated(port='port-1')))
+
+    def test_a_copied_description_in_another_project_is_not_the_openings_and_stays(self):
+        opening = self.world.opener.open(a_request())
+        copied = self.imitated(opening.tag, project='another')
+        self.assertIs(Verdict.HELD, self.verdict_of(opening.group_id))
+        self.assertIs(Verdict.IMITATION, self.verdict_of(copied))
+        self.world.let_leases_end()
+        self.world.reaper.pass_once()
+        self.assertEqual([copied], list(self.world.neutron.groups))
+        self.assertIn(copied, self.groups_of('port-2'))
+        self.assertTrue(self.world.auditor.look().is_clean)
+
+    def test_a_copy_that_was_made_when_no_request_of_ours_could_come_any_more_is_not_ours(self):
+        opening = self.world.opener.open(a_request())
+        self.world.closer.close(opening)
+        closed_at = self.world.openings.get(opening.id).closed_at
+        day = datetime.timedelta(days=1)
+        for later, expected in (
+            (-day, Verdict.LAPSED),
+            (day, Verdict.LAPSED),
+            (day + datetime.timedelta(seconds=1), Verdict.IMITATION),
+        ):
+            with self.subTest(later):
+                self.world.neutron.now = closed_at + later
+                group = self.imitated(opening.tag)
+                self.assertIs(expected, self.verdict_of(group))
+        self.world.reaper.pass_once()
+        self.assertEqual([group], list(self.world.neutron.groups))

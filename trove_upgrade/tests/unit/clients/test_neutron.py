@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of Neutron against HTTP on loopback: what each answer means."""
 
+import datetime
+
 from trove_upgrade.clients import clouds
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.domain import network
@@ -34,6 +36,7 @@ GROUP = {
     'name': 'ours',
     'description': 'text',
     'project_id': 'p1',
+    'created_at': '2026-01-02T03:04:05Z',
     'security_group_rules': [
         {'id': 'rule-1', 'direction': 'egress', 'ethertype': 'IPv4', 'description': None}
     ],
@@ -53,6 +56,7 @@ AS_GROUP = network.SecurityGroup(
             description='',
         ),
     ),
+    created_at=datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
 )
 NOT_FOUND = (404, {'NeutronError': {'type': 'PortNotFound', 'message': 'no', 'detail': ''}})
 
@@ -107,6 +111,20 @@ class TestReading(NeutronTestCase):
     def test_groups_come_with_their_rules(self):
         self.answers('GET', '/security-groups', (200, {'security_groups': [GROUP]}))
         self.assertEqual([AS_GROUP], self.neutron.groups_named('ours'))
+
+    def test_a_group_is_as_old_as_neutron_tells_and_of_no_age_where_it_does_not(self):
+        made = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+        for text, expected in (
+            ('2026-01-02T03:04:05Z', made),
+            ('2026-01-02T03:04:05', made),
+            ('yesterday', None),
+            (None, None),
+        ):
+            with self.subTest(text):
+                group = {**GROUP, 'created_at': text}
+                self.answers('GET', '/security-groups', (200, {'security_groups': [group]}))
+                [found] = self.neutron.groups_named('ours')
+                self.assertEqual(expected, found.created_at)
 
     def test_what_is_not_there_is_told_from_what_gives_no_answer(self):
         self.answers('GET', '/ports/port-1', NOT_FOUND)

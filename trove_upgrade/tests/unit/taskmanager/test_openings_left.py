@@ -14,7 +14,12 @@ class TestOpeningsLeft(OpeningsTestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.ERROR))
-        self.look = openings_left.watch(self.world.neutron, self.world.openings, Outages())
+        self.look = openings_left.watch(
+            self.world.neutron,
+            self.world.openings,
+            self.world.db.repositories.instances,
+            Outages(),
+        )
 
     def test_a_port_is_closed_when_its_lease_is_over_and_not_before(self):
         opening = self.world.opener.open(a_request())

@@ -112,6 +112,27 @@ class TestInventory(InventoryTestCase):
             (None, None), (found[INSTANCE]['obstacle'], found[INSTANCE]['agent_version'])
         )
 
+    def test_one_whose_version_has_no_row_any_more_is_there_with_its_server_and_nics(self):
+        for gone in ({'datastore_version_id': None}, {'datastore_version_id': NEVER_SEEN}):
+            with self.subTest(gone):
+                self.update(**gone)
+                found = self.found()[1][INSTANCE]
+                self.assertEqual(
+                    ('VERSION_GONE', None, SERVER, 'ACTIVE', 2),
+                    (
+                        found['obstacle'],
+                        found['version'],
+                        found['server_id'],
+                        found['server_status'],
+                        len(found['ports']),
+                    ),
+                )
+                self.assertIn('VERSION_GONE: 1', self.tool('inventory'))
+
+    def test_one_without_a_version_that_is_deleted_is_not_there(self):
+        self.update(datastore_version_id=None, deleted=True)
+        self.assertEqual({OTHER}, set(self.found()[1]))
+
     def test_an_operator_reads_how_many_there_are_and_why_some_are_left_out(self):
         shown = self.tool('inventory')
         for word in (
@@ -144,3 +165,40 @@ class TestDifference(InventoryTestCase):
                 self.assertIn('INSTANCE_LIST_UNREADABLE', self.listed(text, code=1))
         gone = self.tool('inventory', '--diff', str(self.folder / 'gone'), code=1)
         self.assertIn('INSTANCE_LIST_UNREADABLE', gone)
+
+
+class TestSecondLook(InventoryTestCase):
+    """A cloud does not stand still while it is asked."""
+
+    def vanishes(self):
+        self.update(deleted=True)
+
+    def appears(self):
+        with self.world.db.database.write() as connection:
+            connection.execute(
+                trove_tables.instances.insert().values(id=NEVER_SEEN, name='new', deleted=False)
+            )
+
+    def test_one_that_appears_and_one_that_vanishes_meanwhile_are_named(self):
+        self.servers.while_asked = lambda: (self.vanishes(), self.appears())
+        shown = self.tool('inventory')
+        for line in (
+            f'Appeared while the inventory was taken: {NEVER_SEEN}',
+            f'Vanished while the inventory was taken: {INSTANCE}',
+            'Take the inventory again.',
+        ):
+            self.assertIn(line, shown)
+        self.servers.while_asked = lambda: None
+        self.assertNotIn('Take the inventory again.', self.tool('inventory'))
+
+    def test_programs_read_both(self):
+        self.servers.while_asked = self.vanishes
+        listed, _ = self.found()
+        self.assertEqual(
+            ([], [INSTANCE]), (listed['appeared_meanwhile'], listed['vanished_meanwhile'])
+        )
+
+    def test_the_same_list_is_a_difference_where_the_cloud_has_changed_meanwhile(self):
+        self.servers.while_asked = self.vanishes
+        self.assertIn('same instances', self.listed(f'{OTHER}\n', code=DIFFERENT))
+        self.assertIn('same instances', self.listed(f'{OTHER}\n'))

@@ -11,6 +11,7 @@ from trove_upgrade.tests.unit.bridge.test_openings import (
     FORMER,
     PROJECT,
     RUN,
+    a_port,
     a_request,
 )
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
@@ -50,6 +51,22 @@ class TestAudit(BridgeTestCase):
         self.assertIn('FOREIGN', shown)
         self.assertIn('Nothing is open.', shown)
 
+    def test_what_a_tenant_has_imitated_is_named_and_is_no_opening(self):
+        self.neutron.create_group(GROUP_NAME, OTHER.description, PROJECT)
+        shown = self.tool('audit')
+        for line in ('IMITATION', 'left as they are: 1. Any tenant', 'Nothing is open.'):
+            self.assertIn(line, shown)
+        [found] = json.loads(self.tool('audit', '--json'))['groups']
+        self.assertEqual('IMITATION', found['verdict'])
+
+    def test_a_guest_with_a_group_of_ours_that_no_row_here_has_is_open(self):
+        self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        group = self.neutron.create_group(GROUP_NAME, OTHER.description, PROJECT)
+        self.neutron.write_port('port-1', (group.id,))
+        self.assertIn('UNRECORDED', self.tool('audit', code=OPEN))
+        self.assertIn('Removed', self.tool('reap', '--group', group.id, '--yes'))
+        self.assertEqual((), self.neutron.ports['port-1'].groups)
+
     def test_a_neutron_that_gives_no_answer_is_no_clean_audit(self):
         self.neutron.is_away = True
         self.assertIn('NETWORK_UNAVAILABLE', self.tool('audit', code=1))
@@ -82,10 +99,10 @@ class TestReap(BridgeTestCase):
         self.assertEqual([kept.group_id], list(self.neutron.groups))
         self.assertIn('Nothing is open.', self.tool('reap', '--all'))
 
-    def test_a_group_of_another_database_goes_only_when_it_is_named_and_confirmed(self):
+    def test_a_group_that_no_opening_here_has_goes_only_when_it_is_named_and_confirmed(self):
         self.neutron.create_group(GROUP_NAME, OTHER.description, PROJECT)
         [group] = self.neutron.groups
-        self.tool('reap', '--all', code=OPEN)
+        self.assertIn('left as they are: 1', self.tool('reap', '--all'))
         self.assertIn('Nothing has been changed', self.tool('reap', '--group', group, code=OPEN))
         self.assertEqual([group], list(self.neutron.groups))
         self.assertIn(f'Removed: group {group}', self.tool('reap', '--group', group, '--yes'))
