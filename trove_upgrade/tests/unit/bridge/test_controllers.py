@@ -41,8 +41,9 @@ class ShellHere:
         self.truncates = False
 
     def run(self, argv, *, input=b'', timeout_seconds, as_root=False):  # noqa: A002 - the port has it
+        assert argv[0] == 'sh', argv
         done = subprocess.run(
-            argv,
+            ('sh', *argv[1:]),
             input=input,
             capture_output=True,
             timeout=timeout_seconds,
