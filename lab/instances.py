@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pymysql
@@ -79,9 +79,11 @@ class InstanceMaker:
         settings: dict[str, str] | None = None,
         agent_options: dict[str, str] | None = None,
         with_key: bool = True,
+        injected: bool = False,
     ) -> LabInstance:
         """A server, its database with `rows` rows, and its registration.  Without `with_key` the
-        guest never had a key of its own.
+        guest never had a key of its own; `injected`: Nova writes its files, and the server has no
+        user data, as clouds had it before Nova's microversion 2.57.
 
         :raises NotReady: the server did not become ACTIVE in time.
         :raises CommandFailed: Nova, the guest or trove-upgrade-manage refused something.
@@ -96,6 +98,7 @@ class InstanceMaker:
             agent_options=agent_options,
             datastore_version=version.name,
             project=project,
+            injected=injected,
         )
         guest = self.guest(server_id)
         options = self._registration(instance_id, name, version, project)
@@ -170,13 +173,15 @@ class InstanceMaker:
         project: str,
         metadata: dict[str, str] | None = None,
         agent_options: dict[str, str] | None = None,
+        injected: bool = False,
     ) -> str:
-        """Have Nova boot a server with the guest's two files in its user data; its id, once it is
-        ACTIVE.
+        """Have Nova boot a server with the guest's two files in its user data, or `injected`; its
+        id, once it is ACTIVE.
         """
-        user_data = self._user_data(
+        files = self._files(
             instance_id, datastore_version, self.project_id(project), agent_options or {}
         )
+        given = {'personality': _personality(files)} if injected else {'user_data': _encoded(files)}
         body = {
             'server': {
                 'name': name,
@@ -184,7 +189,7 @@ class InstanceMaker:
                 'flavorRef': self._handle.flavors[flavor],
                 'networks': [{'uuid': self._handle.network_id}],
                 'metadata': metadata or {},
-                'user_data': base64.b64encode(user_data.encode()).decode(),
+                **given,
             }
         }
         server_id = str(
@@ -232,41 +237,56 @@ class InstanceMaker:
         ]
         return str(found[0]['id'])
 
-    def _user_data(
+    def transport_url(self) -> str:
+        """The broker as guests reach it: at their gateway."""
+        gateway = gateway_of(self._handle.network_cidr, None)
+        user, _, place = self._handle.transport_url.partition('@')
+        return f'{user}@{gateway}:5672/{place.partition("/")[2]}'
+
+    def _files(
         self,
         instance_id: str,
         datastore_version: str,
         project_id: str,
         agent_options: dict[str, str],
-    ) -> str:
-        """Return what Trove's taskmanager renders: cloud-config with the guest's two files."""
-        gateway = gateway_of(self._handle.network_cidr, None)
-        user, _, place = self._handle.transport_url.partition('@')
-        vhost = place.partition('/')[2]
+    ) -> dict[str, str]:
+        """Return the guest's two files, as Trove's taskmanager writes them."""
         options = ''.join(f'{name} = {value}\n' for name, value in agent_options.items())
-        files = {
+        return {
             '/etc/trove/conf.d/guest_info.conf': '[DEFAULT]\n'
             f'guest_id = {instance_id}\ndatastore_manager = '
             'mariadb\ndatastore_version = '
             f'{datastore_version}\ntenant_id = {project_id}\n',
             '/etc/trove/conf.d/trove-guestagent.conf': '[DEFAULT]\n'
             'transport_url = '
-            f'{user}@{gateway}:5672/{vhost}\nlog_file '
+            f'{self.transport_url()}\nlog_file '
             '= '
             '/var/log/trove/trove-upgrade-guestagent.log\n'
             f'\n[trove_upgrade]\n{options}',
         }
-        entries = [
-            {
-                'path': path,
-                'owner': 'root:root',
-                'permissions': '0640',
-                'encoding': 'b64',
-                'content': base64.b64encode(text.encode()).decode(),
-            }
-            for path, text in files.items()
-        ]
-        return '#cloud-config\n' + json.dumps({'write_files': entries}, indent=1) + '\n'
+
+
+def _encoded(files: Mapping[str, str]) -> str:
+    """Return cloud-config that writes these files, as Nova takes it."""
+    entries = [
+        {
+            'path': path,
+            'owner': 'root:root',
+            'permissions': '0640',
+            'encoding': 'b64',
+            'content': base64.b64encode(text.encode()).decode(),
+        }
+        for path, text in files.items()
+    ]
+    config = '#cloud-config\n' + json.dumps({'write_files': entries}, indent=1) + '\n'
+    return base64.b64encode(config.encode()).decode()
+
+
+def _personality(files: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {'path': path, 'contents': base64.b64encode(text.encode()).decode()}
+        for path, text in files.items()
+    ]
 
 
 def _described(

@@ -71,6 +71,7 @@ class Product:
                     'transport_url': self._handle.transport_url,
                     'use_stderr': True,
                     'debug': False,
+                    'injected_config_owner': 'root',
                 },
                 'database': {
                     'connection': self._handle.database_url(),

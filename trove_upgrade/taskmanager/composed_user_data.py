@@ -15,7 +15,7 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
-from trove_upgrade.domain.cloud_init import documents, write_files
+from trove_upgrade.domain.cloud_init import documents, kinds, write_files
 from trove_upgrade.domain.user_nics import UserNic
 from trove_upgrade.taskmanager import injected_files, plain_values
 from trove_upgrade.taskmanager.agent_options import GUEST_CONFIG_NAME
@@ -92,6 +92,9 @@ def compose(injected: InjectedFiles, cloud_config: str | None) -> bytes:
     document: dict[Any, Any] = {}
     theirs: list[dict[str, Any]] = []
     if cloud_config is not None:
+        kind = kinds.by_content(cloud_config.encode())
+        if kind not in {None, kinds.Kind.CLOUD_CONFIG}:
+            raise CloudConfigUnusable(f'its first line makes it {kind}, and no cloud-config')
         try:
             document = documents.load(cloud_config.encode())
             theirs = documents.entries_of(document)

@@ -2,6 +2,7 @@
 """The client of Neutron against HTTP on loopback: what each answer means."""
 
 import datetime
+import json
 
 from trove_upgrade.clients import clouds
 from trove_upgrade.clients.neutron import Neutron
@@ -139,6 +140,69 @@ class TestReading(NeutronTestCase):
         neutron = Neutron.from_conf(self.cloud.conf())
         self.cloud.answers['POST', '/v3/auth/tokens'] = (500, {})
         self.assertRaises(network.NetworkUnavailable, neutron.port, 'port-1')
+
+
+class TestUserNic(NeutronTestCase):
+    MINE = {**PORT, 'id': 'port-2', 'name': 'trove-mgmt-i'}
+    USERS = {
+        **PORT,
+        'name': 'trove-i',
+        'mac_address': 'fa:16:3e:00:00:01',
+        'fixed_ips': [
+            {'ip_address': '10.0.0.7', 'subnet_id': 's4'},
+            {'ip_address': '2001:db8::7', 'subnet_id': 's6'},
+        ],
+    }
+
+    def setUp(self):
+        super().setUp()
+        routes = [{'destination': '10.9.0.0/16', 'nexthop': '10.0.0.9'}]
+        self.subnet('s4', 4, '10.0.0.0/24', '10.0.0.1', host_routes=routes)
+        self.subnet('s6', 6, '2001:db8::/64', '2001:db8::1', ipv6_ra_mode='slaac')
+
+    def subnet(self, subnet_id, version, cidr, gateway, **more):
+        found = {
+            'id': subnet_id,
+            'ip_version': version,
+            'cidr': cidr,
+            'gateway_ip': gateway,
+            **more,
+        }
+        self.answers('GET', f'/subnets/{subnet_id}', (200, {'subnet': found}))
+
+    def nic(self, *ports):
+        self.answers('GET', '/ports', (200, {'ports': list(ports)}))
+        return self.neutron.user_nic('server-1', 'trove-i')
+
+    def test_it_is_that_of_the_named_port_with_its_subnets(self):
+        found = self.nic(self.MINE, self.USERS)
+        self.assertEqual(
+            {
+                'mac_address': 'fa:16:3e:00:00:01',
+                'ipv4_address': '10.0.0.7',
+                'ipv4_cidr': '10.0.0.0/24',
+                'ipv4_gateway': '10.0.0.1',
+                'ipv4_host_routes': [{'destination': '10.9.0.0/16', 'nexthop': '10.0.0.9'}],
+                'ipv6_address': '2001:db8::7',
+                'ipv6_cidr': '2001:db8::/64',
+                'ipv6_host_routes': [],
+            },
+            json.loads(found.as_json()),
+        )
+        self.assertEqual(['device_id=server-1'], self.cloud.queries('GET', '/v2.0/ports'))
+
+    def test_a_gateway_that_dhcp_alone_would_give_is_told_to_the_guest(self):
+        self.subnet('s6', 6, '2001:db8::/64', '2001:db8::1', ipv6_ra_mode='dhcpv6-stateful')
+        found = json.loads(self.nic(self.MINE, self.USERS).as_json())
+        self.assertEqual('2001:db8::1', found['ipv6_gateway'])
+
+    def test_an_only_nic_and_one_that_trove_did_not_make_are_left_alone(self):
+        self.assertIsNone(self.nic(self.USERS))
+        self.assertIsNone(self.nic(self.MINE, {**self.USERS, 'name': 'eth1'}))
+
+    def test_a_subnet_that_is_not_shown_refuses(self):
+        self.answers('GET', '/subnets/s6', NOT_FOUND)
+        self.assertRaises(network.NetworkRefused, self.nic, self.MINE, self.USERS)
 
 
 class TestChanging(NeutronTestCase):

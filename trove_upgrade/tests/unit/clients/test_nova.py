@@ -51,6 +51,15 @@ class TestReading(_NovaCase):
         self.assertIsNone(server.marker)
         self.assertFalse(server.volume_backed)
 
+    def test_a_server_without_user_data_is_told_from_one_whose_user_data_is_hidden(self):
+        name = 'OS-EXT-SRV-ATTR:user_data'
+        self.cloud.server[name] = None
+        found = self.nova.server_with_user_data(cloud.SERVER)
+        self.assertEqual((None, True), (found.user_data, found.shows_user_data))
+        del self.cloud.server[name]
+        found = self.nova.server_with_user_data(cloud.SERVER)
+        self.assertEqual((None, False), (found.user_data, found.shows_user_data))
+
     def test_the_flavors_id_is_asked_as_an_old_nova_shows_it(self):
         self.cloud.server.update(flavor={'id': '6', 'links': []})
         self.assertEqual('6', self.nova.flavor_id(cloud.SERVER))

@@ -69,6 +69,25 @@ class KeysTestCase(base.TestCase):
         return {row.key_id for row in self.db.rows(models.upgrade_guest_keys)}
 
 
+class TestTrovesOwn(KeysTestCase):
+    def key(self, option=OPTION):
+        return TrovesKeys(self.db.database, option).rpc_key(INSTANCE)
+
+    def test_a_guest_is_given_what_trove_has_for_it(self):
+        self.give_trove_key('AbCd')
+        self.assertEqual('AbCd', self.key())
+
+    def test_an_instance_without_one_is_told_from_one_that_cannot_be_read(self):
+        self.assertIsNone(self.key())
+        self.give_trove_key('AbCd')
+        self.assertRaises(troves_keys.TrovesKeyUnreadable, self.key, 'another')
+
+    def test_a_trove_from_before_such_keys_has_none(self):
+        with self.db.database.engine.begin() as connection:
+            connection.exec_driver_sql('ALTER TABLE instances DROP COLUMN encrypted_key')
+        self.assertIsNone(self.key())
+
+
 class TestMinting(KeysTestCase):
     def test_one_rebuild_has_one_key_however_often_it_is_asked_for(self):
         key = self.keys.mint(INSTANCE, MARKER)

@@ -113,3 +113,29 @@ class TestTrovesFile(base.TestCase):
                 ('http://keystone/identity/v3', 'trove', 'service'),
                 (made.auth_url, made._username, made._project_name),
             )
+
+    def test_troves_own_file_decides_on_the_files_of_a_new_guest(self):
+        troves = (
+            '[DEFAULT]\ninjected_config_owner = trove\ncontroller_address = c\n'
+            'docker_bridge_network_ip = 172.30.0.1/16\ndocker_insecure_registries = r:5000,s\n'
+            'guest_info = /etc/guest_info\n[network]\nnetwork_isolation = false\n'
+        )
+        conf = self.conf(TROVE_CONF, CREDENTIALS, KEYS, troves)
+        outside = ports_from_conf(conf)
+        made = composition.new_guests_of(conf, outside)
+        self.assertEqual(
+            ('/etc/trove/conf.d', 'trove', 'root', '/etc/guest_info', False, '172.30.0.1/16'),
+            (
+                made.settings.directory,
+                made.settings.owner,
+                made.settings.group,
+                made.settings.guest_info,
+                made.settings.network_isolation,
+                made.settings.bridge_network,
+            ),
+        )
+        self.assertEqual(('r:5000', 's'), made.settings.insecure_registries)
+        self.assertEqual('c', made.settings.controller_address)
+        self.assertEqual('/etc/trove/cloudinit', made.cloudinit_directory)
+        self.assertIs(outside.repos.troves_keys, made.keys)
+        self.assertIs(outside.network, made.nics)

@@ -103,7 +103,12 @@ class TestPrecheck(_StepCase):
     def test_a_nova_that_keeps_user_data_without_files_of_troves_does_not(self):
         self.stage.nova.microversion = (2, 56)
         self.stage.nova.change(user_data=b'#cloud-config\nwrite_files: [{path: /a, content: x}]\n')
-        self.assertIsInstance(self.stage.precheck.run(self.stage.row()), Done)
+        files = dataclasses.replace(
+            self.stage.files, guest_config_file='/x', read=lambda _path: '[DEFAULT]\n'
+        )
+        preflight = dataclasses.replace(self.stage.preflight, files=files)
+        precheck = dataclasses.replace(self.stage.precheck, preflight=preflight)
+        self.assertIsInstance(precheck.run(self.stage.row()), Done)
 
     def test_an_image_that_is_too_large_refuses(self):
         self.stage.images.known[database.IMAGE_11_8] = compute.Image(
