@@ -87,7 +87,7 @@ class ContainerBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror, or no server came out of the build.
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
-        with locked(self._cache):
+        with locked(self._cache, self._progress):
             base, version, architecture = self._base(recipe)
             layers = (base, self._files_layer(_files(recipe.variant)))
         version = recipe.fixed_version or version
@@ -111,7 +111,7 @@ class ContainerBuilder:
         references = list(references) or image.references()
         key = digest_of(image.config_digest, *references)
         target = self._cache / f'archive-{image.repository}-{image.version}-{key}.tar'
-        with locked(self._cache):
+        with locked(self._cache, self._progress):
             if not target.exists():
                 for old in self._cache.glob(f'archive-{image.repository}-{image.version}-*.tar'):
                     if not _holds(old, image):

@@ -121,7 +121,7 @@ def prepared(
     cache = images_cache / 'containers'
     key = digest_of(*(f'{image.digest} {" ".join(image.references())}' for image in images))
     target = cache / f'registry-{key}'
-    with locked(cache, 'registry.lock'):
+    with locked(cache, tell, 'registry.lock'):
         if not target.exists():
             tell('container images: filling the registry (once)')
             fresh = cache / 'registry.new'

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from lab.bridge.instances import OldInstance
 from lab.bridge.stage import BridgeStage, set_stage
 from lab.bridge.tenants import GATEWAY
 from lab.cloud import Cloud
+from lab.commands import HostCommands
 from lab.demo import application, proof, snapshots, writer
 from lab.images import provision
 from lab.images.builder import checkout_version
@@ -28,7 +28,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SSH = 22
 BROKER_PORT = 5672
 DROPPED_SECONDS = 1.0
-_RUN_SECONDS = 1800.0
 #: What the bridge brings into a guest, and what its operators had there.
 TRACES = ('/opt/trove-upgrade-bridge', '/etc/trove-upgrade-bridge', '/root/.ssh/authorized_keys')
 
@@ -53,6 +52,7 @@ class BridgeDemo:
         self._progress = progress
         self._dir = work_dir
         self._bundle = bundle
+        self._commands = HostCommands()
         self._nova = rest.Session.of(stage.stage.handle.users['admin'])
 
     def prove(self) -> bool:
@@ -82,10 +82,6 @@ class BridgeDemo:
         target = self._stage.stage.target.name
         bundle = ('--bundle', str(self._bundle))
         self._bridge('run', '--all', '--upgrade-to', target, *bundle, *self._way())
-
-    def _newest_run(self) -> str:
-        found = json.loads(self._output('status', '--json'))
-        return str(found[0]['id'])
 
     def _before(self, instance: OldInstance, writers: contextlib.ExitStack) -> Before:
         guest = self._stage.makers.guest(instance)
@@ -172,13 +168,8 @@ class BridgeDemo:
 
     def _record_node(self) -> None:
         """Record the key of the network node, as an operator does from its console."""
-        shown = subprocess.run(
-            ['ssh-keyscan', '-t', 'ed25519', self._stage.node_address],
-            capture_output=True,
-            check=True,
-            timeout=60,
-        )
-        self._known_hosts.write_bytes(shown.stdout)
+        shown = self._commands.run(['ssh-keyscan', '-t', 'ed25519', self._stage.node_address])
+        self._known_hosts.write_text(shown.output, 'utf-8')
 
     @property
     def _known_hosts(self) -> pathlib.Path:
@@ -199,26 +190,17 @@ class BridgeDemo:
     def _bridge(self, *words: str) -> None:
         """Run a command of the bridge, and show what it prints as it comes.
 
-        :raises LabError: its exit code is not 0.
+        :raises CommandFailed: its exit code is not 0.
         """
         self._progress.line(f'$ trove-upgrade-bridge {" ".join(words)}')
-        with subprocess.Popen(
-            self._command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            for line in process.stdout or ():
-                self._progress.line(f'  {terminal.printable(line.rstrip())}')
-        if process.returncode != 0:
-            raise errors.LabError(
-                f'"trove-upgrade-bridge {words[0]}" ended with {process.returncode}. See above, '
-                f'and the logs in {self._stage.stage.handle.run_dir}/log.',
-                code='lab_bridge_failed',
-            )
-
-    def _output(self, *words: str) -> str:
-        done = subprocess.run(
-            self._command(*words), capture_output=True, text=True, check=True, timeout=_RUN_SECONDS
+        self._commands.follow(
+            self._command(*words),
+            lambda line: self._progress.line(f'  {terminal.printable(line)}'),
         )
-        return done.stdout
+
+    def _newest_run(self) -> str:
+        found = json.loads(self._commands.run(self._command('status', '--json')).output)
+        return str(found[0]['id'])
 
 
 def bundle_of_checkout() -> pathlib.Path:

@@ -94,7 +94,7 @@ class ImageBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror.
         :raises errors.CommandFailed: a step of the build failed; its output is in the message.
         """
-        with locked(self._cache):
+        with locked(self._cache, self._progress):
             image, key = self._build(recipe)
         facts = json.loads(image.with_suffix('.json').read_text('utf-8'))
         return BuiltImage(
@@ -112,7 +112,7 @@ class ImageBuilder:
         :raises errors.ImageBuildFailed: the host has no mirror.
         :raises errors.CommandFailed: the mirror does not have the suite, or a package of it.
         """
-        with locked(self._cache):
+        with locked(self._cache, self._progress):
             self._base(recipe, self._base_of(recipe))
 
     def _base_of(self, recipe: Recipe) -> Path:

@@ -54,7 +54,7 @@ class Maker:
         :raises errors.ImageBuildFailed: the key is no key, or the result names its build.
         """
         signer = None if key is None else _private_key(key)
-        with locked(self._cache):
+        with locked(self._cache, self._progress):
             if refresh:
                 self._runtime.forget_source()
             packed = self._packed(version)

@@ -30,7 +30,7 @@ CACHE = Layout.from_environ().cache_dir / 'bundle'
 def plain() -> pathlib.Path:
     """Return the root, made where it is not in the cache; without a compiler, Python or xz."""
     recipe = dataclasses.replace(BULLSEYE, packages=('util-linux',))
-    with locked(CACHE):
+    with locked(CACHE, print):
         return RuntimeMaker(recipe, CACHE, HostCommands(), print).root()
 
 
