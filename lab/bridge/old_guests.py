@@ -28,11 +28,11 @@ CLIENT_FILE = '/root/.my.cnf'
 SETTINGS_FILE = new_guests.SETTINGS_FILE
 _START_SECONDS = 180
 
-#: As the agent of old prepared an instance: mount, data directory, database, service.
+#: As the agent of old prepared an instance: mount, which it gave to the server with all that is in
+#: it, data directory, database, service.
 _PREPARE = f"""
 mountpoint -q {DATABASE_MOUNT} || mount "UUID=$1" {DATABASE_MOUNT}
-chown root:root {DATABASE_MOUNT}
-chmod 0755 {DATABASE_MOUNT}
+[ -d {DATABASE_MOUNT}/data ] || chown -R mysql:mysql {DATABASE_MOUNT}
 install -d -o mysql -g mysql -m 0750 {DATABASE_MOUNT}/data
 grep -q "^UUID=$1 " /etc/fstab || echo "UUID=$1 {DATABASE_MOUNT} ext4 defaults,noatime,nofail 0 0" \
 >> /etc/fstab

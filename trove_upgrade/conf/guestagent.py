@@ -153,8 +153,9 @@ OPTS: list[cfg.Opt] = [
         'trove_agent_services',
         default=['guest-agent', 'trove-guestagent', 'trove-guest'],
         help="Names that the service of Trove's own agent can have in this guest; those that exist "
-        'are stopped while an upgrade has the database in hand. If its name is missing here, the '
-        'two agents fight over the database.',
+        'are stopped while an upgrade has the database in hand, and not started by a boot. If its '
+        'name is missing here, the two agents fight over the database. The bridge writes the names '
+        'that it has found in an old guest.',
     ),
     cfg.StrOpt(
         'trove_agent_topic_prefix',

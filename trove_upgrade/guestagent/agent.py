@@ -154,13 +154,8 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     runtime = factory.runtime(options.database_runtime, context, services)
     LOG.info('%s', runtime)
     others = _others(conf, layout, commands, services, runtime)
-    driver = factory.driver(
-        conf.datastore_manager,
-        context,
-        services,
-        _containers(conf, clock, others) if runtime.in_container else None,
-        others,
-    )
+    containers = _containers(conf, clock, others) if runtime.in_container else None
+    driver = factory.driver(conf.datastore_manager, context, services, containers, others)
     driver.runs_as = str(runtime)
     return work.Guest(
         instance_id=conf.guest_id,
