@@ -82,8 +82,7 @@ class InstanceMaker:
         injected: bool = False,
     ) -> LabInstance:
         """A server, its database with `rows` rows, and its registration.  Without `with_key` the
-        guest never had a key of its own; `injected`: Nova writes its files, and the server has no
-        user data, as clouds had it before Nova's microversion 2.57.
+        guest never had a key of its own; `injected`: files in the place of user data, as of old.
 
         :raises NotReady: the server did not become ACTIVE in time.
         :raises CommandFailed: Nova, the guest or trove-upgrade-manage refused something.
@@ -101,11 +100,9 @@ class InstanceMaker:
             injected=injected,
         )
         guest = self.guest(server_id)
-        options = self._registration(instance_id, name, version, project)
-        self._register(guest, (server_id, *options), with_key=with_key)
-        credentials = provision.provision_database(guest, settings)
-        if rows:
-            provision.seed_rows(guest, rows)
+        arguments = (server_id, *self._registration(instance_id, name, version, project))
+        self._register(guest, arguments, with_key=with_key)
+        credentials = _filled(guest, settings, rows)
         if with_key:
             self._wait_heard(instance_id)
         return _described(guest, instance_id, name, server_id, credentials)
@@ -264,6 +261,13 @@ class InstanceMaker:
             '/var/log/trove/trove-upgrade-guestagent.log\n'
             f'\n[trove_upgrade]\n{options}',
         }
+
+
+def _filled(guest: Server, settings: dict[str, str] | None, rows: int) -> provision.Credentials:
+    credentials = provision.provision_database(guest, settings)
+    if rows:
+        provision.seed_rows(guest, rows)
+    return credentials
 
 
 def _encoded(files: Mapping[str, str]) -> str:

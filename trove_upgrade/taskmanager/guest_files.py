@@ -55,8 +55,28 @@ class GuestFiles:
         or what is lacking cannot be composed; nothing was changed.
         :raises ComputeUnavailable: Neutron is asked for a NIC, and gives no answer.
         """
+        contents = self._contents(server, instance_id, version, volume_uuid, key)
+        if user_data.is_blank(server.user_data) and server.shows_user_data:
+            composed = self.new_guests.user_data(server, instance_id, contents)
+            return user_data.render(composed, marker, contents)
+        rendered = user_data.render(server.user_data, marker, contents)
+        if user_data.tells_guest(rendered):
+            return rendered
+        injected = self.new_guests.files(server, instance_id, contents)
+        return user_data.render(
+            server.user_data, marker, dataclasses.replace(contents, injected=injected)
+        )
+
+    def _contents(
+        self,
+        server: compute.Server,
+        instance_id: str,
+        version: DatastoreVersion,
+        volume_uuid: str | None,
+        key: GuestKey | None,
+    ) -> Contents:
         classes = self.datastores.guest_classes(version.id)
-        contents = Contents(
+        return Contents(
             datastore_version=version.number,
             datastore_manager=version.manager,
             registry_ext=classes.registry_ext,
@@ -70,16 +90,6 @@ class GuestFiles:
             ),
             lone_nic=server.nic_count == 1,
             guest_key=None if key is None else key.to_file().decode(),
-        )
-        if user_data.is_blank(server.user_data) and server.shows_user_data:
-            composed = self.new_guests.user_data(server, instance_id, contents)
-            return user_data.render(composed, marker, contents)
-        rendered = user_data.render(server.user_data, marker, contents)
-        if user_data.tells_guest(rendered):
-            return rendered
-        injected = self.new_guests.files(server, instance_id, contents)
-        return user_data.render(
-            server.user_data, marker, dataclasses.replace(contents, injected=injected)
         )
 
     def _template(self) -> str | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Trove would give a server that it makes anew, gathered for one whose user data does not tell
-its guest which instance it is.
+"""Files that Trove gives a server which it makes anew, gathered for one whose user data does not
+tell its guest which instance it is.
 """
 
 import dataclasses
