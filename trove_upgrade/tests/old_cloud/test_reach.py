@@ -54,20 +54,20 @@ class ReachTestCase(Waiting, base.TestCase):
             *('--known-hosts', str(self.known_hosts)),
         )
 
+    def command(self, *words):
+        return [
+            str(self.programs / 'trove-upgrade-bridge'),
+            *('--config-file', str(self.config_file)),
+            *('--config-file', str(self.short_lease)),
+            *words,
+        ]
+
     def bridge(self, *words):
-        return subprocess.run(
-            [
-                str(self.programs / 'trove-upgrade-bridge'),
-                '--config-file',
-                str(self.config_file),
-                '--config-file',
-                str(self.short_lease),
-                *words,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=SECONDS)
+
+    def shown(self, *words):
+        """What a command tells programs."""
+        return json.loads(self.bridge(*words).stdout)
 
     def reached(self, *words):
         done = self.bridge('reach', *words, *self.way())
@@ -117,7 +117,7 @@ class TestReach(ReachTestCase):
         self.assertIn(self.stage.node_address, shown)
 
     def test_the_inventory_has_all_tenants_guests(self):
-        listed = json.loads(self.bridge('inventory', '--json').stdout)['instances']
+        listed = self.shown('inventory', '--json')['instances']
         found = {one['id']: one for one in listed}
         for one in self.stage.instances:
             self.assertIsNone(found[one.id]['obstacle'], found[one.id])
@@ -150,18 +150,7 @@ class TestKilled(ReachTestCase):
     def test_a_killed_bridge_leaves_nothing_open_once_another_goes_on(self):
         """SIGKILL as soon as a port is open; the lease ends, and the run goes on to its end."""
         process = subprocess.Popen(
-            [
-                str(self.programs / 'trove-upgrade-bridge'),
-                '--config-file',
-                str(self.config_file),
-                '--config-file',
-                str(self.short_lease),
-                'reach',
-                '--all',
-                '--at-once',
-                '1',
-                *self.way(),
-            ],
+            self.command('reach', '--all', '--at-once', '1', *self.way()),
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -3,7 +3,6 @@
 agent and the database go on.  Needs a bundle in `dist`: "make bundle".
 """
 
-import json
 import pathlib
 
 from lab.images import provision
@@ -12,12 +11,21 @@ from trove_upgrade.tests.old_cloud import test_reach
 PROJECT = pathlib.Path(__file__).parents[3]
 
 
-class TestRun(test_reach.ReachTestCase):
+class RunTestCase(test_reach.ReachTestCase):
     def bundle(self):
-        found = sorted((PROJECT / 'dist').glob('trove-upgrade-guest-bundle-*.tar.xz'))
+        found = sorted(
+            (PROJECT / 'dist').glob('trove-upgrade-guest-bundle-*.tar.xz'),
+            key=lambda path: path.stat().st_mtime,
+        )
         self.assertTrue(found, 'there is no bundle in dist: run "make bundle"')
         return str(found[-1])
 
+    def rows(self, instance):
+        guest = self.stage.makers.guest(instance)
+        return provision.sql(guest, f'SELECT COUNT(*) FROM {provision.DATABASE}.heartbeat;')
+
+
+class TestRun(RunTestCase):
     def test_every_guest_gets_our_agent_beside_its_own(self):
         agents = [self.agent_pid(one) for one in self.stage.instances]
         rows = [self.rows(one) for one in self.stage.instances]
@@ -25,14 +33,10 @@ class TestRun(test_reach.ReachTestCase):
         done = self.bridge('run', '--all', '--bundle', self.bundle(), *self.way())
 
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        listed = json.loads(self.bridge('inventory', '--json').stdout)['instances']
+        listed = self.shown('inventory', '--json')['instances']
         found = {one['id']: one for one in listed}
         for one in self.stage.instances:
             self.assertEqual('HAS_AGENT', found[one.id]['obstacle'])
             self.assertFalse(self.passes(one), one.name)
         self.assertEqual(agents, [self.agent_pid(one) for one in self.stage.instances])
         self.assertEqual(rows, [self.rows(one) for one in self.stage.instances])
-
-    def rows(self, instance):
-        guest = self.stage.makers.guest(instance)
-        return provision.sql(guest, f'SELECT COUNT(*) FROM {provision.DATABASE}.heartbeat;')
