@@ -3,7 +3,7 @@
 
 import argparse
 
-from trove_upgrade.cmd.bridge import way, work
+from trove_upgrade.cmd.bridge import smoke, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
@@ -21,7 +21,9 @@ def add_commands(commands: Commands) -> None:
     )
     work.add_which(reach)
     work.add_way(reach)
-    reach.set_defaults(command=_begin, scope=RunScope.REACH, bundle=None, upgrade_to=None)
+    reach.set_defaults(
+        command=_begin, scope=RunScope.REACH, bundle=None, upgrade_to=None, smoke_create=False
+    )
     run = commands.add(
         'run',
         'bring our agent into old guests, beside their own, and upgrade them',
@@ -40,6 +42,7 @@ def add_commands(commands: Commands) -> None:
     work.add_which(run)
     work.add_way(run)
     work.add_bundle(run, required=True)
+    smoke.add_options(run)
     run.set_defaults(command=_begin, scope=RunScope.AGENT)
     resume = commands.add(
         'resume',
@@ -49,18 +52,22 @@ def add_commands(commands: Commands) -> None:
     resume.add_argument('run', metavar='RUN', help='id of the run')
     work.add_way(resume)
     work.add_bundle(resume, required=False)
+    smoke.add_options(resume)
     resume.set_defaults(command=_resume)
 
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
-    bundle = work.bundle_of(arguments)
+    bundle, shape = work.bundle_of(arguments), smoke.shape_of(arguments)
     plan = _plan(run, arguments)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
         if arguments.dry_run:
             work.show_plan(run, plan, tools)
+            smoke.show_plan(plan.targets.values(), shape)
             return 0
-        return work.begin(run, plan, tools)
+        begun = work.begin(run, plan, tools)
+        code = work.work(run, begun, tools)
+    return code or smoke.make(run, begun.id, shape)
 
 
 def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
@@ -77,8 +84,9 @@ def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
 
 
 def _resume(run: Context, arguments: argparse.Namespace) -> int:
-    bundle = work.bundle_of(arguments)
+    bundle, shape = work.bundle_of(arguments), smoke.shape_of(arguments)
     found = run.repositories.bridge_runs.get(arguments.run)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
-        return work.work(run, found, tools)
+        code = work.work(run, found, tools)
+    return code or smoke.make(run, found.id, shape)

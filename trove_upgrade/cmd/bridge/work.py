@@ -127,12 +127,16 @@ def chosen(listed: Sequence[Listed], ids: Sequence[str]) -> list[Listed]:
     return [by_id[one] for one in dict.fromkeys(ids)]
 
 
-def begin(run: Context, plan: Plan, tools: Tools) -> int:
-    """Begin a run and work on it; return the exit code."""
+def begin(run: Context, plan: Plan, tools: Tools) -> Run:
+    """Begin a run.
+
+    :raises UsageError, GuestKeysUnset: something that it needs was not given.
+    :raises InstanceInOtherRun: a member is in one that has not ended.
+    """
     _require(run, plan.scope, tools)
     begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, plan.targets)
     print_line(f'Run {begun.id}: {len(plan.members)} instances.')
-    return work(run, begun, tools)
+    return begun
 
 
 def show_plan(run: Context, plan: Plan, tools: Tools) -> None:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--smoke-create`: makes and deletes one new instance of each version that a run has led to."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from trove_upgrade.bridge.smoke import Shape, Smoked, SmokeTest
+from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.bridge.report import FAILED
+from trove_upgrade.cmd.console.printing import UsageError, print_line
+from trove_upgrade.domain.bridge_runs import MemberState
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option, and those of the new instances."""
+    smoke = parser.add_argument_group('new instances')
+    smoke.add_argument(
+        '--smoke-create',
+        action='store_true',
+        help='afterwards make one new instance of each version that was upgraded to, wait until '
+        'it serves, and delete it; in the project of the login',
+    )
+    smoke.add_argument('--smoke-flavor', metavar='FLAVOR', help='id of its flavor')
+    smoke.add_argument('--smoke-volume', type=int, metavar='GB', help='size of its volume')
+    smoke.add_argument('--smoke-network', metavar='NETWORK', help='id of its network')
+
+
+def shape_of(arguments: argparse.Namespace) -> Shape | None:
+    """Return what the new instances are to be like; None: none is to be made.
+
+    :raises UsageError: no flavor was named.
+    """
+    if not arguments.smoke_create:
+        return None
+    if arguments.smoke_flavor is None:
+        raise UsageError('run: --smoke-create wants --smoke-flavor')
+    return Shape(
+        flavor_id=arguments.smoke_flavor,
+        volume_size_gb=arguments.smoke_volume,
+        network_id=arguments.smoke_network,
+    )
+
+
+def show_plan(version_ids: Iterable[str], shape: Shape | None) -> None:
+    """Print what would be made."""
+    if shape is not None:
+        for version_id in sorted(set(version_ids)):
+            print_line(f'Would make and delete one new instance of version {version_id}.')
+
+
+def make(run: Context, run_id: str, shape: Shape | None) -> int:
+    """Make one of each version that a member has come to; return the exit code."""
+    if shape is None:
+        return 0
+    clock = SystemClock()
+    test = SmokeTest(service=run.cloud.databases, clock=clock, pause=clock, tell=print_line)
+    results = [test.create(run_id, version_id, shape) for version_id in _versions(run, run_id)]
+    for result in results:
+        print_line(_told(result))
+    return FAILED if any(result.is_failure for result in results) else 0
+
+
+def _versions(run: Context, run_id: str) -> Sequence[str]:
+    return sorted(
+        {
+            member.facts.target_version_id
+            for member in run.repositories.bridge_runs.members(run_id)
+            if member.state is MemberState.COMPLETED and member.facts.target_version_id is not None
+        }
+    )
+
+
+def _told(result: Smoked) -> str:
+    return (
+        f'New instance of version {result.version_id}: {result.outcome} after '
+        f'{result.seconds:.0f} s. {result.message}'
+    )
