@@ -33,6 +33,8 @@ from lab.stage import set_stage as set_new_stage
 
 NODE = 'network-node'
 DEFAULT_ROWS = 1000
+#: Of our agents: the old ones listen where Trove's do.
+GUEST_TOPIC_PREFIX = 'trove-upgrade-guest.'
 _SYSTEMD = '-systemd'
 
 
@@ -66,10 +68,17 @@ def set_stage(
     guest_config = layout.run_dir / 'bridge' / 'trove-guestagent.conf'
     guest_config.parent.mkdir(parents=True, exist_ok=True)
     guest_config.touch(mode=0o600)
-    guest_config.write_text(f'[DEFAULT]\ntransport_url = {guest_transport_url(handle)}\n', 'utf-8')
-    stage = set_new_stage(
-        layout, cloud, progress, {**QUICK, 'guest_config_file': str(guest_config)}
+    guest_config.write_text(
+        f'[DEFAULT]\ntransport_url = {guest_transport_url(handle)}\n'
+        f'[trove_upgrade]\nguest_topic_prefix = {GUEST_TOPIC_PREFIX}\n',
+        'utf-8',
     )
+    options = {
+        **QUICK,
+        'guest_config_file': str(guest_config),
+        'guest_topic_prefix': GUEST_TOPIC_PREFIX,
+    }
+    stage = set_new_stage(layout, cloud, progress, options)
     with progress.phase('Building the images of old guests') as tell:
         images = oldest.build(
             ImageBuilder(

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from lab import errors, rest
 from lab.bridge.instances import OldInstance
 from lab.bridge.stage import BridgeStage, set_stage
-from lab.bridge.tenants import GATEWAY
 from lab.cloud import Cloud
 from lab.commands import HostCommands
 from lab.demo import application, proof, snapshots, writer
@@ -26,7 +25,6 @@ from trove_upgrade import terminal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SSH = 22
-BROKER_PORT = 5672
 DROPPED_SECONDS = 1.0
 #: What the bridge brings into a guest, and what its operators had there.
 TRACES = ('/opt/trove-upgrade-bridge', '/etc/trove-upgrade-bridge', '/root/.ssh/authorized_keys')
@@ -59,7 +57,7 @@ class BridgeDemo:
         """Check, list, bring in, upgrade, look; return whether all of the proof holds."""
         self._dir.mkdir(parents=True, exist_ok=True)
         self._record_node()
-        self._bridge('check', '--broker', f'{GATEWAY}:{BROKER_PORT}', *self._way())
+        self._bridge('check', '--bundle', str(self._bundle), *self._way())
         self._bridge('inventory')
         with contextlib.ExitStack() as writers:
             with self._progress.phase('Looking at the old guests'):

@@ -57,7 +57,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
-    bundle, shape = work.bundle_of(arguments), smoke.shape_of(arguments)
+    shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
     plan = _plan(run, arguments)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
@@ -84,7 +84,7 @@ def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
 
 
 def _resume(run: Context, arguments: argparse.Namespace) -> int:
-    bundle, shape = work.bundle_of(arguments), smoke.shape_of(arguments)
+    shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
     found = run.repositories.bridge_runs.get(arguments.run)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)

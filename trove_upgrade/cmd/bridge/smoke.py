@@ -3,6 +3,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from trove_upgrade.bridge.smoke import Shape, Smoked, SmokeTest
 from trove_upgrade.clock import SystemClock
@@ -10,6 +11,12 @@ from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.bridge.report import FAILED
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.domain.bridge_runs import MemberState
+from trove_upgrade.domain.ports import Clock
+from trove_upgrade.domain.waits import Pause
+
+
+class Time(Clock, Pause, Protocol):
+    """Clock, and waiting by it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +56,11 @@ def show_plan(version_ids: Iterable[str], shape: Shape | None) -> None:
             print_line(f'Would make and delete one new instance of version {version_id}.')
 
 
-def make(run: Context, run_id: str, shape: Shape | None) -> int:
+def make(run: Context, run_id: str, shape: Shape | None, time: Time = SystemClock()) -> int:  # noqa: B008 - it has no state
     """Make one of each version that a member has come to; return the exit code."""
     if shape is None:
         return 0
-    clock = SystemClock()
-    test = SmokeTest(service=run.cloud.databases, clock=clock, pause=clock, tell=print_line)
+    test = SmokeTest(service=run.cloud.databases, clock=time, pause=time, tell=print_line)
     results = [test.create(run_id, version_id, shape) for version_id in _versions(run, run_id)]
     for result in results:
         print_line(_told(result))
