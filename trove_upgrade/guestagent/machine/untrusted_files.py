@@ -30,8 +30,8 @@ _OPEN_LEVELS = 16
 
 
 def owner_of(data_directory: pathlib.Path) -> int:
-    """The uid of the database's user, by the data directory: its parent is root's, so that no other
-    user puts another there.
+    """The uid of the database's user, by the data directory: its parent is root's, or that user's
+    own until the stop, so that no other user puts another there.
 
     :raises OSError: it is not there.
     """

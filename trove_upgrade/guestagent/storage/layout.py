@@ -14,8 +14,9 @@ NO_DATASTORE = 'var/lib/database'
 class Layout:
     """Every path that the agent reads or writes.
 
-    The volume is mounted at `volume` and owned by root; the server's data directory is `data` in
-    it, and what the agent keeps there is beside the data, in a directory that only root can enter.
+    The volume is mounted at `volume`; its top is root's, at the latest from the clean stop on.  The
+    server's data directory is `data` in it, and what the agent keeps there is beside the data, in a
+    directory that only root can enter.
     """
 
     root: pathlib.Path = pathlib.Path('/')

@@ -85,7 +85,7 @@ class OldRoot(fixtures.Fixture):
         if first != 'ready\n':
             raise RuntimeError(f'no guest: {first}{self._process.communicate()[0]}')
         children = pathlib.Path(f'/proc/{self._process.pid}/task/{self._process.pid}/children')
-        self._pid = children.read_text().split()[0]
+        self.pid = children.read_text().split()[0]
         for path, text in _FILES.items():
             self.write(path, text.encode(), 0o644)
         self.sh('agent=/etc/init.d/trove-guestagent; [ ! -x $agent ] || $agent start')
@@ -120,7 +120,7 @@ class OldRoot(fixtures.Fixture):
         return self.sh(_LISTING).splitlines()
 
     def _run(self, argv, content, seconds):
-        enter = ('nsenter', '--target', self._pid, '--mount', '--net', '--uts', '--pid', '--root')
+        enter = ('nsenter', '--target', self.pid, '--mount', '--net', '--uts', '--pid', '--root')
         return subprocess.run(
             [*enter, 'env', '-i', '-C', '/', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', *argv],
             input=content,
