@@ -125,6 +125,8 @@ class Preflight:
         cannot_return: bool,
     ) -> list[CheckResult]:
         former = (instance.version.id, description.server.image_id)
+        user_data_results = self._check_user_data(subject, description, target)
+        is_told = cannot_return and not refusals(user_data_results)
         return [
             *self.key_delivery.check(
                 instance.id,
@@ -134,8 +136,8 @@ class Preflight:
             *checks.check_server(description),
             *checks.check_root(description),
             *checks.check_metadata(description),
-            *self._check_user_data(subject, description, target),
-            *([_no_way_back(instance)] if cannot_return else ()),
+            *user_data_results,
+            *([_no_way_back(instance)] if is_told else ()),
         ]
 
     def with_guest(self, before: Report, call: guests.GuestCall) -> Report:

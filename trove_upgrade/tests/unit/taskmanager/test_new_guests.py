@@ -162,6 +162,14 @@ class TestRefused(NewGuestCase):
         self.set_stage(template=None)
         self.assertEqual('USER_DATA_MISSING', self.refusal())
 
+    def test_of_a_way_back_nothing_is_told_then(self):
+        for template, codes in (('/x', ['NO_WAY_BACK']), (None, ['USER_DATA_MISSING'])):
+            self.set_stage(template=template)
+            report = self.stage.preflight.report(
+                self.row, lambda: self.stage.calls.with_facts(self.row)
+            )
+            self.assertEqual(codes, [one.code for one in report.results if one.code])
+
     def test_user_data_that_nova_hides_is_not_taken_for_none(self):
         self.set_stage()
         self.stage.nova.change(shows_user_data=False)
@@ -181,6 +189,12 @@ class TestRefused(NewGuestCase):
         self.assertEqual('NETWORK_REFUSED', self.refusal())
         self.set_stage(nics=FakeNics(network.NetworkUnavailable(what='a', found='b')))
         self.assertRaises(exceptions.ComputeUnavailable, self.stage.precheck.run, self.row)
+
+    def test_more_than_nova_takes_does(self):
+        directory = Directory()
+        directory.texts['/x'] = '#' * 60000
+        self.set_stage(directory=directory)
+        self.assertEqual('USER_DATA_TOO_LONG', self.refusal())
 
     def test_an_instance_that_goes_meanwhile_does(self):
         self.set_stage()
