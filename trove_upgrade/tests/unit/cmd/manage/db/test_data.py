@@ -10,7 +10,7 @@ import fixtures
 import sqlalchemy as sa
 
 from trove_upgrade import signals
-from trove_upgrade.cmd import manage
+from trove_upgrade.cmd.console import program
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.cmd.manage.db import data
@@ -45,7 +45,9 @@ class TestData(base.TestCase):
                 _REVISION.format(revision=revision, branch=branch)
             )
         self.chain = Chain.of(self.folder / 'versions', (Numbers(),), version_table='versions_here')
-        self.context = Context(manage._configuration([str(conf)], []), lambda _conf: None)
+        words = ['--config-file', str(conf)]
+        arguments = program.parser('manage', '').parse_args(words)
+        self.context = Context(program.configuration(arguments), lambda _conf: None)
         self.addCleanup(self.context.close)
         self.engine = self.context.repositories.database.engine
         self.parser = argparse.ArgumentParser()
@@ -54,7 +56,7 @@ class TestData(base.TestCase):
     def run_tool(self, *words, code=0):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            ended = manage._run(self.parser.parse_args(['data', *words]), self.context)
+            ended = program.run(self.parser, ['data', *words], lambda _: self.context)
         self.assertEqual(code, ended, err.getvalue())
         return out.getvalue() or err.getvalue()
 
