@@ -9,10 +9,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
-from trove_upgrade.bridge.steps.step import RunnableStep, Save, Stopped
+from trove_upgrade.bridge.steps.step import Done, RunnableStep, Save, Stopped
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.bridge_runs import (
+    AFTER_CLOSE,
     STEPS,
     Member,
     MemberLost,
@@ -24,6 +25,7 @@ from trove_upgrade.domain.bridge_runs import (
 )
 from trove_upgrade.domain.openings import OpeningRepository
 from trove_upgrade.domain.ports import Clock
+from trove_upgrade.domain.waits import Pause
 
 LOG = logs.get_logger(__name__)
 
@@ -54,6 +56,9 @@ class MemberRunner:
     tell: Tell
     #: no fact of a member: it stays at its step until the outage is over
     is_outage: Callable[[Exception], bool]
+    pause: Pause
+    patience_seconds: float = 300.0  #: with an outage, where no port is open
+    outage_look_seconds: float = 5.0
     is_stopping: Callable[[], bool]
 
     def run_next(self, run_id: str) -> Member | None:
@@ -98,7 +103,7 @@ class MemberRunner:
             member = self._begun(member, step)
             try:
                 self._require_forward(member)
-                done = self.steps[step].run(member, visit, self._save_forward)
+                done = self._done(step, member, visit)
             except (MemberLost, Stopped):
                 raise
             except Exception as error:
@@ -107,6 +112,28 @@ class MemberRunner:
                 return self._failed(member, _with_code(error))
             member = self._ended(done.member, StepEnd.DONE, done.message)
         return member
+
+    def _done(self, step: MemberStep, member: Member, visit: Visit) -> Done:
+        """Run a step.  Once the port is closed, an outage is waited for: it costs nothing then."""
+        until = self.clock.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return self.steps[step].run(self._as_saved(member), visit, self._save_forward)
+            except Exception as error:
+                is_waited_for = step in AFTER_CLOSE and self.is_outage(error)
+                if not is_waited_for or self.clock.monotonic() >= until:
+                    raise
+                LOG.warning('Instance %s: %s; tried again', member.instance_id, error)
+            if self.is_stopping():
+                raise Stopped
+            self.pause.sleep(self.outage_look_seconds)
+
+    def _as_saved(self, member: Member) -> Member:
+        """Return the member with what a step has committed before an outage."""
+        saved = self.runs.member(member.run_id, member.instance_id)
+        if saved.generation != member.generation:
+            raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
+        return saved
 
     @property
     def _save_forward(self) -> Save:

@@ -59,6 +59,8 @@ class MemberStep(Extensible):
 
 
 STEPS: tuple[MemberStep, ...] = tuple(MemberStep)
+#: Steps of a member whose port is closed.
+AFTER_CLOSE: frozenset[MemberStep] = frozenset({MemberStep.UPGRADE, MemberStep.VERIFY})
 #: Steps of each scope.
 STEPS_OF: dict[RunScope, frozenset[MemberStep]] = {
     RunScope.REACH: frozenset({MemberStep.OPEN, MemberStep.REACH, MemberStep.CLOSE}),

@@ -211,6 +211,7 @@ def _runners(
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
             tell=_tell,
             is_outage=_is_outage,
+            pause=SystemClock(),
             is_stopping=is_stopping,
         )
 

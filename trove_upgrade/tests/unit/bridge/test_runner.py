@@ -66,6 +66,7 @@ class RunnerTestCase(OpeningsTestCase):
         self.chooser = Chooser('net-1')
         self.said = []
         self.stopping = False
+        self.pauses = 0
         self.removed = []
         self.door = self.a_door()
         self.steps = {
@@ -97,8 +98,13 @@ class RunnerTestCase(OpeningsTestCase):
             lease_seconds=LEASE,
             tell=lambda member, message: self.said.append(message),
             is_outage=lambda error: isinstance(error, network.NetworkUnavailable),
+            pause=self,
             is_stopping=lambda: self.stopping,
         )
+
+    def sleep(self, seconds):
+        """No time passes here."""
+        self.pauses += 1
 
     def begun(self, *ids):
         return self.runs.begin([listed(one) for one in ids or (FIRST,)], RunScope.REACH).id
@@ -365,6 +371,32 @@ class TestWithoutAMend(RunnerTestCase):
         Crew(lambda number, is_stopping: self.a_runner(f'h{number}'), 1).work(run_id)
         self.assertEqual([S.COMPLETED] * 2, [one.state for one in self.runs.members(run_id)])
         self.is_left()
+
+    def test_once_the_port_is_closed_an_outage_is_waited_for(self):
+        def run(member, visit, save):
+            if self.pauses < 2:
+                save(member.learned(asked_after=''))
+                raise network.NetworkUnavailable(what='x', found='away')
+            return Done(save(member), member.facts.asked_after)
+
+        member = self.with_step(T.UPGRADE, run).run_next(self.begun())
+        self.assertEqual((S.COMPLETED, 2), (member.state, self.pauses))
+        self.assertEqual('', member.steps[-1].message)
+
+    def test_an_outage_that_lasts_leaves_the_member_and_one_is_not_waited_for_that_is_to_end(self):
+        def run(member, visit, save):
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        runner = dataclasses.replace(self.with_step(T.UPGRADE, run), patience_seconds=0)
+        self.assertRaises(network.NetworkUnavailable, runner.run_next, self.begun())
+
+        def stopped(member, visit, save):
+            self.stopping = True
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        runner = self.with_step(T.UPGRADE, stopped)
+        self.assertRaises(Stopped, runner.run_next, self.begun(SECOND))
+        self.assertEqual(0, self.pauses)
 
     def test_a_fault_of_the_program_ends_one_member_and_not_the_run(self):
         def run(member, visit, save):
