@@ -45,14 +45,23 @@ class NovaDirectory:
 
         :raises ComputeUnavailable: no answer within the limit.
         """
-        return self.list_servers([row.server_id for row in instances if row.server_id is not None])
+        return self.list_servers(
+            [row.server_id for row in instances if row.server_id is not None],
+            sorted({row.project_id for row in instances}),
+        )
 
-    def list_servers(self, server_ids: Sequence[str]) -> Mapping[str, compute.ServerSummary]:
-        """Return servers by id, as `servers` does, for ids instead of instances."""
+    def list_servers(
+        self, server_ids: Sequence[str], project_ids: Sequence[str] = ()
+    ) -> Mapping[str, compute.ServerSummary]:
+        """Return servers by id, as `servers` does, for ids instead of instances; `project_ids`:
+        where those are looked for that the login's own project does not have.
+        """
         if not server_ids:
             return {}
         asked = frozenset(server_ids)
-        future = self._threads().submit(lambda: session.asked(lambda: self._list(asked)))
+        future = self._threads().submit(
+            lambda: session.asked(lambda: self._list(asked, project_ids))
+        )
         try:
             return future.result(self._timeout)
         except (TimeoutError, concurrent.futures.TimeoutError) as error:
@@ -71,23 +80,44 @@ class NovaDirectory:
                 )
             return self._executor
 
-    def _list(self, asked: frozenset[str]) -> dict[str, compute.ServerSummary]:
-        """Page by page until all are found: Nova takes one id as a filter, not several."""
+    def _list(
+        self, asked: frozenset[str], project_ids: Sequence[str]
+    ) -> dict[str, compute.ServerSummary]:
+        """Look in the login's own project first.  Servers of tenants' own projects, which old
+        releases of Trove made, are shown to an administrator alone.
+        """
         client = self._make_client('2.1')
-        found: dict[str, compute.ServerSummary] = {}
-        filters = {'uuid': next(iter(asked))} if len(asked) == 1 else {}
-        marker: str | None = None
-        while True:
-            page = client.servers.list(search_opts=filters, limit=_PAGE, marker=marker)
-            found.update(
-                {
-                    raw.id: compute.ServerSummary(
-                        status=raw.status, addresses=nova.as_addresses(raw.addresses)
-                    )
-                    for raw in page
-                    if raw.id in asked
-                }
-            )
-            if len(page) < 1 or len(found) == len(asked) or filters:
-                return found
-            marker = page[-1].id
+        found = _pages(client, asked, {})
+        for project_id in project_ids:
+            missing = asked - found.keys()
+            if not missing:
+                break
+            try:
+                found |= _pages(client, missing, {'all_tenants': 1, 'project_id': project_id})
+            except nova_exceptions.Forbidden:
+                break
+        return found
+
+
+def _pages(
+    client: Any, asked: frozenset[str], filters: Mapping[str, object]
+) -> dict[str, compute.ServerSummary]:
+    """Ask page by page until all are found: Nova takes one id as a filter, not several."""
+    found: dict[str, compute.ServerSummary] = {}
+    is_one = len(asked) == 1
+    options = {**filters, **({'uuid': next(iter(asked))} if is_one else {})}
+    marker: str | None = None
+    while True:
+        page = client.servers.list(search_opts=options, limit=_PAGE, marker=marker)
+        found.update(
+            {
+                raw.id: compute.ServerSummary(
+                    status=raw.status, addresses=nova.as_addresses(raw.addresses)
+                )
+                for raw in page
+                if raw.id in asked
+            }
+        )
+        if len(page) < 1 or len(found) == len(asked) or is_one:
+            return found
+        marker = page[-1].id

@@ -295,6 +295,27 @@ class TestDirectory(_NovaCase):
         self.assertEqual('10.0.0.3', found[cloud.SERVER].addresses[0].address)
         self.assertEqual(1, len(self.cloud.asked('GET', '/v2.1/servers/detail')))
 
+    def test_one_in_its_tenants_own_project_is_found_by_an_administrator(self):
+        def listed(query):
+            is_all = 'all_tenants=1' in query and 'project_id=p1' in query
+            return 200, {'servers': [self.cloud.server] if is_all else []}
+
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = listed
+        self.assertEqual({}, self.directory().list_servers([cloud.SERVER], ['p2']))
+        self.assertEqual(
+            [cloud.SERVER], list(self.directory().list_servers([cloud.SERVER], ['p1']))
+        )
+
+    def test_a_login_that_is_no_administrator_gets_those_of_its_own_project(self):
+        def listed(query):
+            if 'all_tenants' in query:
+                return 403, {}
+            return 200, {'servers': [] if 'marker' in query else [self.cloud.server]}
+
+        self.cloud.answers[('GET', '/v2.1/servers/detail')] = listed
+        found = self.directory().list_servers([cloud.SERVER, 'gone'], ['p1', 'p2'])
+        self.assertEqual([cloud.SERVER], list(found))
+
     def test_nothing_is_asked_for_no_servers(self):
         self.assertEqual({}, self.directory().servers([]))
         self.assertEqual([], self.cloud.requests)
