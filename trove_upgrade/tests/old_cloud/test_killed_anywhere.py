@@ -85,8 +85,16 @@ class KilledTestCase(test_run.RunTestCase):
 
     def killed_at(self, moment):
         """A run that is dead from this moment on; its id."""
-        words = ('run', '--instance', self.instance.id, '--bundle', self.bundle(), *self.way())
-        process = subprocess.Popen(self.command(*words), stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [
+                str(self.programs / 'trove-upgrade-bridge'),
+                *self.options(),
+                *('run', '--instance', self.instance.id, '--bundle', self.bundle()),
+                *self.way(),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
             self.run_id = process.stdout.readline().split()[1].rstrip(':')
             self.wait_until(lambda: moment.has_come(self), moment.name, interval_seconds=0.02)
@@ -98,11 +106,11 @@ class KilledTestCase(test_run.RunTestCase):
 
     def resumed(self, run_id):
         """The exit code of the first process that finds the lease over."""
-        words = ('resume', run_id, '--bundle', self.bundle(), *self.way())
         codes = []
 
         def has_ended():
-            codes.append(self.bridge(*words).returncode)
+            done = self.bridge('resume', run_id, '--bundle', self.bundle(), *self.way())
+            codes.append(done.returncode)
             [member] = self.shown('status', run_id, '--json')
             return member['state'] not in {'PENDING', 'RUNNING'}
 

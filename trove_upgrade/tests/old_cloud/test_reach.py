@@ -54,16 +54,19 @@ class ReachTestCase(Waiting, base.TestCase):
             *('--known-hosts', str(self.known_hosts)),
         )
 
-    def command(self, *words):
-        return [
-            str(self.programs / 'trove-upgrade-bridge'),
+    def options(self):
+        return (
             *('--config-file', str(self.config_file)),
             *('--config-file', str(self.short_lease)),
-            *words,
-        ]
+        )
 
     def bridge(self, *words):
-        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=SECONDS)
+        return subprocess.run(
+            [str(self.programs / 'trove-upgrade-bridge'), *self.options(), *words],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
 
     def shown(self, *words):
         """What a command tells programs."""
@@ -150,7 +153,15 @@ class TestKilled(ReachTestCase):
     def test_a_killed_bridge_leaves_nothing_open_once_another_goes_on(self):
         """SIGKILL as soon as a port is open; the lease ends, and the run goes on to its end."""
         process = subprocess.Popen(
-            self.command('reach', '--all', '--at-once', '1', *self.way()),
+            [
+                str(self.programs / 'trove-upgrade-bridge'),
+                *self.options(),
+                'reach',
+                '--all',
+                '--at-once',
+                '1',
+                *self.way(),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -128,6 +128,7 @@ IF_PRESENT = {
 NO_PROGRAM = frozenset(
     {
         'connect',
+        'data',
         'database',
         'db',
         'exec',
@@ -135,6 +136,7 @@ NO_PROGRAM = frozenset(
         'load',
         'logs',
         'no-such-program',
+        'reach',
         'remove_cgroups',
         'restart',
         'run',

@@ -56,7 +56,8 @@ class TestData(base.TestCase):
     def run_tool(self, *words, code=0):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            ended = program.run(self.parser, ['data', *words], lambda _: self.context)
+            argv = ['data', *words]
+            ended = program.run(self.parser, argv, lambda _: self.context)
         self.assertEqual(code, ended, err.getvalue())
         return out.getvalue() or err.getvalue()
 
