@@ -174,7 +174,8 @@ class MemberRunner:
         Once an upgrade was asked for, our agent is that upgrade's, and stays.
         """
         if member.facts.is_handed_over:
-            member = _more(member, _stays(member))
+            if member.step is MemberStep.UPGRADE:
+                member = _more(member, _stays(member))
         elif member.facts.bundle is not None:
             member = self._removed(member, visit)
         try:
@@ -216,8 +217,8 @@ class MemberRunner:
 def _stays(member: Member) -> str:
     """Return what an operator has to know of a member that ends after its upgrade was asked for."""
     upgrade = member.facts.upgrade_id
-    going = '' if upgrade is None else f' Upgrade {upgrade} is as it was.'
-    return f'Our agent stays in the guest.{going}'
+    what = 'the guest' if upgrade is None else f'the guest, and upgrade {upgrade} goes its own way'
+    return f'Our agent stays in {what}.'
 
 
 def _with_code(error: Exception) -> exceptions.TroveUpgradeError:

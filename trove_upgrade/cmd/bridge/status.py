@@ -73,7 +73,11 @@ def _run_cells(one: Run) -> tuple[object, ...]:
 
 
 def _cells(one: Member) -> tuple[object, ...]:
-    step = f'{one.step}, turned back' if one.is_undoing else str(one.step)
+    step = (
+        f'{one.step}, turned back'
+        if one.is_undoing and not one.facts.is_handed_over
+        else str(one.step)
+    )
     return one.instance_id, one.name, one.state, step, one.owner, one.error_code, one.cause
 
 
