@@ -6,20 +6,18 @@ closed by their groups but for the database, and with the port of Neutron's DHCP
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from lab import rest
+from lab.bridge import dhcp_ports
 from lab.handle import CloudHandle
-from lab.servers import DhcpPort, Hypervisor, Network, NetworkNode
+from lab.servers import Hypervisor, NetworkNode
 
 #: Of every project: the addresses overlap.
 CIDR, GATEWAY, DHCP_ADDRESS = '10.60.0.0/24', '10.60.0.1', '10.60.0.2'
 DEFAULT_GROUP, DATABASE_GROUP = 'default', 'databases'
 _DATABASE_PORT = 3306
-DHCP_OWNER = 'network:dhcp'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,6 @@ class Tenants:
     def __init__(self, handle: CloudHandle, host: Hypervisor) -> None:
         self._handle = handle
         self._host = host
-        self._admin = rest.Session.of(handle.users['admin'])
         self._base = f'{handle.neutron_url}/v2.0'
 
     def make(self, user: str, node: NetworkNode | None = None) -> TenantNetwork:
@@ -66,11 +63,19 @@ class Tenants:
             },
         )
         self._open_database(member)
-        namespace = self._plug_dhcp(network, subnet['id'], node)
+        place = dhcp_ports.Place(
+            network_id=str(network['id']),
+            project_id=str(network['project_id']),
+            subnet_id=str(subnet['id']),
+            cidr=CIDR,
+            gateway=GATEWAY,
+            address=DHCP_ADDRESS,
+        )
+        namespace = dhcp_ports.plug(self._handle, self._host, place, node)
         return TenantNetwork(
             user=user,
-            project_id=str(network['project_id']),
-            network_id=str(network['id']),
+            project_id=place.project_id,
+            network_id=place.network_id,
             namespace=namespace,
             on_node=node is not None,
         )
@@ -89,37 +94,6 @@ class Tenants:
                 'port_range_min': _DATABASE_PORT,
                 'port_range_max': _DATABASE_PORT,
             },
-        )
-
-    def _plug_dhcp(
-        self, network: Mapping[str, str], subnet_id: str, node: NetworkNode | None
-    ) -> str:
-        """The agent's port, with the names that an agent gives it, and the namespace with it."""
-        network_id = network['id']
-        agent = uuid.uuid5(uuid.NAMESPACE_DNS, node.server.name if node else 'localhost')
-        port = self._create(
-            self._admin,
-            'port',
-            {
-                'network_id': network_id,
-                'project_id': network['project_id'],
-                'device_owner': DHCP_OWNER,
-                'device_id': f'dhcp{agent}-{network_id}',
-                'fixed_ips': [{'subnet_id': subnet_id, 'ip_address': DHCP_ADDRESS}],
-            },
-        )
-        prefix_length = ipaddress.ip_network(CIDR).prefixlen
-        self._host.fabric.ensure(Network(network_id, GATEWAY, prefix_length))
-        return self._host.fabric.plug_dhcp(
-            DhcpPort(
-                network_id=network_id,
-                port_id=str(port['id']),
-                mac=str(port['mac_address']),
-                address=DHCP_ADDRESS,
-                prefix_length=prefix_length,
-                gateway=GATEWAY,
-            ),
-            node.server if node else None,
         )
 
     def _create(

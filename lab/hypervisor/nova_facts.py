@@ -58,12 +58,18 @@ def user_data_of(encoded: str | None) -> bytes:
     return base64.b64decode(encoded) if encoded else b''
 
 
-def meta_data_of(
-    server_id: str, name: str, metadata: Mapping[str, str], image_id: str
-) -> dict[str, Any]:
-    """Return what the guest is told of its server beside what NoCloud itself wants."""
+def meta_data_of(instance: Any, image_id: str) -> dict[str, Any]:
+    """Return what the guest is told of its server beside what NoCloud itself wants: also the key
+    pair that the server was asked for with.
+    """
     return {
-        'openstack': {'uuid': server_id, 'name': name, 'meta': dict(metadata), 'image_id': image_id}
+        'openstack': {
+            'uuid': instance.uuid,
+            'name': instance.display_name,
+            'meta': dict(instance.metadata),
+            'image_id': image_id,
+        },
+        **({'public-keys': [instance.key_data.strip()]} if instance.key_data else {}),
     }
 
 
@@ -108,6 +114,6 @@ def spec_of(
         user_data=user_data_of(instance.user_data),
         init=init_of(instance.system_metadata),
         runs_containers=runs_containers(instance.system_metadata),
-        meta_data=meta_data_of(instance.uuid, instance.display_name, instance.metadata, image_id),
+        meta_data=meta_data_of(instance, image_id),
         injected_files=dict(injected_files or ()),
     )

@@ -37,6 +37,7 @@ from lab.images.layers import Stack, digest_of, digest_of_tree
 from lab.images.old_agent import OldAgentFiles
 from lab.images.product import ProductFiles
 from lab.images.recipes import Recipe
+from lab.images.stock import StockFiles
 
 _HERE = Path(__file__).parent
 _KEPT_IMAGES = 4
@@ -165,15 +166,19 @@ class ImageBuilder:
     def _environments(self, recipe: Recipe) -> list[Environment]:
         if recipe.is_old:
             return []
+        if recipe.is_stock:
+            return [environments.troves(self._project)]
         ours = environments.ours(self._project)
         return [ours, environments.troves(self._project)] if recipe.runs_containers else [ours]
 
-    def _product(self, recipe: Recipe) -> ProductFiles | OldAgentFiles:
+    def _product(self, recipe: Recipe) -> ProductFiles | OldAgentFiles | StockFiles:
         """The agent says which image it was built into, as packages of a distribution do; its code
         is this checkout's in all.
         """
         if recipe.is_old:
             return OldAgentFiles(_HERE / 'files', recipe.old_agent_python)
+        if recipe.is_stock:
+            return StockFiles(_HERE / 'files')
         return ProductFiles(
             self._project,
             _HERE / 'files',

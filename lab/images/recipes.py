@@ -42,7 +42,8 @@ class Recipe:
     `runs_containers` the image has no database server but a container engine, and Trove's own agent
     beside ours.  `preloaded` are archives of container images (of `docker save`'s form, named by
     what is in them) that the engine has from the start.  With `old_agent_python` the image is one
-    from before the upgrade feature: an agent of old under that Python, and nothing of ours.
+    from before the upgrade feature: an agent of old under that Python, and nothing of ours.  With
+    `is_stock` it is one as Trove's project makes it: Trove's agent, and nothing of ours.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Recipe:
     runs_containers: bool = False
     preloaded: tuple[Path, ...] = ()
     old_agent_python: str = ''
+    is_stock: bool = False
 
     @property
     def is_old(self) -> bool:
@@ -65,6 +67,18 @@ class Recipe:
         heartbeat.
         """
         return dataclasses.replace(self, name=f'{self.name}-no-agent', has_agent=False)
+
+    def stock(self) -> Recipe:
+        """Return the image as Trove's project makes it, with SSH for operators and nothing of
+        ours, not even what `without_agent` leaves.
+        """
+        return dataclasses.replace(
+            self,
+            name=f'{self.name}-stock',
+            has_agent=False,
+            is_stock=True,
+            packages=(*self.packages, 'openssh-server'),
+        )
 
     def with_preloaded(self, *archives: Path) -> Recipe:
         """Return the image with these container images in its engine's store."""

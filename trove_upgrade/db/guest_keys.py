@@ -22,7 +22,7 @@ from trove_upgrade.db.models import upgrade_guest_keys as _keys
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.sealing.at_rest import Wrapping
-from trove_upgrade.sealing.keys import GuestKey
+from trove_upgrade.sealing.keys import BRIDGE_MARKER, GuestKey
 from trove_upgrade.sealing.ports import Heard, KnownKey
 
 _STEP = datetime.timedelta(microseconds=1)
@@ -78,7 +78,8 @@ class GuestKeys:
         if not live or live[0].proven_at is None:
             return None
         key = wrapping.unwrap(live[0].key_id, instance_id, live[0].wrapped)
-        return KnownKey(key, live[0].session)
+        is_bridges = (live[0].marker or '').startswith(BRIDGE_MARKER)
+        return KnownKey(key, live[0].session, is_bridges)
 
     @repeat_on_new_columns
     def find(self, instance_id: str, key_id: str) -> GuestKey | None:

@@ -220,9 +220,9 @@ def why_no_rollback(found: Upgrade) -> str | None:
         return 'the image that its server had is not known, as where it is booted from a volume'
     if progress.former.cannot_return:
         return (
-            'its server had no user data that told its guest which instance it is, and no agent of '
-            'ours is recorded for its former image, so that this image would boot no guest that '
-            'could restore anything'
+            'what told its guest which instance it is, or our agent itself, was on its former root '
+            'disk alone, and no agent of ours is recorded for its former image, so that this image '
+            'would boot no guest that could restore anything'
         )
     if not progress.quiesce.info:
         return 'the former guest kept nothing that could be restored'

@@ -31,6 +31,10 @@ _LABEL = b'trove-upgrade guest rpc 1.2 '
 RandomBytes = Callable[[int], bytes]
 
 
+#: What the marker of a key begins with that a bridge has brought into a guest.
+BRIDGE_MARKER = 'bridge:'
+
+
 class MessageDirection(enum.StrEnum):
     """Directions of a message, which its seal is bound to."""
 

@@ -23,6 +23,8 @@ class KnownKey:
 
     key: GuestKey
     session: str | None  #: of the agent's start that was met last; None: none was
+    #: a bridge has brought it, with the agent: both are on the present root disk alone
+    is_bridges: bool = False
 
 
 class GuestKeys(Protocol):

@@ -75,6 +75,14 @@ class KeyDelivery:
         except KeyUnreadable:
             return True
 
+    def is_bridges(self, instance_id: str) -> bool:
+        """Return whether the guest speaks under a key that a bridge has brought, with the agent."""
+        try:
+            known = self._known(instance_id)
+        except KeyUnreadable:
+            return False
+        return known is not None and known.is_bridges
+
     def gives_key(self, version_id: str, image_id: str | None) -> bool:
         """Return whether a rebuild with this image of the version would bring a key, as far as
         these and the operator decide.

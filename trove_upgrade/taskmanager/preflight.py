@@ -94,8 +94,8 @@ class Preflight:
         except exceptions.ServerNotFound as error:
             results.append(checks.refused('instance_server', error.message, error.code))
             return Report(results=tuple(results))
-        cannot_return = self._cannot_return(row, description.server)
-        results += self._of_server(subject, row, description, target, cannot_return)
+        lacking = self._lacking(row, description.server)
+        results += self._of_server(subject, row, description, target, lacking)
         try:
             image = self._image(subject, target)
         except exceptions.ImageNotFound as error:
@@ -106,15 +106,20 @@ class Preflight:
             results=tuple(results),
             description=description,
             image=image,
-            cannot_return=cannot_return,
+            cannot_return=lacking is not None,
         )
 
-    def _cannot_return(self, instance: Instance, server: compute.Server) -> bool:
-        """Return whether a rollback would boot an image in which none of ours listens."""
-        return not (
-            user_data.tells_guest(server.user_data)
-            or self.key_delivery.has_agent(instance.version.id, server.image_id)
-        )
+    def _lacking(self, instance: Instance, server: compute.Server) -> str | None:
+        """Return why a rollback would boot an image in which none of ours listens; None: one does,
+        as far as is known.
+        """
+        if self.key_delivery.has_agent(instance.version.id, server.image_id):
+            return None
+        if not user_data.tells_guest(server.user_data):
+            return 'its server has no user data that tells its guest which instance it is'
+        if self.key_delivery.is_bridges(instance.id):
+            return 'a bridge has brought our agent onto its present root disk'
+        return None
 
     def _of_server(
         self,
@@ -122,22 +127,22 @@ class Preflight:
         instance: Instance,
         description: compute.ServerDescription,
         target: DatastoreVersion,
-        cannot_return: bool,
+        lacking: str | None,
     ) -> list[CheckResult]:
         former = (instance.version.id, description.server.image_id)
         user_data_results = self._check_user_data(subject, description, target)
-        is_told = cannot_return and not refusals(user_data_results)
+        can_begin = not refusals(user_data_results)
         return [
             *self.key_delivery.check(
                 instance.id,
-                None if cannot_return else former,
+                former if lacking is None else None,
                 (target.id, subject.target_image_id or target.image_id),
             ),
             *checks.check_server(description),
             *checks.check_root(description),
             *checks.check_metadata(description),
             *user_data_results,
-            *([_no_way_back(instance)] if is_told else ()),
+            *([_no_way_back(instance, lacking)] if lacking is not None and can_begin else ()),
         ]
 
     def with_guest(self, before: Report, call: guests.GuestCall) -> Report:
@@ -261,13 +266,12 @@ class Preflight:
         ]
 
 
-def _no_way_back(instance: Instance) -> CheckResult:
+def _no_way_back(instance: Instance, lacking: str) -> CheckResult:
     return CheckResult.warning(
         'way_back',
-        f'A failed upgrade of instance {instance.id} cannot be rolled back: its server has no user '
-        'data that tells its guest which instance it is, and no agent of ours is recorded for its '
-        'present image. It can be retried, and its data stays as it was until the new server is '
-        'started on it. Make a backup before.',
+        f'A failed upgrade of instance {instance.id} cannot be rolled back: {lacking}, and no '
+        'agent of ours is recorded for its present image. It can be retried, and its data stays as '
+        'it was until the new server is started on it. Make a backup before.',
         'NO_WAY_BACK',
     )
 

@@ -9,7 +9,7 @@ from trove_upgrade.bridge.pusher import Instance, Pusher
 from trove_upgrade.bridge.steps.step import Done, Save
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain.bridge_runs import Member
-from trove_upgrade.sealing.keys import GuestKey
+from trove_upgrade.sealing.keys import BRIDGE_MARKER, GuestKey
 
 
 class Keys(Protocol):
@@ -82,4 +82,4 @@ class Push:
 
 def marker_of(member: Member) -> str:
     """Return the marker of the key that a run brings to a member."""
-    return f'bridge:{member.run_id}'
+    return f'{BRIDGE_MARKER}{member.run_id}'

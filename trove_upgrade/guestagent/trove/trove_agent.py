@@ -9,7 +9,9 @@ So between the stop of the database and its opening it does not run, on either r
 is sent to it meanwhile is refused in its name (`refusing_server`): it would come hours too late.
 
 Two files in the agent's state keep this over reboots, and
-/usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.
+/usr/lib/trove-upgrade/trove-agent-may-start reads them before each start.  Where a bridge has
+brought ours into a guest the image has no such program, and no service asks it: there the service
+itself is started at no boot.
 """
 
 import pathlib
@@ -20,6 +22,7 @@ from typing import Protocol
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import durable, identity, service
+from trove_upgrade.guestagent.machine.parked import Parked
 from trove_upgrade.guestagent.storage.layout import Layout
 
 LOG = logs.get_logger(__name__)
@@ -31,6 +34,8 @@ SERVICES = ('guest-agent', 'trove-guestagent', 'trove-guest')
 #: guestagent/datastore/service.py.
 PREPARED = ('.guestagent.prepare.start', '.guestagent.prepare.end')
 
+#: Below the root, in images of ours.
+_MAY_START = pathlib.PurePosixPath('usr/lib/trove-upgrade/trove-agent-may-start')
 _REPORT = pathlib.Path('/usr/lib/trove-upgrade/trove-agent-report')
 _REPORT_SECONDS = 60.0
 
@@ -73,6 +78,7 @@ class TroveAgent:
         self._home = layout.root / 'opt' / 'trove-guestagent'
         self._held = layout.state / 'trove-agent-held'
         self._released = layout.state / 'trove-agent-released'
+        self._parked = Parked(services, layout.state / 'trove-agent-services.json')
 
     def _installed(self) -> list[str]:
         return [name for name in self._names if self._services.exists(name)]
@@ -91,13 +97,18 @@ class TroveAgent:
         """Refuse from now on, at our agent's own start, what is sent to a Trove's agent that is
         held back.
         """
-        if self._installed() and self.is_held():
-            self._substitute.begin()
+        if not self._installed() or not self.is_held():
+            return
+        try:
+            self._parked.keep()
+        except exceptions.StepFailed:
+            LOG.exception("Trove's agent runs, and an upgrade has its database in hand")
+        self._substitute.begin()
 
     def hold(self) -> None:
         """Hold it back, durably, and stop it.
 
-        :raises StepFailed: it cannot be stopped.
+        :raises StepFailed: it cannot be stopped, or be kept from a start at boot.
         """
         names = self._installed()
         if not names:
@@ -105,16 +116,24 @@ class TroveAgent:
         durable.make_directory(self._layout.state, 0o700)
         durable.write(self._held, b'')
         durable.remove(self._released)
+        if (self._layout.root / _MAY_START).exists():
+            self._stop(names)
+        else:
+            self._parked.park(names)
+        self._substitute.begin()
+
+    def _stop(self, names: Sequence[str]) -> None:
         for name in names:
             if self._services.status(name):
                 self._services.stop(name)
-        self._substitute.begin()
 
     def release(self) -> None:
         """Let it go: its marks first, then it is started, then it is heard.
 
         A database that serves is not taken from its clients because that cannot be told: Trove
         then shows no sign of life of it, and this says why in the log.
+
+        :raises StepFailed: what starts it at boot cannot be put back.
         """
         names = self._installed()
         if not names:
@@ -124,8 +143,10 @@ class TroveAgent:
             if not path.exists():
                 durable.write(path, b'')
         durable.make_directory(self._layout.state, 0o700)
+        self._parked.put_back()
         durable.write(self._released, b'')
         durable.remove(self._held)
+        self._parked.forget()
         self._substitute.end()
         try:
             for name in names:

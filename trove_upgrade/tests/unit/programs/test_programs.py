@@ -55,6 +55,7 @@ _IN_GUESTS = (
     'etc/trove-upgrade/guest/',
     'lab/images/files/',
     'lab/images/old_files/',
+    'lab/images/stock_files/',
 )
 _IN_CONTAINERS = 'lab/containers/files/'
 _IN_ROOT_OF_BUNDLE = 'tools/bundle/files/compile-python'

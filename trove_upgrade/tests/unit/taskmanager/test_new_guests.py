@@ -309,8 +309,16 @@ class TestKeyed(NewGuestCase):
         key = keys.mint(database.INSTANCE, 'bridge:1')
         keys.hear(key, '1' * 32, 1)
         self.stage.repos.datastores.save_target_facts(database.MARIADB_11_8, SEALING)
+        for former in (self.stage.nova.state.user_data, None):
+            self.set_stage(former)
+            done = self.stage.precheck.run(self.row)
+            self.assertIsInstance(done, Done)
+            self.assertTrue(done.upgrade.progress.former.cannot_return)
+
+    def test_a_guest_that_was_given_its_key_otherwise_is_taken_for_one_with_an_agent_in_its_image(
+        self,
+    ):
+        keys = self.stage.repos.guest_keys
+        keys.hear(keys.mint(database.INSTANCE, None), '1' * 32, 1)
+        self.stage.repos.datastores.save_target_facts(database.MARIADB_11_8, SEALING)
         self.assertEqual('FORMER_AGENT_UNKNOWN', self.refusal())
-        self.set_stage()
-        done = self.stage.precheck.run(self.row)
-        self.assertIsInstance(done, Done)
-        self.assertTrue(done.upgrade.progress.former.cannot_return)

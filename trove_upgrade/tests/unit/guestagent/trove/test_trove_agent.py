@@ -100,6 +100,12 @@ class GuestTestCase(base.TestCase):
             self.layout, self.services, Substitute(self.events), Reporter(self.events)
         )
 
+    def install_may_start(self):
+        """As an image of ours has it; the service of Trove's agent asks it."""
+        program = self.root / 'usr/lib/trove-upgrade/trove-agent-may-start'
+        program.parent.mkdir(parents=True)
+        program.symlink_to(MAY_START)
+
     def boot_by_upgrade(self):
         self.layout.marker.parent.mkdir(parents=True, exist_ok=True)
         self.layout.marker.write_text('[trove_upgrade]\nupgrade_marker = u:1\n')
@@ -119,6 +125,10 @@ class GuestTestCase(base.TestCase):
 
 
 class TroveAgentTest(GuestTestCase):
+    def setUp(self):
+        super().setUp()
+        self.install_may_start()
+
     def test_muted_it_is_stopped_before_anything_is_refused_in_its_name(self):
         self.agent.hold()
         self.assertEqual(['stop guest-agent', 'refuse'], self.events)
@@ -148,10 +158,11 @@ class TroveAgentTest(GuestTestCase):
 
     def test_where_it_is_not_installed_nothing_is_left_behind(self):
         self.services.names.clear()
+        before = sorted(self.root.rglob('*'))
         self.agent.hold()
         self.agent.release()
         self.agent.resume()
-        self.assertEqual(([], []), (self.events, list(self.root.iterdir())))
+        self.assertEqual(([], before), (self.events, sorted(self.root.rglob('*'))))
 
     def test_after_a_boot_calls_are_refused_only_while_it_is_held_back(self):
         self.agent.resume()
@@ -163,6 +174,52 @@ class TroveAgentTest(GuestTestCase):
         self.events.clear()
         self.agent.resume()
         self.assertEqual([], self.events)
+
+
+class BridgedGuestTest(GuestTestCase):
+    """A guest of an image without us: the service of Trove's agent asks nothing at its start."""
+
+    def reboot(self):
+        self.services.running = set(self.services.enabled)
+        self.events.clear()
+        self.agent.resume()
+
+    def test_held_back_it_is_started_at_no_boot_and_refused_after_one(self):
+        self.agent.hold()
+        self.assertEqual(['disable guest-agent', 'stop guest-agent', 'refuse'], self.events)
+        self.reboot()
+        self.assertEqual((set(), ['refuse']), (self.services.running, self.events))
+
+    def test_what_starts_it_all_the_same_has_not_started_it_for_long(self):
+        self.agent.hold()
+        self.services.enabled.add('guest-agent')
+        self.reboot()
+        self.assertEqual((set(), set()), (self.services.running, self.services.enabled))
+
+    def test_an_undo_puts_back_what_starts_it_at_boot_and_starts_it(self):
+        self.agent.hold()
+        self.reboot()
+        self.agent.release()
+        self.assertEqual(
+            ({'guest-agent'}, {'guest-agent'}), (self.services.running, self.services.enabled)
+        )
+        self.reboot()
+        self.assertEqual(({'guest-agent'}, []), (self.services.running, self.events))
+
+    def test_one_that_was_not_started_at_boot_is_not_afterwards_either(self):
+        self.services.enabled.clear()
+        self.agent.hold()
+        self.agent.release()
+        self.assertEqual(set(), self.services.enabled)
+
+    def test_one_that_cannot_be_stopped_after_a_boot_is_refused_all_the_same(self):
+        self.agent.hold()
+        self.services.running.add('guest-agent')
+        self.services.stubborn = True
+        self.events.clear()
+        with self.assertLogs('trove_upgrade.guestagent.trove.trove_agent', 'ERROR'):
+            self.agent.resume()
+        self.assertEqual(['refuse'], self.events)
 
 
 class MayStartTest(GuestTestCase):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
+import types
 
 from lab.hypervisor import nova_facts
 from lab.hypervisor.volume import GIB
@@ -73,3 +74,17 @@ class NovaFactsTest(base.TestCase):
         self.assertFalse(nova_facts.runs_containers({}))
         self.assertTrue(nova_facts.wants_raw_volume({'image_lab_volume': 'raw'}))
         self.assertFalse(nova_facts.wants_raw_volume({}))
+
+    def test_a_server_with_a_key_pair_is_told_its_public_key(self):
+        instance = types.SimpleNamespace(
+            uuid='s1',
+            display_name='db',
+            metadata={'a': 'b'},
+            key_data='ssh-ed25519 AAAA operators\n',
+        )
+        told = nova_facts.meta_data_of(instance, 'image-1')
+        self.assertEqual(['ssh-ed25519 AAAA operators'], told['public-keys'])
+        self.assertEqual({'a': 'b'}, told['openstack']['meta'])
+
+        instance.key_data = None
+        self.assertNotIn('public-keys', nova_facts.meta_data_of(instance, 'image-1'))

@@ -11,7 +11,7 @@ from lab import errors, images
 from lab.bridge import old_guests
 from lab.commands import HostCommands
 from lab.hypervisor import nova_facts
-from lab.images import apt, environments, layers, old_agent, oldest, provision, recipes
+from lab.images import apt, environments, layers, old_agent, oldest, provision, recipes, stock
 from lab.images.builder import BuiltImage
 from lab.images.counting import PackageCount
 from lab.images.product import ProductFiles
@@ -206,6 +206,15 @@ class RecipeTest(base.TestCase):
             self.assertTrue(recipe.is_old)
             self.assertFalse(recipe.has_agent)
             self.assertNotIn('cloud-init', recipe.packages)
+
+    def test_a_stock_image_has_ssh_and_no_agent_of_ours(self):
+        recipe = recipes.TROVE_BOOKWORM.stock()
+
+        self.assertEqual(
+            ('trove-bookworm-stock', False, True),
+            (recipe.name, recipe.has_agent, recipe.runs_containers),
+        )
+        self.assertIn('openssh-server', recipe.packages)
 
     def test_preloaded_container_images_make_another_image_and_go_into_a_store_of_their_own(self):
         recipe = recipes.TROVE_TRIXIE.with_preloaded(pathlib.Path('/cache/mariadb.tar'))
@@ -424,6 +433,32 @@ class OldAgentFilesTest(base.TestCase):
         self.assertEqual('i1', made.id)
         self.assertEqual((('10.0.0.1', 5672), ('trove', 'p w', 'vhost')), (made.place, made.login))
         self.assertEqual(3.0, made.interval)
+
+
+class StockFilesTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.layer = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.files = stock.StockFiles(FILES)
+
+    def test_nothing_of_the_product_is_in_it(self):
+        self.files.write(self.layer, pathlib.Path('unused'), has_agent=False)
+
+        written = {path.relative_to(self.layer).as_posix() for path in self.layer.rglob('*')}
+        self.assertIn('usr/lib/trove-lab/trove-agent-service', written)
+        self.assertEqual([], [path for path in written if 'trove-upgrade' in path])
+
+    def test_user_data_is_read_by_the_interpreter_of_troves_agent(self):
+        self.files.write(self.layer, pathlib.Path('unused'), has_agent=False)
+
+        reader = (self.layer / 'usr/lib/trove-lab/apply-seed').read_text()
+        self.assertTrue(reader.startswith('#!/opt/guest-agent-venv/bin/python\n'), reader[:80])
+        self.assertNotIn('/opt/trove-upgrade', reader)
+
+    def test_it_cannot_have_our_agent(self):
+        self.assertRaises(
+            ValueError, self.files.write, self.layer, pathlib.Path('unused'), has_agent=True
+        )
 
 
 class _Mirror:
