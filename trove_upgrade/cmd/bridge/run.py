@@ -12,6 +12,21 @@ from trove_upgrade.domain.bridge_runs import RunScope
 
 def add_commands(commands: Commands) -> None:
     """Add `reach`, `run` and `resume`."""
+    _add_reach(commands)
+    _add_run(commands)
+    resume = commands.add(
+        'resume',
+        'go on with a run, where another process or host has left it',
+        description='Works on the members of a run that have not ended and that no host holds.',
+    )
+    resume.add_argument('run', metavar='RUN', help='id of the run')
+    work.add_way(resume)
+    work.add_bundle(resume, required=False)
+    smoke.add_options(resume)
+    resume.set_defaults(command=_resume)
+
+
+def _add_reach(commands: Commands) -> None:
     reach = commands.add(
         'reach',
         'log in to old guests and leave them: nothing is changed there',
@@ -21,9 +36,11 @@ def add_commands(commands: Commands) -> None:
     )
     work.add_which(reach)
     work.add_way(reach)
-    reach.set_defaults(
-        command=_begin, scope=RunScope.REACH, bundle=None, upgrade_to=None, smoke_create=False
-    )
+    reach.set_defaults(command=_begin, scope=RunScope.REACH)
+    reach.set_defaults(bundle=None, upgrade_to=None, smoke_create=False)
+
+
+def _add_run(commands: Commands) -> None:
     run = commands.add(
         'run',
         'bring our agent into old guests, beside their own, and upgrade them',
@@ -44,16 +61,6 @@ def add_commands(commands: Commands) -> None:
     work.add_bundle(run, required=True)
     smoke.add_options(run)
     run.set_defaults(command=_begin, scope=RunScope.AGENT)
-    resume = commands.add(
-        'resume',
-        'go on with a run, where another process or host has left it',
-        description='Works on the members of a run that have not ended and that no host holds.',
-    )
-    resume.add_argument('run', metavar='RUN', help='id of the run')
-    work.add_way(resume)
-    work.add_bundle(resume, required=False)
-    smoke.add_options(resume)
-    resume.set_defaults(command=_resume)
 
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
