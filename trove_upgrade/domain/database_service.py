@@ -161,7 +161,7 @@ class DatabaseService(Protocol):
         """Return all instances of the project of the login, as a list has them."""
 
     def version(self, version_id: str) -> OfferedVersion:
-        """Return a version of any datastore by its id."""
+        """Return a version of any datastore by its id.  Trove refuses an unknown one with 400."""
 
     def upgrade(self, instance_id: str, version_id: str) -> None:
         """Ask for an upgrade; done when it is accepted.  Where no answer came, it may have been."""

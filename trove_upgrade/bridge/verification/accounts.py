@@ -85,14 +85,15 @@ class Accounts:
 
     def _drop(self, instance_id: str, name: str) -> bool:
         """Return whether it is done; an outage is waited for a little."""
-        for remaining in reversed(range(_TIMES)):
+        remaining = _TIMES
+        while True:
             try:
                 self.service.drop_user(instance_id, name)
             except exceptions.TroveUpgradeError as error:
                 LOG.warning('User %s of instance %s: %s', name, instance_id, error.message)
+                remaining -= 1
                 if not remaining or not isinstance(error, DatabaseServiceUnavailable):
                     return False
                 self.pause.sleep(self.look_seconds)
             else:
                 return True
-        return False

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A new instance of a version is made and is gone again, whatever happens in between."""
 
+import fixtures
+
 from trove_upgrade.bridge.smoke import Limits, Shape, SmokeTest, name_of
 from trove_upgrade.domain import database_service as domain
 from trove_upgrade.domain.verified import Outcome
@@ -144,6 +146,17 @@ class TestFailures(SmokeTestCase):
         result = self.create()
         self.assertEqual((Outcome.NOT_OFFERED, False), (result.outcome, result.is_failure))
 
+    def test_an_outage_while_it_is_deleted_is_waited_for(self):
+        self.trove.away['instances'] = 3
+        self.assertEqual(Outcome.OK, self.create().outcome)
+        self.assertEqual([], self.left())
+
+    def test_a_deletion_that_is_refused_is_a_failure_with_the_refusal(self):
+        self.trove.refuses['delete_instance'] = 10_000
+        result = self.create()
+        self.assertEqual(Outcome.FAILED, result.outcome)
+        self.assertIn('refused delete_instance: no', result.message)
+
     def test_one_that_does_not_go_is_a_failure_with_its_name(self):
         self.trove.looks_until_gone = 10_000
         result = self.create()
@@ -159,6 +172,14 @@ class TestInterruption(SmokeTestCase):
         self.assertRaises(Interrupted, self.create)
         self.assertEqual(1, len(self.trove.made))
         self.assertEqual([], self.left())
+
+    def test_one_that_does_not_go_is_logged_and_the_interruption_goes_on(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self.trove.looks_until_gone = 10_000
+        self.trove.statuses_of_new = ['BUILD', 'BUILD', 'ACTIVE']
+        self.time.after = [self.interrupt]
+        self.assertRaises(Interrupted, self.create)
+        self.assertIn(f'force delete {NAME}', log.output)
 
     def test_it_is_gone_when_the_creation_itself_is_interrupted(self):
         made = self.trove.create_instance

@@ -137,7 +137,9 @@ class Cloud(fixtures.Fixture):
         status, document, *more = answer
         headers += [pair for each in more for pair in each.items()]
         start_response(f'{status} x', headers)
-        return [b'' if document is None else json.dumps(document).encode()]
+        if document is None or isinstance(document, bytes):
+            return [document or b'']
+        return [json.dumps(document).encode()]
 
     def _shown(self, version):
         """As Nova: user data from microversion 2.3 on, the sizes of the flavor from 2.47 on."""

@@ -229,7 +229,7 @@ class TestUpgrade(TroveTestCase):
         self.assertIn('It is busy (status 422)', error.message)
 
     def test_a_refusal_of_another_form_has_its_status(self):
-        for body in ({}, [], 'text', {'badRequest': 'text'}):
+        for body in ({}, [], 'text', b'<html>', {'badRequest': 'text'}):
             with self.subTest(body):
                 self.answers('PATCH', '/instances/i1', (400, body))
                 error = self.assertRaises(
@@ -320,6 +320,16 @@ class TestInstances(TroveTestCase):
                 self.trove.delete_instance('i1')
         self.assertEqual([{'reset_status': {}}] * 2, self.asked('POST', '/instances/i1/action'))
         self.assertEqual(2, len(self.asked('DELETE', '/instances/i1')))
+
+    def test_a_refusal_of_a_reading_is_told(self):
+        for path, ask in (
+            ('/instances/i1', lambda: self.trove.instance('i1')),
+            ('/instances/i1/users', lambda: self.trove.users('i1')),
+        ):
+            with self.subTest(path):
+                self.answers('GET', path, (422, {'unprocessableEntity': {'message': 'busy'}}))
+                error = self.assertRaises(domain.DatabaseServiceRefused, ask)
+                self.assertEqual(422, error.status)
 
     def test_one_that_is_built_is_not_deleted(self):
         self.answers('DELETE', '/instances/i1', (422, {'unprocessableEntity': {'message': 'no'}}))

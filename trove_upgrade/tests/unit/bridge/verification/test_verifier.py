@@ -246,6 +246,17 @@ class TestUser(VerifierTestCase):
         self.assertEqual([], self.failures())
         self.assertEqual([], self.left_users())
 
+    def test_one_that_stays_after_it_was_dropped_fails(self):
+        self.trove.drop_user = lambda instance_id, name: None
+        [(name, message)] = self.failures()
+        self.assertEqual('user', name)
+        self.assertIn('is still listed 60 s after', message)
+
+    def test_an_outage_that_lasts_at_the_drop_leaves_it_named(self):
+        self.trove.away['drop_user'] = 3
+        [(_, message)] = self.failures()
+        self.assertIn(self.left_users()[0], message)
+
     def test_one_that_cannot_be_dropped_is_named(self):
         self.trove.refuses['drop_user'] = 1
         [(_, message)] = self.failures()
