@@ -11,7 +11,6 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.smoke import Limits, Shape, SmokeTest, name_of
 from trove_upgrade.bridge.verification.accounts import PREFIX
 from trove_upgrade.bridge.verification.expected import Expected, addresses_of, groups_of
-from trove_upgrade.bridge.verification.result import Outcome
 from trove_upgrade.bridge.verification.verifier import Verifier
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.trove import Trove
@@ -22,6 +21,7 @@ from trove_upgrade.conf import start
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import database_service as domain
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.verified import Outcome
 from trove_upgrade.tests.functional.trove import base
 
 
