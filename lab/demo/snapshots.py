@@ -64,7 +64,7 @@ def snapshot(
         server_version=_rows(ask, 'SELECT VERSION()')[0][0],
         image=str(_mapping(image)['id']) if image else 'volume',
         boot_id=guest.exec(['cat', '/proc/sys/kernel/random/boot_id']).output.strip(),
-        agent_version=str(facts.get('agent_version', 'none of ours')),
+        agent_version=str(facts.get('agent_version') or 'none of ours'),
         operating_system=f'{facts["os"]}, Python {facts["python"]}',
         name=str(server['name']),
         address=', '.join(addresses),
