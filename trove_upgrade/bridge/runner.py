@@ -50,6 +50,8 @@ class MemberRunner:
     steps: Mapping[MemberStep, RunnableStep]
     #: removes from the guest what was pushed
     remove: Callable[[Member, Visit], None]
+    #: finds out whether an upgrade has begun that may have been asked for
+    settle: Callable[[Member], Member]
     clock: Clock
     owner: str
     lease_seconds: float
@@ -163,8 +165,9 @@ class MemberRunner:
 
     def _failed(self, member: Member, error: exceptions.TroveUpgradeError) -> Member:
         """Turn the member back, with what the step had committed meanwhile."""
-        now = self.runs.member(member.run_id, member.instance_id)
-        turned = now.evolve(is_undoing=True, error_code=error.code, cause=error.message)
+        turned = self._as_saved(member).evolve(
+            is_undoing=True, error_code=error.code, cause=error.message
+        )
         return self._ended(turned, StepEnd.FAILED, error.message)
 
     def _back(self, member: Member, visit: Visit) -> Member:
@@ -172,7 +175,14 @@ class MemberRunner:
         outage keeps the member, so that another run of it removes the rest.
 
         Once an upgrade was asked for, our agent is that upgrade's, and stays.
+
+        :raises MemberLost: another host has it: what is open and pushed may be that one's.
         """
+        if visit.is_lost:
+            raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
+        is_operators = member.error_code in {None, TurnedBack.code}
+        if is_operators and member.facts.may_have_begun:
+            member = self.settle(member)
         if member.facts.is_handed_over:
             if member.step is MemberStep.UPGRADE:
                 member = _more(member, _stays(member))
@@ -184,7 +194,6 @@ class MemberRunner:
             LOG.warning('Instance %s: %s', member.instance_id, error.message)
             told = f'The port is not closed yet; a taskmanager does it: {error.message}'
             member = _more(member, told)
-        is_operators = member.error_code in {None, TurnedBack.code}
         return self.runs.end(member, MemberState.ABORTED if is_operators else MemberState.FAILED)
 
     def _removed(self, member: Member, visit: Visit) -> Member:

@@ -112,7 +112,7 @@ def _facts_from(entry: Mapping[str, Any]) -> MemberFacts:
 
 def is_in_guest(facts: Mapping[str, Any]) -> bool:
     """Return whether something may be in the guest that the end of a run has to remove."""
-    return 'bundle' in facts and 'asked_after' not in facts
+    return 'bundle' in facts and 'upgrade_id' not in facts
 
 
 def _step_to(run: MemberStepRun) -> dict[str, Any]:

@@ -126,11 +126,17 @@ class MemberFacts:
     asked_after: str | None = None
     upgrade_id: str | None = None
     verified: tuple[Verified, ...] = ()
+    check_user: str | None = None  #: of the database; committed before it is created
 
     @property
     def is_handed_over(self) -> bool:
         """Return whether an upgrade may have begun: from then on the agent is the upgrade's."""
         return self.asked_after is not None
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Return whether an upgrade was about to be asked for, and none is known."""
+        return self.is_handed_over and self.upgrade_id is None
 
 
 #: `asked_after` of an instance that had no upgrade.

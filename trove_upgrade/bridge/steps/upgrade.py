@@ -10,7 +10,7 @@ from trove_upgrade.bridge.verification.expected import addresses_of, groups_of
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
-from trove_upgrade.domain.database_service import DatabaseInstance
+from trove_upgrade.domain.database_service import DatabaseInstance, DatabaseServiceRefused
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.domain.waits import Pause
@@ -43,7 +43,8 @@ class UpgradeNotBegun(exceptions.TroveUpgradeError):
     template = (
         'The API has accepted the upgrade of instance {instance_id}, and the tables have none: '
         'the API that answers at the catalogue\'s "database" endpoint is not that of this '
-        'product, or has another database. Look at its pipeline.'
+        'product, has another database, or has handed the request to Trove, as our agent was not '
+        'heard lately. Look at its pipeline, and at the guest.'
     )
 
 
@@ -105,8 +106,7 @@ class UpgradeMember:
             member = save(self._as_it_is(member).learned(asked_after=before))
         began = self._newer(member, latest)
         if began is None:
-            self.api.upgrade(member.instance_id, member.facts.target_version_id or '')
-            began = self._newer(member, self.upgrades.latest_of(member.instance_id))
+            began = self._asked(member)
         if began is None:
             raise UpgradeNotBegun(instance_id=member.instance_id)
         if began.target_version_id != member.facts.target_version_id:
@@ -116,6 +116,26 @@ class UpgradeMember:
                 version_id=began.target_version_id,
             )
         return save(member.learned(upgrade_id=began.id))
+
+    def settle(self, member: Member) -> Member:
+        """Return a member that is to be turned back with its upgrade, where one has begun, and else
+        as one for which none was asked.
+        """
+        began = self._newer(member, self.upgrades.latest_of(member.instance_id))
+        if began is None:
+            return member.learned(asked_after=None)
+        return member.learned(upgrade_id=began.id)
+
+    def _asked(self, member: Member) -> Upgrade | None:
+        """Ask.  A refusal may come of an earlier request of ours that began late."""
+        try:
+            self.api.upgrade(member.instance_id, member.facts.target_version_id or '')
+        except DatabaseServiceRefused:
+            began = self._newer(member, self.upgrades.latest_of(member.instance_id))
+            if began is None:
+                raise
+            return began
+        return self._newer(member, self.upgrades.latest_of(member.instance_id))
 
     @staticmethod
     def _newer(member: Member, latest: Upgrade | None) -> Upgrade | None:

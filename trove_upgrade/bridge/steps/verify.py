@@ -27,8 +27,9 @@ class NotVerified(exceptions.TroveUpgradeError):
 class Verifier(Protocol):
     """Looks at one instance."""
 
-    def verify(self, expected: Expected, tell: Tell) -> Sequence[Verified]:
-        """Return the result of every look; `tell` is called at each pause, and may raise.
+    def verify(self, expected: Expected, tell: Tell, record_user: Tell) -> Sequence[Verified]:
+        """Return the result of every look; `tell` is called at each pause, and may raise;
+        `record_user` with the name of a user that is about to be created.
 
         :raises TroveUpgradeError: a service gives no answer.
         """
@@ -47,7 +48,11 @@ class Verify:
             if self.is_stopping():
                 raise Stopped
 
-        verified = tuple(self.verifier.verify(_expected(member), paused))
+        def about_to_create(user: str) -> None:
+            nonlocal member
+            member = save(member.learned(check_user=user))
+
+        verified = tuple(self.verifier.verify(_expected(member), paused, about_to_create))
         member = save(member.learned(verified=verified))
         failed = [one for one in verified if one.is_failure]
         if failed:
@@ -65,6 +70,7 @@ def _expected(member: Member) -> Expected:
         addresses=facts.addresses,
         groups={nic.port_id: nic.security_groups for nic in facts.nics},
         upgrade_id=facts.upgrade_id or '',
+        left_user=facts.check_user,
     )
 
 

@@ -2,7 +2,7 @@
 """A user of the database that is created, listed and dropped again."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.database_service import DatabaseService, DatabaseServiceUnavailable
@@ -25,8 +25,8 @@ _TIMES = 3
 class Accounts:
     """Checks that the service reaches the database through its own agent.
 
-    A user that a killed check has left is found by the beginning of its name, and dropped by the
-    next one.
+    The name is recorded before the user is created, so that the next check drops one that a killed
+    check has left, and no other.
     """
 
     service: DatabaseService
@@ -36,14 +36,19 @@ class Accounts:
     wait_seconds: float = 60.0  #: the agent does it after the service has answered
     look_seconds: float = 3.0
 
-    def check(self, instance_id: str, tell: Tell) -> Verified:
+    def check(
+        self, instance_id: str, tell: Tell, *, left: Sequence[str], record: Callable[[str], None]
+    ) -> Verified:
         """Create a user, wait until it is listed, and drop it, whatever becomes of the rest.
+
+        `left` are the names that earlier checks recorded.
 
         :raises NotOffered: the service has no users.
         """
-        for left in self._names(instance_id):
-            self.service.drop_user(instance_id, left)
+        for name in set(left).intersection(self._names(instance_id)):
+            self.service.drop_user(instance_id, name)
         name = f'{PREFIX}{self.token(8)}'[:_LONGEST_NAME]
+        record(name)
         try:
             # kinds of characters that a server may ask for in a password
             self.service.create_user(instance_id, name, f'Tu-{self.token(16)}')

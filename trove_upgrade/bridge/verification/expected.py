@@ -18,6 +18,7 @@ class Expected:
     addresses: tuple[str, ...]  #: as `addresses_of` found them
     groups: Mapping[str, tuple[str, ...]]  #: ids of the security groups of each port, by its id
     upgrade_id: str
+    left_user: str | None = None  #: that an earlier check may have left in the database
 
 
 def addresses_of(shown: DatabaseInstance, ports: Sequence[NetworkPort]) -> tuple[str, ...]:

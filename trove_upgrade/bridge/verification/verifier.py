@@ -48,8 +48,12 @@ class Verifier:
     wait_seconds: float = 180.0  #: Trove's agent reports each minute
     look_seconds: float = 5.0  #: Trove takes 200 requests of a user a minute
 
-    def verify(self, expected: Expected, tell: Tell = silent) -> tuple[Verified, ...]:
+    def verify(
+        self, expected: Expected, tell: Tell = silent, record_user: Tell = silent
+    ) -> tuple[Verified, ...]:
         """Return the result of every check; `tell` is called at each pause, and may raise.
+
+        `record_user` keeps the name of the user that is about to be created.
 
         :raises InstanceNotFound: the service has no such instance.
         :raises UpgradeNotFound: there is no such upgrade.
@@ -62,6 +66,12 @@ class Verifier:
         accounts = Accounts(
             service=self.service, clock=self.clock, pause=self.pause, token=self.token
         )
+        left = [] if expected.left_user is None else [expected.left_user]
+
+        def record(name: str) -> None:
+            record_user(name)
+            left.append(name)  # a check without an answer is made once more
+
         instance_id, version_id = expected.instance_id, expected.version_id
         checks: dict[str, _Check] = {
             version.NAME: lambda: version.check(shown, self.service.version(version_id)),
@@ -69,7 +79,7 @@ class Verifier:
             ports.GROUPS: lambda: ports.check_groups(server_ports, expected),
             ports.ADDRESSES: lambda: ports.check_addresses(shown, server_ports, expected),
             backups.NAME: lambda: backups.check(self.service, instance_id),
-            USER: lambda: accounts.check(instance_id, tell),
+            USER: lambda: accounts.check(instance_id, tell, left=left, record=record),
             rows.NAME: lambda: rows.check(upgrade, instance_id, version_id),
         }
         return tuple(self._made(name, check, instance_id) for name, check in checks.items())

@@ -199,13 +199,22 @@ def _runners(
     push = None if tools.bundle is None else _push(run, door, tools.bundle)
 
     def make(number: int, is_stopping: Callable[[], bool]) -> MemberRunner:
-        steps = _steps(run, door, push, is_stopping)
+        upgrade = UpgradeMember(
+            api=run.cloud.databases,
+            upgrades=repositories.upgrades,
+            network=run.cloud.network,
+            pause=SystemClock(),
+            tell=_tell,
+            is_stopping=is_stopping,
+        )
+        steps = _steps(run, door, push, upgrade, is_stopping)
         return MemberRunner(
             runs=repositories.bridge_runs,
             openings=repositories.openings,
             door=door,
             steps={step: steps[step] for step in steps if step in STEPS_OF[scope]},
             remove=_nothing_was_pushed if push is None else push.remove,
+            settle=upgrade.settle,
             clock=SystemClock(),
             owner=f'{socket.gethostname()}:{os.getpid()}:{number}',
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
@@ -257,7 +266,11 @@ def _door(run: Context, ways: way.Ways) -> Door:
 
 
 def _steps(
-    run: Context, door: Door, push: Push | None, is_stopping: Callable[[], bool]
+    run: Context,
+    door: Door,
+    push: Push | None,
+    upgrade: UpgradeMember,
+    is_stopping: Callable[[], bool],
 ) -> dict[MemberStep, RunnableStep]:
     steps: dict[MemberStep, RunnableStep] = {
         MemberStep.OPEN: Open(door=door),
@@ -269,14 +282,7 @@ def _steps(
             wait_seconds=_PROVE_SECONDS,
         ),
         MemberStep.CLOSE: Close(door=door),
-        MemberStep.UPGRADE: UpgradeMember(
-            api=run.cloud.databases,
-            upgrades=run.repositories.upgrades,
-            network=run.cloud.network,
-            pause=SystemClock(),
-            tell=_tell,
-            is_stopping=is_stopping,
-        ),
+        MemberStep.UPGRADE: upgrade,
         MemberStep.VERIFY: Verify(verifier=run.verifier, is_stopping=is_stopping),
     }
     return steps if push is None else {**steps, MemberStep.PUSH: push}

@@ -93,6 +93,7 @@ class RunnerTestCase(OpeningsTestCase):
             door=self.door,
             steps=self.steps,
             remove=lambda member, visit: self.removed.append(visit.shell.is_open),
+            settle=lambda member: member.learned(asked_after=None),
             clock=SystemClock(),
             owner=owner,
             lease_seconds=LEASE,
@@ -265,6 +266,32 @@ class TestBack(RunnerTestCase):
         self.assertIn('upgrade-1', member.cause)
         self.is_left()
 
+    def test_an_operators_end_before_the_request_removes_what_was_pushed(self):
+        run_id = self.begun()
+
+        def about_to_ask(member, visit, save):
+            self.runs.abort(run_id)
+            save(member.learned(bundle='sha', asked_after=''))
+
+        self.steps = {**self.steps, T.UPGRADE: Stepped(about_to_ask)}
+        member = self.a_runner().run_next(run_id)
+        self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
+
+    def test_one_that_may_have_been_asked_for_is_left_to_the_next_run_by_an_operators_end(self):
+        run_id = self.begun()
+
+        def asked(member, visit, save):
+            save(member.learned(bundle='sha', asked_after=''))
+            raise Stopped
+
+        self.steps = {**self.steps, T.UPGRADE: Stepped(asked)}
+        self.assertRaises(Stopped, self.a_runner().run_next, run_id)
+        self.runs.abort(run_id)
+        self.assertEqual(S.RUNNING, self.runs.members(run_id)[0].state)
+        member = self.a_runner().run_next(run_id)
+        self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
+        self.is_left()
+
     def test_an_operators_end_of_a_waiting_member_leaves_its_upgrade_alone(self):
         run_id = self.begun()
 
@@ -424,6 +451,29 @@ class TestWithoutAMend(RunnerTestCase):
 
         self.assertRaises(MemberLost, self.with_step(T.REACH, run).run_next, run_id)
         self.assertEqual([self.taken.opening.group_id], list(self.neutron.groups))
+
+    def test_a_host_that_lost_its_member_turns_nothing_of_the_next_one_back(self):
+        """Its shell was closed under it, so that its step met an error of its own."""
+        for is_noticed in (True, False):
+            with self.subTest(is_noticed):
+                run_id = self.begun()
+
+                def run(member, visit, save, is_noticed=is_noticed):
+                    visit.is_lost = is_noticed
+                    self.let_all_leases_end()
+                    other = self.runs.claim(member.run_id, 'host-2', LEASE)
+                    self.taken = Visit()
+                    self.door.find(other, self.taken)
+                    self.door.open(other, self.taken)
+                    raise errors.ReachError
+
+                runner = self.with_step(T.REACH, run)
+                self.assertRaises(MemberLost, runner.run_next, run_id)
+                self.assertEqual([self.taken.opening.group_id], list(self.neutron.groups))
+                [member] = self.runs.members(run_id)
+                self.assertEqual((S.RUNNING, False), (member.state, member.is_undoing))
+                self.let_all_leases_end()
+                self.assertEqual(S.COMPLETED, self.a_runner().run_next(run_id).state)
 
     def test_a_lease_that_is_lost_before_there_is_a_shell_lets_none_be_used(self):
         member = self.runs.claim(self.begun(), 'host-1', LEASE)

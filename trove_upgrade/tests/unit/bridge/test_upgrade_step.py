@@ -12,6 +12,7 @@ from trove_upgrade.bridge.steps.verify import NotVerified, Verify
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import network, states
 from trove_upgrade.domain.bridge_runs import MemberFacts, Nic
+from trove_upgrade.domain.database_service import DatabaseServiceRefused
 from trove_upgrade.domain.verified import Outcome, Verified
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron
@@ -153,6 +154,27 @@ class TestUpgradeMember(base.TestCase):
         self.assertRaises(Stopped, self.run_it)
         self.assertEqual('upgrade-1', self.member.facts.upgrade_id)
 
+    def test_a_refusal_that_comes_of_an_earlier_request_of_ours_is_its_upgrade(self):
+        """The first request got no answer, and was done late."""
+
+        def refused(instance_id, version_id):
+            self.service.begin(TARGET)
+            raise DatabaseServiceRefused(what='it', status=422, found='busy')
+
+        self.service.upgrade = refused
+        self.assertEqual('upgrade-1', self.run_it().member.facts.upgrade_id)
+
+    def test_a_refusal_is_the_end_where_none_has_begun(self):
+        self.service.refusal = DatabaseServiceRefused(what='it', status=400, found='no')
+        self.assertRaises(DatabaseServiceRefused, self.run_it)
+        self.assertTrue(self.member.facts.may_have_begun)
+
+    def test_one_that_is_turned_back_is_settled_by_what_has_begun(self):
+        asked = self.member.learned(asked_after='')
+        self.assertFalse(self.step().settle(asked).facts.is_handed_over)
+        self.service.begin(TARGET)
+        self.assertEqual('upgrade-1', self.step().settle(asked).facts.upgrade_id)
+
 
 class TestVerify(base.TestCase):
     def setUp(self):
@@ -168,8 +190,9 @@ class TestVerify(base.TestCase):
             nics=(Nic(port_id='port-1', security_groups=('group-1',)),),
         )
 
-    def verify(self, expected, tell):
+    def verify(self, expected, tell, record_user):
         self.expected = expected
+        record_user('tu_check_1')
         for _ in range(self.pauses):
             tell('It is waited for.')
         return self.found
@@ -209,9 +232,16 @@ class TestVerify(base.TestCase):
         self.assertNotIn('message 0', error.message)
         self.assertEqual(2, len(self.saved[-1].facts.verified))
 
+    def test_a_user_that_a_killed_check_has_left_is_known_to_the_next_one(self):
+        self.looks()
+        self.assertEqual('tu_check_1', self.saved[0].facts.check_user)
+        self.member = self.saved[0]
+        self.looks()
+        self.assertEqual('tu_check_1', self.expected.left_user)
+
     def test_each_pause_keeps_the_member_and_lets_the_process_end(self):
         self.pauses = 2
         self.looks()
-        self.assertEqual(3, len(self.saved))
+        self.assertEqual(4, len(self.saved))
         self.is_stopping = True
         self.assertRaises(Stopped, self.looks)

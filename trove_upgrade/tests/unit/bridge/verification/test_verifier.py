@@ -197,10 +197,19 @@ class TestBackups(VerifierTestCase):
 
 
 class TestUser(VerifierTestCase):
-    def test_one_that_an_earlier_check_has_left_is_dropped(self):
-        self.trove.names.append(f'{PREFIX}0000000')
+    def test_one_that_an_earlier_check_has_left_is_dropped_and_a_tenants_own_is_not(self):
+        tenants, left = f'{PREFIX}report', f'{PREFIX}0000000'
+        self.trove.names += [tenants, left]
+        self.expected = dataclasses.replace(self.expected, left_user=left)
         self.verify()
-        self.assertEqual(['app'], self.trove.names)
+        self.assertEqual(['app', tenants], self.trove.names)
+
+    def test_its_name_is_recorded_before_it_is_created(self):
+        self.trove.refuses['create_user'] = 1
+        recorded = []
+        self.verifier.verify(self.expected, self.told.append, recorded.append)
+        self.assertEqual(1, len(recorded))
+        self.assertEqual([], self.trove.created_users)
 
     def test_a_user_that_never_comes_fails_and_is_dropped(self):
         self.trove.agent_works = False
