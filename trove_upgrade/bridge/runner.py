@@ -6,6 +6,7 @@ member at its step; any host claims it when the lease is over, and runs that ste
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
@@ -20,8 +21,10 @@ from trove_upgrade.domain.bridge_runs import (
     MemberState,
     MemberStep,
     MemberStepRun,
+    RunAborted,
     RunRepository,
     StepEnd,
+    stays_cause,
 )
 from trove_upgrade.domain.openings import OpeningRepository
 from trove_upgrade.domain.ports import Clock
@@ -31,13 +34,6 @@ LOG = logs.get_logger(__name__)
 
 #: Called with a member and a line for a person after each step.
 Tell = Callable[[Member, str], None]
-
-
-class TurnedBack(exceptions.TroveUpgradeError):
-    """An operator has ended the run while a member was under way."""
-
-    code = 'BRIDGE_RUN_ABORTED'
-    template = 'Instance {instance_id} was turned back: an operator aborted run {run_id}.'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,13 +113,16 @@ class MemberRunner:
 
     def _done(self, step: MemberStep, member: Member, visit: Visit) -> Done:
         """Run a step.  Once the port is closed, an outage is waited for: it costs nothing then."""
-        until = self.clock.monotonic() + self.patience_seconds
+        last, until = -math.inf, math.inf
         while True:
             try:
                 return self.steps[step].run(self._as_saved(member), visit, self._save_forward)
             except Exception as error:
-                is_waited_for = step in AFTER_CLOSE and self.is_outage(error)
-                if not is_waited_for or self.clock.monotonic() >= until:
+                now = self.clock.monotonic()
+                if now - last > self.patience_seconds:  # the first failure, or a new outage
+                    until = now + self.patience_seconds
+                last = now
+                if step not in AFTER_CLOSE or not self.is_outage(error) or now >= until:
                     raise
                 LOG.warning('Instance %s: %s; tried again', member.instance_id, error)
             if self.is_stopping():
@@ -149,7 +148,7 @@ class MemberRunner:
     @staticmethod
     def _require_forward(member: Member) -> None:
         if member.is_undoing:
-            raise TurnedBack(instance_id=member.instance_id, run_id=member.run_id)
+            raise RunAborted(instance_id=member.instance_id, run_id=member.run_id)
 
     def _begun(self, member: Member, step: MemberStep) -> Member:
         begun = MemberStepRun(step=step, started_at=self.clock.now())
@@ -180,23 +179,27 @@ class MemberRunner:
         """
         if visit.is_lost:
             raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
-        is_operators = member.error_code in {None, TurnedBack.code}
+        is_operators = member.error_code in {None, RunAborted.code}
         if is_operators and member.facts.may_have_begun:
             member = self.settle(member)
+        kept = None
         if member.facts.is_handed_over:
             if member.step is MemberStep.UPGRADE:
-                member = _more(member, _stays(member))
+                member = _more(member, stays_cause(member.facts))
         elif member.facts.bundle is not None:
-            member = self._removed(member, visit)
+            kept = self._why_not_removed(member, visit)
         try:
             self.door.close(member, visit)
         except exceptions.TroveUpgradeError as error:
             LOG.warning('Instance %s: %s', member.instance_id, error.message)
             told = f'The port is not closed yet; a taskmanager does it: {error.message}'
             member = _more(member, told)
+        if kept is not None:
+            return self._kept(member, kept)
         return self.runs.end(member, MemberState.ABORTED if is_operators else MemberState.FAILED)
 
-    def _removed(self, member: Member, visit: Visit) -> Member:
+    def _why_not_removed(self, member: Member, visit: Visit) -> str | None:
+        """Remove what was pushed; return in words why it could not be, None: it is removed."""
         try:
             self.door.come_back(member, visit)
             self.remove(member, visit)
@@ -205,9 +208,17 @@ class MemberRunner:
         except Exception as error:
             if self.is_outage(error):
                 raise
-            told = _with_code(error).message
-            return _more(member, f'What was pushed could not be removed: {told}')
-        return member
+            return _with_code(error).message
+        return None
+
+    def _kept(self, member: Member, why: str) -> Member:
+        """Leave the member to a later run of it: something of ours is in its guest.  Its lease
+        stays, so that this process does not try again at once.
+        """
+        message = f'What was pushed could not be removed: {why} Tried again by "resume".'
+        saved = self.runs.save(_more(member, message))
+        self.tell(saved, message)
+        return saved
 
     def _leave(self, member: Member, visit: Visit) -> None:
         """Close the port at once, whatever else is away; the member stays at its step, for this
@@ -223,13 +234,6 @@ class MemberRunner:
             LOG.info('Instance %s: %s', member.instance_id, error)
 
 
-def _stays(member: Member) -> str:
-    """Return what an operator has to know of a member that ends after its upgrade was asked for."""
-    upgrade = member.facts.upgrade_id
-    what = 'the guest' if upgrade is None else f'the guest, and upgrade {upgrade} goes its own way'
-    return f'Our agent stays in {what}.'
-
-
 def _with_code(error: Exception) -> exceptions.TroveUpgradeError:
     """Return the error, or one that tells of a fault of the program, whose traceback is logged."""
     if isinstance(error, exceptions.TroveUpgradeError):
@@ -238,6 +242,8 @@ def _with_code(error: Exception) -> exceptions.TroveUpgradeError:
     return exceptions.TroveUpgradeError()
 
 
-def _more(member: Member, text: str) -> Member:
-    """Add to the cause; the first one stays in front."""
+def _more(member: Member, text: str | None) -> Member:
+    """Add to the cause, once; the first one stays in front."""
+    if text is None or text in (member.cause or ''):
+        return member
     return member.evolve(cause=f'{member.cause} {text}' if member.cause else text)

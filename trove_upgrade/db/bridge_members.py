@@ -38,7 +38,8 @@ def row_of(run_id: str, listed: Listed, targets: Mapping[str, str]) -> dict[str,
         'project_id': listed.project_id,
         'server_id': listed.server_id,
         'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
-        'step': str(MemberStep.OPEN),
+        # our agent is in it already where it was heard
+        'step': str(MemberStep.OPEN if listed.agent_version is None else MemberStep.UPGRADE),
         'is_undoing': False,
         'generation': 0,
         'error_code': listed.obstacle and str(listed.obstacle),
@@ -79,7 +80,7 @@ def member_from(row: sa.Row[Any]) -> Member:
         ended_at=row.ended_at,
         error_code=row.error_code,
         cause=row.cause,
-        facts=_facts_from(row.facts),
+        facts=facts_from(row.facts),
         steps=tuple(_step_from(entry) for entry in row.steps),
     )
 
@@ -92,7 +93,7 @@ def _facts_to(facts: MemberFacts) -> dict[str, Any]:
     }
 
 
-def _facts_from(entry: Mapping[str, Any]) -> MemberFacts:
+def facts_from(entry: Mapping[str, Any]) -> MemberFacts:
     """Return what this release knows of it."""
     known = {name: entry[name] for name in _FACTS if name in entry}
     nics = tuple(
@@ -108,11 +109,6 @@ def _facts_from(entry: Mapping[str, Any]) -> MemberFacts:
     )
     addresses = tuple(known.pop('addresses', ()))
     return MemberFacts(**known, nics=nics, addresses=addresses, verified=verified)
-
-
-def is_in_guest(facts: Mapping[str, Any]) -> bool:
-    """Return whether something may be in the guest that the end of a run has to remove."""
-    return 'bundle' in facts and 'upgrade_id' not in facts
 
 
 def _step_to(run: MemberStepRun) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from trove_upgrade.domain.bridge_runs import (
     MemberLost,
     MemberState,
     Run,
+    RunAborted,
     RunNotFound,
     RunScope,
     RunState,
+    stays_cause,
 )
 from trove_upgrade.domain.inventory import Listed
 
@@ -210,9 +212,9 @@ class BridgeRuns:
             return self._member(connection, member.run_id, member.instance_id)
 
     @retry_on_deadlock
-    def abort(self, run_id: str) -> Run:
-        """Turn every member that a host works on back; the others end at once, but those in whose
-        guest something may be.
+    def abort(self, run_id: str, *, leaves_agents: bool = False) -> Run:
+        """Turn every member that a host works on back; the others end at once, but, unless
+        `leaves_agents`, those in whose guest something may be.
         """
         with self._database.write() as connection:
             self._run(connection, run_id)
@@ -225,11 +227,12 @@ class BridgeRuns:
             connection.execute(sa.update(_members).where(going).values(is_undoing=True))
             rows = connection.execute(sa.select(_members).where(going, sa.not_(_known(held))))
             for row in rows.all():
-                if not bridge_members.is_in_guest(row.facts):
+                member = bridge_members.member_from(row)
+                if leaves_agents or not member.facts.is_in_guest:
                     connection.execute(
                         sa.update(_members)
                         .where(*_same(run_id, row.instance_id, row.generation))
-                        .values(**_end(MemberState.ABORTED))
+                        .values(**_aborted(member))
                     )
             connection.execute(
                 sa.update(_runs)
@@ -275,6 +278,18 @@ def _end(state: MemberState) -> dict[str, Any]:
         'owner': None,
         'lease_until': None,
         'ended_at': columns.now(),
+    }
+
+
+def _aborted(member: Member) -> dict[str, Any]:
+    """Return the end of a member that no host has."""
+    error = RunAborted(run_id=member.run_id, instance_id=member.instance_id)
+    told = [member.cause or error.message, stays_cause(member.facts)]
+    cause = ' '.join(text for text in told if text is not None)
+    return {
+        **_end(MemberState.ABORTED),
+        'error_code': member.error_code or error.code,
+        'cause': columns.fitting(_members.c.cause, cause, wide=True),
     }
 
 

@@ -134,6 +134,11 @@ class MemberFacts:
         return self.asked_after is not None
 
     @property
+    def is_in_guest(self) -> bool:
+        """Return whether something may be in the guest that the end of a run has to remove."""
+        return self.bundle is not None and self.upgrade_id is None
+
+    @property
     def may_have_begun(self) -> bool:
         """Return whether an upgrade was about to be asked for, and none is known."""
         return self.is_handed_over and self.upgrade_id is None
@@ -184,6 +189,13 @@ class Run:
     updated_at: datetime.datetime
     ended_at: datetime.datetime | None
     members: dict[MemberState, int]
+
+
+class RunAborted(exceptions.TroveUpgradeError):
+    """An operator has ended a run before a member had come to its end."""
+
+    code = 'BRIDGE_RUN_ABORTED'
+    template = 'An operator aborted run {run_id}; work on instance {instance_id} ended with it.'
 
 
 class RunNotFound(exceptions.TroveUpgradeError):
@@ -263,10 +275,19 @@ class RunRepository(Protocol):
     def end(self, member: Member, state: MemberState) -> Member:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
 
-    def abort(self, run_id: str) -> Run:
+    def abort(self, run_id: str, *, leaves_agents: bool = False) -> Run:
         """Turn every member that a host works on back; the others end at once, but those in whose
         guest something may be: `resume` removes it.  An upgrade that was begun goes on.
+
+        `leaves_agents`: these end at once, too, and what is in their guests stays there.
         """
+
+
+def stays_cause(facts: MemberFacts) -> str | None:
+    """Return in words what an end without removal leaves behind; None: nothing."""
+    if facts.upgrade_id is not None:
+        return f'Upgrade {facts.upgrade_id} goes its own way.'
+    return 'Our agent stays in the guest.' if facts.bundle is not None else None
 
 
 def left_out_cause(obstacle: Obstacle) -> str:

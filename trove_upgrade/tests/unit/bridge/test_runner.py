@@ -215,17 +215,37 @@ class TestBack(RunnerTestCase):
         self.fails('INTERNAL_ERROR')
         self.assertEqual([True], self.removed)
 
-    def test_what_cannot_be_removed_is_told_and_the_port_is_closed(self):
+    def test_what_cannot_be_removed_is_tried_again_by_a_later_run_and_the_port_is_closed(self):
         def refuse(member, visit):
             raise errors.NoRoute(network_id='net-1', found='it went away')
 
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         for error in (refuse, lambda member, visit: {}['unexpected']):
-            self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+            run_id = self.begun()
             runner = dataclasses.replace(self.a_runner(), remove=error)
-            member = runner.run_next(self.begun())
-            self.assertEqual(S.FAILED, member.state)
-            self.assertIn('could not be removed', member.cause)
-            self.is_left()
+            for _ in range(2):
+                member = runner.run_next(run_id)
+                self.assertEqual((S.RUNNING, True), (member.state, member.is_undoing))
+                self.assertEqual(1, member.cause.count('could not be removed'))
+                self.is_left()
+                self.assertIsNone(runner.run_next(run_id), 'it is not tried again at once')
+                self.let_all_leases_end()
+            self.removed.clear()
+            member = self.a_runner().run_next(run_id)
+            self.assertEqual((S.FAILED, [True]), (member.state, self.removed))
+
+    def test_an_operator_may_leave_what_cannot_be_removed(self):
+        run_id = self.begun()
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        refused = dataclasses.replace(self.a_runner(), remove=lambda member, visit: {}['no'])
+        refused.run_next(run_id)
+        self.let_all_leases_end()
+        self.runs.abort(run_id)
+        self.assertEqual(S.RUNNING, self.runs.members(run_id)[0].state)
+        self.runs.abort(run_id, leaves_agents=True)
+        [member] = self.runs.members(run_id)
+        self.assertEqual(S.ABORTED, member.state)
+        self.assertTrue(member.cause.endswith('Our agent stays in the guest.'), member.cause)
 
     def test_an_outage_while_removing_keeps_the_member_and_the_next_run_removes_the_rest(self):
         def away(member, visit):
@@ -304,6 +324,8 @@ class TestBack(RunnerTestCase):
         self.runs.abort(run_id)
         [member] = self.runs.members(run_id)
         self.assertEqual((S.ABORTED, RunState.ABORTED), (member.state, self.runs.get(run_id).state))
+        self.assertIn('Upgrade upgrade-1 goes its own way', member.cause)
+        self.assertEqual('BRIDGE_RUN_ABORTED', member.error_code)
         self.assertIsNone(self.a_runner().run_next(run_id))
         self.assertEqual([], self.removed)
 
@@ -409,6 +431,28 @@ class TestWithoutAMend(RunnerTestCase):
         member = self.with_step(T.UPGRADE, run).run_next(self.begun())
         self.assertEqual((S.COMPLETED, 2), (member.state, self.pauses))
         self.assertEqual('', member.steps[-1].message)
+
+    def test_each_outage_is_waited_for_by_itself_however_long_the_step_lasts(self):
+        self.time = 0.0
+        fails = [True, False, True, False]
+
+        def run(member, visit, save):
+            self.time += 1000
+            if fails.pop(0):
+                raise network.NetworkUnavailable(what='x', found='away')
+            if fails:
+                return run(member, visit, save)
+            return Done(member, 'well')
+
+        runner = dataclasses.replace(self.with_step(T.UPGRADE, run), clock=self)
+        self.assertEqual(S.COMPLETED, runner.run_next(self.begun()).state)
+        self.assertEqual(2, self.pauses)
+
+    def monotonic(self):
+        return self.time
+
+    def now(self):
+        return SystemClock().now()
 
     def test_an_outage_that_lasts_leaves_the_member_and_one_is_not_waited_for_that_is_to_end(self):
         def run(member, visit, save):
