@@ -188,20 +188,21 @@ class Pusher:
         _require(shell, 'start', str(_START_SECONDS))
         return self._after(shell, found)
 
-    def remove(self, shell: Shell) -> None:
-        """Remove all that was ever pushed.  Safe to repeat.
-
-        :raises InstallerFailed, InstallerRefused: something of it is left.
-        :raises ReachError: unknown how far it came.
-        """
-        _require(shell, 'remove')
-
     def _after(self, shell: Shell, before: GuestFacts) -> GuestFacts:
         now = self.look(shell)
         ended = now.ended_since(before)
         if ended:
             raise NeighbourEnded(found=', '.join(ended))
         return now
+
+
+def remove(shell: Shell) -> None:
+    """Remove all that was ever pushed.  Safe to repeat.
+
+    :raises InstallerFailed, InstallerRefused: something of it is left.
+    :raises ReachError: unknown how far it came.
+    """
+    _require(shell, 'remove')
 
 
 def _run(shell: Shell, *words: str, timeout_seconds: float) -> Outcome:

@@ -86,11 +86,11 @@ class Door:
         )
 
     def plan(self, listed: Listed) -> str:
-        """Return in words what would be opened for whom, or why nothing would."""
-        try:
-            way = self._way(listed.instance_id, listed.ports)
-        except NoWayIn as error:
-            return error.message
+        """Return in words what would be opened for whom.
+
+        :raises NoWayIn: no route leads to it.
+        """
+        way = self._way(listed.instance_id, listed.ports)
         what = f'port {way.port.id} for {way.source}' if way.port.is_filtered else 'nothing'
         return f'would open {what}, and log in at {way.address} {way.route.name}'
 

@@ -18,6 +18,7 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStepRun,
     Nic,
     StepEnd,
+    first_step,
     left_out_cause,
 )
 from trove_upgrade.domain.inventory import Listed
@@ -38,8 +39,7 @@ def row_of(run_id: str, listed: Listed, targets: Mapping[str, str]) -> dict[str,
         'project_id': listed.project_id,
         'server_id': listed.server_id,
         'state': str(MemberState.LEFT_OUT if left_out else MemberState.PENDING),
-        # our agent is in it already where it was heard
-        'step': str(MemberStep.OPEN if listed.agent_version is None else MemberStep.UPGRADE),
+        'step': str(first_step(listed)),
         'is_undoing': False,
         'generation': 0,
         'error_code': listed.obstacle and str(listed.obstacle),

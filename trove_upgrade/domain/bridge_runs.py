@@ -283,6 +283,11 @@ class RunRepository(Protocol):
         """
 
 
+def first_step(listed: Listed) -> MemberStep:
+    """Return where a member begins: one in whose guest our agent was heard is only upgraded."""
+    return MemberStep.OPEN if listed.agent_version is None else MemberStep.UPGRADE
+
+
 def stays_cause(facts: MemberFacts) -> str | None:
     """Return in words what an end without removal leaves behind; None: nothing."""
     if facts.upgrade_id is not None:

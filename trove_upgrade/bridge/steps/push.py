@@ -18,19 +18,6 @@ class Keys(Protocol):
     def mint(self, instance_id: str, marker: str | None) -> GuestKey:
         """Make a key, or return the one of this marker."""
 
-    def find(self, instance_id: str, key_id: str) -> GuestKey | None:
-        """Return this key; None: there is none."""
-
-    def discard(self, key: GuestKey) -> None:
-        """Delete one key that no guest has."""
-
-
-class Agents(Protocol):
-    """Memory of the agents that were heard, as this step needs it."""
-
-    def forget_agent(self, instance_id: str) -> None:
-        """Forget all that was heard of a guest's agent, which was removed."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Push:
@@ -39,7 +26,6 @@ class Push:
     door: Door
     pusher: Pusher
     keys: Keys
-    agents: Agents
     #: of an instance, the manager of its datastore version
     manager_of: Callable[[str], str]
 
@@ -62,22 +48,6 @@ class Push:
             f'Our agent runs beside {" and ".join(now.agent_services) or "the old one"} '
             f'({now.distribution or "unknown distribution"}, {now.init}).{remarks}',
         )
-
-    def remove(self, member: Member, visit: Visit) -> None:
-        """Remove what was pushed, and forget the key that went with it and what was heard under it.
-        Raises as `Door.enter` and `Pusher.remove`.
-        """
-        self.pusher.remove(self.door.come_back(member, visit))
-        self._discard_key(member)
-        # a heartbeat that is still under way is believed by none without its key
-        self.agents.forget_agent(member.instance_id)
-
-    def _discard_key(self, member: Member) -> None:
-        if member.facts.key_id is None:
-            return
-        key = self.keys.find(member.instance_id, member.facts.key_id)
-        if key is not None:
-            self.keys.discard(key)
 
 
 def marker_of(member: Member) -> str:

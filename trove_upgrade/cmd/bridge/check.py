@@ -69,7 +69,7 @@ def add_commands(commands: Commands) -> None:
         help='make the copies of templates that the report proposes, on each controller',
     )
     check.add_argument('--json', action='store_true', help='a list of objects, for programs')
-    work.add_bundle(check, required=False)
+    work.add_bundle(check)
     way.add_options(check)
     way.add_controllers(check)
     check.set_defaults(command=_check)

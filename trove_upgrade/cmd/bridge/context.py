@@ -28,6 +28,7 @@ from trove_upgrade.domain.database_service import DatabaseService
 from trove_upgrade.domain.inventory import CloudServers
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.versions import Rules
+from trove_upgrade.sealing.at_rest import KeyUnreadable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,15 @@ class Context:
             versions=self.repositories.datastores,
             rules=Rules.load(self.conf[our_conf.GROUP].version_rules_file),
             version_of=lambda instance_id: instances.get(instance_id, with_details=False).version,
+            is_bridged=self._is_bridged,
         )
+
+    def _is_bridged(self, instance_id: str) -> bool:
+        try:
+            known = self.repositories.guest_keys.current(instance_id)
+        except KeyUnreadable:
+            return False
+        return known is not None and known.is_bridges
 
     @property
     def verifier(self) -> Verifier:

@@ -7,7 +7,7 @@ from trove_upgrade.cmd.bridge import smoke, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
-from trove_upgrade.domain.bridge_runs import RunScope
+from trove_upgrade.domain.bridge_runs import ENDED, RunScope, first_step
 
 
 def add_commands(commands: Commands) -> None:
@@ -21,7 +21,7 @@ def add_commands(commands: Commands) -> None:
     )
     resume.add_argument('run', metavar='RUN', help='id of the run')
     work.add_way(resume)
-    work.add_bundle(resume, required=False)
+    work.add_bundle(resume)
     smoke.add_options(resume)
     resume.set_defaults(command=_resume)
 
@@ -58,7 +58,7 @@ def _add_run(commands: Commands) -> None:
     )
     work.add_which(run)
     work.add_way(run)
-    work.add_bundle(run, required=True)
+    work.add_bundle(run)
     smoke.add_options(run)
     run.set_defaults(command=_begin, scope=RunScope.AGENT)
 
@@ -68,32 +68,46 @@ def _begin(run: Context, arguments: argparse.Namespace) -> int:
     plan = _plan(run, arguments)
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
+        push = None
+        if plan.scope is not RunScope.REACH:
+            waiting = [one for one in plan.members if one.obstacle is None]
+            push = work.push_for(run, tools, map(first_step, waiting))
         if arguments.dry_run:
-            work.show_plan(run, plan, tools)
+            code = work.show_plan(run, plan, tools)
             smoke.show_plan(plan.targets.values(), shape)
-            return 0
-        begun = work.begin(run, plan, tools)
-        code = work.work(run, begun, tools)
+            return code
+        begun = work.begin(run, plan)
+        code = work.work(run, begun, tools, push)
     return code or smoke.make(run, begun.id, shape)
 
 
 def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
     members = work.chosen(run.inventory.take(), arguments.instance)
-    if arguments.upgrade_to is None:
-        return work.Plan(members=members, scope=arguments.scope)
-    chosen, targets = run.targets.choose(members, arguments.upgrade_to)
-    if not targets:
-        raise UsageError(
-            f'run: {arguments.upgrade_to} follows the version of none of these instances; "check" '
-            'names what may follow'
-        )
-    return work.Plan(members=chosen, scope=RunScope.UPGRADE, targets=targets)
+    plan = work.Plan(members=members, scope=arguments.scope)
+    if arguments.upgrade_to is not None:
+        chosen, targets = run.targets.choose(members, arguments.upgrade_to, arguments.instance)
+        plan = work.Plan(members=chosen, scope=RunScope.UPGRADE, targets=targets)
+    _require_members(plan, arguments)
+    return plan
+
+
+def _require_members(plan: work.Plan, arguments: argparse.Namespace) -> None:
+    """Refuse what would do nothing: instances that were named and cannot be tried, or none."""
+    left_out = [one for one in plan.members if one.obstacle is not None]
+    if left_out and (arguments.instance or len(left_out) == len(plan.members)):
+        found = ', '.join(f'{one.instance_id}: {one.obstacle}' for one in left_out)
+        raise UsageError(f'nothing begins: {found}; "inventory" and "check" tell more')
 
 
 def _resume(run: Context, arguments: argparse.Namespace) -> int:
     shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
-    found = run.repositories.bridge_runs.get(arguments.run)
+    runs = run.repositories.bridge_runs
+    found = runs.get(arguments.run)
+    going = [one for one in runs.members(found.id) if one.state not in ENDED and not one.is_undoing]
     with way.made(arguments) as ways:
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
-        code = work.work(run, found, tools)
+        push = None
+        if found.scope is not RunScope.REACH:
+            push = work.push_for(run, tools, (one.step for one in going))
+        code = work.work(run, found, tools, push)
     return code or smoke.make(run, found.id, shape)

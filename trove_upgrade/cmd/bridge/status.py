@@ -32,6 +32,12 @@ def add_commands(commands: Commands) -> None:
         'way the host that has them removes what was pushed and closes the port.',
     )
     abort.add_argument('run', metavar='RUN', help='id of the run')
+    abort.add_argument(
+        '--leave-agents',
+        action='store_true',
+        help='end members also whose guests cannot be entered any more; what was brought into '
+        'them stays there',
+    )
     abort.set_defaults(command=_abort)
 
 
@@ -87,7 +93,7 @@ def _moment(moment: object) -> str:
 
 def _abort(run: Context, arguments: argparse.Namespace) -> None:
     runs = run.repositories.bridge_runs
-    found = runs.abort(arguments.run)
+    found = runs.abort(arguments.run, leaves_agents=arguments.leave_agents)
     members = runs.members(found.id)
     ended = {one.instance_id for one in members if one.state in ENDED}
     left = [
@@ -104,5 +110,6 @@ def _abort(run: Context, arguments: argparse.Namespace) -> None:
     if orphaned:
         print_line(
             f'Something may be in the guests of {orphaned} that no host works on: '
-            f'"trove-upgrade-bridge resume {found.id}" removes it.'
+            f'"trove-upgrade-bridge resume {found.id}", with the options of the way to them, '
+            'removes it; "abort --leave-agents" leaves it there.'
         )

@@ -10,7 +10,7 @@ import types
 from lab.images import oldest
 from trove_upgrade.bridge import guest
 from trove_upgrade.bridge.guest_facts import GuestFacts
-from trove_upgrade.bridge.pusher import Instance, Pusher
+from trove_upgrade.bridge.pusher import Instance, Pusher, remove
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import old_root, test_lab_guests
 from trove_upgrade.tests.functional.waiting import Waiting
@@ -258,7 +258,7 @@ class TestPusher(InstallerCase):
         self.assertIn(f'guest_id = {old_root.INSTANCE}', written)
         self.pushed()
         self.assertTrue(self.facts().our_agent_runs)
-        self.pusher().remove(self.guest)
+        remove(self.guest)
         self.assertEqual(before, self.guest.listing())
 
     def pusher(self):

@@ -60,7 +60,7 @@ class TestPush(Waiting, base.TestCase):
         self.assertIn('The key of this guest was read', whole)
         self.assertNotIn('of-the-broker', whole)
         self.assertNotIn('Traceback', whole)
-        self.pusher.remove(self.guest)
+        pusher.remove(self.guest)
         self.assertEqual(set(), set(before) ^ set(self.guest.listing()))
         after = self.pusher.look(self.guest)
         self.assertEqual(found.agent_processes, after.agent_processes)

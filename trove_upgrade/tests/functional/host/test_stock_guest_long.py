@@ -19,7 +19,7 @@ from lab.trove.stock_guests import USER
 from tools.bundle.maker import Maker
 from tools.bundle.recipe import BULLSEYE
 from trove_upgrade.bridge.bundle import archive
-from trove_upgrade.bridge.pusher import Instance, Pusher
+from trove_upgrade.bridge.pusher import Instance, Pusher, remove
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.attempt import attempt
 from trove_upgrade.bridge.reach.logins import Login
@@ -146,7 +146,7 @@ class StockGuestTest(GuestTestCase):
         )
         self.assertIn("to run in Trove's container", log)
         self.assertNotIn('Traceback', self.shell(self.booted, f'cat {LOG}'))
-        pusher.remove(shell)
+        remove(shell)
         self.assertEqual(set(), self.listing())
         self.assertEqual(found.agent_processes, pusher.look(shell).agent_processes)
 

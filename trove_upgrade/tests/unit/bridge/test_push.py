@@ -7,6 +7,7 @@ from trove_upgrade.bridge.pusher import Pusher
 from trove_upgrade.bridge.reach.errors import ConnectionLost
 from trove_upgrade.bridge.steps.prove import AgentNotHeard
 from trove_upgrade.bridge.steps.push import Push
+from trove_upgrade.bridge.steps.removal import Removal
 from trove_upgrade.domain.bridge_runs import MemberState, MemberStep
 from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.sealing.keys import GuestKey
@@ -61,16 +62,16 @@ class PushCase(RunnerTestCase):
             door=self.door,
             pusher=Pusher(bundle=Bundle(), operators_text=''),
             keys=self.keys,
-            agents=self.agents,
             manager_of=lambda instance_id: 'mariadb',
         )
+        self.removal = Removal(door=self.door, keys=self.keys, agents=self.agents)
         self.steps = {
             step: dataclasses.replace(one, door=self.door) for step, one in self.steps.items()
         }
         self.steps[T.PUSH] = self.push
 
     def a_runner(self, owner='host-1'):
-        return dataclasses.replace(super().a_runner(owner), remove=self.push.remove)
+        return dataclasses.replace(super().a_runner(owner), remove=self.removal.remove)
 
     def hear(self, instance_id=FIRST):
         """The agent is heard in a guest."""

@@ -68,7 +68,7 @@ class TestPush(PusherCase):
         self.assertEqual(['stop', *COMMANDS], self.commands())
 
     def test_removal_is_one_command(self):
-        self.pusher.remove(self.shell)
+        pusher.remove(self.shell)
         self.assertEqual(['remove'], self.commands())
 
 
@@ -162,4 +162,4 @@ class TestFailed(PusherCase):
 
     def test_what_is_not_removed_is_told(self):
         self.shell.answers['remove'] = (4, '', 'an upgrade has this guest in hand')
-        self.assertRaises(pusher.InstallerRefused, self.pusher.remove, self.shell)
+        self.assertRaises(pusher.InstallerRefused, pusher.remove, self.shell)
