@@ -21,7 +21,7 @@ class Keys(Protocol):
 
 
 class Agents(Protocol):
-    """What was heard of guests' agents."""
+    """Words that were heard of guests' agents."""
 
     def forget_agent(self, instance_id: str) -> None:
         """Forget all that was heard of a guest's agent, which was removed."""
