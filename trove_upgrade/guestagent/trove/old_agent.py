@@ -22,7 +22,8 @@ LOG = logs.get_logger(__name__)
 
 class OldAgent:
     """`TroveAgentControl` of the drivers of services.  Between `hold` and `release` the file
-    `trove-agent-held` tells so, also to the bridge.
+    `trove-agent-held` tells so, where there is such an agent.  That an upgrade has the database in
+    hand is told by the marks of the stop alone.
     """
 
     def __init__(
