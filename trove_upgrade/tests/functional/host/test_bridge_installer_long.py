@@ -341,7 +341,7 @@ class TestRefusals(InstallerCase):
     def test_an_upgrade_that_begins_until_our_agent_is_stopped_has_its_agent_again(self):
         self.bring_in()
         begins = 'mkdir -p /var/lib/trove-upgrade/marks; : > /var/lib/trove-upgrade/marks/quiescing'
-        self.guest.sh(f"sed -i '1a [ \"$1\" != stop ] || {{ {begins}.json; }}' {SCRIPT}")
+        self.guest.sh(f'sed -i \'1a [ "$1" != stop ] || {{ {begins}.json; }}\' {SCRIPT}')
         self.assert_is_left_alone()
 
     def assert_is_left_alone(self):
