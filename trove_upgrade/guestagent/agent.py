@@ -29,6 +29,7 @@ from trove_upgrade.guestagent.jobs.job import Body, Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.machine import commands as commands_module
 from trove_upgrade.guestagent.machine import identity, metadata_address, service
+from trove_upgrade.guestagent.machine.agent_services import AgentServices, Processes
 from trove_upgrade.guestagent.machine.containers import docker_engine, http
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -216,11 +217,12 @@ def _others(
     refusing = refusing_server.RefusingServer(
         functools.partial(refusing_server.server, conf, prefix, conf.guest_id)
     )
+    agents = AgentServices(services, Processes(proc=layout.root / 'proc'))
     if not runtime.in_container:
-        return old_agent.OldAgent(layout, services, refusing, options.trove_agent_services)
+        return old_agent.OldAgent(layout, agents, refusing, options.trove_agent_services)
     return trove_agent.TroveAgent(
         layout,
-        services,
+        agents,
         refusing,
         trove_agent.ProgramReporter(
             commands, pathlib.Path(options.trove_agent_program), layout.configuration_directory

@@ -255,7 +255,18 @@ inspect_ours() {
     done
     tell has_product "$product"
     tell our_agent "$(if is_running; then echo running; else echo stopped; fi)"
-    tell upgrade_holds "$(yes_or_no [ -e "$state/trove-agent-held" ])"
+    tell upgrade_holds "$(yes_or_no [ -n "$(holding)" ])"
+}
+
+holding() {
+    # Print the first file by which an upgrade has this guest in hand: of the old agent, where there is one that our agent knows; and of
+    # the database, from before it is stopped until it serves again.
+    for file in "$state/trove-agent-held" "$state/marks/quiescing.json" "$state/marks/quiesced.json"; do
+        if [ -e "$file" ]; then
+            echo "$file"
+            return
+        fi
+    done
 }
 
 # --- the ledger -----------------------------------------------------------------------------------
@@ -498,15 +509,22 @@ do_stop() {
     tell our_agent stopped
 }
 
+refuse_held() {
+    held=$(holding)
+    [ -z "$held" ] || refuse "$held is there, so an upgrade has this guest in hand. Let it come to its end first."
+}
+
 do_remove() {
-    [ ! -e "$state/trove-agent-held" ] || \
-        refuse "$state/trove-agent-held is there, so an upgrade has this guest in hand. Let it come to its end first."
+    refuse_held
     if [ ! -f "$ledger" ]; then
         rm -rf "$home.new"
         tell removed nothing
         return 0
     fi
     do_stop > /dev/null
+    # One may have begun until our agent was stopped, which alone can undo it.
+    [ -z "$(holding)" ] || (do_start > /dev/null)
+    refuse_held
     if [ -f "$unit" ] && is_ours file "$unit"; then
         systemctl disable "$name.service" > /dev/null 2>&1
     fi

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from trove_upgrade.bridge.preconditions.controllers import TemplateNotCopied, TemplatesUnreadable
-from trove_upgrade.bridge.preconditions.templates import FILE, Copy
+from trove_upgrade.bridge.preconditions.templates import FILE, PART, Copy
 from trove_upgrade.bridge.reach.ports import Outcome, Shell
 
 _SECONDS = 30.0
@@ -21,20 +21,22 @@ for directory in "$@"; do
         exit 1
     fi
     for file in "$directory"/*/{FILE} "$directory"/*/*/{FILE}; do
+        case "${{file#"$directory"}}" in *{PART}/*) continue ;; esac
         if [ -f "$file" ]; then printf '%s\\0' "$file"; fi
     done
 done
 """
-#: Arguments: the source, the target.  It is made beside the target, and then gets its name.
-_COPY = """
+#: Arguments: the source, the target.  It is made beside the target, and then gets its name.  A
+#: part of a copy that was killed goes first; rm follows no link.
+_COPY = f"""
 set -u
 if [ -e "$2" ]; then
     echo "it is there already" >&2
     exit 1
 fi
-mkdir -p "${2%/*}" || exit 1
-part="$2.trove-upgrade-part"
-mkdir "$part" || exit 1
+mkdir -p "${{2%/*}}" || exit 1
+part="$2{PART}"
+rm -rf "$part" && mkdir "$part" || exit 1
 if cp -R -p "$1/." "$part" && mv "$part" "$2"; then exit 0; fi
 rm -rf "$part"
 exit 1
@@ -59,10 +61,11 @@ class ThisController:
 
     def copy(self, copy: Copy) -> None:
         target = pathlib.Path(copy.target)
-        part = target.with_name(f'{target.name}.trove-upgrade-part')
+        part = target.with_name(f'{target.name}{PART}')
         try:
             if target.exists():
                 raise FileExistsError('it is there already')
+            _remove(part)
             part.mkdir(parents=True)
             with contextlib.ExitStack() as undo:
                 undo.callback(shutil.rmtree, part, ignore_errors=True)
@@ -75,14 +78,25 @@ class ThisController:
             ) from error
 
 
+def _remove(part: pathlib.Path) -> None:
+    """Remove what a copy that was killed has left; a link goes, and not what it leads to."""
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part)
+    else:
+        part.unlink(missing_ok=True)
+
+
 def _two_levels_below(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield the directories; one that may not be read is an error, as `glob` would hide it."""
     if not directory.is_dir():
         return
-    for first in directory.iterdir():
-        if first.is_dir():
-            yield first
-            yield from (second for second in first.iterdir() if second.is_dir())
+    for first in _directories_in(directory):
+        yield first
+        yield from _directories_in(first)
+
+
+def _directories_in(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    return (one for one in directory.iterdir() if one.is_dir() and not one.name.endswith(PART))
 
 
 class RemoteController:

@@ -16,6 +16,8 @@ from trove_upgrade.domain.upgrade_checks import CheckResult
 
 #: Name of each template; the version is that of its directory.
 FILE = 'config.template'
+#: End of the name of a copy that is not whole yet: it is listed as no template.
+PART = '.trove-upgrade-part'
 _NUMBERS = re.compile(r'(\d+)(?:\.(\d+))?')
 
 

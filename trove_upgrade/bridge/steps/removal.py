@@ -5,6 +5,7 @@ import dataclasses
 from typing import Protocol
 
 from trove_upgrade.bridge import pusher
+from trove_upgrade.bridge.steps.push import marker_of
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain.bridge_runs import Member
 from trove_upgrade.sealing.keys import GuestKey
@@ -15,6 +16,9 @@ class Keys(Protocol):
 
     def find(self, instance_id: str, key_id: str) -> GuestKey | None:
         """Return this key; None: there is none."""
+
+    def minted_for(self, instance_id: str, marker: str) -> GuestKey | None:
+        """Return the key that was made for this marker; None: there is none."""
 
     def discard(self, key: GuestKey) -> None:
         """Delete one key that no guest has."""
@@ -45,8 +49,10 @@ class Removal:
         self.agents.forget_agent(member.instance_id)
 
     def _discard_key(self, member: Member) -> None:
+        """Forget the member's key; one that was minted just before a kill is in no row yet."""
         if member.facts.key_id is None:
-            return
-        key = self.keys.find(member.instance_id, member.facts.key_id)
+            key = self.keys.minted_for(member.instance_id, marker_of(member))
+        else:
+            key = self.keys.find(member.instance_id, member.facts.key_id)
         if key is not None:
             self.keys.discard(key)

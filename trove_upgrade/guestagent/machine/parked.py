@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services that do not run for a while, not after a reboot either, and then are what they were."""
+"""Services of Trove's agent that do not run for a while, not after a reboot either, and then are
+what they were.
+"""
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
 
 from trove_upgrade.guestagent.machine import boot_links, durable
-from trove_upgrade.guestagent.machine.service import ServicePort
+from trove_upgrade.guestagent.machine.agent_services import AgentServices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Parked:
     none is.
     """
 
-    def __init__(self, services: ServicePort, memory: pathlib.Path) -> None:
-        self._services = services
+    def __init__(self, services: AgentServices, memory: pathlib.Path) -> None:
+        self._services, self._port = services, services.port
         self._memory = memory
 
     def park(self, names: Iterable[str]) -> None:
@@ -41,7 +43,7 @@ class Parked:
         :raises StepFailed: one cannot be stopped or disabled.
         """
         remembered = self._remembered()
-        found = {name: self._look(name) for name in names if name not in remembered}
+        found = self._look([name for name in names if name not in remembered])
         if found:
             durable.make_directory(self._memory.parent, 0o700)
             durable.write_json(
@@ -52,11 +54,12 @@ class Parked:
 
     def keep(self) -> None:
         """Stop and disable again what is parked, where something has started it since."""
-        for name in self._remembered():
-            if self._services.is_enabled(name):
-                self._services.disable(name)
-            if self._services.status(name):
-                self._services.stop(name)
+        remembered = self._remembered()
+        for name in remembered:
+            if self._port.is_enabled(name):
+                self._port.disable(name)
+        ran = [name for name, was in remembered.items() if was.running]
+        self._services.stop(remembered, once_ran=ran)
 
     def put_back(self) -> list[str]:
         """Make all of them start at boot, or not, as before; return which ones ran.  They are
@@ -64,15 +67,16 @@ class Parked:
         """
         remembered = self._remembered()
         for name, was in remembered.items():
-            self._services.put_boot_links(name, was.links)
+            self._port.put_boot_links(name, was.links)
         return [name for name, was in remembered.items() if was.running]
 
     def forget(self) -> None:
         """Let go of what was remembered.  Safe to repeat."""
         durable.remove(self._memory)
 
-    def _look(self, name: str) -> _Was:
-        return _Was(self._services.status(name), self._services.boot_links(name))
+    def _look(self, names: Collection[str]) -> dict[str, _Was]:
+        running = self._services.running(names)
+        return {name: _Was(name in running, self._port.boot_links(name)) for name in names}
 
     def _remembered(self) -> dict[str, _Was]:
         try:

@@ -5,7 +5,9 @@
 /run/systemd/system does. Source: sd_booted(3).
 """
 
+import enum
 import pathlib
+import re
 from typing import Protocol
 
 from trove_upgrade.domain import exceptions
@@ -20,6 +22,18 @@ DATABASE = 'trove-upgrade-database'
 
 _START_SECONDS = 300
 _SHORT_SECONDS = 60
+#: Source: LSB, "Init Script Actions", and systemctl(1), "Exit status".
+_NOT_RUNNING = 3
+#: A script without the word has no such action, but for those that Debian's interpreter runs.
+_HAS_STATUS = re.compile(r'\bstatus\b|\A#!.*/init-d-script\b')
+
+
+class ServiceState(enum.Enum):
+    """Word of a service about itself."""
+
+    RUNNING = enum.auto()  #: or systemd is about to start it again
+    STOPPED = enum.auto()
+    UNKNOWN = enum.auto()  #: its script was not understood, or has no such action
 
 
 class ServicePort(Protocol):
@@ -45,6 +59,9 @@ class ServicePort(Protocol):
 
     def status(self, name: str) -> bool:
         """Tell whether the service runs."""
+
+    def state(self, name: str) -> ServiceState:
+        """Return the same, where a wrong "no" would do harm."""
 
     def enable(self, name: str) -> None:
         """Let it start at boot.
@@ -79,6 +96,13 @@ def _failed(what: str, name: str, said: str, code: str) -> exceptions.StepFailed
     )
 
 
+#: Source: systemd(1); "activating" is also the pause before a restart.
+_SYSTEMD_STATES = {
+    **dict.fromkeys(('active', 'activating', 'reloading', 'refreshing'), ServiceState.RUNNING),
+    **dict.fromkeys(('inactive', 'failed'), ServiceState.STOPPED),
+}
+
+
 class Systemd:
     """Implements `ServicePort` with systemctl."""
 
@@ -111,6 +135,10 @@ class Systemd:
 
     def status(self, name: str) -> bool:
         return self._systemctl('is-active', '--quiet', f'{name}.service').returncode == 0
+
+    def state(self, name: str) -> ServiceState:
+        word = self._systemctl('is-active', f'{name}.service').stdout.strip()
+        return _SYSTEMD_STATES.get(word, ServiceState.UNKNOWN)
 
     def enable(self, name: str) -> None:
         self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
@@ -161,11 +189,24 @@ class Sysv:
 
     def stop(self, name: str) -> None:
         done = self._commands.run([self._script(name), 'stop'], _START_SECONDS)
-        if done.returncode != 0 or self.status(name):
+        if done.returncode != 0 or self.state(name) is ServiceState.RUNNING:
             raise _failed('stopped', name, done.said, 'SERVICE_NOT_STOPPED')
 
     def status(self, name: str) -> bool:
-        return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode == 0
+        return self._status_code(name) == 0
+
+    def _status_code(self, name: str) -> int:
+        return self._commands.run([self._script(name), 'status'], _SHORT_SECONDS).returncode
+
+    def state(self, name: str) -> ServiceState:
+        """A script that does not know the action may end with any code, also with those of LSB."""
+        text = ''
+        with listing.vanishing():
+            text = pathlib.Path(self._script(name)).read_text(errors='replace')
+        if _HAS_STATUS.search(text) is None:
+            return ServiceState.UNKNOWN
+        states = {0: ServiceState.RUNNING, _NOT_RUNNING: ServiceState.STOPPED}
+        return states.get(self._status_code(name), ServiceState.UNKNOWN)
 
     def enable(self, name: str) -> None:
         """`defaults` makes the links where there are none, `enable` switches

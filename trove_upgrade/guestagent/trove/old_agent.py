@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.machine.agent_services import AgentServices
 from trove_upgrade.guestagent.machine.parked import Parked
-from trove_upgrade.guestagent.machine.service import ServicePort
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove.trove_agent import Substitute
 
@@ -22,11 +22,12 @@ LOG = logs.get_logger(__name__)
 
 class OldAgent:
     """`TroveAgentControl` of the drivers of services.  Between `hold` and `release` the file
-    `trove-agent-held` tells so, also to the bridge.
+    `trove-agent-held` tells so, where there is such an agent.  That an upgrade has the database in
+    hand is told by the marks of the stop alone.
     """
 
     def __init__(
-        self, layout: Layout, services: ServicePort, substitute: Substitute, names: Sequence[str]
+        self, layout: Layout, services: AgentServices, substitute: Substitute, names: Sequence[str]
     ) -> None:
         """:param names: those that the service may have; the ones that exist count."""
         self._services = services
@@ -44,7 +45,7 @@ class OldAgent:
 
         :raises StepFailed: it cannot be stopped or disabled.
         """
-        names = [name for name in self._names if self._services.exists(name)]
+        names = [name for name in self._names if self._services.port.exists(name)]
         if not names:
             return
         durable.make_directory(self._held.parent, 0o700)
@@ -70,8 +71,7 @@ class OldAgent:
 
     def _start(self, name: str) -> None:
         try:
-            if not self._services.status(name):
-                self._services.start(name)
+            self._services.start(name)
         except exceptions.StepFailed:
             LOG.exception(
                 "Trove's agent cannot be started again: Trove gets no sign of life of this guest "
@@ -87,5 +87,5 @@ class OldAgent:
         try:
             self._parked.keep()
         except exceptions.StepFailed:
-            LOG.exception("Trove's agent runs, and an upgrade has its database in hand")
+            LOG.exception("Trove's agent may run, and an upgrade has its database in hand")
         self._substitute.begin()

@@ -21,7 +21,8 @@ from typing import Protocol
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent.machine import commands as commands_module
-from trove_upgrade.guestagent.machine import durable, identity, service
+from trove_upgrade.guestagent.machine import durable, identity
+from trove_upgrade.guestagent.machine.agent_services import AgentServices
 from trove_upgrade.guestagent.machine.parked import Parked
 from trove_upgrade.guestagent.storage.layout import Layout
 
@@ -65,7 +66,7 @@ class TroveAgent:
     def __init__(
         self,
         layout: Layout,
-        services: service.ServicePort,
+        services: AgentServices,
         substitute: Substitute,
         reporter: Reporter,
         names: Sequence[str] = SERVICES,
@@ -81,7 +82,7 @@ class TroveAgent:
         self._parked = Parked(services, layout.state / 'trove-agent-services.json')
 
     def _installed(self) -> list[str]:
-        return [name for name in self._names if self._services.exists(name)]
+        return [name for name in self._names if self._services.port.exists(name)]
 
     def marker_files(self) -> Sequence[pathlib.Path]:
         """Return the files by which it knows that its database has been made."""
@@ -102,7 +103,7 @@ class TroveAgent:
         try:
             self._parked.keep()
         except exceptions.StepFailed:
-            LOG.exception("Trove's agent runs, and an upgrade has its database in hand")
+            LOG.exception("Trove's agent may run, and an upgrade has its database in hand")
         self._substitute.begin()
 
     def hold(self) -> None:
@@ -117,15 +118,10 @@ class TroveAgent:
         durable.write(self._held, b'')
         durable.remove(self._released)
         if (self._layout.root / _MAY_START).exists():
-            self._stop(names)
+            self._services.stop(names)
         else:
             self._parked.park(names)
         self._substitute.begin()
-
-    def _stop(self, names: Sequence[str]) -> None:
-        for name in names:
-            if self._services.status(name):
-                self._services.stop(name)
 
     def release(self) -> None:
         """Let it go: its marks first, then it is started, then it is heard.
@@ -150,8 +146,7 @@ class TroveAgent:
         self._substitute.end()
         try:
             for name in names:
-                if not self._services.status(name):
-                    self._services.start(name)
+                self._services.start(name)
         except exceptions.StepFailed:
             LOG.exception(
                 "Trove's agent cannot be started again: Trove gets no sign of life of this guest "

@@ -3,6 +3,7 @@
 
 import hashlib
 import io
+import pathlib
 import platform
 import tarfile
 import types
@@ -11,6 +12,8 @@ from lab.images import oldest
 from trove_upgrade.bridge import guest
 from trove_upgrade.bridge.guest_facts import GuestFacts
 from trove_upgrade.bridge.pusher import Instance, Pusher, remove
+from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import old_root, test_lab_guests
 from trove_upgrade.tests.functional.waiting import Waiting
@@ -319,11 +322,33 @@ class TestRefusals(InstallerCase):
         self.install('remove')
         self.assertEqual(before, self.guest.listing())
 
-    def test_a_guest_that_an_upgrade_holds_is_left_alone(self):
+    def test_a_guest_whose_old_agent_is_held_is_left_alone(self):
         self.bring_in()
         self.guest.write('/var/lib/trove-upgrade/trove-agent-held', b'', 0o600)
+        self.assert_is_left_alone()
+
+    def test_a_guest_whose_database_an_upgrade_stops_is_left_alone_without_an_old_agent_too(self):
+        self.bring_in()
+        marks = Marks(Layout(pathlib.Path(f'/proc/{self.guest.pid}/root')))
+        for mark in (Mark.QUIESCING, Mark.QUIESCED):
+            with self.subTest(mark):
+                marks.set(mark, 'of-the-tenant')
+                self.assert_is_left_alone()
+                marks.clear(mark)
+        self.assertFalse(self.facts().upgrade_holds)
+        self.install('remove')
+
+    def test_an_upgrade_that_begins_until_our_agent_is_stopped_has_its_agent_again(self):
+        self.bring_in()
+        begins = 'mkdir -p /var/lib/trove-upgrade/marks; : > /var/lib/trove-upgrade/marks/quiescing'
+        self.guest.sh(f'sed -i \'1a [ "$1" != stop ] || {{ {begins}.json; }}\' {SCRIPT}')
+        self.assert_is_left_alone()
+
+    def assert_is_left_alone(self):
         self.assertIn('upgrade', self.install('remove', code=4))
-        self.assertTrue(self.facts().our_agent_runs)
+        facts = self.facts()
+        self.assertEqual((True, True), (facts.our_agent_runs, facts.upgrade_holds))
+        self.assertEqual((self.sha256[:16],), facts.pushed)
 
     def test_wrong_words_are_told(self):
         self.assertIn('usage', self.install('nonsense', code=2))

@@ -8,10 +8,12 @@ import pathlib
 from lab.images import oldest
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
 from trove_upgrade.guestagent.machine import commands, service
+from trove_upgrade.guestagent.machine.agent_services import PROGRAMS, AgentServices, Processes
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove import old_agent
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import old_root, test_lab_guests
+from trove_upgrade.tests.functional.waiting import Waiting
 
 AGENT = 'trove-guestagent'
 LINKS = 'find /etc/rc?.d -type l -printf "%p %l\\n" | sort'
@@ -39,7 +41,7 @@ class Silent:
         pass
 
 
-class TestOldGuestParked(base.TestCase):
+class TestOldGuestParked(Waiting, base.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -60,7 +62,8 @@ class TestOldGuestParked(base.TestCase):
         return autostart.Autostart(self.services, memory)
 
     def agent(self):
-        return old_agent.OldAgent(Layout(self.root), self.services, Silent(), (AGENT,))
+        agents = AgentServices(self.services, Processes(proc=self.root / 'proc'))
+        return old_agent.OldAgent(Layout(self.root), agents, Silent(), (AGENT,))
 
     def links(self):
         return self.guest.sh(LINKS)
@@ -97,5 +100,18 @@ class TestOldGuestParked(base.TestCase):
         self.agent().release()
         self.assertEqual((before, False), (self.links(), self.runs()))
 
+    def test_an_agent_whose_script_has_no_status_is_stopped_and_runs_again_after_an_undo(self):
+        script = f'/etc/init.d/{AGENT}'
+        self.guest.sh(f'sed -i "s/status/state-of-it/" {script}')
+        self.wait_until(self.processes, 'the old agent')
+        self.assertFalse(self.services.status(AGENT))
+        self.agent().hold()
+        self.assertEqual([], self.processes())
+        self.agent().release()
+        self.wait_until(self.processes, 'the old agent')
+
     def runs(self):
         return self.services.status(AGENT)
+
+    def processes(self):
+        return Processes(proc=self.root / 'proc').named(PROGRAMS)

@@ -140,6 +140,49 @@ class TestEachHost(ControllersTestCase):
                 self.assertRaises(TemplateNotCopied, host.copy, copy)
                 self.assertEqual(['config.template'], self.names_in('mariadb'))
 
+    def test_a_part_of_a_copy_that_was_killed_is_no_template(self):
+        self.has('mariadb/10.11', 'mariadb/10.11.14.trove-upgrade-part', 'my.trove-upgrade-part/5')
+        (self.folder / 'my.trove-upgrade-part/config.template').write_text('cut off')
+        for host in self.hosts():
+            with self.subTest(host.place):
+                self.assertEqual(
+                    {self.below('mariadb/10.11/config.template')}, host.templates([self.below('')])
+                )
+
+    def test_the_directory_that_is_searched_may_have_any_name(self):
+        self.has('own.trove-upgrade-part/x/mariadb')
+        directory = self.below('own.trove-upgrade-part/x')
+        for host in self.hosts():
+            with self.subTest(host.place):
+                self.assertEqual(
+                    {directory / 'mariadb/config.template'}, host.templates([directory])
+                )
+
+    def test_a_part_of_a_copy_that_was_killed_makes_way_for_a_whole_one(self):
+        self.has('shipped/10.11')
+        for number, host in enumerate(self.hosts()):
+            with self.subTest(host.place):
+                self.has(f'own {number}/10.11.14.trove-upgrade-part/of-the-former')
+                target = self.below(f'own {number}/10.11.14')
+                host.copy(Copy(source=self.below('shipped/10.11'), target=target))
+                self.assertEqual(['10.11.14'], self.names_in(f'own {number}'))
+                self.assertEqual(['config.template'], self.names_in(f'own {number}/10.11.14'))
+
+    def test_a_link_in_the_place_of_a_part_goes_and_not_what_it_leads_to(self):
+        self.has('shipped/10.11', 'of-another')
+        for number, host in enumerate(self.hosts()):
+            with self.subTest(host.place):
+                own = self.folder / f'own {number}'
+                own.mkdir()
+                (own / '10.11.14.trove-upgrade-part').symlink_to(self.folder / 'of-another')
+                copy = Copy(
+                    source=self.below('shipped/10.11'), target=self.below(f'{own.name}/10.11.14')
+                )
+                host.copy(copy)
+                self.assertEqual(['10.11.14'], self.names_in(own.name))
+                self.assertFalse((own / '10.11.14').is_symlink())
+                self.assertEqual(['config.template'], self.names_in('of-another'))
+
     def names_in(self, path):
         return sorted(one.name for one in (self.folder / path).iterdir())
 

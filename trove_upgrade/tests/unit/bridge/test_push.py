@@ -30,9 +30,15 @@ class Keys:
     def __init__(self):
         self.minted = {}
         self.discarded = []
+        self.on_minted = lambda: None
 
     def mint(self, instance_id, marker):
-        return self.minted.setdefault((instance_id, marker), GuestKey.new(instance_id))
+        key = self.minted.setdefault((instance_id, marker), GuestKey.new(instance_id))
+        self.on_minted()
+        return key
+
+    def minted_for(self, instance_id, marker):
+        return self.minted.get((instance_id, marker))
 
     def find(self, instance_id, key_id):
         return next((key for key in self.minted.values() if key.id == key_id), None)
@@ -175,16 +181,19 @@ class TestPush(PushCase):
 class TestKilledPush(PushCase):
     EFFECTS = ('prepare', 'verify', 'unpack', 'self-test', 'configure', 'start')
 
-    def killed_before(self, effect):
-        def die(what):
-            if what == effect:
-                raise Dead
+    def die(self):
+        raise Dead
 
-        self.shell.on_effect = die
+    def killed_before(self, effect):
+        self.shell.on_effect = lambda what: self.die() if what == effect else None
+        return self.killed()
+
+    def killed(self):
         runner = dataclasses.replace(self.a_runner('killed'), door=Buried())
         run_id = self.begun()
         self.assertRaises(Dead, runner.run_next, run_id)
         self.shell.on_effect = lambda what: None
+        self.keys.on_minted = lambda: None
         self.let_all_leases_end()
         return run_id
 
@@ -208,3 +217,14 @@ class TestKilledPush(PushCase):
                 self.assertEqual(S.ABORTED, member.state)
                 self.assertEqual('remove', self.commands()[-1])
                 self.assertEqual({}, self.keys.minted)
+
+    def test_a_key_that_no_row_names_yet_is_forgotten_too(self):
+        self.keys.mint(SECOND, 'bridge:another')
+        self.keys.on_minted = self.die
+        run_id = self.killed()
+        [member] = self.runs.members(run_id)
+        self.assertIsNone(member.facts.key_id)
+        self.assertIn((FIRST, f'bridge:{run_id}'), self.keys.minted)
+        self.runs.abort(run_id)
+        self.a_runner('host-2').run_next(run_id)
+        self.assertEqual([(SECOND, 'bridge:another')], list(self.keys.minted))

@@ -6,6 +6,7 @@ import pathlib
 import fixtures
 
 from trove_upgrade.domain import exceptions
+from trove_upgrade.guestagent.machine.agent_services import AgentServices, Processes
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove import old_agent
 from trove_upgrade.tests.unit import base
@@ -34,7 +35,7 @@ class OldAgentCase(base.TestCase):
         wire = wire or fakes.Tripwire()
         return old_agent.OldAgent(
             self.layout,
-            wire.wrap(self.services, *EFFECTS),
+            AgentServices(wire.wrap(self.services, *EFFECTS), Processes(proc=self.root / 'proc')),
             wire.wrap(Substitute(self.events), *EFFECTS),
             ('guest-agent', NAME),
         )

@@ -14,7 +14,9 @@ from oslo_messaging import conffixture
 import trove_upgrade
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.machine import commands
+from trove_upgrade.guestagent.machine.agent_services import AgentServices, Processes
 from trove_upgrade.guestagent.machine.boot_links import BootLinks
+from trove_upgrade.guestagent.machine.service import ServiceState
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove import refusing_server, trove_agent
 from trove_upgrade.rpc import transport
@@ -42,6 +44,9 @@ class Services:
 
     def status(self, name):
         return name in self.running
+
+    def state(self, name):
+        return ServiceState.RUNNING if self.status(name) else ServiceState.STOPPED
 
     def is_enabled(self, name):
         return name in self.enabled
@@ -97,7 +102,10 @@ class GuestTestCase(base.TestCase):
         self.events = []
         self.services = Services(self.events)
         self.agent = trove_agent.TroveAgent(
-            self.layout, self.services, Substitute(self.events), Reporter(self.events)
+            self.layout,
+            AgentServices(self.services, Processes(proc=self.root / 'proc')),
+            Substitute(self.events),
+            Reporter(self.events),
         )
 
     def install_may_start(self):
