@@ -3,11 +3,14 @@
 
 import argparse
 
-from trove_upgrade.cmd.bridge import smoke, way, work
+from trove_upgrade.cmd.bridge import logins, smoke, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
-from trove_upgrade.domain.bridge_runs import RunScope
+from trove_upgrade.domain.bridge_runs import MemberState, RunScope
+
+#: States of members that a guest's login is still needed for.
+_GOING = frozenset({MemberState.PENDING, MemberState.RUNNING})
 
 
 def add_commands(commands: Commands) -> None:
@@ -65,8 +68,11 @@ def _add_run(commands: Commands) -> None:
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
     shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
+    smoke.require(shape, is_upgrade=arguments.upgrade_to is not None)
     plan = _plan(run, arguments)
     with way.made(arguments) as ways:
+        entered = [one.instance_id for one in plan.members if one.obstacle is None]
+        logins.require(ways.accounts, entered)
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
         if arguments.dry_run:
             work.show_plan(run, plan, tools)
@@ -74,7 +80,7 @@ def _begin(run: Context, arguments: argparse.Namespace) -> int:
             return 0
         begun = work.begin(run, plan, tools)
         code = work.work(run, begun, tools)
-    return code or smoke.make(run, begun.id, shape)
+    return max(code, smoke.make(run, begun.id, shape))
 
 
 def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
@@ -93,7 +99,10 @@ def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
 def _resume(run: Context, arguments: argparse.Namespace) -> int:
     shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
     found = run.repositories.bridge_runs.get(arguments.run)
+    smoke.require(shape, is_upgrade=found.scope is RunScope.UPGRADE)
+    members = run.repositories.bridge_runs.members(found.id)
     with way.made(arguments) as ways:
+        logins.require(ways.accounts, [one.instance_id for one in members if one.state in _GOING])
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
         code = work.work(run, found, tools)
-    return code or smoke.make(run, found.id, shape)
+    return max(code, smoke.make(run, found.id, shape))
