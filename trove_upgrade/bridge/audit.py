@@ -56,14 +56,12 @@ class Report:
     without_group: tuple[Opening, ...]
 
     def of_run(self, run_id: str) -> Self:
-        """Return the part of it that is of one run."""
+        """Return the part of it that is of one run: by the opening, or where this database has
+        none, by the description of the group.
+        """
         return dataclasses.replace(
             self,
-            findings=tuple(
-                finding
-                for finding in self.findings
-                if finding.opening is not None and finding.opening.run_id == run_id
-            ),
+            findings=tuple(one for one in self.findings if _run_of(one) == run_id),
             without_group=tuple(one for one in self.without_group if one.run_id == run_id),
         )
 
@@ -132,6 +130,11 @@ class Auditor:
         servers = {port.server_id for port in ports if port.server_id}
         at_guests = bool(servers) and bool(self.guests.servers_of_instances(servers))
         return Verdict.UNRECORDED if at_guests else Verdict.IMITATION
+
+
+def _run_of(finding: Finding) -> str | None:
+    named = finding.opening or Tag.read(finding.group.description)
+    return None if named is None else named.run_id
 
 
 def _verdict(opening: Opening, lapsed: set[str]) -> Verdict:

@@ -109,6 +109,18 @@ class SmokeTest:
         prefix = name_of(run_id, '')
         return tuple(one for one in self.service.instances() if one.name.startswith(prefix))
 
+    def delete_left(self, run_id: str) -> tuple[InstanceLeft, ...]:
+        """Delete what earlier processes of a run have left; return what could not be deleted.
+
+        :raises DatabaseServiceUnavailable, DatabaseServiceRefused: what there is was not told.
+        """
+        names: dict[str, None] = {}
+        for one in self.left_of(run_id):
+            self.tell(f'Instance {one.id}, {one.name}, was left by an earlier process.')
+            names[one.name] = None
+        ends = [_Removal(self, name, _Made()).run() for name in names]
+        return tuple(end for end in ends if end is not None)
+
     def _outcome(
         self, name: str, version_id: str, shape: Shape, made: '_Made'
     ) -> tuple[Outcome, str]:

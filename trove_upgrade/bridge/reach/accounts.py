@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from trove_upgrade.bridge.reach import errors, logins
+from trove_upgrade.bridge.reach.keys import KeyFiles
 from trove_upgrade.bridge.reach.logins import Login
 
 _BYTES = 1 << 26
@@ -35,20 +36,25 @@ class Accounts:
         return self.by_instance_id.get(instance_id.lower(), self.default)
 
 
-def read_accounts(path: pathlib.Path, default: Login) -> Accounts:
-    """Read a file of accounts.  What an entry leaves out is the default's, but a key or a password
-    replaces both of the default.
+def read_accounts(path: pathlib.Path, default: Login, key_files: KeyFiles) -> Accounts:
+    """Read a file of accounts, and all that it names.  What an entry leaves out is the default's,
+    but a key or a password replaces both of the default, and its SSH agent.
 
     :raises LoginUnusable: it has another form, or names a file that has.
-    :raises LoginFileRefused: a password file that it names is open to other accounts.
+    :raises LoginFileRefused: a file that it names is open to other accounts.
     """
-    entries = _entries(path)
     return Accounts(
-        default, {key.lower(): _login(path, key, entry, default) for key, entry in entries.items()}
+        default,
+        {
+            key.lower(): _login(path, key, entry, default, key_files)
+            for key, entry in _entries(path).items()
+        },
     )
 
 
-def _login(path: pathlib.Path, instance_id: str, entry: object, default: Login) -> Login:
+def _login(
+    path: pathlib.Path, instance_id: str, entry: object, default: Login, key_files: KeyFiles
+) -> Login:
     if not isinstance(entry, dict) or not all(
         isinstance(value, str) and value for value in entry.values()
     ):
@@ -66,7 +72,7 @@ def _login(path: pathlib.Path, instance_id: str, entry: object, default: Login) 
     key, secret = entry.get('key_file'), entry.get('password_file')
     return Login(
         user=user,
-        key_files=(path.parent / key,) if key else (),
+        keys=(key_files.read(path.parent / key),) if key else (),
         password=logins.read_password(path.parent / secret) if secret else None,
     )
 

@@ -85,7 +85,8 @@ class NoCommonAlgorithm(ReachError):
     code = 'REACH_NO_ALGORITHM'
     template = (
         'The SSH server at {address} port {port} {route} was not logged in to: {found}. Allow '
-        'RSA with SHA-1 for old guests if its only host key is an RSA key of an OpenSSH before 7.2.'
+        'RSA with SHA-1 for old guests (--allow-sha1-rsa) if its only host key is an RSA key of an '
+        'OpenSSH before 7.2.'
     )
 
 
@@ -119,8 +120,8 @@ class LoginRefused(ReachError):
     code = 'LOGIN_REFUSED'
     template = (
         'The login of {user} at {server_id} {route} was refused: {found}. Give the account of this '
-        'instance in the file of accounts, or a key that its OpenSSH takes (one before 7.2 takes '
-        'no RSA key without SHA-1).'
+        'instance in the file of --accounts, or a key that its OpenSSH takes (one before 7.2 takes '
+        'no RSA key without --allow-sha1-rsa); --ssh-agent offers the keys of an SSH agent.'
     )
 
 
@@ -138,7 +139,7 @@ class LoginUnusable(ReachError):
     """An account, a key or a file of them has a form that cannot be used."""
 
     code = 'LOGIN_UNUSABLE'
-    template = 'The login from {path} cannot be used: {found}. Mend the file and try again.'
+    template = 'The login from {path} cannot be used: {found}. Mend it and try again.'
 
 
 class SudoRefused(ReachError):

@@ -9,6 +9,8 @@ import pathlib
 import stat
 from collections.abc import Callable
 
+import paramiko
+
 from trove_upgrade.bridge.reach import errors
 
 _FILE_BYTES = 1 << 16
@@ -22,7 +24,7 @@ class Login:
     """
 
     user: str
-    key_files: tuple[pathlib.Path, ...] = ()
+    keys: tuple[paramiko.PKey, ...] = dataclasses.field(default=(), repr=False)
     #: ask the SSH agent of the operator: off, as it may hold keys that a server counts as attempts
     uses_agent: bool = False
     password: str | None = dataclasses.field(default=None, repr=False)
@@ -31,6 +33,11 @@ class Login:
     def is_root(self) -> bool:
         """Return whether the account needs no sudo."""
         return self.user == 'root'
+
+    @property
+    def has_proof(self) -> bool:
+        """Return whether there is anything that a server could be shown."""
+        return bool(self.keys) or self.uses_agent or self.password is not None
 
 
 def read_password(path: pathlib.Path) -> str:

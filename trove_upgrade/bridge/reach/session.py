@@ -7,17 +7,16 @@ and RSA with SHA-2; RSA with SHA-1 where `Limits.sha1_rsa` is set (`old_servers`
 later offers some of each by default.
 """
 
-import contextlib
 import dataclasses
 import logging
-import pathlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import paramiko
 
-from trove_upgrade.bridge.reach import errors, logins, old_servers, packets
+from trove_upgrade.bridge.reach import errors, old_servers, packets
 from trove_upgrade.bridge.reach.host_key import HostKey
+from trove_upgrade.bridge.reach.keys import agent_keys
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.ports import Connection, Monotonic
 
@@ -107,16 +106,15 @@ class Session:
     def log_in(self, login: Login) -> None:
         """Prove the account: keys, the agent's keys, the password.
 
-        :raises LoginRefused, LoginUnusable, LoginFileRefused, TimedOut, ConnectionLost:
+        :raises LoginRefused, TimedOut, ConnectionLost:
         """
-        keys = [_read_key(path, sha1_rsa=self.limits.sha1_rsa) for path in login.key_files]
+        is_old = self.limits.sha1_rsa
+        keys = [_for_old_servers(key) if is_old else key for key in login.keys]
         refusals: list[str] = []
         if self._took_key(login.user, keys, refusals):
             return
-        if login.uses_agent:
-            with contextlib.closing(paramiko.Agent()) as agent:
-                if self._took_key(login.user, agent.get_keys(), refusals):
-                    return
+        if login.uses_agent and self._took_key_of_agent(login.user, refusals):
+            return
         if login.password is not None and self._took(
             lambda: self.transport.auth_password(login.user, login.password), refusals
         ):
@@ -171,6 +169,14 @@ class Session:
 
     def _took_key(self, user: str, keys: Sequence[paramiko.PKey], refusals: list[str]) -> bool:
         return any(self._took(prove, refusals) for key in keys for prove in self._by_key(user, key))
+
+    def _took_key_of_agent(self, user: str, refusals: list[str]) -> bool:
+        try:
+            with agent_keys() as keys:
+                return self._took_key(user, keys, refusals)
+        except errors.LoginUnusable as error:  # it has gone since; the password may do
+            refusals.append(error.message.rstrip('.'))
+            return False
 
     def _by_key(self, user: str, key: paramiko.PKey) -> Iterator[Callable[[], list[str]]]:
         """Yield the proofs by one key: a second one by SHA-1 where that is allowed."""
@@ -227,19 +233,7 @@ def algorithms(expected: Sequence[HostKey], limits: Limits) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _read_key(path: pathlib.Path, *, sha1_rsa: bool) -> paramiko.PKey:
-    """Read a private key, as strictly as OpenSSH: for us alone, and no passphrase."""
-    logins.read_secret_file(path)
-    try:
-        key = paramiko.PKey.from_path(path)
-    except (TypeError, paramiko.PasswordRequiredException):
-        raise errors.LoginUnusable(
-            path=path, found='the key has a passphrase; use the SSH agent for it'
-        ) from None
-    except Exception as error:  # noqa: BLE001 - cryptography raises many kinds for a bad file
-        raise errors.LoginUnusable(
-            path=path, found=f'it is no private key ({type(error).__name__})'
-        ) from None
-    if sha1_rsa and isinstance(key, paramiko.RSAKey):
+def _for_old_servers(key: paramiko.PKey) -> paramiko.PKey:
+    if isinstance(key, paramiko.RSAKey):
         return old_servers.Sha1RSAKey(key=key.private_key)
     return key

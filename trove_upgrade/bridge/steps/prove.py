@@ -20,9 +20,9 @@ class AgentNotHeard(exceptions.TroveUpgradeError):
 
     code = 'BRIDGE_AGENT_NOT_HEARD'
     template = (
-        'Our agent was brought into instance {instance_id} and removed again: within {seconds} s '
-        '{found}. Look whether the guest reaches the broker that its configuration names, and at '
-        'the log of a taskmanager.'
+        'Our agent was started in instance {instance_id}, and within {seconds} s {found}. Look '
+        'whether the guest reaches the broker that its configuration names, and at the log of a '
+        'taskmanager.'
     )
 
 

@@ -90,7 +90,10 @@ def _check(run: Context, arguments: argparse.Namespace) -> int:
     named = _services('broker', arguments.broker)
     services = _services('service', arguments.service)
     results = []
-    with way.made(arguments) as ways, way.controllers(arguments) as controllers:
+    with (
+        way.made(arguments) as ways,
+        way.controllers(arguments, ways.proofs) as controllers,
+    ):
         asked = Asked(ways=ways, controllers=controllers, brokers=named, services=services)
         for result in _results(run, arguments, asked):
             results.append(result)

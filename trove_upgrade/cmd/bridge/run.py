@@ -3,11 +3,18 @@
 
 import argparse
 
-from trove_upgrade.cmd.bridge import smoke, way, work
+from trove_upgrade.cmd.bridge import logins, smoke, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
-from trove_upgrade.domain.bridge_runs import ENDED, RunScope, first_step
+from trove_upgrade.domain.bridge_runs import (
+    AFTER_CLOSE,
+    ENDED,
+    Member,
+    MemberStep,
+    RunScope,
+    first_step,
+)
 
 
 def add_commands(commands: Commands) -> None:
@@ -65,20 +72,21 @@ def _add_run(commands: Commands) -> None:
 
 def _begin(run: Context, arguments: argparse.Namespace) -> int:
     shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
+    smoke.require(shape, is_upgrade=arguments.upgrade_to is not None)
     plan = _plan(run, arguments)
+    waiting = [one for one in plan.members if one.obstacle is None]
+    entered = [one for one in waiting if first_step(one) is MemberStep.OPEN]
     with way.made(arguments) as ways:
+        logins.require(ways.accounts, [one.instance_id for one in entered])
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
-        push = None
-        if plan.scope is not RunScope.REACH:
-            waiting = [one for one in plan.members if one.obstacle is None]
-            push = work.push_for(run, tools, map(first_step, waiting))
+        push = work.push_for(run, tools, plan.scope, map(first_step, waiting))
         if arguments.dry_run:
             code = work.show_plan(run, plan, tools)
             smoke.show_plan(plan.targets.values(), shape)
             return code
         begun = work.begin(run, plan)
         code = work.work(run, begun, tools, push)
-    return code or smoke.make(run, begun.id, shape)
+    return max(code, smoke.make(run, begun.id, shape))
 
 
 def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
@@ -103,11 +111,17 @@ def _resume(run: Context, arguments: argparse.Namespace) -> int:
     shape, bundle = smoke.shape_of(arguments), work.bundle_of(arguments)
     runs = run.repositories.bridge_runs
     found = runs.get(arguments.run)
-    going = [one for one in runs.members(found.id) if one.state not in ENDED and not one.is_undoing]
+    smoke.require(shape, is_upgrade=found.scope is RunScope.UPGRADE)
+    going = [one for one in runs.members(found.id) if one.state not in ENDED]
+    forward = [one for one in going if not one.is_undoing]
     with way.made(arguments) as ways:
+        logins.require(ways.accounts, [one.instance_id for one in going if _is_entered(one)])
         tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
-        push = None
-        if found.scope is not RunScope.REACH:
-            push = work.push_for(run, tools, (one.step for one in going))
+        push = work.push_for(run, tools, found.scope, (one.step for one in forward))
         code = work.work(run, found, tools, push)
-    return code or smoke.make(run, found.id, shape)
+    return max(code, smoke.make(run, found.id, shape))
+
+
+def _is_entered(member: Member) -> bool:
+    """Return whether the guest of a member that goes on has to be entered."""
+    return member.facts.is_in_guest if member.is_undoing else member.step not in AFTER_CLOSE

@@ -11,6 +11,7 @@ from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.bridge.report import FAILED
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.domain.bridge_runs import MemberState
+from trove_upgrade.domain.exceptions import TroveUpgradeError
 from trove_upgrade.domain.ports import Clock
 from trove_upgrade.domain.waits import Pause
 
@@ -25,8 +26,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     smoke.add_argument(
         '--smoke-create',
         action='store_true',
-        help='afterwards make one new instance of each version that was upgraded to, wait until '
-        'it serves, and delete it; in the project of the login',
+        help='with --upgrade-to: afterwards make one new instance of each version that a member '
+        'has come to, wait until it serves, and delete it; in the project of the login',
     )
     smoke.add_argument('--smoke-flavor', metavar='FLAVOR', help='id of its flavor')
     smoke.add_argument('--smoke-volume', type=int, metavar='GB', help='size of its volume')
@@ -41,7 +42,7 @@ def shape_of(arguments: argparse.Namespace) -> Shape | None:
     if not arguments.smoke_create:
         return None
     if arguments.smoke_flavor is None:
-        raise UsageError('run: --smoke-create wants --smoke-flavor')
+        raise UsageError('--smoke-create wants --smoke-flavor')
     return Shape(
         flavor_id=arguments.smoke_flavor,
         volume_size_gb=arguments.smoke_volume,
@@ -56,15 +57,43 @@ def show_plan(version_ids: Iterable[str], shape: Shape | None) -> None:
             print_line(f'Would make and delete one new instance of version {version_id}.')
 
 
+def require(shape: Shape | None, *, is_upgrade: bool) -> None:
+    """Refuse new instances where the run leads to no version.
+
+    :raises UsageError: it does not.
+    """
+    if shape is not None and not is_upgrade:
+        raise UsageError('--smoke-create wants a run with --upgrade-to: this one leads to none')
+
+
 def make(run: Context, run_id: str, shape: Shape | None, time: Time = SystemClock()) -> int:  # noqa: B008 - it has no state
-    """Make one of each version that a member has come to; return the exit code."""
+    """Make one of each version that a member has come to, whatever became of the others, and first
+    delete what an earlier process has left; return the exit code.
+    """
     if shape is None:
         return 0
     test = SmokeTest(service=run.cloud.databases, clock=time, pause=time, tell=print_line)
-    results = [test.create(run_id, version_id, shape) for version_id in _versions(run, run_id)]
-    for result in results:
+    is_failed = not _cleared(test, run_id)
+    versions = _versions(run, run_id)
+    if not versions:
+        print_line('No member has come to its version: no new instance is made.')
+    for version_id in versions:
+        result = test.create(run_id, version_id, shape)
         print_line(_told(result))
-    return FAILED if any(result.is_failure for result in results) else 0
+        is_failed = is_failed or result.is_failure
+    return FAILED if is_failed else 0
+
+
+def _cleared(test: SmokeTest, run_id: str) -> bool:
+    """Return whether nothing of an earlier process is there any more."""
+    try:
+        left = test.delete_left(run_id)
+    except TroveUpgradeError as error:
+        print_line(f'Not looked for new instances that an earlier process left: {error.message}')
+        return False
+    for one in left:
+        print_line(one.message)
+    return not left
 
 
 def _versions(run: Context, run_id: str) -> Sequence[str]:

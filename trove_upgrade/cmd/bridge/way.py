@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the way to guests: routes, network nodes, accounts."""
+"""Options of the way to guests: routes, network nodes, controllers."""
 
 import argparse
 import contextlib
@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 
 from trove_upgrade.bridge.preconditions.controller_hosts import RemoteController, ThisController
 from trove_upgrade.bridge.preconditions.controllers import Controller
-from trove_upgrade.bridge.reach.accounts import Accounts, read_accounts
+from trove_upgrade.bridge.reach.accounts import Accounts
 from trove_upgrade.bridge.reach.choice import Chassis, RouteChooser, Routing
 from trove_upgrade.bridge.reach.known_hosts import KnownHosts
 from trove_upgrade.bridge.reach.local_host import LocalHost
-from trove_upgrade.bridge.reach.logins import Login, ask_password, read_password
+from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.network_node import NetworkNode, NodeAddress, log_in
 from trove_upgrade.bridge.reach.session import Limits
 from trove_upgrade.bridge.reach.shell import SshShell
 from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.bridge import logins
 from trove_upgrade.cmd.console.printing import UsageError
 
 _SSH_PORT = 22
@@ -32,31 +33,13 @@ class Ways:
     chooser: RouteChooser
     accounts: Accounts
     limits: Limits
+    proofs: logins.Proofs  #: what all keys are read by
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of routes and of accounts."""
-    _add_accounts(parser)
+    logins.add_options(parser)
     _add_routes(parser)
-
-
-def _add_accounts(parser: argparse.ArgumentParser) -> None:
-    guests = parser.add_argument_group('accounts of guests')
-    guests.add_argument('--user', default='root', help='account in the guests (default: root)')
-    guests.add_argument(
-        '--key-file', action='append', default=[], metavar='FILE', help='private key; several'
-    )
-    guests.add_argument(
-        '--password-file', metavar='FILE', help='file of mode 600 with the password in its line'
-    )
-    guests.add_argument(
-        '--ask-password', action='store_true', help='ask for the password on the terminal'
-    )
-    guests.add_argument(
-        '--accounts',
-        metavar='FILE',
-        help='accounts of single instances: JSON, YAML or CSV, see the documentation',
-    )
 
 
 def _add_routes(parser: argparse.ArgumentParser) -> None:
@@ -116,14 +99,17 @@ def add_controllers(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def controllers(arguments: argparse.Namespace) -> Iterator[Sequence[Controller]]:
+def controllers(
+    arguments: argparse.Namespace, means: logins.Proofs
+) -> Iterator[Sequence[Controller]]:
     """Yield the controllers that the options name; connections end with the block.
 
-    :raises UsageError: one cannot be understood, or there is none.
+    :raises UsageError: one cannot be understood, or there is none, or no key for it.
+    :raises LoginUnusable, LoginFileRefused: a key cannot be used.
     """
     if arguments.not_this_host and not arguments.controller:
         raise UsageError('--not-this-host wants --controller')
-    remote = [_controller(text, arguments) for text in arguments.controller]
+    remote = [_controller(text, arguments, means) for text in arguments.controller]
     here = () if arguments.not_this_host else (ThisController(),)
     try:
         yield (*here, *remote)
@@ -132,9 +118,9 @@ def controllers(arguments: argparse.Namespace) -> Iterator[Sequence[Controller]]
             one.close()
 
 
-def _controller(text: str, arguments: argparse.Namespace) -> RemoteController:
+def _controller(text: str, arguments: argparse.Namespace, means: logins.Proofs) -> RemoteController:
     user, host, port = _place('--controller', text, text)
-    login = Login(user=user, key_files=_paths(arguments.controller_key_file))
+    login = _own(user, '--controller', arguments.controller_key_file, means)
     address = NodeAddress(host=host, port=port, login=login)
     known_hosts = KnownHosts(pathlib.Path(arguments.known_hosts))
 
@@ -146,14 +132,15 @@ def _controller(text: str, arguments: argparse.Namespace) -> RemoteController:
 
 
 @contextlib.contextmanager
-def made(arguments: argparse.Namespace) -> Iterator[Ways]:
+def made(arguments: argparse.Namespace, ask: logins.Ask = getpass.getpass) -> Iterator[Ways]:
     """Yield what the options name; connections to network nodes end with the block.
 
     :raises UsageError: options contradict each other, or one cannot be understood.
     :raises LoginUnusable, LoginFileRefused: a file cannot be used.
     """
-    accounts = _accounts(arguments)
-    limits = Limits()
+    means = logins.proofs(arguments, ask)
+    accounts = logins.accounts(arguments, means, ask)
+    limits = Limits(sha1_rsa=arguments.allow_sha1_rsa)
     nodes = [
         NetworkNode(
             address,
@@ -161,7 +148,7 @@ def made(arguments: argparse.Namespace) -> Iterator[Ways]:
             limits=limits,
             clock=SystemClock(),
         )
-        for address in _node_addresses(arguments)
+        for address in _node_addresses(arguments, means)
     ]
     chooser = RouteChooser(
         Routing(
@@ -173,36 +160,30 @@ def made(arguments: argparse.Namespace) -> Iterator[Ways]:
         [Chassis(node, node.address.chassis) for node in nodes],
     )
     try:
-        yield Ways(chooser=chooser, accounts=accounts, limits=limits)
+        yield Ways(chooser=chooser, accounts=accounts, limits=limits, proofs=means)
     finally:
         for node in nodes:
             node.close()
 
 
-def _accounts(arguments: argparse.Namespace) -> Accounts:
-    if arguments.password_file and arguments.ask_password:
-        raise UsageError('--password-file and --ask-password contradict each other')
-    password = None
-    if arguments.password_file:
-        password = read_password(pathlib.Path(arguments.password_file))
-    elif arguments.ask_password:
-        password = ask_password(getpass.getpass, f'{arguments.user} in the guests')
-    default = Login(user=arguments.user, key_files=_paths(arguments.key_file), password=password)
-    if arguments.accounts is None:
-        return Accounts(default)
-    return read_accounts(pathlib.Path(arguments.accounts), default)
-
-
-def _node_addresses(arguments: argparse.Namespace) -> Iterator[NodeAddress]:
+def _node_addresses(arguments: argparse.Namespace, means: logins.Proofs) -> Iterator[NodeAddress]:
     for text in arguments.node:
         place, _, chassis = text.partition('=')
         user, host, port = _place('--node', text, place)
         yield NodeAddress(
             host=host,
             port=port,
-            login=Login(user=user, key_files=_paths(arguments.node_key_file)),
+            login=_own(user, '--node', arguments.node_key_file, means),
             chassis=chassis or None,
         )
+
+
+def _own(user: str, option: str, key_files: Sequence[str], means: logins.Proofs) -> Login:
+    """Return the login of a host of the operator's own."""
+    login = means.login(user, key_files)
+    if not login.has_proof:
+        raise UsageError(f'{option} wants {option}-key-file or --ssh-agent')
+    return login
 
 
 def _place(option: str, text: str, place: str) -> tuple[str, str, int]:
@@ -216,7 +197,3 @@ def _place(option: str, text: str, place: str) -> tuple[str, str, int]:
         form = '[USER@]HOST[:PORT]' + ('[=CHASSIS]' if option == '--node' else '')
         raise UsageError(f'{option} {text}: write it as {form}')
     return user or 'root', host, int(port)
-
-
-def _paths(names: Sequence[str]) -> tuple[pathlib.Path, ...]:
-    return tuple(pathlib.Path(name) for name in names)

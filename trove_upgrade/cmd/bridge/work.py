@@ -110,12 +110,14 @@ def begin(run: Context, plan: Plan) -> Run:
     return begun
 
 
-def push_for(run: Context, tools: Tools, members: Iterable[MemberStep]) -> Push | None:
+def push_for(
+    run: Context, tools: Tools, scope: RunScope, members: Iterable[MemberStep]
+) -> Push | None:
     """Return the step that pushes, None where none of the members, each at its step, needs it.
 
     :raises UsageError, GuestKeysUnset, GuestConfigFileUnreadable: what it needs is not there.
     """
-    if not any(step in _BEFORE_PROVEN for step in members):
+    if scope is RunScope.REACH or not any(step in _BEFORE_PROVEN for step in members):
         return None
     if tools.bundle is None:
         raise UsageError('this run brings an agent in: name its archive with --bundle')

@@ -19,6 +19,7 @@ from trove_upgrade.bridge.preconditions.controllers import Controllers
 from trove_upgrade.bridge.reach import errors, namespaces
 from trove_upgrade.bridge.reach.choice import Chassis, RouteChooser, Routing
 from trove_upgrade.bridge.reach.host_key import HostKey
+from trove_upgrade.bridge.reach.keys import KeyFiles
 from trove_upgrade.bridge.reach.known_hosts import KnownHosts
 from trove_upgrade.bridge.reach.local_host import LocalHost
 from trove_upgrade.bridge.reach.logins import Login, read_password
@@ -27,7 +28,7 @@ from trove_upgrade.bridge.reach.ports import Guest
 from trove_upgrade.bridge.reach.session import Limits
 from trove_upgrade.bridge.reach.shell import open_shell
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.cmd.bridge import way
+from trove_upgrade.cmd.bridge import logins, way
 from trove_upgrade.tests import base
 from trove_upgrade.tests.fakes import MemoryHostKeys
 from trove_upgrade.tests.functional.host import ssh_servers
@@ -42,6 +43,10 @@ LIMITS = Limits(
     channel_seconds=20,
 )
 SECONDS = 30
+
+
+def read_key(path):
+    return KeyFiles().read(path)
 
 
 class ReachTestCase(Waiting, base.TestCase):
@@ -60,7 +65,7 @@ class ReachTestCase(Waiting, base.TestCase):
         return chooser.choose(network.id, chassis).route
 
     def login(self, network, **options):
-        known = {'user': 'root', 'key_files': (network.guest.login_key,)}
+        known = {'user': 'root', 'keys': (read_key(network.guest.login_key),)}
         return Login(**(known | options))
 
     def shell(self, network, login=None, *, route=None, server_id=None, limits=LIMITS):
@@ -103,6 +108,7 @@ time.sleep(600)
 """
 NODE_BRIDGE = f"""
 import pathlib, sys, time
+from trove_upgrade.bridge.reach.keys import KeyFiles
 from trove_upgrade.bridge.reach.known_hosts import KnownHosts
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.namespaces import NamespaceRoute
@@ -110,7 +116,7 @@ from trove_upgrade.bridge.reach.network_node import NetworkNode, NodeAddress
 from trove_upgrade.bridge.reach.session import Limits
 from trove_upgrade.clock import SystemClock
 network_id, port, key, known_hosts = sys.argv[1:]
-login = Login(user='root', key_files=(pathlib.Path(key),))
+login = Login(user='root', keys=(KeyFiles().read(pathlib.Path(key)),))
 address = NodeAddress(host='127.0.0.1', port=int(port), login=login)
 node = NetworkNode(
     address, KnownHosts(pathlib.Path(known_hosts)), limits=Limits(), clock=SystemClock()
@@ -368,7 +374,7 @@ class TestLogins(ReachTestCase):
         network = self.network()
         other = ssh_servers.make_key(network.guest.folder / 'other_key', 'ed25519')
         for login in (
-            Login(user='root', key_files=(other,)),
+            Login(user='root', keys=(read_key(other),)),
             Login(user=ssh_servers.USER, password='not this one'),
             Login(user=ssh_servers.USER),
         ):
@@ -407,7 +413,7 @@ class TestLogins(ReachTestCase):
         key = ssh_servers.make_key(network.guest.folder / 'rsa_key', 'rsa')
         network.guest.allow(key.with_suffix('.pub'))
         network.guest.start()
-        login = Login(user='root', key_files=(key,))
+        login = Login(user='root', keys=(read_key(key),))
         self.assertRaises(errors.NoCommonAlgorithm, self.shell, network, login)
 
         allowed = Limits(connect_seconds=5, sha1_rsa=True)
@@ -448,7 +454,7 @@ class TestNetworkNode(ReachTestCase):
             NodeAddress(
                 host='127.0.0.1',
                 port=port,
-                login=login or Login(user='root', key_files=(server.login_key,)),
+                login=login or Login(user='root', keys=(read_key(server.login_key),)),
             ),
             KnownHosts(record),
             limits=LIMITS,
@@ -570,7 +576,7 @@ class TestController(ReachTestCase):
                 *('--known-hosts', str(record)),
             ]
         )
-        with way.controllers(arguments) as controllers:
+        with way.controllers(arguments, logins.proofs(arguments)) as controllers:
             looked = Controllers(
                 controllers=controllers, directories=(PurePosixPath(server.folder / 'templates'),)
             )

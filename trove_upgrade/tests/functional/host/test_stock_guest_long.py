@@ -22,6 +22,7 @@ from trove_upgrade.bridge.bundle import archive
 from trove_upgrade.bridge.pusher import Instance, Pusher, remove
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.attempt import attempt
+from trove_upgrade.bridge.reach.keys import KeyFiles
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.ports import Guest
 from trove_upgrade.bridge.reach.session import Limits
@@ -100,7 +101,7 @@ class StockGuestTest(GuestTestCase):
         shell = open_shell(
             Guest(server_id='one', address=ADDRESS),
             FromBeside(self.host.fabric),
-            Login(user=USER, key_files=(key,)),
+            Login(user=USER, keys=(KeyFiles().read(key),)),
             MemoryHostKeys(),
             limits=Limits(),
             clock=SystemClock(),

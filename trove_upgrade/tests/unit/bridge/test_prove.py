@@ -98,6 +98,11 @@ class TestProve(base.TestCase):
                 error = self.assertRaises(AgentNotHeard, self.run_step)
                 self.assertIn(told, error.message)
 
+    def test_of_the_removal_which_is_tried_afterwards_it_tells_nothing(self):
+        error = self.assertRaises(AgentNotHeard, self.run_step)
+        self.assertIn('started in instance i, and within 60 s', error.message)
+        self.assertNotIn('remove', error.message)
+
     def test_a_member_without_a_key_proves_nothing(self):
         self.words = [word_under(None, ServerState.RUNNING)]
         self.assertRaises(AgentNotHeard, self.run_step, a_member(key_id=None))

@@ -9,12 +9,14 @@ import tempfile
 import uuid
 
 import fixtures
+import paramiko
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.bridge.reach import errors, logins
 from trove_upgrade.bridge.reach.accounts import read_accounts
+from trove_upgrade.bridge.reach.keys import KeyFiles
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.tests.unit import base
 
@@ -29,7 +31,8 @@ ENTRIES = st.dictionaries(
     min_size=1,
     max_size=5,
 )
-DEFAULT = Login(user='root', key_files=(pathlib.Path('/default'),))
+KEY = paramiko.ECDSAKey.generate()
+DEFAULT = Login(user='root', keys=(KEY,))
 
 
 class FolderCase(base.TestCase):
@@ -105,32 +108,40 @@ def as_csv(entries):
 
 
 class TestAccounts(FolderCase):
+    def read(self, path):
+        return read_accounts(path, DEFAULT, KeyFiles())
+
     @given(ENTRIES)
     def test_one_mapping_is_the_same_in_every_form(self, entries):
         forms = {'json': json.dumps, 'yaml': yaml.safe_dump, 'csv': as_csv}
         with tempfile.TemporaryDirectory() as folder:
             read = []
+            pathlib.Path(folder, 'keys').mkdir()
+            KEY.write_private_key_file(f'{folder}/keys/one')
             for suffix, write in forms.items():
                 path = pathlib.Path(folder, f'accounts.{suffix}')
                 path.write_text(write(entries), newline='')
-                read.append(read_accounts(path, DEFAULT))
+                read.append(self.read(path))
         self.assertEqual(read[0], read[1])
         self.assertEqual(read[0], read[2])
         for instance_id, entry in entries.items():
             login = read[0].login_of(instance_id.upper())
             self.assertEqual(entry['user'], login.user)
+            self.assertEqual((KEY,), login.keys)
         self.assertEqual(DEFAULT, read[0].login_of('none of them'))
 
     def test_an_entry_has_files_beside_it_and_replaces_the_proofs_of_the_default(self):
         self.written('secret', 'password\n')
+        other = paramiko.ECDSAKey.generate()
+        other.write_private_key_file(str(self.folder / 'k'))
         path = self.written(
             'accounts.yaml',
-            'a: {user: trove, password_file: secret}\nb: {user: other}\nc: {key_file: /k}\n',
+            'a: {user: trove, password_file: secret}\nb: {user: other}\nc: {key_file: k}\n',
         )
-        found = read_accounts(path, DEFAULT)
+        found = self.read(path)
         self.assertEqual(Login(user='trove', password='password'), found.login_of('a'))
         self.assertEqual(dataclasses.replace(DEFAULT, user='other'), found.login_of('b'))
-        self.assertEqual(Login(user='root', key_files=(pathlib.Path('/k'),)), found.login_of('c'))
+        self.assertEqual(Login(user='root', keys=(other,)), found.login_of('c'))
 
     def test_a_password_in_the_file_itself_is_refused_and_not_shown(self):
         for name, content in (
@@ -138,7 +149,11 @@ class TestAccounts(FolderCase):
             ('a.csv', 'instance_id,user,password\na,root,hidden\n'),
         ):
             found = self.assertRaises(
-                errors.LoginUnusable, read_accounts, self.written(name, content), DEFAULT
+                errors.LoginUnusable,
+                read_accounts,
+                self.written(name, content),
+                DEFAULT,
+                KeyFiles(),
             )
             self.assertIn('write it to a file', found.message)
             self.assertNotIn('hidden', found.message)
@@ -146,7 +161,19 @@ class TestAccounts(FolderCase):
     def test_an_open_password_file_is_found_before_anything_is_tried(self):
         self.written('secret', 'password', mode=0o644)
         path = self.written('a.json', '{"a": {"password_file": "secret"}}')
-        self.assertRaises(errors.LoginFileRefused, read_accounts, path, DEFAULT)
+        self.assertRaises(errors.LoginFileRefused, self.read, path)
+
+    def test_a_key_that_is_not_there_open_or_none_is_found_before_anything_is_tried(self):
+        self.written('open', 'a key', mode=0o644)
+        self.written('other', 'no key')
+        for name, error in (
+            ('none', errors.LoginUnusable),
+            ('open', errors.LoginFileRefused),
+            ('other', errors.LoginUnusable),
+        ):
+            path = self.written('a.json', json.dumps({'a': {'key_file': name}}))
+            found = self.assertRaises(error, self.read, path)
+            self.assertIn(str(self.folder / name), found.message)
 
     def test_what_has_no_such_form_is_refused(self):
         for name, content in (
@@ -170,10 +197,12 @@ class TestAccounts(FolderCase):
             ('a.json', b'\xff'),
         ):
             path = self.written(name, content)
-            self.assertRaises(errors.LoginUnusable, read_accounts, path, DEFAULT)
-        self.assertRaises(errors.LoginUnusable, read_accounts, self.folder / 'no.json', DEFAULT)
+            self.assertRaises(errors.LoginUnusable, self.read, path)
+        self.assertRaises(
+            errors.LoginUnusable, read_accounts, self.folder / 'no.json', DEFAULT, KeyFiles()
+        )
 
     def test_ids_are_taken_in_either_case(self):
         instance_id = str(uuid.UUID(int=11 << 64))
         path = self.written('a.json', json.dumps({instance_id.upper(): {'user': 'trove'}}))
-        self.assertEqual('trove', read_accounts(path, DEFAULT).login_of(instance_id).user)
+        self.assertEqual('trove', self.read(path).login_of(instance_id).user)

@@ -4,9 +4,13 @@
 import contextlib
 import io
 import pathlib
+import tarfile
 
 import fixtures
+import paramiko
 
+from trove_upgrade.bridge.bundle import manifest
+from trove_upgrade.bridge.bundle.archive import sha256_of
 from trove_upgrade.cmd import bridge
 from trove_upgrade.cmd.bridge.context import Cloud
 from trove_upgrade.domain import compute, exceptions
@@ -40,6 +44,31 @@ class Images:
         return compute.Image(
             id=image_id, name='', status='active', min_disk_gb=1, min_ram_mb=1, size_bytes=1
         )
+
+
+def a_key(folder, name='key', passphrase=None):
+    """Write a private key, and return the path as an option has it."""
+    path = str(folder / name)
+    paramiko.ECDSAKey.generate().write_private_key_file(path, password=passphrase)
+    return path
+
+
+def a_bundle(folder):
+    """Write a bundle without files, with its digest."""
+    path = folder / 'bundle.tar.xz'
+    content = manifest.Manifest(
+        product_version='1',
+        python_version='3.11',
+        glibc='2.31',
+        architecture='x86_64',
+        files={},
+    ).to_bytes()
+    with tarfile.open(path, 'w:xz') as archive:
+        member = tarfile.TarInfo(manifest.NAME)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    (folder / 'bundle.tar.xz.sha256').write_text(f'{sha256_of(path)}  {path.name}\n')
+    return path
 
 
 class BridgeTestCase(base.TestCase):

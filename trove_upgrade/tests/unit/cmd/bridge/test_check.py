@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-bridge check`: what is wrong before a run is told, with what mends it."""
 
-import io
 import json
-import tarfile
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from trove_upgrade.bridge.bundle import manifest
 from trove_upgrade.bridge.bundle.archive import sha256_of
 from trove_upgrade.domain.inventory import CloudServer
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
-from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
+from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase, a_bundle, a_key
 
 REFUSED = 1
 NETWORK = '00000000-0000-4000-8000-0000000000e1'
@@ -154,20 +151,8 @@ class TestBundle(CheckTestCase):
     def setUp(self):
         super().setUp()
         self.key = ed25519.Ed25519PrivateKey.generate()
-        self.archive = self.folder / 'bundle.tar.xz'
-        content = manifest.Manifest(
-            product_version='1',
-            python_version='3.11',
-            glibc='2.31',
-            architecture='x86_64',
-            files={},
-        ).to_bytes()
-        with tarfile.open(self.archive, 'w:xz') as archive:
-            member = tarfile.TarInfo(manifest.NAME)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-        line = f'{sha256_of(self.archive)}  {self.archive.name}\n'.encode()
-        (self.folder / 'bundle.tar.xz.sha256').write_bytes(line)
+        self.archive = a_bundle(self.folder)
+        line = (self.folder / 'bundle.tar.xz.sha256').read_bytes()
         (self.folder / 'bundle.tar.xz.sig').write_bytes(self.key.sign(line))
 
     def public(self, key):
@@ -212,6 +197,8 @@ class TestControllers(CheckTestCase):
             (('--controller', 'c1', '--template-path', 'templates'), 'from the root on'),
             (('--controller', '@c1', '--template-path', '/t'), '[USER@]HOST[:PORT]'),
             (('--not-this-host',), '--controller'),
+            (('--controller', 'c1', '--template-path', '/t'), '--controller-key-file'),
+            (('--node', 'n1'), '--node-key-file'),
         ):
             with self.subTest(words):
                 self.assertIn(expected, self.tool('check', *words, code=2))
@@ -221,6 +208,7 @@ class TestControllers(CheckTestCase):
         found = self.results(
             *('--controller', 'c1', '--not-this-host', '--template-path', str(self.folder)),
             *('--known-hosts', str(self.folder / 'known_hosts')),
+            *('--controller-key-file', a_key(self.folder)),
             code=REFUSED,
         )
         self.assertEqual('NODE_KEY_UNKNOWN', found['templates on c1']['code'])

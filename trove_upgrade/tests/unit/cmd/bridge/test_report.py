@@ -12,9 +12,10 @@ from trove_upgrade.domain.bridge_runs import (
     StepEnd,
 )
 from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.domain.openings import GROUP_NAME, Tag
 from trove_upgrade.domain.verified import Verified
 from trove_upgrade.tests.unit import database
-from trove_upgrade.tests.unit.bridge.test_openings import a_request
+from trove_upgrade.tests.unit.bridge.test_openings import PROJECT, a_port, a_request
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 from trove_upgrade.tests.unit.db.test_bridge_runs import NOW, listed
 
@@ -59,6 +60,29 @@ class TestReport(BridgeTestCase):
         self.ended(MemberState.COMPLETED)
         self.world.opener.open(a_request(run_id=self.run_id))
         self.assertIn('HELD', self.tool('report', self.run_id, code=OPEN))
+
+    def group_of(self, run_id):
+        tag = Tag(run_id=run_id, opening_id='00000000-0000-4000-8000-0000000000f2')
+        return self.neutron.create_group(GROUP_NAME, tag.description, PROJECT).id
+
+    def test_a_guests_group_of_this_run_whose_row_is_gone_is_open(self):
+        self.ended(MemberState.COMPLETED)
+        self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        self.neutron.write_port('port-1', (self.group_of(self.run_id),))
+        self.assertIn('UNRECORDED', self.tool('report', self.run_id, code=OPEN))
+        found = json.loads(self.tool('report', self.run_id, '--json', code=OPEN))
+        self.assertFalse(found['audit']['clean'])
+
+    def test_one_of_another_run_is_not_and_an_imitation_is_shown_alone(self):
+        self.ended(MemberState.COMPLETED)
+        imitated = self.group_of(self.run_id)
+        self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        other = self.group_of('00000000-0000-4000-8000-0000000000f9')
+        self.neutron.write_port('port-1', (other,))
+        shown = self.tool('report', self.run_id)
+        self.assertIn(imitated, shown)
+        self.assertNotIn(other, shown)
+        self.assertTrue(shown.endswith('Nothing is open.\n'), shown)
 
     def test_programs_get_the_same(self):
         self.ended(MemberState.COMPLETED)
