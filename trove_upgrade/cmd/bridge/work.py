@@ -236,7 +236,7 @@ def _push(run: Context, door: Door, bundle: archive.Bundle) -> Push:
 def _door(run: Context, ways: way.Ways) -> Door:
     openings = run.repositories.openings
     return Door(
-        network=run.cloud.network,
+        server_ports=run.server_ports,
         openings=openings,
         opener=Opener(
             network=run.cloud.network,
@@ -272,7 +272,7 @@ def _steps(
         MemberStep.UPGRADE: UpgradeMember(
             api=run.cloud.databases,
             upgrades=run.repositories.upgrades,
-            network=run.cloud.network,
+            server_ports=run.server_ports,
             pause=SystemClock(),
             tell=_tell,
             is_stopping=is_stopping,
