@@ -2,16 +2,18 @@
 """Ports of a server, told from those of others that have only its id.
 
 Neutron lets each tenant write the id of any server into a port of its own (`device_id`), of another
-project's server, too: its policies restrict the `device_owner` of network services alone.  A list
-of interfaces (Nova's os-interface) is the same question to Neutron, and no proof.  What Nova itself
-keeps is one: it takes no port of another project than the server's, and shows the hardware address
-and the addresses of those that it has.
+project's server, too: its policy asks for a member of the port's project, restricts `device_owner`
+for services of the network alone, and nothing looks the server up.  A list of interfaces (Nova's
+os-interface) is the same question to Neutron, and no proof.  What Nova itself keeps is one: it
+takes no port of another project than the server's, and shows the hardware address and the addresses
+of those that it has.
 
 All of it is compared.  A hardware address with an address alone can be copied: in a network of its
 own a tenant chooses both.  The project alone would be no mark of the server.
 
-Source: neutron/conf/policies/port.py; nova/api/openstack/compute/attach_interfaces.py, `index`;
-nova/network/neutron.py, `PortNotUsable` and `_build_network_info_model`.
+Source: neutron/conf/policies/port.py, `create_port:device_id`, `create_port:mac_address` (29.0.0);
+nova/api/openstack/compute/attach_interfaces.py, `index`; nova/network/neutron.py, `PortNotUsable`
+and `_build_network_info_model` (34.0.0).
 """
 
 import dataclasses
