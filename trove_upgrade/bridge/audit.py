@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator, Sequence
 from typing import Self
 
+from trove_upgrade.domain.exceptions import ServerNotFound
 from trove_upgrade.domain.network import Network, NetworkPort, SecurityGroup
 from trove_upgrade.domain.openings import (
     GROUP_NAME,
@@ -16,6 +17,7 @@ from trove_upgrade.domain.openings import (
     OpeningState,
     Tag,
 )
+from trove_upgrade.domain.own_ports import ShownServers, is_own
 
 
 class Verdict(enum.StrEnum):
@@ -26,7 +28,8 @@ class Verdict(enum.StrEnum):
     #: of no opening of this database, and on a guest's port: this database was restored from a
     #: backup, another one has the guest, too, or the owner of the port has made it
     UNRECORDED = 'UNRECORDED'
-    #: of no opening of this database, and on no guest's port: any tenant can make it
+    #: of no opening of this database, and on no guest's port, or on one that has only the id of a
+    #: guest's server: any tenant can make it
     IMITATION = 'IMITATION'
     FOREIGN = 'FOREIGN'  #: of our name, without the bridge's description: another client's
 
@@ -75,16 +78,17 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Auditor:
-    """Asks Neutron and the database; changes nothing."""
+    """Asks Neutron, the database and, about groups of no opening, Nova; changes nothing."""
 
     network: Network
     openings: OpeningRepository
     guests: GuestServers
+    servers: ShownServers
 
     def look(self) -> Report:
         """Return what there is.
 
-        :raises NetworkUnavailable: Neutron gives no answer.
+        :raises NetworkUnavailable, ComputeUnavailable: Neutron or Nova gives no answer.
         """
         # Rows first: an opening that begins between the two looks is found in the second.
         lapsed = {opening.id for opening in self.openings.lapsed()}
@@ -127,9 +131,16 @@ class Auditor:
         """Return the verdict of a group with a description of ours: each tenant can write one, but
         only a bridge and the owner of a guest's port can put the group there.
         """
-        servers = {port.server_id for port in ports if port.server_id}
-        at_guests = bool(servers) and bool(self.guests.servers_of_instances(servers))
+        named = {port.server_id for port in ports if port.server_id}
+        guests = self.guests.servers_of_instances(named) if named else frozenset()
+        at_guests = any(self._is_guests(port) for port in ports if port.server_id in guests)
         return Verdict.UNRECORDED if at_guests else Verdict.IMITATION
+
+    def _is_guests(self, port: NetworkPort) -> bool:
+        try:
+            return is_own(self.servers.server(port.server_id), port)
+        except ServerNotFound:  # so it has no port
+            return False
 
 
 def _run_of(finding: Finding) -> str | None:

@@ -21,6 +21,7 @@ from trove_upgrade.domain.inventory import (
     obstacle_of,
 )
 from trove_upgrade.domain.network import Network, NetworkPort
+from trove_upgrade.domain.own_ports import PortsOfServer, told_apart
 
 
 class ListUnreadable(exceptions.TroveUpgradeError):
@@ -47,11 +48,12 @@ class _Beside:
     """Servers, ports and agents of some instances."""
 
     servers: Mapping[str, CloudServer]
-    ports: Mapping[str, Sequence[NetworkPort]]
+    naming: Mapping[str, Sequence[NetworkPort]]  #: ports with a server's id, by that
     agents: Mapping[str, str]
 
-    def ports_of(self, server_id: str | None) -> tuple[NetworkPort, ...]:
-        return tuple(self.ports.get(server_id or '', ()))
+    def ports_of(self, server_id: str | None) -> PortsOfServer:
+        server = self.servers.get(server_id or '')
+        return PortsOfServer() if server is None else told_apart(server, self.naming[server.id])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,12 +90,13 @@ class Inventory:
     def _beside(
         self, page: Sequence[Instance | Unversioned], servers: Mapping[str, CloudServer]
     ) -> _Beside:
-        ports: dict[str, list[NetworkPort]] = {}
-        ids = [instance.server_id for instance in page if instance.server_id]
-        for port in self.network.ports_of_servers(ids):
-            ports.setdefault(port.server_id, []).append(port)
+        naming: dict[str, list[NetworkPort]] = {
+            instance.server_id: [] for instance in page if instance.server_id
+        }
+        for port in self.network.ports_that_name(list(naming)):
+            naming.setdefault(port.server_id, []).append(port)
         agents = self.instances.agents([instance.id for instance in page])
-        return _Beside(servers=servers, ports=ports, agents=agents)
+        return _Beside(servers=servers, naming=naming, agents=agents)
 
 
 def _listed(instance: Instance, beside: _Beside) -> Listed:
@@ -109,13 +112,15 @@ def _listed(instance: Instance, beside: _Beside) -> Listed:
         datastore=instance.version.datastore_name,
         version=instance.version.name,
         agent_version=agent_version,
-        ports=ports,
-        obstacle=obstacle_of(instance, server, ports, agent_version),
+        ports=ports.own,
+        obstacle=obstacle_of(instance, server, ports.own, agent_version),
+        foreign_ports=ports.foreign,
     )
 
 
 def _without_version(instance: Unversioned, beside: _Beside) -> Listed:
     server = beside.servers.get(instance.server_id or '')
+    ports = beside.ports_of(instance.server_id)
     return Listed(
         instance_id=instance.id,
         name=instance.name,
@@ -125,8 +130,9 @@ def _without_version(instance: Unversioned, beside: _Beside) -> Listed:
         datastore=None,
         version=None,
         agent_version=beside.agents.get(instance.id),
-        ports=beside.ports_of(instance.server_id),
+        ports=ports.own,
         obstacle=Obstacle.VERSION_GONE,
+        foreign_ports=ports.foreign,
     )
 
 

@@ -36,7 +36,8 @@ class Reaper:
         Neutron is asked only where this database has openings, so that a cloud without the bridge
         is never asked.
 
-        :raises NetworkUnavailable: Neutron cannot tell which groups there are.
+        :raises NetworkUnavailable, ComputeUnavailable: Neutron cannot tell which groups there are,
+            or Nova whose port has one of no opening.
         """
         if not self.openings.is_any_since(LATE_SECONDS):
             return Reaped(closed=(), failed=())

@@ -11,10 +11,11 @@ from trove_upgrade.bridge.reach.choice import RouteChooser
 from trove_upgrade.bridge.reach.errors import ReachError
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.reach.ports import Guest, Route, Shell
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.bridge_runs import Member, MemberFacts, MemberLost
 from trove_upgrade.domain.inventory import Listed
-from trove_upgrade.domain.network import Network, NetworkPort
+from trove_upgrade.domain.network import NetworkPort
 from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningRequest
 
 #: Logs in at a guest.  Raises ReachError.
@@ -61,7 +62,7 @@ class Visit:
 class Door:
     """Comes in to guests and leaves them."""
 
-    network: Network
+    server_ports: ServerPorts
     openings: OpeningRepository
     opener: Opener
     closer: Closer
@@ -73,9 +74,9 @@ class Door:
         """Choose a NIC and a route: the first NIC, in Neutron's order, that a route leads to.
 
         :raises NoWayIn: none does; the message has what was tried for each.
-        :raises NetworkUnavailable: Neutron gives no answer.
+        Raises as `ServerPorts.of`, too.
         """
-        ports = self.network.ports_of_servers([member.server_id or ''])
+        ports = self.server_ports.of(member.server_id)
         visit.way = way = self._way(member.instance_id, ports)
         return dataclasses.replace(
             member.facts,
@@ -106,7 +107,8 @@ class Door:
                 else:
                     return Way(port=port, address=address, route=route, source=source)
         raise NoWayIn(
-            instance_id=instance_id, found='; '.join(tried) or 'it has none with an address'
+            instance_id=instance_id,
+            found='; '.join(tried) or 'it has none with an address that Nova shows',
         )
 
     def open(self, member: Member, visit: Visit) -> str:

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.clients import session
 from trove_upgrade.conf import compute as compute_conf
-from trove_upgrade.domain import network, user_nics
+from trove_upgrade.domain import network, own_ports, user_nics
 
 R = TypeVar('R')
 
@@ -63,27 +63,31 @@ class Neutron:
             missing=lambda: network.PortNotFound(port_id=port_id),
         )
 
-    def ports_of_servers(self, server_ids: Sequence[str]) -> list[network.NetworkPort]:
-        """Return all ports of these servers, in a few requests."""
+    def ports_that_name(self, server_ids: Sequence[str]) -> list[network.NetworkPort]:
+        """Return all ports with the id of one of these servers, in a few requests."""
         found: list[network.NetworkPort] = []
         for first in range(0, len(server_ids), _IDS_IN_A_REQUEST):
             some = list(server_ids[first : first + _IDS_IN_A_REQUEST])
-            found += self._ask('the ports of servers', functools.partial(self._ports_of, some))
+            found += self._ask('the ports of servers', functools.partial(self._that_name, some))
         return found
 
-    def _ports_of(self, server_ids: list[str]) -> list[network.NetworkPort]:
+    def _that_name(self, server_ids: list[str]) -> list[network.NetworkPort]:
         return [_as_port(raw) for raw in self._proxy.ports(device_id=server_ids)]
 
-    def user_nic(self, server_id: str, name: str) -> user_nics.UserNic | None:
+    def user_nic(self, server: own_ports.ShownServer, name: str) -> user_nics.UserNic | None:
         """Return the NIC of the server's port with this name, in three requests or a few more; None
         where that is its only one.
-        """
-        return self._ask(
-            f'the NICs of server {server_id}', lambda: self._user_nic_of(server_id, name)
-        )
 
-    def _user_nic_of(self, server_id: str, name: str) -> user_nics.UserNic | None:
-        ports = list(self._proxy.ports(device_id=server_id))
+        :raises PortsNotShown: Nova shows none of the ports with its id.
+        """
+        return self._ask(f'the NICs of server {server.id}', lambda: self._user_nic_of(server, name))
+
+    def _user_nic_of(self, server: own_ports.ShownServer, name: str) -> user_nics.UserNic | None:
+        naming = list(self._proxy.ports(device_id=server.id))
+        ports = [raw for raw in naming if own_ports.is_own(server, _as_port(raw))]
+        if naming and not ports:
+            found = ', '.join(raw.id for raw in naming)
+            raise network.PortsNotShown(server_id=server.id, found=found)
         named = next((port for port in ports if port.name == name), None)
         if named is None or len(ports) == 1:
             return None
@@ -269,6 +273,7 @@ def _as_port(raw: Any) -> network.NetworkPort:
         network_id=raw.network_id,
         project_id=raw.project_id or '',
         server_id=raw.device_id or '',
+        mac_address=raw.mac_address or '',
         addresses=tuple(entry['ip_address'] for entry in raw.fixed_ips or ()),
         groups=tuple(raw.security_group_ids or ()),
         is_filtered=raw.is_port_security_enabled is not False,

@@ -249,6 +249,8 @@ def as_server(raw: Any) -> compute.Server:
         addresses=as_addresses(raw.addresses),
         volume_backed=not image,
         nic_count=_nic_count(raw.addresses),
+        project_id=getattr(raw, 'tenant_id', None) or '',
+        nics=as_nics(raw.addresses),
     )
 
 
@@ -283,6 +285,16 @@ def as_addresses(networks: Mapping[str, Any]) -> tuple[compute.Address, ...]:
         )
         for name, entries in networks.items()
         for entry in entries
+    )
+
+
+def as_nics(networks: Mapping[str, Any]) -> tuple[compute.ShownNic, ...]:
+    """Fixed addresses, where Nova shows the hardware addresses with them."""
+    return tuple(
+        compute.ShownNic(entry['OS-EXT-IPS-MAC:mac_addr'], entry['addr'])
+        for entries in networks.values()
+        for entry in entries
+        if entry.get('OS-EXT-IPS-MAC:mac_addr') and entry.get('OS-EXT-IPS:type') != 'floating'
     )
 
 

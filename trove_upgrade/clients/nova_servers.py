@@ -54,9 +54,31 @@ class NovaServers:
                 what='the servers of all projects', found=error
             ) from error
 
+    def server(self, server_id: str) -> CloudServer:
+        """Return a server now.
+
+        :raises ServerNotFound: this login sees no such server.
+        :raises ComputeUnavailable: no answer.
+        """
+        try:
+            return session.asked(lambda: _as_server(self._client().servers.get(server_id)))
+        except nova_exceptions.NotFound as error:
+            raise exceptions.ServerNotFound(server_id=server_id) from error
+        except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+            raise exceptions.ComputeUnavailable(what=f'server {server_id}', found=error) from error
+
+    def _client(self) -> Any:
+        return self._make_client('2.1')
+
     def _list(self) -> list[CloudServer]:
-        client = self._make_client('2.1')
-        return [
-            CloudServer(id=raw.id, project_id=raw.tenant_id, status=raw.status)
-            for raw in client.servers.list(search_opts={'all_tenants': 1}, limit=_ALL)
-        ]
+        found = self._client().servers.list(search_opts={'all_tenants': 1}, limit=_ALL)
+        return [_as_server(raw) for raw in found]
+
+
+def _as_server(raw: Any) -> CloudServer:
+    return CloudServer(
+        id=raw.id,
+        project_id=raw.tenant_id,
+        status=raw.status,
+        nics=nova.as_nics(raw.addresses),
+    )

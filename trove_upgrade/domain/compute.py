@@ -38,6 +38,8 @@ class Server:
     #: False: Nova does not tell this login whether the server has user data
     shows_user_data: bool = True
     nic_count: int | None = None  #: by their hardware addresses; None where Nova does not show them
+    project_id: str = ''
+    nics: tuple['ShownNic', ...] = ()
 
     @property
     def marker(self) -> str | None:
@@ -52,6 +54,14 @@ class Address:
     address: str
     type: str  #: 'private' (fixed) or 'public' (floating), as Trove's JSON says it
     network: str  #: the network's id where known, else its name
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownNic:
+    """A fixed address of a server, and the hardware address of the NIC that has it."""
+
+    mac_address: str
+    address: str
 
 
 @dataclasses.dataclass(frozen=True)

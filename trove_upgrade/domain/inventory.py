@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from trove_upgrade.domain.compute import ServerStatus
+from trove_upgrade.domain.compute import ServerStatus, ShownNic
 from trove_upgrade.domain.instances import Instance, Task
 from trove_upgrade.domain.network import NetworkPort
 
@@ -18,7 +18,7 @@ class Obstacle(enum.StrEnum):
     NO_SERVER = 'NO_SERVER'  #: Trove's row names none
     SERVER_NOT_FOUND = 'SERVER_NOT_FOUND'  #: Nova does not have the one that it names
     SERVER_NOT_ACTIVE = 'SERVER_NOT_ACTIVE'
-    NO_PORT = 'NO_PORT'  #: Neutron has none with an address
+    NO_PORT = 'NO_PORT'  #: Neutron has none with an address that Nova shows, too
     BUSY = 'BUSY'  #: Trove has a task on it
     IN_CLUSTER = 'IN_CLUSTER'  #: upgrades of clusters are refused
     HAS_AGENT = 'HAS_AGENT'  #: ours is in it and was heard: it needs no bridge
@@ -32,6 +32,7 @@ class CloudServer:
     id: str
     project_id: str
     status: str
+    nics: tuple[ShownNic, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class Listed:
     agent_version: str | None  #: of ours, as it was last heard; None: never
     ports: tuple[NetworkPort, ...]
     obstacle: Obstacle | None  #: None: the bridge can be tried
+    #: with the server's id, and not shown at it by Nova: left out
+    foreign_ports: tuple[NetworkPort, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,13 @@ class CloudServers(Protocol):
     def of_all_projects(self) -> Sequence[CloudServer]:
         """Return every server that this login sees.
 
+        :raises ComputeUnavailable: no answer.
+        """
+
+    def server(self, server_id: str) -> CloudServer:
+        """Return a server now.
+
+        :raises ServerNotFound: this login sees no such server.
         :raises ComputeUnavailable: no answer.
         """
 

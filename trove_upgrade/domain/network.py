@@ -11,12 +11,14 @@ from trove_upgrade.domain import exceptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkPort:
-    """A port of a server."""
+    """A port."""
 
     id: str
     network_id: str
     project_id: str
-    server_id: str  #: empty: no device has it
+    #: empty: no device has it; its owner writes it: `domain.own_ports` tells whether it is true
+    server_id: str
+    mac_address: str
     addresses: tuple[str, ...]
     groups: tuple[str, ...]  #: ids of its security groups, in no order
     is_filtered: bool  #: False: port security is off, and no group counts
@@ -92,6 +94,18 @@ class PortNotFound(exceptions.TroveUpgradeError):
     template = 'Neutron has no port {port_id}: its server was deleted, or its NIC was taken away.'
 
 
+class PortsNotShown(exceptions.TroveUpgradeError):
+    """No port with a server's id is one that Nova shows at it."""
+
+    code = 'SERVER_PORTS_NOT_SHOWN'
+    template = (
+        'The NICs of server {server_id} cannot be told: Neutron has ports with its id ({found}), '
+        'and Nova shows none of them there by project, hardware address and address. A tenant can '
+        'give a port of its own the id of any server. Compare both, and let the login see hardware '
+        'addresses in Nova; then run the same command again.'
+    )
+
+
 class PortChanged(exceptions.TroveUpgradeError):
     """A port is not as it was when read: another client of Neutron has changed it."""
 
@@ -121,8 +135,11 @@ class Network(Protocol):
         :raises PortNotFound: there is none.
         """
 
-    def ports_of_servers(self, server_ids: Sequence[str]) -> list[NetworkPort]:
-        """Return all ports of these servers; those of one in Neutron's order."""
+    def ports_that_name(self, server_ids: Sequence[str]) -> list[NetworkPort]:
+        """Return all ports with the id of one of these servers; those of one in Neutron's order.
+
+        Each tenant can write any id: `domain.own_ports` has the rule which are the server's.
+        """
 
     def ports_with_group(self, group_id: str) -> list[NetworkPort]:
         """Return all ports, of any project, that have the group."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from trove_upgrade.domain.own_ports import ShownServer
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NicAddress:
@@ -54,10 +56,11 @@ def port_name(instance_id: str) -> str:
 class UserNics(Protocol):
     """Neutron, as it is asked for this NIC."""
 
-    def user_nic(self, server_id: str, name: str) -> UserNic | None:
+    def user_nic(self, server: ShownServer, name: str) -> UserNic | None:
         """Return the NIC of the port with this name; None: the server has no such port, or no
         other.
 
         :raises NetworkUnavailable: no answer.
         :raises NetworkRefused: Neutron does not show a subnet of it.
+        :raises PortsNotShown: Nova shows none of the ports with the server's id.
         """

@@ -92,10 +92,10 @@ class NewGuests:
             return None
         name = user_nics.port_name(instance_id)
         try:
-            return self.nics.user_nic(server.id, name)
+            return self.nics.user_nic(server, name)
         except network.NetworkUnavailable as error:
             raise exceptions.ComputeUnavailable(
                 what=f'the NICs of server {server.id}', found=error.message
             ) from error
-        except network.NetworkRefused as error:
+        except (network.NetworkRefused, network.PortsNotShown) as error:
             raise exceptions.StepRefused(error.message, error.code) from error

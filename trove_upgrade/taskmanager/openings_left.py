@@ -9,6 +9,7 @@ from trove_upgrade.bridge.reaper import Reaped, Reaper
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.openings import GuestServers, OpeningRepository
+from trove_upgrade.domain.own_ports import ShownServers
 from trove_upgrade.taskmanager.outages import Outages
 
 LOG = logs.get_logger(__name__)
@@ -18,11 +19,15 @@ _LEFT = 'Opening {0.id} of instance {0.instance_id} could not be closed'
 
 
 def watch(
-    network: Network, openings: OpeningRepository, guests: GuestServers, outages: Outages
+    network: Network,
+    openings: OpeningRepository,
+    guests: GuestServers,
+    servers: ShownServers,
+    outages: Outages,
 ) -> Callable[[], None]:
     """Return one look.  It logs every error: it is the edge of a thread."""
     closer = Closer(network=network, openings=openings)
-    auditor = Auditor(network=network, openings=openings, guests=guests)
+    auditor = Auditor(network=network, openings=openings, guests=guests, servers=servers)
     reaper = Reaper(openings=openings, closer=closer, auditor=auditor)
 
     def look() -> None:

@@ -162,10 +162,10 @@ class Service:
         return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
 
     def _reapers(self, options: cfg.ConfigOpts) -> list[Repeater]:
-        network, repos = self._outside.network, self._outside.repos
+        network, repos, nova = self._outside.network, self._outside.repos, self._outside.nova
         if network is None:
             return []
-        look = openings_left.watch(network, repos.openings, repos.instances, self._outages)
+        look = openings_left.watch(network, repos.openings, repos.instances, nova, self._outages)
         return [Repeater('openings-left', look, options.bridge_reap_interval)]
 
     def start(self) -> None:

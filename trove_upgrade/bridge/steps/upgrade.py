@@ -5,13 +5,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.steps.step import Done, Save, Stopped
 from trove_upgrade.bridge.verification.expected import addresses_of, groups_of
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
 from trove_upgrade.domain.database_service import DatabaseInstance, DatabaseServiceRefused
-from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.domain.waits import Pause
 
@@ -77,7 +77,7 @@ class UpgradeMember:
 
     api: Api
     upgrades: Upgrades
-    network: Network
+    server_ports: ServerPorts
     pause: Pause
     tell: Callable[[Member, str], None]
     is_stopping: Callable[[], bool]
@@ -145,7 +145,7 @@ class UpgradeMember:
     def _as_it_is(self, member: Member) -> Member:
         """Return the member with what its instance has now, to be compared afterwards."""
         shown = self.api.instance(member.instance_id)
-        ports = self.network.ports_of_servers([member.server_id or ''])
+        ports = self.server_ports.of(member.server_id)
         nics = tuple(
             Nic(port_id=port_id, security_groups=groups)
             for port_id, groups in groups_of(ports).items()

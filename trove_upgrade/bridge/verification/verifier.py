@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.verification import backups, ports, rows, status, version
 from trove_upgrade.bridge.verification.accounts import NAME as USER
 from trove_upgrade.bridge.verification.accounts import Accounts
@@ -16,7 +17,6 @@ from trove_upgrade.domain.database_service import (
     DatabaseServiceUnavailable,
     NotOffered,
 )
-from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.ports import Clock
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.domain.verified import Outcome, Verified
@@ -40,7 +40,7 @@ class Verifier:
     """Looks at an instance as its owner would, and compares it with what it was."""
 
     service: DatabaseService
-    network: Network
+    server_ports: ServerPorts
     upgrades: Upgrades
     clock: Clock
     pause: Pause
@@ -57,11 +57,12 @@ class Verifier:
 
         :raises InstanceNotFound: the service has no such instance.
         :raises UpgradeNotFound: there is no such upgrade.
-        :raises DatabaseServiceUnavailable, NetworkUnavailable: an outage, which is no fact of this
-            instance.
+        :raises ServerNotFound: Nova has no such server.
+        :raises DatabaseServiceUnavailable, NetworkUnavailable, ComputeUnavailable: an outage, which
+            is no fact of this instance.
         """
         shown = self._serving(expected.instance_id, tell)
-        server_ports = self.network.ports_of_servers([expected.server_id])
+        server_ports = self.server_ports.of(expected.server_id)
         upgrade = self.upgrades.get(expected.upgrade_id)
         accounts = Accounts(
             service=self.service, clock=self.clock, pause=self.pause, token=self.token

@@ -13,6 +13,7 @@ from trove_upgrade.bridge.audit import Auditor
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.bridge.inventory import Inventory
 from trove_upgrade.bridge.reaper import Reaper
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.targets import Targets
 from trove_upgrade.bridge.verification.verifier import Verifier
 from trove_upgrade.clients import clouds, session
@@ -70,6 +71,11 @@ class Context:
         )
 
     @property
+    def server_ports(self) -> ServerPorts:
+        """Tells which ports are a server's."""
+        return ServerPorts(self.cloud.servers, self.cloud.network)
+
+    @property
     def targets(self) -> Targets:
         """Chooses what instances are upgraded to."""
         instances = self.repositories.instances
@@ -92,7 +98,7 @@ class Context:
         """Looks at instances after their upgrade."""
         return Verifier(
             service=self.cloud.databases,
-            network=self.cloud.network,
+            server_ports=self.server_ports,
             upgrades=self.repositories.upgrades,
             clock=SystemClock(),
             pause=SystemClock(),
@@ -111,6 +117,7 @@ class Context:
             network=self.cloud.network,
             openings=self.repositories.openings,
             guests=self.repositories.instances,
+            servers=self.cloud.servers,
         )
 
     @property

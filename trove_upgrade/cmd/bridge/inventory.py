@@ -12,6 +12,8 @@ from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.domain.inventory import Difference, Listed, difference
+from trove_upgrade.domain.network import NetworkPort
+from trove_upgrade.domain.own_ports import left_out
 
 #: Exit code: the lists differ.
 DIFFERENT = 3
@@ -65,6 +67,9 @@ def _show(taken: Taken, found: Difference | None) -> None:
     print_line(f'{len(listed)} instances; the bridge can be tried on {ready}.')
     for obstacle, count in sorted(counted.items()):
         print_line(f'{obstacle}: {count}')
+    for one in listed:
+        for port in one.foreign_ports:
+            print_line(f'Instance {one.instance_id}: {left_out(port)}')
     _show_meanwhile(taken.meanwhile)
     if found is not None:
         _show_difference(found)
@@ -127,15 +132,18 @@ def _instance(one: Listed) -> dict[str, Any]:
         'version': one.version,
         'agent_version': one.agent_version,
         'obstacle': one.obstacle,
-        'ports': [
-            {
-                'id': port.id,
-                'network_id': port.network_id,
-                'addresses': list(port.addresses),
-                'security_groups': list(port.groups),
-                'port_security': port.is_filtered,
-                'host': port.host,
-            }
-            for port in one.ports
-        ],
+        'ports': [_port(port) for port in one.ports],
+        'foreign_ports': [_port(port) for port in one.foreign_ports],
+    }
+
+
+def _port(port: NetworkPort) -> dict[str, Any]:
+    return {
+        'id': port.id,
+        'project_id': port.project_id,
+        'network_id': port.network_id,
+        'addresses': list(port.addresses),
+        'security_groups': list(port.groups),
+        'port_security': port.is_filtered,
+        'host': port.host,
     }

@@ -60,7 +60,7 @@ def make(
         upgrade = UpgradeMember(
             api=run.cloud.databases,
             upgrades=repositories.upgrades,
-            network=run.cloud.network,
+            server_ports=run.server_ports,
             pause=SystemClock(),
             tell=_tell,
             is_stopping=is_stopping,
@@ -113,7 +113,7 @@ def door_of(run: Context, ways: way.Ways) -> Door:
     """Return the way in to guests and out of them."""
     openings = run.repositories.openings
     return Door(
-        network=run.cloud.network,
+        server_ports=run.server_ports,
         openings=openings,
         opener=Opener(
             network=run.cloud.network,

@@ -8,11 +8,13 @@ import secrets
 from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.smoke import Limits, Shape, SmokeTest, name_of
 from trove_upgrade.bridge.verification.accounts import PREFIX
 from trove_upgrade.bridge.verification.expected import Expected, addresses_of, groups_of
 from trove_upgrade.bridge.verification.verifier import Verifier
 from trove_upgrade.clients.neutron import Neutron
+from trove_upgrade.clients.nova_servers import NovaServers
 from trove_upgrade.clients.trove import Trove
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.conf import compute as compute_conf
@@ -47,9 +49,10 @@ class TestVerification(BridgeOfTroveCase):
         self.neutron = Neutron.from_conf(self.conf)
         self.repositories = Repositories.from_conf(self.conf)
         self.addCleanup(self.repositories.database.dispose)
+        self.server_ports = ServerPorts(NovaServers.from_conf(self.conf), self.neutron)
         self.verifier = Verifier(
             service=self.trove,
-            network=self.neutron,
+            server_ports=self.server_ports,
             upgrades=self.repositories.upgrades,
             clock=SystemClock(),
             pause=SystemClock(),
@@ -59,7 +62,7 @@ class TestVerification(BridgeOfTroveCase):
     def test_an_upgraded_instance_is_as_it_was_and_one_that_is_not_is_told_of(self):
         instance = self.create_instance('verified')
         before = self.trove.instance(instance.id)
-        ports = self.neutron.ports_of_servers([instance.server_id])
+        ports = self.server_ports.of(instance.server_id)
         self.assertNotEqual(self._own_project(), before.project_id)
 
         self.trove.upgrade(instance.id, self.target.id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Neutron in memory, behind the port `domain.network.Network`.
+"""A Neutron in memory, behind the port `domain.network.Network`, and a Nova beside it.
 
 It does what the real one was seen to do: gives each new group egress rules, counts revisions, keeps
 no order of a port's groups, and refuses to delete a group that a port has.
@@ -10,12 +10,47 @@ import dataclasses
 import itertools
 
 from trove_upgrade.domain import exceptions, network
+from trove_upgrade.domain.compute import ShownNic
+from trove_upgrade.domain.inventory import CloudServer
 
 EGRESS = (None, None)
 
 
 class Dead(BaseException):
     """The process ends here, as by SIGKILL: no code of ours runs after it."""
+
+
+PROJECT = 'p' * 32
+
+
+def a_server(server_id, *ports, project_id=PROJECT, status='ACTIVE'):
+    """A server as Nova shows it, with these ports."""
+    nics = tuple(ShownNic(port.mac_address, one) for port in ports for one in port.addresses)
+    return CloudServer(id=server_id, project_id=project_id, status=status, nics=nics)
+
+
+class FakeNova:
+    """Shows at each server the ports of its own project that Neutron has with its id: Nova takes no
+    other.
+    """
+
+    def __init__(self, neutron, project_id=PROJECT):
+        self.neutron = neutron
+        self.project_id = project_id
+        self.is_away = False
+        self.missing = set()
+
+    def server(self, server_id):
+        if self.is_away:
+            raise exceptions.ComputeUnavailable(what='a server', found='no answer')
+        if server_id in self.missing:
+            raise exceptions.ServerNotFound(server_id=server_id)
+        ports = [
+            port
+            for port in self.neutron.ports.values()
+            if (port.server_id, port.project_id) == (server_id, self.project_id)
+        ]
+        return a_server(server_id, *ports, project_id=self.project_id)
 
 
 class FakeNeutron:
@@ -46,7 +81,7 @@ class FakeNeutron:
             raise network.PortNotFound(port_id=port_id)
         return self.ports[port_id]
 
-    def ports_of_servers(self, server_ids):
+    def ports_that_name(self, server_ids):
         self._answer('ports')
         return [port for port in self.ports.values() if port.server_id in server_ids]
 

@@ -15,7 +15,7 @@ from trove_upgrade.bridge.opener import Opener
 from trove_upgrade.bridge.reaper import Reaper
 from trove_upgrade.db import columns, errors, models, trove_tables
 from trove_upgrade.db.openings import Openings
-from trove_upgrade.domain import network
+from trove_upgrade.domain import exceptions, network
 from trove_upgrade.domain.openings import (
     GROUP_NAME,
     OpeningLapsed,
@@ -26,10 +26,9 @@ from trove_upgrade.domain.openings import (
     Tag,
 )
 from trove_upgrade.tests.unit import base, database
-from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron
+from trove_upgrade.tests.unit.bridge.neutron import PROJECT, Dead, FakeNeutron, FakeNova
 
 RUN = '00000000-0000-4000-8000-0000000000f1'
-PROJECT = 'p' * 32
 SOURCE = '10.0.0.2/32'
 FORMER = ('default', 'web')
 LEASE = 600.0
@@ -46,6 +45,7 @@ def a_port(port_id='port-1', groups=FORMER, **more):
             'network_id': 'net-1',
             'project_id': PROJECT,
             'server_id': 'server-1',
+            'mac_address': 'fa:16:3e:00:00:01',
             'addresses': ('10.0.0.7',),
             'groups': groups,
             'is_filtered': True,
@@ -80,8 +80,12 @@ class World:
         self.opener = Opener(
             network=neutron, openings=self.openings, closer=self.closer, lease_seconds=LEASE
         )
+        self.nova = FakeNova(neutron)
         self.auditor = Auditor(
-            network=neutron, openings=self.openings, guests=db.repositories.instances
+            network=neutron,
+            openings=self.openings,
+            guests=db.repositories.instances,
+            servers=self.nova,
         )
         self.reaper = Reaper(openings=self.openings, closer=self.closer, auditor=self.auditor)
 
@@ -470,6 +474,31 @@ class TestImitations(OpeningsTestCase):
         with self.world.db.database.write() as connection:
             connection.execute(sa.delete(models.upgrade_bridge_openings))
         self.assertIs(Verdict.UNRECORDED, self.verdict_of(opening.group_id))
+
+    def test_one_on_a_tenants_port_that_has_only_the_id_of_a_guests_server_is_nothing_open(self):
+        for more in ({}, {'mac_address': 'fa:16:3e:00:00:66', 'addresses': ('10.66.0.7',)}):
+            with self.subTest(more):
+                forged = a_port('forged', server_id=database.SERVER, project_id='another', **more)
+                self.world.neutron.ports['forged'] = forged
+                group = self.imitated(project='another', port='forged')
+                self.assertIs(Verdict.IMITATION, self.verdict_of(group))
+                self.assertTrue(self.world.auditor.look().is_clean)
+
+    def test_one_on_a_guests_own_port_is_open_though_a_forged_port_has_it_too(self):
+        forged = a_port('forged', server_id=database.SERVER, project_id='another')
+        self.world.neutron.ports['forged'] = forged
+        group = self.imitated(port='port-1')
+        self.world.neutron.write_port('forged', (group,))
+        self.assertIs(Verdict.UNRECORDED, self.verdict_of(group))
+
+    def test_a_server_that_nova_does_not_have_has_no_port(self):
+        self.world.nova.missing = {database.SERVER}
+        self.assertIs(Verdict.IMITATION, self.verdict_of(self.imitated(port='port-1')))
+
+    def test_without_an_answer_of_nova_there_is_no_verdict(self):
+        self.imitated(port='port-1')
+        self.world.nova.is_away = True
+        self.assertRaises(exceptions.ComputeUnavailable, self.world.auditor.look)
 
     def test_the_port_of_a_deleted_instance_is_no_guests_any_more(self):
         with self.world.db.database.write() as connection:

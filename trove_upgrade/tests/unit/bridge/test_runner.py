@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import fixtures
 import sqlalchemy as sa
 
 from trove_upgrade.bridge.crew import Crew
@@ -11,6 +12,7 @@ from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.accounts import Accounts
 from trove_upgrade.bridge.reach.logins import Login
 from trove_upgrade.bridge.runner import MemberRunner
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.steps.step import Done, Stopped
 from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
 from trove_upgrade.bridge.visit import Door, Visit
@@ -77,7 +79,7 @@ class RunnerTestCase(OpeningsTestCase):
 
     def a_door(self):
         return Door(
-            network=self.neutron,
+            server_ports=ServerPorts(self.world.nova, self.neutron),
             openings=self.world.openings,
             opener=self.world.opener,
             closer=self.world.closer,
@@ -161,6 +163,33 @@ class TestForward(RunnerTestCase):
         self.assertEqual(S.COMPLETED, member.state)
         self.assertEqual(0, self.neutron.effects)
         self.assertIn('off', member.steps[0].message)
+
+
+class TestForged(RunnerTestCase):
+    """Each tenant can give a port of its own the id of any server."""
+
+    def test_a_tenants_machine_whose_port_has_the_id_of_the_server_gets_no_login(self):
+        forged = a_port(
+            'forged',
+            server_id='s',
+            network_id='net-1',
+            project_id='another',
+            mac_address='fa:16:3e:00:00:66',
+            addresses=('10.0.0.66',),
+        )
+        self.neutron.ports = {'forged': forged, **self.neutron.ports}
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.COMPLETED, 'port-1'), (member.state, member.facts.port_id))
+        self.assertEqual({'10.0.0.7'}, {address for _, address, *_ in self.guests.logins})
+
+    def test_where_nova_shows_no_port_that_neutron_has_no_machine_is_entered(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade'))
+        self.neutron.ports = {'forged': a_port('forged', server_id='s', project_id='another')}
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.FAILED, 'BRIDGE_NO_WAY_IN'), (member.state, member.error_code))
+        self.assertEqual(([], 0), (self.guests.logins, self.neutron.effects))
+        for word in ('Port forged of project another', 'left out'):
+            self.assertIn(word, log.output)
 
 
 class TestBack(RunnerTestCase):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A member is handed to one upgrade, whatever dies meanwhile, and its end is the upgrade's."""
 
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.steps.step import Stopped
 from trove_upgrade.bridge.steps.upgrade import (
     OtherUpgrade,
@@ -15,7 +16,7 @@ from trove_upgrade.domain.bridge_runs import MemberFacts, Nic
 from trove_upgrade.domain.database_service import DatabaseServiceRefused
 from trove_upgrade.domain.verified import Outcome, Verified
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron
+from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron, FakeNova
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.bridge.test_prove import a_member
 from trove_upgrade.tests.unit.bridge.trove import an_instance
@@ -81,7 +82,7 @@ class TestUpgradeMember(base.TestCase):
         return UpgradeMember(
             api=self.service,
             upgrades=self.service,
-            network=self.neutron,
+            server_ports=ServerPorts(FakeNova(self.neutron), self.neutron),
             pause=self.service,
             tell=lambda member, message: self.told.append(message),
             is_stopping=lambda: self.is_stopping,
@@ -108,6 +109,13 @@ class TestUpgradeMember(base.TestCase):
             set(self.member.facts.addresses),
         )
         self.assertTrue(self.member.facts.is_handed_over)
+
+    def test_a_port_that_has_only_the_servers_id_is_none_of_its_nics(self):
+        forged = a_port('forged', server_id='s', project_id='another', addresses=('10.66.0.7',))
+        self.neutron.ports['forged'] = forged
+        self.run_it()
+        self.assertEqual(['port-1'], [nic.port_id for nic in self.member.facts.nics])
+        self.assertNotIn('10.66.0.7', self.member.facts.addresses)
 
     def test_a_request_whose_answer_was_lost_is_not_sent_again(self):
         self.service.begin('version-1')

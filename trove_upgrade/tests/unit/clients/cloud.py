@@ -81,6 +81,11 @@ class Cloud(fixtures.Fixture):
         thread.join(10)
         self._httpd.server_close()
 
+    def shows_nics(self):
+        """The server has one NIC, whose hardware address is with each of its addresses."""
+        for entry in self.server['addresses']['net']:
+            entry['OS-EXT-IPS-MAC:mac_addr'] = 'fa:16:3e:00:00:01'
+
     def conf(self, **options):
         conf = cfg.ConfigOpts()
         our_conf.register_opts(conf)

@@ -7,6 +7,8 @@ import json
 from trove_upgrade.clients import clouds
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.domain import network
+from trove_upgrade.domain.compute import ShownNic
+from trove_upgrade.domain.inventory import CloudServer
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.clients import cloud
 
@@ -15,6 +17,7 @@ PORT = {
     'network_id': 'net-1',
     'project_id': 'p1',
     'device_id': 'server-1',
+    'mac_address': 'fa:16:3e:00:00:07',
     'fixed_ips': [{'ip_address': '10.0.0.7', 'subnet_id': 's'}],
     'security_groups': ['default'],
     'port_security_enabled': True,
@@ -26,6 +29,7 @@ AS_PORT = network.NetworkPort(
     network_id='net-1',
     project_id='p1',
     server_id='server-1',
+    mac_address='fa:16:3e:00:00:07',
     addresses=('10.0.0.7',),
     groups=('default',),
     is_filtered=True,
@@ -91,7 +95,7 @@ class TestReading(NeutronTestCase):
         self.answers('GET', '/ports/port-1', (200, {'port': bare}))
         found = self.neutron.port('port-1')
         self.assertEqual(
-            (False, (), (), None, None, ''),
+            (False, (), (), None, None, '', ''),
             (
                 found.is_filtered,
                 found.groups,
@@ -99,6 +103,7 @@ class TestReading(NeutronTestCase):
                 found.revision,
                 found.host,
                 found.server_id,
+                found.mac_address,
             ),
         )
 
@@ -106,8 +111,8 @@ class TestReading(NeutronTestCase):
         other = {**PORT, 'id': 'port-2', 'security_groups': ['group-1', 'default']}
         self.answers('GET', '/ports', (200, {'ports': [PORT, other]}))
         self.assertEqual(['port-2'], [port.id for port in self.neutron.ports_with_group('group-1')])
-        self.assertEqual(2, len(self.neutron.ports_of_servers(['server-1'])))
-        self.assertEqual([], self.neutron.ports_of_servers([]))
+        self.assertEqual(2, len(self.neutron.ports_that_name(['server-1'])))
+        self.assertEqual([], self.neutron.ports_that_name([]))
 
     def test_groups_come_with_their_rules(self):
         self.answers('GET', '/security-groups', (200, {'security_groups': [GROUP]}))
@@ -144,6 +149,16 @@ class TestReading(NeutronTestCase):
 
 class TestUserNic(NeutronTestCase):
     MINE = {**PORT, 'id': 'port-2', 'name': 'trove-mgmt-i'}
+    SHOWN = CloudServer(
+        id='server-1',
+        project_id='p1',
+        status='ACTIVE',
+        nics=(
+            ShownNic('fa:16:3e:00:00:07', '10.0.0.7'),
+            ShownNic('fa:16:3e:00:00:01', '10.0.0.7'),
+            ShownNic('fa:16:3e:00:00:01', '2001:db8::7'),
+        ),
+    )
     USERS = {
         **PORT,
         'name': 'trove-i',
@@ -172,7 +187,7 @@ class TestUserNic(NeutronTestCase):
 
     def nic(self, *ports):
         self.answers('GET', '/ports', (200, {'ports': list(ports)}))
-        return self.neutron.user_nic('server-1', 'trove-i')
+        return self.neutron.user_nic(self.SHOWN, 'trove-i')
 
     def test_it_is_that_of_the_named_port_with_its_subnets(self):
         found = self.nic(self.MINE, self.USERS)
@@ -199,6 +214,20 @@ class TestUserNic(NeutronTestCase):
     def test_an_only_nic_and_one_that_trove_did_not_make_are_left_alone(self):
         self.assertIsNone(self.nic(self.USERS))
         self.assertIsNone(self.nic(self.MINE, {**self.USERS, 'name': 'eth1'}))
+
+    def test_the_port_of_another_project_with_the_servers_id_and_that_name_is_not_its(self):
+        forged = {**self.USERS, 'id': 'forged', 'project_id': 'another'}
+        self.subnet('s4', 4, '10.0.0.0/24', '10.0.0.1')
+        forged['fixed_ips'] = [{'ip_address': '10.0.0.7', 'subnet_id': 'of-another'}]
+        found = self.nic(forged, self.MINE, self.USERS)
+        self.assertEqual(['10.0.0.7', '2001:db8::7'], [one.address for one in found.addresses])
+        self.assertIsNone(self.nic(forged, self.MINE))
+
+    def test_where_nova_shows_none_of_the_ports_nothing_is_guessed(self):
+        error = self.assertRaises(
+            network.PortsNotShown, self.nic, {**self.USERS, 'mac_address': 'fa:16:3e:00:00:66'}
+        )
+        self.assertIn('port-1', error.message)
 
     def test_a_subnet_that_is_not_shown_refuses(self):
         self.answers('GET', '/subnets/s6', NOT_FOUND)

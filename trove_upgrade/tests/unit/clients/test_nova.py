@@ -65,6 +65,13 @@ class TestReading(_NovaCase):
         self.assertEqual('6', self.nova.flavor_id(cloud.SERVER))
         self.assertRaises(exceptions.ServerNotFound, self.nova.flavor_id, 'other')
 
+    def test_its_nics_are_its_fixed_addresses_with_their_hardware_addresses(self):
+        hidden = self.nova.server(cloud.SERVER)
+        self.assertEqual(('p1', ()), (hidden.project_id, hidden.nics))
+        self.cloud.shows_nics()
+        nic = compute.ShownNic('fa:16:3e:00:00:01', '10.0.0.3')
+        self.assertEqual((nic,), self.nova.server(cloud.SERVER).nics)
+
     def test_a_server_without_an_image_boots_from_a_volume(self):
         self.cloud.server.update(image='')
         self.assertTrue(self.nova.server(cloud.SERVER).volume_backed)

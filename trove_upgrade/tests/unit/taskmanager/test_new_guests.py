@@ -31,8 +31,8 @@ class FakeNics:
         self.answer = answer
         self.asked = []
 
-    def user_nic(self, server_id, name):
-        self.asked.append((server_id, name))
+    def user_nic(self, server, name):
+        self.asked.append((server.id, name))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -189,6 +189,10 @@ class TestRefused(NewGuestCase):
         self.assertEqual('NETWORK_REFUSED', self.refusal())
         self.set_stage(nics=FakeNics(network.NetworkUnavailable(what='a', found='b')))
         self.assertRaises(exceptions.ComputeUnavailable, self.stage.precheck.run, self.row)
+
+    def test_ports_of_which_nova_shows_none_do(self):
+        self.set_stage(nics=FakeNics(network.PortsNotShown(server_id='s', found='port-1')))
+        self.assertEqual('SERVER_PORTS_NOT_SHOWN', self.refusal())
 
     def test_more_than_nova_takes_does(self):
         directory = Directory()

@@ -18,6 +18,7 @@ class TestOpeningsLeft(OpeningsTestCase):
             self.world.neutron,
             self.world.openings,
             self.world.db.repositories.instances,
+            self.world.nova,
             Outages(),
         )
 

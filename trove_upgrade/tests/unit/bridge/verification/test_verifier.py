@@ -4,6 +4,7 @@
 import dataclasses
 import itertools
 
+from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.verification.accounts import PREFIX
 from trove_upgrade.bridge.verification.expected import Expected, addresses_of, groups_of
 from trove_upgrade.bridge.verification.verifier import Verifier
@@ -13,7 +14,7 @@ from trove_upgrade.domain.network import NetworkPort, NetworkUnavailable
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.domain.verified import Outcome
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron
+from trove_upgrade.tests.unit.bridge.neutron import FakeNeutron, FakeNova
 from trove_upgrade.tests.unit.bridge.trove import FakeTrove, Time, an_instance
 from trove_upgrade.tests.unit.bridge.upgrades import an_ended_upgrade
 
@@ -22,6 +23,7 @@ PORT = NetworkPort(
     network_id='net',
     project_id='p1',
     server_id='s1',
+    mac_address='fa:16:3e:00:00:01',
     addresses=('10.0.0.7',),
     groups=('default', 'trove'),
     is_filtered=True,
@@ -44,13 +46,14 @@ class VerifierTestCase(base.TestCase):
         self.trove = FakeTrove(an_instance())
         self.trove.kept_backups = [BACKUP]
         self.neutron = FakeNeutron(PORT)
+        self.nova = FakeNova(self.neutron, project_id=PORT.project_id)
         self.time = Time()
         self.upgrade = an_ended_upgrade(fingerprint=COMPARED)
         self.told = []
         numbers = itertools.count(1)
         self.verifier = Verifier(
             service=self.trove,
-            network=self.neutron,
+            server_ports=ServerPorts(self.nova, self.neutron),
             upgrades=self,
             clock=self.time,
             pause=self.time,
@@ -174,6 +177,11 @@ class TestPorts(VerifierTestCase):
         self.assertEqual('security groups', name)
         self.assertIn('port port-1 is not there any more; port port-2 was not', message)
 
+    def test_a_port_of_another_project_that_came_with_the_servers_id_is_no_change(self):
+        forged = dataclasses.replace(PORT, id='forged', project_id='p2', addresses=('10.66.0.7',))
+        self.neutron.ports['forged'] = forged
+        self.assertEqual([], self.failures())
+
     def test_another_address_is_found_where_neutron_or_the_service_shows_it(self):
         self.change(addresses=('10.0.0.8',))
         self.assertIn('have 10.0.0.8 more', dict(self.failures())['addresses'])
@@ -295,11 +303,13 @@ class TestRows(VerifierTestCase):
 
 
 class TestOutages(VerifierTestCase):
-    def test_an_outage_of_the_service_or_of_neutron_is_no_result(self):
+    def test_an_outage_of_the_service_or_neutron_or_nova_is_no_result(self):
         self.trove.away['instance'] = 1
         self.assertRaises(domain.DatabaseServiceUnavailable, self.verify)
         self.neutron.is_away = True
         self.assertRaises(NetworkUnavailable, self.verify)
+        self.nova.is_away = True
+        self.assertRaises(exceptions.ComputeUnavailable, self.verify)
 
     def test_a_check_without_an_answer_is_made_once_more(self):
         self.trove.away['backups'] = 1

@@ -31,6 +31,12 @@ class Servers:
         self.while_asked()
         return self.found
 
+    def server(self, server_id):
+        for server in self.found:
+            if server.id == server_id:
+                return server
+        raise exceptions.ServerNotFound(server_id=server_id)
+
 
 class Images:
     """Glance, which has every image but these."""

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from trove_upgrade.bridge.bundle.archive import sha256_of
-from trove_upgrade.domain.inventory import CloudServer
 from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase, a_bundle, a_key
 
@@ -22,7 +22,7 @@ def a_network(case):
     """Give the cloud a guest on NETWORK."""
     port = a_port('nic-1', server_id=database.SERVER, network_id=NETWORK)
     case.neutron.ports = {port.id: port}
-    case.servers.found = [CloudServer(id=database.SERVER, project_id='p', status='ACTIVE')]
+    case.servers.found = [a_server(database.SERVER, port)]
 
 
 class CheckTestCase(BridgeTestCase):

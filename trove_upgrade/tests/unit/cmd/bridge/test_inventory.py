@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-bridge inventory`: no instance of any project is missed, with all its NICs."""
 
+import dataclasses
 import json
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.instances import Task
-from trove_upgrade.domain.inventory import CloudServer
 from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 
@@ -28,7 +29,8 @@ class InventoryTestCase(BridgeTestCase):
                 a_port('of-another', server_id='other'),
             )
         }
-        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='ACTIVE')]
+        ports = [port for port in self.neutron.ports.values() if port.server_id == SERVER]
+        self.servers.found = [a_server(SERVER, *ports)]
 
     def found(self, *words, code=0):
         listed = json.loads(self.tool('inventory', '--json', *words, code=code))
@@ -81,11 +83,31 @@ class TestInventory(InventoryTestCase):
                 self.update(**former)
 
     def test_a_server_that_is_off_or_has_no_address_is_not_tried(self):
-        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='SHUTOFF')]
+        self.servers.found = [a_server(SERVER, status='SHUTOFF')]
         self.assertEqual('SERVER_NOT_ACTIVE', self.found()[1][INSTANCE]['obstacle'])
-        self.servers.found = [CloudServer(id=SERVER, project_id='p', status='ACTIVE')]
+        self.servers.found = [a_server(SERVER)]
         self.neutron.ports = {'nic-1': a_port('nic-1', server_id=SERVER, addresses=())}
         self.assertEqual('NO_PORT', self.found()[1][INSTANCE]['obstacle'])
+
+    def test_a_tenants_port_with_the_id_of_the_server_is_left_out_and_told(self):
+        own = self.neutron.ports['nic-1']
+        copied = dataclasses.replace(own, id='copied', project_id='another')
+        self.neutron.ports = {'copied': copied, **self.neutron.ports}
+        found = self.found()[1][INSTANCE]
+        self.assertEqual(['nic-1', 'nic-2'], [port['id'] for port in found['ports']])
+        self.assertEqual(
+            [('copied', 'another')],
+            [(port['id'], port['project_id']) for port in found['foreign_ports']],
+        )
+        self.assertIn(
+            f'Instance {INSTANCE}: Port copied of project another', self.tool('inventory')
+        )
+
+    def test_a_server_that_has_such_ports_alone_has_none(self):
+        own = self.neutron.ports['nic-1']
+        self.neutron.ports = {'nic-1': dataclasses.replace(own, project_id='another')}
+        found = self.found()[1][INSTANCE]
+        self.assertEqual(('NO_PORT', []), (found['obstacle'], found['ports']))
 
     def test_a_guest_that_has_our_agent_needs_no_bridge(self):
         self.world.db.repositories.guests.record(

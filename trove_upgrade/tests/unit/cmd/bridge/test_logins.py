@@ -11,8 +11,8 @@ import paramiko
 from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.console.printing import UsageError
 from trove_upgrade.domain.bridge_runs import MemberState, RunScope
-from trove_upgrade.domain.inventory import CloudServer
 from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.reach.ssh_agent import SshAgent
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase, a_bundle, a_key
@@ -82,7 +82,7 @@ class LoginsTestCase(BridgeTestCase):
         self.runs = self.world.db.repositories.bridge_runs
         port = a_port('nic-1', server_id=database.SERVER)
         self.neutron.ports = {port.id: port}
-        self.servers.found = [CloudServer(id=database.SERVER, project_id='p', status='ACTIVE')]
+        self.servers.found = [a_server(database.SERVER, port)]
         taken = json.loads(self.tool('inventory', '--json'))['instances']
         [self.instance] = [one['id'] for one in taken if not one['obstacle']]
 
@@ -138,7 +138,8 @@ class TestBeforeARun(LoginsTestCase):
         self.assertIn(self.instance, self.refused('--accounts', str(accounts), code=USAGE))
         accounts.write_text(json.dumps({self.instance: {'key_file': 'key'}}))
         dry = ('reach', '--all', '--dry-run', '--no-local', '--accounts', str(accounts))
-        self.assertIn(f'{self.instance}: ', self.tool(*dry))
+        # no namespace leads there, which the dry run tells: its login is right
+        self.assertIn('cannot be reached', self.tool(*dry, code=FAILED))
 
     def test_a_check_which_logs_in_to_no_guest_wants_none(self):
         self.assertIn('checks', self.tool('check', '--no-local', code=FAILED))

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.domain.openings import GROUP_NAME, Tag
 from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import (
     FORMER,
     PROJECT,
@@ -60,12 +61,23 @@ class TestAudit(BridgeTestCase):
         self.assertEqual('IMITATION', found['verdict'])
 
     def test_a_guest_with_a_group_of_ours_that_no_row_here_has_is_open(self):
-        self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        port = self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        self.servers.found = [a_server(database.SERVER, port)]
         group = self.neutron.create_group(GROUP_NAME, OTHER.description, PROJECT)
         self.neutron.write_port('port-1', (group.id,))
         self.assertIn('UNRECORDED', self.tool('audit', code=OPEN))
         self.assertIn('Removed', self.tool('reap', '--group', group.id, '--yes'))
         self.assertEqual((), self.neutron.ports['port-1'].groups)
+
+    def test_a_port_of_a_tenant_with_the_id_of_a_guests_server_and_a_group_is_an_imitation(self):
+        port = a_port(server_id=database.SERVER)
+        self.servers.found = [a_server(database.SERVER, port)]
+        self.neutron.ports = {'forged': a_port('forged', server_id=database.SERVER, project_id='x')}
+        group = self.neutron.create_group(GROUP_NAME, OTHER.description, 'x')
+        self.neutron.write_port('forged', (group.id,))
+        shown = self.tool('audit')
+        for word in ('IMITATION', 'Nothing is open.'):
+            self.assertIn(word, shown)
 
     def test_a_neutron_that_gives_no_answer_is_no_clean_audit(self):
         self.neutron.is_away = True

@@ -15,6 +15,7 @@ from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.openings import GROUP_NAME, Tag
 from trove_upgrade.domain.verified import Verified
 from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import PROJECT, a_port, a_request
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 from trove_upgrade.tests.unit.db.test_bridge_runs import NOW, listed
@@ -67,7 +68,8 @@ class TestReport(BridgeTestCase):
 
     def test_a_guests_group_of_this_run_whose_row_is_gone_is_open(self):
         self.ended(MemberState.COMPLETED)
-        self.neutron.ports['port-1'] = a_port(server_id=database.SERVER)
+        self.neutron.ports['port-1'] = port = a_port(server_id=database.SERVER)
+        self.servers.found = [a_server(database.SERVER, port)]
         self.neutron.write_port('port-1', (self.group_of(self.run_id),))
         self.assertIn('UNRECORDED', self.tool('report', self.run_id, code=OPEN))
         found = json.loads(self.tool('report', self.run_id, '--json', code=OPEN))
