@@ -29,10 +29,12 @@ class TestForgedPorts(base.CloudTestCase):
         return self.admin.request('GET', self.at(path))['ports']
 
     def make(self, kind, **content):
-        """Make a thing of the tenant's, until the test ends."""
+        """Make a thing of the tenant's, until the test ends: a tenant can make a port with the
+        owner of a server's, and not delete it.
+        """
         path = f'/{kind.replace("_", "-")}s'
         made = self.tenant.request('POST', self.at(path), {kind: content})[kind]
-        self.addCleanup(self.tenant.request, 'DELETE', self.at(f'{path}/{made["id"]}'))
+        self.addCleanup(self.admin.request, 'DELETE', self.at(f'{path}/{made["id"]}'))
         return made
 
     def forge(self):
