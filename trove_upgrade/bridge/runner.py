@@ -46,8 +46,12 @@ class MemberRunner:
     steps: Mapping[MemberStep, RunnableStep]
     #: removes from the guest what was pushed
     remove: Callable[[Member, Visit], None]
-    #: finds out whether an upgrade has begun that may have been asked for
+    #: forgets what is known of our agent in a guest that is gone
+    forget: Callable[[Member], None]
+    #: finds out whether an upgrade has begun, of ours or of another client
     settle: Callable[[Member], Member]
+    #: ids of members that this process leaves to a later one; its runners share it
+    kept: set[str]
     clock: Clock
     owner: str
     lease_seconds: float
@@ -65,7 +69,7 @@ class MemberRunner:
         :raises MemberLost: another host has it now.
         :raises Stopped: this process is to end.
         """
-        member = self.runs.claim(run_id, self.owner, self.lease_seconds)
+        member = self.runs.claim(run_id, self.owner, self.lease_seconds, tuple(self.kept))
         return None if member is None else self._run(member)
 
     def _run(self, member: Member) -> Member:
@@ -100,7 +104,6 @@ class MemberRunner:
                 raise Stopped
             member = self._begun(member, step)
             try:
-                self._require_forward(member)
                 done = self._done(step, member, visit)
             except (MemberLost, Stopped):
                 raise
@@ -116,7 +119,9 @@ class MemberRunner:
         last, until = -math.inf, math.inf
         while True:
             try:
-                return self.steps[step].run(self._as_saved(member), visit, self._save_forward)
+                saved = self._as_saved(member)
+                self._require_forward(saved)
+                return self.steps[step].run(saved, visit, self._save_forward)
             except Exception as error:
                 now = self.clock.monotonic()
                 if now - last > self.patience_seconds:  # the first failure, or a new outage
@@ -180,7 +185,7 @@ class MemberRunner:
         if visit.is_lost:
             raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
         is_operators = member.error_code in {None, RunAborted.code}
-        if is_operators and member.facts.may_have_begun:
+        if member.facts.is_in_guest and (is_operators or not member.facts.is_handed_over):
             member = self.settle(member)
         kept = None
         if member.facts.is_handed_over:
@@ -188,6 +193,7 @@ class MemberRunner:
                 member = _more(member, stays_cause(member.facts))
         elif member.facts.bundle is not None:
             kept = self._why_not_removed(member, visit)
+            member = member.learned(not_removed=kept)
         try:
             self.door.close(member, visit)
         except exceptions.TroveUpgradeError as error:
@@ -205,6 +211,8 @@ class MemberRunner:
             self.remove(member, visit)
         except MemberLost:
             raise
+        except exceptions.ServerNotFound:  # nothing of it is there any more
+            self.forget(member)
         except Exception as error:
             if self.is_outage(error):
                 raise
@@ -212,12 +220,11 @@ class MemberRunner:
         return None
 
     def _kept(self, member: Member, why: str) -> Member:
-        """Leave the member to a later run of it: something of ours is in its guest.  Its lease
-        stays, so that this process does not try again at once.
-        """
-        message = f'What was pushed could not be removed: {why} Tried again by "resume".'
-        saved = self.runs.save(_more(member, message))
-        self.tell(saved, message)
+        """Leave the member to a later process: something of ours is in its guest."""
+        saved = self.runs.save(member)
+        self.kept.add(member.instance_id)
+        self.runs.release(saved)
+        self.tell(saved, f'What was pushed could not be removed: {why} "resume" tries it again.')
         return saved
 
     def _leave(self, member: Member, visit: Visit) -> None:

@@ -5,7 +5,7 @@ A claim raises the generation of a member; each write names it.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -156,14 +156,20 @@ class BridgeRuns:
             return self._member(connection, run_id, instance_id)
 
     @retry_on_deadlock
-    def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
-        """Take the next member that has not ended and that no host holds; None: there is none."""
+    def claim(
+        self, run_id: str, owner: str, lease_seconds: float, passed_over: Collection[str] = ()
+    ) -> Member | None:
+        """Take the next member that has not ended and that no host holds, the least often tried
+        one first; None: there is none.
+        """
         free = sa.and_(
             _members.c.run_id == run_id,
             _members.c.state.not_in(_ENDED),
+            _members.c.instance_id.not_in(passed_over),
             sa.or_(_members.c.lease_until.is_(None), _members.c.lease_until <= columns.now()),
         )
-        query = sa.select(_members).where(free).order_by(_members.c.instance_id).limit(_CANDIDATES)
+        order = (_members.c.generation, _members.c.instance_id)
+        query = sa.select(_members).where(free).order_by(*order).limit(_CANDIDATES)
         with self._database.write() as connection:
             for row in connection.execute(query).all():
                 taken = connection.execute(

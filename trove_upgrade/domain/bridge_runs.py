@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import enum
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from trove_upgrade.domain import exceptions
@@ -127,6 +127,7 @@ class MemberFacts:
     upgrade_id: str | None = None
     verified: tuple[Verified, ...] = ()
     check_user: str | None = None  #: of the database; committed before it is created
+    not_removed: str | None = None  #: why what was pushed is still in the guest
 
     @property
     def is_handed_over(self) -> bool:
@@ -257,8 +258,14 @@ class RunRepository(Protocol):
     def member(self, run_id: str, instance_id: str) -> Member:
         """Return a member as it is now."""
 
-    def claim(self, run_id: str, owner: str, lease_seconds: float) -> Member | None:
-        """Take the next member that has not ended and that no host holds; None: there is none."""
+    def claim(
+        self, run_id: str, owner: str, lease_seconds: float, passed_over: Collection[str] = ()
+    ) -> Member | None:
+        """Take the next member that has not ended and that no host holds, the least often tried
+        one first; None: there is none.
+
+        `passed_over`: instances that are not taken.
+        """
 
     def save(self, member: Member) -> Member:
         """Write what its holder may change, and its steps.

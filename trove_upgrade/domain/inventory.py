@@ -118,12 +118,12 @@ def obstacle_of(
     """Return the first reason to leave an instance out; None: there is none."""
     reasons = {
         Obstacle.NO_SERVER: instance.server_id is None,
-        Obstacle.HAS_AGENT: agent_version is not None,
         Obstacle.IN_CLUSTER: instance.cluster_id is not None,
         Obstacle.SERVER_NOT_FOUND: server is None,
         Obstacle.SERVER_NOT_ACTIVE: server is not None and server.status != ServerStatus.ACTIVE,
         Obstacle.BUSY: instance.task is not Task.NONE,
         Obstacle.NO_PORT: not any(port.addresses for port in ports),
+        Obstacle.HAS_AGENT: agent_version is not None,  # the last: a run may upgrade it
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 

@@ -40,10 +40,12 @@ class Removal:
     agents: Agents
 
     def remove(self, member: Member, visit: Visit) -> None:
-        """Remove what was pushed, and forget the key that went with it and what was heard under it.
-        Raises as `Door.enter` and `pusher.remove`.
-        """
+        """Remove what was pushed, and forget it.  Raises as `Door.enter` and `pusher.remove`."""
         pusher.remove(self.door.come_back(member, visit))
+        self.forget(member)
+
+    def forget(self, member: Member) -> None:
+        """Forget the key that went with our agent, and what was heard under it."""
         self._discard_key(member)
         # a heartbeat that is still under way is believed by none without its key
         self.agents.forget_agent(member.instance_id)

@@ -118,13 +118,18 @@ class UpgradeMember:
         return save(member.learned(upgrade_id=began.id))
 
     def settle(self, member: Member) -> Member:
-        """Return a member that is to be turned back with its upgrade, where one has begun, and else
-        as one for which none was asked.
+        """Return a member that is to be turned back with its upgrade, where one has begun, another
+        client's too, and else as one for which none was asked.
         """
-        began = self._newer(member, self.upgrades.latest_of(member.instance_id))
+        latest = self.upgrades.latest_of(member.instance_id)
+        if member.facts.asked_after is None:
+            began = latest if latest is not None and latest.state in states.ACTIVE else None
+            before = NO_UPGRADE
+        else:
+            began, before = self._newer(member, latest), member.facts.asked_after
         if began is None:
             return member.learned(asked_after=None)
-        return member.learned(upgrade_id=began.id)
+        return member.learned(asked_after=before, upgrade_id=began.id)
 
     def _asked(self, member: Member) -> Upgrade | None:
         """Ask.  A refusal may come of an earlier request of ours that began late."""

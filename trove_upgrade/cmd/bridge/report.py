@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from trove_upgrade.cmd.bridge import audit
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.status import show_members
+from trove_upgrade.cmd.bridge.status import cause_of, show_members
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line
 from trove_upgrade.domain.bridge_runs import Member, MemberState, MemberStepRun, Run, RunState
@@ -101,8 +101,8 @@ def _member(member: Member) -> Iterator[str]:
         yield f'  {one.step:8} {_seconds(one):>8}  {one.end or "-":6}  {one.message or ""}'.rstrip()
     for look in member.facts.verified:
         yield f'  {look.outcome:11} {look.name}: {look.message}'
-    if member.cause is not None:
-        yield f'  {member.error_code or "cause"}: {member.cause}'
+    if cause_of(member) is not None:
+        yield f'  {member.error_code or "cause"}: {cause_of(member)}'
 
 
 def _seconds(one: MemberStepRun) -> str:

@@ -100,9 +100,9 @@ def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
 
 
 def _require_members(plan: work.Plan, arguments: argparse.Namespace) -> None:
-    """Refuse what would do nothing: instances that were named and cannot be tried, or none."""
+    """Refuse instances that were named and cannot be tried."""
     left_out = [one for one in plan.members if one.obstacle is not None]
-    if left_out and (arguments.instance or len(left_out) == len(plan.members)):
+    if left_out and arguments.instance:
         found = ', '.join(f'{one.instance_id}: {one.obstacle}' for one in left_out)
         raise UsageError(f'nothing begins: {found}; "inventory" and "check" tell more')
 
@@ -124,4 +124,6 @@ def _resume(run: Context, arguments: argparse.Namespace) -> int:
 
 def _is_entered(member: Member) -> bool:
     """Return whether the guest of a member that goes on has to be entered."""
-    return member.facts.is_in_guest if member.is_undoing else member.step not in AFTER_CLOSE
+    if not member.is_undoing:
+        return member.step not in AFTER_CLOSE
+    return member.facts.is_in_guest and not member.facts.is_handed_over

@@ -54,6 +54,7 @@ def make(
     """Return what makes the runner of a number; `push` is None where nothing is to be pushed."""
     repositories = run.repositories
     door = door_of(run, ways)
+    kept: set[str] = set()
     removal = Removal(door=door, keys=repositories.guest_keys, agents=repositories.guests)
 
     def made(number: int, is_stopping: Callable[[], bool]) -> MemberRunner:
@@ -72,6 +73,8 @@ def make(
             door=door,
             steps={step: steps[step] for step in steps if step in STEPS_OF[scope]},
             remove=removal.remove,
+            forget=removal.forget,
+            kept=kept,
             settle=upgrade.settle,
             clock=SystemClock(),
             owner=f'{socket.gethostname()}:{os.getpid()}:{number}',

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from trove_upgrade.cmd.bridge.audit import OPEN
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
@@ -84,14 +85,21 @@ def _cells(one: Member) -> tuple[object, ...]:
         if one.is_undoing and not one.facts.is_handed_over
         else str(one.step)
     )
-    return one.instance_id, one.name, one.state, step, one.owner, one.error_code, one.cause
+    return one.instance_id, one.name, one.state, step, one.owner, one.error_code, cause_of(one)
+
+
+def cause_of(one: Member) -> str | None:
+    """Return the cause of a member, and why what was pushed is still in its guest."""
+    left = one.facts.not_removed
+    told = None if left is None else f'What was pushed is still in the guest: {left}'
+    return ' '.join(text for text in (one.cause, told) if text) or None
 
 
 def _moment(moment: object) -> str:
     return f'{moment:%Y-%m-%d %H:%M:%S} UTC'
 
 
-def _abort(run: Context, arguments: argparse.Namespace) -> None:
+def _abort(run: Context, arguments: argparse.Namespace) -> int:
     runs = run.repositories.bridge_runs
     found = runs.abort(arguments.run, leaves_agents=arguments.leave_agents)
     members = runs.members(found.id)
@@ -104,7 +112,11 @@ def _abort(run: Context, arguments: argparse.Namespace) -> None:
     reaped = run.reaper.close_all(left)
     for opening, error in reaped.failed:
         print_line(f'Not closed: opening {opening.id}: {error.message}', sys.stderr)
-    held = sum(one.state not in ENDED and one.lease_until is not None for one in members)
+    now = run.repositories.upgrades.now()
+    held = sum(
+        one.state not in ENDED and one.lease_until is not None and one.lease_until > now
+        for one in members
+    )
     orphaned = len(members) - len(ended) - held
     print_line(f'Run {found.id}: {found.state}. Turned back by their hosts: {held}.')
     if orphaned:
@@ -113,3 +125,4 @@ def _abort(run: Context, arguments: argparse.Namespace) -> None:
             f'"trove-upgrade-bridge resume {found.id}", with the options of the way to them, '
             'removes it; "abort --leave-agents" leaves it there.'
         )
+    return OPEN if reaped.failed else 0

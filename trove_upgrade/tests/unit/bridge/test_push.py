@@ -162,7 +162,7 @@ class TestPush(PushCase):
     def test_what_cannot_be_removed_keeps_its_key_and_is_told(self):
         self.shell.answers.update(start=(1, '', 'it ended'), remove=(1, '', 'no way'))
         member = self.a_runner().run_next(self.begun())
-        self.assertIn('could not be removed', member.cause)
+        self.assertIn('no way', member.facts.not_removed)
         self.assertEqual([], self.keys.discarded)
         self.is_left()
 

@@ -18,7 +18,7 @@ from trove_upgrade.bridge.steps.way_in import Close, Open, Reach
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import columns, models
-from trove_upgrade.domain import network
+from trove_upgrade.domain import exceptions, network
 from trove_upgrade.domain.bridge_runs import (
     MemberLost,
     MemberState,
@@ -70,6 +70,9 @@ class RunnerTestCase(OpeningsTestCase):
         self.stopping = False
         self.pauses = 0
         self.removed = []
+        self.forgotten = []
+        self.kept = set()
+        self.upgrade_of_another = None
         self.door = self.a_door()
         self.steps = {
             T.OPEN: Open(door=self.door),
@@ -95,7 +98,9 @@ class RunnerTestCase(OpeningsTestCase):
             door=self.door,
             steps=self.steps,
             remove=lambda member, visit: self.removed.append(visit.shell.is_open),
-            settle=lambda member: member.learned(asked_after=None),
+            forget=lambda member: self.forgotten.append(member.instance_id),
+            kept=self.kept,
+            settle=self.settled,
             clock=SystemClock(),
             owner=owner,
             lease_seconds=LEASE,
@@ -104,6 +109,11 @@ class RunnerTestCase(OpeningsTestCase):
             pause=self,
             is_stopping=lambda: self.stopping,
         )
+
+    def settled(self, member):
+        if self.upgrade_of_another is None:
+            return member.learned(asked_after=None)
+        return member.learned(asked_after='', upgrade_id=self.upgrade_of_another)
 
     def sleep(self, seconds):
         """No time passes here."""
@@ -244,31 +254,54 @@ class TestBack(RunnerTestCase):
         self.fails('INTERNAL_ERROR')
         self.assertEqual([True], self.removed)
 
-    def test_what_cannot_be_removed_is_tried_again_by_a_later_run_and_the_port_is_closed(self):
+    def test_what_cannot_be_removed_is_tried_again_by_a_later_process_and_the_port_is_closed(self):
         def refuse(member, visit):
             raise errors.NoRoute(network_id='net-1', found='it went away')
 
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         for error in (refuse, lambda member, visit: {}['unexpected']):
             run_id = self.begun()
-            runner = dataclasses.replace(self.a_runner(), remove=error)
             for _ in range(2):
+                self.kept = set()
+                runner = dataclasses.replace(self.a_runner(), remove=error)
                 member = runner.run_next(run_id)
                 self.assertEqual((S.RUNNING, True), (member.state, member.is_undoing))
-                self.assertEqual(1, member.cause.count('could not be removed'))
+                self.assertTrue(member.facts.not_removed)
                 self.is_left()
-                self.assertIsNone(runner.run_next(run_id), 'it is not tried again at once')
                 self.let_all_leases_end()
+                self.assertIsNone(runner.run_next(run_id), 'one process tries it once')
             self.removed.clear()
+            self.kept = set()
             member = self.a_runner().run_next(run_id)
             self.assertEqual((S.FAILED, [True]), (member.state, self.removed))
+            self.assertIsNone(member.facts.not_removed)
 
-    def test_an_operator_may_leave_what_cannot_be_removed(self):
+    def test_members_that_were_never_tried_come_before_one_that_was(self):
+        run_id = self.begun(FIRST, SECOND)
+        self.runs.release(self.runs.claim(run_id, 'host-2', LEASE))
+        self.assertEqual(SECOND, self.a_runner().run_next(run_id).instance_id)
+
+    def test_of_a_server_that_is_gone_nothing_is_removed_and_its_agent_is_forgotten(self):
+        def gone(member, visit):
+            raise exceptions.ServerNotFound(server_id='s')
+
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        runner = dataclasses.replace(self.a_runner(), remove=gone)
+        member = runner.run_next(self.begun())
+        self.assertEqual((S.FAILED, [FIRST]), (member.state, self.forgotten))
+
+    def test_an_agent_whose_guest_another_client_upgrades_is_not_removed(self):
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        self.upgrade_of_another = 'upgrade-9'
+        member = self.a_runner().run_next(self.begun())
+        self.assertEqual((S.FAILED, []), (member.state, self.removed))
+        self.assertEqual('upgrade-9', member.facts.upgrade_id)
+
+    def test_an_operator_may_leave_what_cannot_be_removed_at_once(self):
         run_id = self.begun()
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         refused = dataclasses.replace(self.a_runner(), remove=lambda member, visit: {}['no'])
         refused.run_next(run_id)
-        self.let_all_leases_end()
         self.runs.abort(run_id)
         self.assertEqual(S.RUNNING, self.runs.members(run_id)[0].state)
         self.runs.abort(run_id, leaves_agents=True)
@@ -482,6 +515,18 @@ class TestWithoutAMend(RunnerTestCase):
 
     def now(self):
         return SystemClock().now()
+
+    def test_an_operators_end_while_an_outage_is_waited_for_lets_nothing_be_asked(self):
+        asked = []
+
+        def run(member, visit, save):
+            asked.append(member)
+            member = save(member.learned(bundle='sha', asked_after=''))
+            self.runs.abort(member.run_id)
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        member = self.with_step(T.UPGRADE, run).run_next(self.begun())
+        self.assertEqual((S.ABORTED, 1, [True]), (member.state, len(asked), self.removed))
 
     def test_an_outage_that_lasts_leaves_the_member_and_one_is_not_waited_for_that_is_to_end(self):
         def run(member, visit, save):

@@ -183,6 +183,13 @@ class TestUpgradeMember(base.TestCase):
         self.service.begin(TARGET)
         self.assertEqual('upgrade-1', self.step().settle(asked).facts.upgrade_id)
 
+    def test_an_active_upgrade_of_another_client_is_found_where_none_was_asked_for(self):
+        self.assertFalse(self.step().settle(self.member).facts.is_handed_over)
+        self.service.begin('version-9')
+        self.assertEqual('upgrade-1', self.step().settle(self.member).facts.upgrade_id)
+        self.service.rows[0] = self.service.rows[0].evolve(state=U.COMPLETED)
+        self.assertFalse(self.step().settle(self.member).facts.is_handed_over)
+
 
 class TestVerify(base.TestCase):
     def setUp(self):

@@ -49,8 +49,8 @@ class BridgeRunsTestCase(base.TestCase):
         self.runs = self.db.repositories.bridge_runs
         self.run_id = self.runs.begin([listed(FIRST), listed(SECOND)], RunScope.REACH).id
 
-    def claimed(self, owner='host-1'):
-        return self.runs.claim(self.run_id, owner, LEASE)
+    def claimed(self, owner='host-1', passed_over=()):
+        return self.runs.claim(self.run_id, owner, LEASE, passed_over)
 
     def let_leases_end(self):
         with self.db.database.write() as connection:
@@ -107,10 +107,16 @@ class TestClaim(BridgeRunsTestCase):
         self.assertIsNone(self.claimed('host-3'))
         self.assertEqual((S.RUNNING, 'host-2', 1), (second.state, second.owner, second.generation))
 
+    def test_one_that_was_never_tried_comes_first_and_one_that_is_passed_over_not_at_all(self):
+        self.runs.release(self.claimed())
+        self.assertEqual(SECOND, self.claimed('host-2').instance_id)
+        self.assertIsNone(self.claimed('host-3', [FIRST]))
+        self.assertEqual(FIRST, self.claimed('host-3').instance_id)
+
     def test_a_host_that_was_overtaken_writes_nothing(self):
         held = self.claimed()
         self.let_leases_end()
-        taken = self.claimed('host-2')
+        taken = self.claimed('host-2', [SECOND])
         self.assertEqual((FIRST, 2), (taken.instance_id, taken.generation))
         for write in (
             lambda: self.runs.save(held),
@@ -138,7 +144,7 @@ class TestClaim(BridgeRunsTestCase):
         held = self.claimed().evolve(step=MemberStep.PROVE, facts=facts, steps=(run, going))
         self.runs.save(held)
         self.let_leases_end()
-        taken = self.claimed('host-2')
+        taken = self.claimed('host-2', [SECOND])
         self.assertEqual(
             (MemberStep.PROVE, facts, (run, going)), (taken.step, taken.facts, taken.steps)
         )

@@ -50,11 +50,16 @@ class TestRun(BridgeTestCase):
         self.assertIn(f'{INSTANCE}: HAS_AGENT', told)
         self.nothing_began()
 
-    def test_a_fleet_without_one_that_can_be_tried_is_told_so(self):
+    def test_a_fleet_without_one_that_can_be_tried_ends_at_once_with_each_reason(self):
         self.hear_our_agent()
         for words in ((), ('--upgrade-to', '11.8.6')):
-            self.assertIn('HAS_AGENT', self.run_it('--all', *self.bundle(), *words, code=USAGE))
-        self.nothing_began()
+            self.assertIn('HAS_AGENT', self.run_it('--all', *self.bundle(), *words))
+
+    def test_one_that_is_off_is_not_upgraded_for_its_agent(self):
+        self.hear_our_agent()
+        self.servers.found = [a_server(database.SERVER, status='SHUTOFF')]
+        words = ('--instance', INSTANCE, '--upgrade-to', '11.8.6')
+        self.assertIn('SERVER_NOT_ACTIVE', self.tool('run', '--no-local', *words, code=USAGE))
 
     def test_one_with_our_agent_that_is_named_would_only_be_upgraded_and_needs_no_bundle(self):
         self.hear_our_agent()
