@@ -18,13 +18,20 @@ class _Was:
 
     running: bool
     links: boot_links.BootLinks
+    may_run: bool = False  #: nothing told whether it ran, and boots started it
 
     def to_json(self) -> dict[str, Any]:
-        return {'running': self.running, 'links': self.links.to_json()}
+        return {'running': self.running, 'links': self.links.to_json(), 'may_run': self.may_run}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(bool(document['running']), boot_links.BootLinks.from_json(document['links']))
+        """Read what `to_json` has returned; former releases wrote no `may_run`."""
+        links = boot_links.BootLinks.from_json(document['links'])
+        return cls(bool(document['running']), links, bool(document.get('may_run', False)))
+
+
+def _ran(services: Mapping[str, _Was]) -> list[str]:
+    return [name for name, was in services.items() if was.running]
 
 
 class Parked:
@@ -50,25 +57,27 @@ class Parked:
                 self._memory,
                 {name: was.to_json() for name, was in {**remembered, **found}.items()},
             )
-        self.keep()
+        self._switch_off(once_ran=_ran(remembered))
 
     def keep(self) -> None:
         """Stop and disable again what is parked, where something has started it since."""
+        self._switch_off(once_ran=_ran(self._remembered()))
+
+    def _switch_off(self, *, once_ran: Collection[str]) -> None:
         remembered = self._remembered()
         for name in remembered:
             if self._port.is_enabled(name):
                 self._port.disable(name)
-        ran = [name for name, was in remembered.items() if was.running]
-        self._services.stop(remembered, once_ran=ran)
+        self._services.stop(remembered, once_ran=once_ran)
 
     def put_back(self) -> list[str]:
-        """Make all of them start at boot, or not, as before; return which ones ran.  They are
-        parked until `forget`.
+        """Make all of them start at boot, or not, as before; return which ones ran, or may have.
+        They are parked until `forget`.
         """
         remembered = self._remembered()
         for name, was in remembered.items():
             self._port.put_boot_links(name, was.links)
-        return [name for name, was in remembered.items() if was.running]
+        return [name for name, was in remembered.items() if was.running or was.may_run]
 
     def forget(self) -> None:
         """Let go of what was remembered.  Safe to repeat."""
@@ -76,7 +85,14 @@ class Parked:
 
     def _look(self, names: Collection[str]) -> dict[str, _Was]:
         running = self._services.running(names)
-        return {name: _Was(name in running, self._port.boot_links(name)) for name in names}
+        return {
+            name: _Was(
+                name in running,
+                self._port.boot_links(name),
+                name not in running and self._services.may_run(name),
+            )
+            for name in names
+        }
 
     def _remembered(self) -> dict[str, _Was]:
         try:

@@ -63,6 +63,9 @@ class ServicePort(Protocol):
     def state(self, name: str) -> ServiceState:
         """Return the same, where a wrong "no" would do harm."""
 
+    def script(self, name: str) -> str:
+        """Return the text of its script; empty where it has none, as a systemd unit."""
+
     def enable(self, name: str) -> None:
         """Let it start at boot.
 
@@ -140,6 +143,10 @@ class Systemd:
         word = self._systemctl('is-active', f'{name}.service').stdout.strip()
         return _SYSTEMD_STATES.get(word, ServiceState.UNKNOWN)
 
+    def script(self, name: str) -> str:  # noqa: ARG002 - the port's
+        """Return nothing: systemd itself knows the processes of a unit."""
+        return ''
+
     def enable(self, name: str) -> None:
         self._change(name, 'enable', 'enabled', 'SERVICE_NOT_ENABLED')
 
@@ -200,13 +207,15 @@ class Sysv:
 
     def state(self, name: str) -> ServiceState:
         """A script that does not know the action may end with any code, also with those of LSB."""
-        text = ''
-        with listing.vanishing():
-            text = pathlib.Path(self._script(name)).read_text(errors='replace')
-        if _HAS_STATUS.search(text) is None:
+        if _HAS_STATUS.search(self.script(name)) is None:
             return ServiceState.UNKNOWN
         states = {0: ServiceState.RUNNING, _NOT_RUNNING: ServiceState.STOPPED}
         return states.get(self._status_code(name), ServiceState.UNKNOWN)
+
+    def script(self, name: str) -> str:
+        with listing.vanishing():
+            return pathlib.Path(self._script(name)).read_text(errors='replace')
+        return ''
 
     def enable(self, name: str) -> None:
         """`defaults` makes the links where there are none, `enable` switches

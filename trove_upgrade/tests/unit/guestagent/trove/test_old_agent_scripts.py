@@ -3,8 +3,10 @@
 real one, and its process a directory as in /proc.
 """
 
+import json
 import pathlib
 import re
+import shutil
 
 import fixtures
 
@@ -41,6 +43,24 @@ USAGES = tuple(f'echo "Usage: $0 start|stop" >&2; exit {code}' for code in (0, 1
 ENDS = 'rm -r {root}/proc/77'
 
 
+#: As `start-stop-daemon --stop` without --oknodo ends where nothing runs.
+ENDS_OR_FAILS = f'{ENDS} || exit 1'
+
+
+class UpdateRcD:
+    """The commands of this machine, and an update-rc.d for another root that disables."""
+
+    def __init__(self, etc):
+        self.etc = etc
+
+    def run(self, argv, timeout_seconds=60):
+        if argv[0] != 'update-rc.d':
+            return commands.SystemCommands().run(argv, timeout_seconds)
+        for link in self.etc.glob(f'rc?.d/S??{argv[1]}'):
+            link.rename(link.with_name(f'K01{argv[1]}'))
+        return commands.Completed(0, '', '')
+
+
 class ScriptCase(base.TestCase):
     def setUp(self):
         super().setUp()
@@ -57,8 +77,20 @@ class ScriptCase(base.TestCase):
         self.services.start(NAME)
         self.done.unlink()
 
+    def boots_start(self, name=NAME):
+        """Link its script for a runlevel, and have an update-rc.d that knows to disable."""
+        link = self.root / f'etc/rc2.d/S20{name}'
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(f'../init.d/{name}')
+        self.services = service.Sysv(UpdateRcD(self.root / 'etc'), self.root)
+
+    def beside(self, name='guest-agent'):
+        """Another script of the same agent."""
+        shutil.copy(self.script, self.script.with_name(name))
+        return name
+
     def write(self, *, other, stop, program):
-        stop = stop.format(root=self.root)
+        stop, other = stop.format(root=self.root), other.format(root=self.root)
         text = SCRIPT.format(root=self.root, stop=stop, other=other, program=program)
         self.script.write_text(text)
         self.script.chmod(0o755)
@@ -67,13 +99,16 @@ class ScriptCase(base.TestCase):
     def done(self):
         return self.root / 'done'
 
-    def agent(self):
+    def agent(self, *others):
         """Our agent's life begins anew."""
         processes = Processes(
             proc=self.root / 'proc', monotonic=self.clock.monotonic, sleep=self.clock.sleep
         )
         return old_agent.OldAgent(
-            Layout(self.root), AgentServices(self.services, processes), Substitute([]), (NAME,)
+            Layout(self.root),
+            AgentServices(self.services, processes),
+            Substitute([]),
+            (NAME, *others),
         )
 
     def assert_done(self, *actions):
@@ -106,6 +141,73 @@ class TestWithoutStatus(ScriptCase):
         self.guest(program='/srv/agent.py')
         self.agent().hold()
         self.assert_done('stop')
+
+    def test_one_whose_program_has_a_name_of_its_own_runs_again_afterwards(self):
+        for usage in USAGES:
+            with self.subTest(usage):
+                self.guest(other=usage, program='/srv/agent.py')
+                self.agent().hold()
+                self.assertFalse(self.runs())
+                self.agent().release()
+                self.assert_done('stop', 'start')
+
+    def test_a_program_of_its_own_name_that_goes_on_stops_the_upgrade(self):
+        self.guest(program='/srv/agent.py', stop=':')
+        error = self.assertRaises(exceptions.StepFailed, self.agent().hold)
+        self.assertIn('77', error.message)
+
+    def test_one_that_nothing_shows_runs_again_where_boots_start_it(self):
+        self.boots_start()
+        self.hide()
+        self.agent().hold()
+        self.assertEqual((False, False), (self.runs(), self.services.is_enabled(NAME)))
+        self.agent().release()
+        self.assertEqual((True, True), (self.runs(), self.services.is_enabled(NAME)))
+
+    def test_one_that_nothing_shows_stays_stopped_where_no_boot_starts_it(self):
+        self.hide()
+        self.agent().hold()
+        self.agent().release()
+        self.assert_done('stop')
+
+    def hide(self):
+        """Nothing in the script leads to its process any more."""
+        cmdline = self.root / 'proc/77/cmdline'
+        cmdline.write_bytes(b'python\0-m\0trove.cmd.guest\0')
+
+    def test_a_dead_one_whose_script_fails_to_stop_it_does_not_stop_the_upgrade(self):
+        for program in ('/opt/trove/bin/trove-guestagent', '/srv/agent.py'):
+            with self.subTest(program):
+                self.guest(program=program, stop=ENDS_OR_FAILS)
+                self.services.stop(NAME)
+                log = self.useFixture(fixtures.FakeLogger('trove_upgrade'))
+                self.agent().hold()
+                self.assertIn(NAME, log.output)
+                self.agent().release()
+                self.assertFalse(self.runs())
+
+    def test_of_two_scripts_of_one_agent_the_second_has_nothing_to_stop(self):
+        for other in (*USAGES, 'test -d {root}/proc/77 || exit 3 # status'):
+            for program in ('/opt/trove/bin/trove-guestagent', '/srv/agent.py'):
+                with self.subTest(other, program=program):
+                    self.guest(other=other, program=program, stop=ENDS_OR_FAILS)
+                    name = self.beside()
+                    self.agent(name).hold()
+                    self.assertFalse(self.runs())
+                    self.agent(name).release()
+                    self.assertTrue(self.runs())
+                    self.assertEqual(1, self.done.read_text().split().count('start'))
+
+    def test_what_a_former_release_has_remembered_is_read(self):
+        self.agent().hold()
+        memory = Layout(self.root).state / 'trove-agent-services.json'
+        document = json.loads(memory.read_text())
+        for was in document.values():
+            del was['may_run']
+        memory.write_text(json.dumps(document))
+        self.agent().resume()
+        self.agent().release()
+        self.assert_done('stop', 'start')
 
     def test_one_that_is_not_known_to_be_stopped_stops_the_upgrade(self):
         self.guest(program='/srv/agent.py', stop='exit 1')

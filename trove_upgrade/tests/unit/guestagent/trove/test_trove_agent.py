@@ -48,6 +48,9 @@ class Services:
     def state(self, name):
         return ServiceState.RUNNING if self.status(name) else ServiceState.STOPPED
 
+    def script(self, name):
+        return ''
+
     def is_enabled(self, name):
         return name in self.enabled
 
