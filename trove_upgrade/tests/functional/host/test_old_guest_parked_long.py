@@ -6,6 +6,7 @@ MariaDB 10.5, the agent of an old Trove.
 import pathlib
 
 from lab.images import oldest
+from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import autostart
 from trove_upgrade.guestagent.machine import commands, service
 from trove_upgrade.guestagent.machine.agent_services import PROGRAMS, AgentServices, Processes
@@ -109,6 +110,38 @@ class TestOldGuestParked(Waiting, base.TestCase):
         self.assertEqual([], self.processes())
         self.agent().release()
         self.wait_until(self.processes, 'the old agent')
+
+    def test_an_agent_of_any_name_is_stopped_and_runs_again_after_an_undo(self):
+        self.rename()
+        self.guest.sh(f'/etc/init.d/{AGENT} start')
+        self.wait_until(self.own_processes, 'the old agent')
+        before = self.links()
+        self.agent().hold()
+        self.assertEqual([], self.own_processes())
+        self.agent().release()
+        self.wait_until(self.own_processes, 'the old agent')
+        self.assertEqual(before, self.links())
+
+    def test_a_dead_agent_whose_script_fails_to_stop_it_is_parked_all_the_same(self):
+        self.rename()
+        self.guest.sh(f'update-rc.d {AGENT} disable')
+        before = self.links()
+        self.assertRaises(exceptions.StepFailed, self.services.stop, AGENT)
+        self.agent().hold()
+        self.agent().release()
+        self.assertEqual(([], before), (self.own_processes(), self.links()))
+
+    def rename(self):
+        """Stop it and give its program a name of its own; its script tells less than before."""
+        script = f'/etc/init.d/{AGENT}'
+        self.guest.sh(f'{script} stop; mv /usr/bin/{AGENT} /srv/agent.py')
+        self.guest.sh(
+            f'sed -i "s,/usr/bin/{AGENT},/srv/agent.py,; s/grep -q {AGENT}/grep -q agent.py/; '
+            f's/status/state-of-it/; s/--oknodo//; /rm -f/d" {script}'
+        )
+
+    def own_processes(self):
+        return Processes(proc=self.root / 'proc').named({'agent.py'})
 
     def runs(self):
         return self.services.status(AGENT)
