@@ -39,7 +39,8 @@ class OldAgentFiles:
             raise ValueError('an image from before the upgrade feature has no agent of ours')
         target = layer / PLACE
         target.mkdir(parents=True, exist_ok=True)
-        sources = [*(self._lab_files / name for name in _SHARED), *sorted(HERE.iterdir())]
+        own = (path for path in sorted(HERE.iterdir()) if path.is_file())  # no caches of Python
+        sources = [*(self._lab_files / name for name in _SHARED), *own]
         for path in sources:
             shutil.copyfile(path, target / path.name)
             (target / path.name).chmod(0o644 if path.suffix == '.service' else 0o755)
