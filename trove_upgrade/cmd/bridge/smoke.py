@@ -20,6 +20,9 @@ class Time(Clock, Pause, Protocol):
     """Clock, and waiting by it."""
 
 
+_TIME = SystemClock()
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the option, and those of the new instances."""
     smoke = parser.add_argument_group('new instances')
@@ -66,7 +69,7 @@ def require(shape: Shape | None, *, is_upgrade: bool) -> None:
         raise UsageError('--smoke-create wants a run with --upgrade-to: this one leads to none')
 
 
-def make(run: Context, run_id: str, shape: Shape | None, time: Time = SystemClock()) -> int:  # noqa: B008 - it has no state
+def make(run: Context, run_id: str, shape: Shape | None, time: Time = _TIME) -> int:
     """Make one of each version that a member has come to, whatever became of the others, and first
     delete what an earlier process has left; return the exit code.
     """
