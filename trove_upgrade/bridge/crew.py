@@ -2,13 +2,17 @@
 """Crew of a run: a few threads, each of which takes one member after the other."""
 
 import concurrent.futures
+import dataclasses
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
+from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.runner import MemberRunner
 from trove_upgrade.bridge.steps.step import Stopped
 from trove_upgrade.domain import logs
-from trove_upgrade.domain.bridge_runs import MemberLost
+from trove_upgrade.domain.bridge_runs import Claim, Member, MemberLost, NoRoom
+from trove_upgrade.domain.waits import Pause
 
 LOG = logs.get_logger(__name__)
 
@@ -16,16 +20,39 @@ LOG = logs.get_logger(__name__)
 Make = Callable[[int, Callable[[], bool]], MemberRunner]
 
 
-class Crew:
-    """Works on a run until no member is left to be claimed here."""
+class Watcher(Protocol):
+    """Takes note of what the crew waits for.  Called from any thread."""
 
-    def __init__(self, make: Make, count: int) -> None:
+    def waits(self, claim: Claim) -> None:
+        """Members are left, and none of them may be begun now."""
+
+    def outage(self, error: Exception, patience_seconds: float) -> None:
+        """A service gives no answer; it is asked again for so long."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pauses:
+    """Waiting of a crew."""
+
+    pause: Pause
+    turn_seconds: float = 1.0  #: between two looks for a member that may be begun
+    outage_seconds: float = 5.0  #: before a service is asked again
+
+
+class Crew:
+    """Works on a run until no member is left that may be begun here."""
+
+    def __init__(
+        self, make: Make, count: int, *, outages: Outages, pauses: Pauses, watcher: Watcher
+    ) -> None:
         self._stopping = threading.Event()
+        self._turn = threading.Lock()
         self._runners = [make(number, self._stopping.is_set) for number in range(count)]
+        self._outages, self._pauses, self._watcher = outages, pauses, watcher
 
     def work(self, run_id: str) -> None:
-        """Run all members that are free.  An error of one runner ends its work alone, and is raised
-        when the others have ended.
+        """Run all members that are free, in the run's waves.  An error of one runner ends its work
+        alone, and is raised when the others have ended; an outage is waited for.
 
         An interruption lets each runner end its present step and close its port.
         """
@@ -43,10 +70,42 @@ class Crew:
 
     def _take_turns(self, runner: MemberRunner, run_id: str) -> None:
         while not self._stopping.is_set():
+            member: Member | None = None
             try:
-                if runner.run_next(run_id) is None:
+                member = self._next(runner, run_id)
+                if member is None:
                     return
-            except MemberLost as error:
+                runner.work(member)
+            except (MemberLost, NoRoom) as error:
                 LOG.warning('%s', error.message)
             except Stopped:
                 return
+            except Exception as error:
+                if not runner.is_outage(error):
+                    raise
+                self._wait_for(error, member)
+            else:
+                self._outages.ended(member.instance_id)
+
+    def _next(self, runner: MemberRunner, run_id: str) -> Member | None:
+        """Return a member that was claimed; None: no other one will be begun.  One runner looks at
+        a time, the others wait for it.
+        """
+        with self._turn:
+            while not self._stopping.is_set():
+                claim = runner.claim(run_id)
+                if claim.member is not None or not claim.is_to_ask_again:
+                    return claim.member
+                self._watcher.waits(claim)
+                self._pauses.pause.sleep(self._pauses.turn_seconds)
+        return None
+
+    def _wait_for(self, error: Exception, member: Member | None) -> None:
+        """Wait a moment.  An outage that lasts too long is raised."""
+        is_new, is_too_long = self._outages.met(None if member is None else member.instance_id)
+        if is_too_long:
+            raise error
+        if is_new:
+            LOG.warning('%s', error)
+            self._watcher.outage(error, self._outages.patience_seconds)
+        self._pauses.pause.sleep(self._pauses.outage_seconds)

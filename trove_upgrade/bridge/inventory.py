@@ -115,6 +115,7 @@ def _listed(instance: Instance, beside: _Beside) -> Listed:
         ports=ports.own,
         obstacle=obstacle_of(instance, server, ports.own, agent_version),
         foreign_ports=ports.foreign,
+        hypervisor=None if server is None else server.hypervisor,
     )
 
 
@@ -133,6 +134,7 @@ def _without_version(instance: Unversioned, beside: _Beside) -> Listed:
         ports=ports.own,
         obstacle=Obstacle.VERSION_GONE,
         foreign_ports=ports.foreign,
+        hypervisor=None if server is None else server.hypervisor,
     )
 
 

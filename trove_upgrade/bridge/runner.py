@@ -10,17 +10,20 @@ import math
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
+from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.steps.step import Done, RunnableStep, Save, Stopped
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.bridge_runs import (
     AFTER_CLOSE,
     STEPS,
+    Claim,
     Member,
     MemberLost,
     MemberState,
     MemberStep,
     MemberStepRun,
+    NoRoom,
     RunAborted,
     RunRepository,
     StepEnd,
@@ -58,21 +61,24 @@ class MemberRunner:
     tell: Tell
     #: no fact of a member: it stays at its step until the outage is over
     is_outage: Callable[[Exception], bool]
+    outages: Outages  #: of this process; its runners share it
     pause: Pause
     patience_seconds: float = 300.0  #: with an outage, where no port is open
     outage_look_seconds: float = 5.0
     is_stopping: Callable[[], bool]
 
-    def run_next(self, run_id: str) -> Member | None:
-        """Claim a member and work on it to its end; None: there is none to claim.
+    def claim(self, run_id: str) -> Claim:
+        """Take the next member that may be begun, if there is one."""
+        return self.runs.claim(run_id, self.owner, self.lease_seconds, tuple(self.kept))
+
+    def work(self, member: Member) -> Member:
+        """Work on a member that was claimed, to its end.
 
         :raises MemberLost: another host has it now.
+        :raises NoRoom: enough others are worked on where it is.
         :raises Stopped: this process is to end.
+        An outage is raised as it is; the member stays at its step.
         """
-        member = self.runs.claim(run_id, self.owner, self.lease_seconds, tuple(self.kept))
-        return None if member is None else self._run(member)
-
-    def _run(self, member: Member) -> Member:
         visit = Visit()
         keeper = Keeper(
             self.runs,
@@ -105,10 +111,10 @@ class MemberRunner:
             member = self._begun(member, step)
             try:
                 done = self._done(step, member, visit)
-            except (MemberLost, Stopped):
+            except (MemberLost, NoRoom, Stopped):
                 raise
             except Exception as error:
-                if self.is_outage(error):
+                if self.is_outage(error) and not self.outages.are_this_ones(member.instance_id):
                     raise
                 return self._failed(member, _with_code(error))
             member = self._ended(done.member, StepEnd.DONE, done.message)
@@ -164,6 +170,7 @@ class MemberRunner:
             member.steps[-1], ended_at=self.clock.now(), end=end, message=message
         )
         saved = self.runs.save(member.evolve(steps=(*member.steps[:-1], last)))
+        self.outages.worked()
         self.tell(saved, message)
         return saved
 
@@ -209,7 +216,7 @@ class MemberRunner:
         try:
             self.door.come_back(member, visit)
             self.remove(member, visit)
-        except MemberLost:
+        except (MemberLost, NoRoom):
             raise
         except exceptions.ServerNotFound:  # nothing of it is there any more
             self.forget(member)

@@ -17,9 +17,14 @@ from trove_upgrade.domain.bridge_runs import Member, MemberFacts, MemberLost
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.network import NetworkPort
 from trove_upgrade.domain.openings import Opening, OpeningRepository, OpeningRequest
+from trove_upgrade.domain.pace import Hosts
 
 #: Logs in at a guest.  Raises ReachError.
 LogIn = Callable[[Guest, Route, Login], Shell]
+
+
+#: Records which hosts the work on a member loads.  Raises NoRoom, MemberLost.
+Settle = Callable[[Member, Hosts], Member]
 
 
 class NoWayIn(exceptions.TroveUpgradeError):
@@ -69,15 +74,19 @@ class Door:
     chooser: RouteChooser
     accounts: Accounts
     log_in: LogIn
+    settle: Settle
 
     def find(self, member: Member, visit: Visit) -> MemberFacts:
         """Choose a NIC and a route: the first NIC, in Neutron's order, that a route leads to.
 
         :raises NoWayIn: none does; the message has what was tried for each.
-        Raises as `ServerPorts.of`, too.
+        :raises NoRoom: enough other members load the route's host, or the server's.
+        Raises as `ServerPorts.find`, too.
         """
-        ports = self.server_ports.of(member.server_id)
-        visit.way = way = self._way(member.instance_id, ports)
+        server = self.server_ports.find(member.server_id)
+        way = self._way(member.instance_id, server.ports)
+        self.settle(member, Hosts(node=way.route.host, hypervisor=server.hypervisor))
+        visit.way = way
         return dataclasses.replace(
             member.facts,
             port_id=way.port.id,
@@ -85,6 +94,14 @@ class Door:
             route=way.route.name,
             source=way.source,
         )
+
+    def hosts(self, listed: Listed) -> Hosts:
+        """Return the hosts that the work on an instance will load, as they are now."""
+        try:
+            node = self._way(listed.instance_id, listed.ports).route.host
+        except NoWayIn:
+            node = None
+        return Hosts(node=node, hypervisor=listed.hypervisor)
 
     def plan(self, listed: Listed) -> str:
         """Return in words what would be opened for whom.

@@ -15,6 +15,8 @@ from trove_upgrade.domain.inventory import CloudServer
 
 #: novaclient's word for all pages.  Source: novaclient/v2/servers.py, ServerManager.list.
 _ALL = -1
+#: Attribute of a server that Nova shows an administrator.
+_HOST = 'OS-EXT-SRV-ATTR:host'
 
 
 class NovaServers:
@@ -81,4 +83,5 @@ def _as_server(raw: Any) -> CloudServer:
         project_id=raw.tenant_id,
         status=raw.status,
         nics=nova.as_nics(raw.addresses),
+        hypervisor=getattr(raw, _HOST, None),
     )

@@ -3,7 +3,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,20 +17,47 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStep,
     MemberStepRun,
     Nic,
+    RunPlan,
     StepEnd,
     first_step,
     left_out_cause,
 )
 from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.pace import NO_HOSTS, Hosts, deal
 from trove_upgrade.domain.verified import Outcome, Verified
 
 _FACTS = frozenset(field.name for field in dataclasses.fields(MemberFacts))
 
 
-def row_of(run_id: str, listed: Listed, targets: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row of a member when its run begins."""
+def rows_of(run_id: str, members: Sequence[Listed], plan: RunPlan) -> list[dict[str, Any]]:
+    """Return the rows of a run that begins: each member has its wave and its hosts."""
+    waiting = [one for one in members if one.obstacle is None]
+    loaded = [plan.loaded.get(one.instance_id, NO_HOSTS) for one in waiting]
+    kinds = [
+        (one.datastore, one.version, hosts.node) for one, hosts in zip(waiting, loaded, strict=True)
+    ]
+    waves = dict(zip((one.instance_id for one in waiting), deal(kinds, plan.pace), strict=True))
+    return [
+        {
+            **_row_of(run_id, one, plan.targets.get(one.instance_id)),
+            'wave': waves.get(one.instance_id),
+            **hosts_to(plan.loaded.get(one.instance_id, NO_HOSTS)),
+        }
+        for one in members
+    ]
+
+
+def hosts_to(hosts: Hosts) -> dict[str, Any]:
+    """Return the columns of hosts."""
+    return {
+        'node': columns.fitting(_members.c.node, hosts.node),
+        'hypervisor': columns.fitting(_members.c.hypervisor, hosts.hypervisor),
+    }
+
+
+def _row_of(run_id: str, listed: Listed, target: str | None) -> dict[str, Any]:
     left_out = listed.obstacle is not None
-    facts = MemberFacts(target_version_id=targets.get(listed.instance_id))
+    facts = MemberFacts(target_version_id=target)
     return {
         'run_id': run_id,
         'instance_id': listed.instance_id,
@@ -75,6 +102,8 @@ def member_from(row: sa.Row[Any]) -> Member:
         step=MemberStep(row.step),
         is_undoing=bool(row.is_undoing),
         generation=row.generation,
+        wave=row.wave,
+        hosts=Hosts(node=row.node, hypervisor=row.hypervisor),
         owner=row.owner,
         lease_until=row.lease_until,
         ended_at=row.ended_at,

@@ -4,39 +4,42 @@
 A claim raises the generation of a member; each write names it.
 """
 
+import dataclasses
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
-from trove_upgrade.db import bridge_members, columns, errors
+from trove_upgrade.db import bridge_members, bridge_pace, columns, errors
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_bridge_members as _members
-from trove_upgrade.db.models import upgrade_bridge_openings as _openings
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
 from trove_upgrade.db.page import plausible_id
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain.bridge_runs import (
-    ENDED,
-    NO_TARGETS,
+    Claim,
     InstanceInOtherRun,
     Member,
     MemberLost,
     MemberState,
+    NoRoom,
     Run,
     RunAborted,
     RunNotFound,
+    RunPlan,
     RunScope,
     RunState,
     stays_cause,
 )
 from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.pace import Hosts, Limits, Turn, has_room, turn
 
-_ENDED = tuple(str(state) for state in ENDED)
-#: Members that a claim looks at: one of them is not taken by another host meanwhile.
-_CANDIDATES = 20
+_ENDED = bridge_pace.ENDED_NAMES
+#: Runs in which a member may be begun, or in which those that were begun come to their end.
+_GOING = tuple(str(state) for state in (RunState.RUNNING, RunState.STOPPED))
+_NO_PLAN = RunPlan()
 
 
 class BridgeRuns:
@@ -46,10 +49,8 @@ class BridgeRuns:
         self._database = database
 
     @retry_on_deadlock
-    def begin(
-        self, members: Sequence[Listed], scope: RunScope, targets: Mapping[str, str] = NO_TARGETS
-    ) -> Run:
-        """Freeze the membership, with the version that each is to be upgraded to.
+    def begin(self, members: Sequence[Listed], scope: RunScope, plan: RunPlan = _NO_PLAN) -> Run:
+        """Freeze the membership, with what was decided for each.
 
         :raises InstanceInOtherRun: one is a member of a run that has not ended.
         :raises SchemaMissing: the expand of this release has not been run.
@@ -64,28 +65,28 @@ class BridgeRuns:
                     scope=str(scope),
                     created_at=columns.now(),
                     updated_at=columns.now(),
+                    pace=bridge_pace.pace_to(plan.pace),
                 )
             )
-            self._insert(connection, run_id, members, targets)
+            self._insert(connection, run_id, members, plan)
             _end_run_with_its_last(connection, run_id)
             return self._run(connection, run_id)
 
     def _require_tables(self, connection: sa.Connection) -> None:
-        if not self._database.columns(connection, _openings.name):
+        """Look for what the expand adds last."""
+        last = _members.c.wave
+        if last.name not in self._database.columns(connection, _members.name):
             self._database.forget_columns()  # the expand may be run at any moment
-            found = f'table {_openings.name} is missing'
+            found = f'column {last} is missing'
             raise errors.SchemaMissing(found=found, advice=errors.EXPAND_TABLES)
 
     @staticmethod
     def _insert(
-        connection: sa.Connection,
-        run_id: str,
-        members: Sequence[Listed],
-        targets: Mapping[str, str],
+        connection: sa.Connection, run_id: str, members: Sequence[Listed], plan: RunPlan
     ) -> None:
-        rows = [(one.obstacle, bridge_members.row_of(run_id, one, targets)) for one in members]
-        waiting = [row for obstacle, row in rows if obstacle is None]
-        left_out = [row for obstacle, row in rows if obstacle is not None]
+        rows = bridge_members.rows_of(run_id, members, plan)
+        left_out = [row for row in rows if row['active_instance_id'] is None]
+        waiting = [row for row in rows if row['active_instance_id'] is not None]
         insert = sa.insert(_members)
         try:
             with connection.begin_nested():
@@ -110,6 +111,7 @@ class BridgeRuns:
         :raises RunNotFound: there is none.
         """
         with self._database.read() as connection:
+            self._require_tables(connection)
             return self._run(connection, run_id)
 
     def all(self) -> list[Run]:
@@ -118,6 +120,7 @@ class BridgeRuns:
         with self._database.read() as connection:
             if not self._database.columns(connection, _runs.name):
                 return []
+            self._require_tables(connection)
             return [self._run(connection, run_id) for run_id in connection.execute(query).scalars()]
 
     @staticmethod
@@ -140,6 +143,8 @@ class BridgeRuns:
             updated_at=row.updated_at,
             ended_at=row.ended_at,
             members={MemberState(state): count for state, count in counted.tuples()},
+            pace=bridge_pace.pace_from(row.pace),
+            accepted_failures=row.accepted_failures,
         )
 
     def members(self, run_id: str) -> list[Member]:
@@ -158,33 +163,92 @@ class BridgeRuns:
     @retry_on_deadlock
     def claim(
         self, run_id: str, owner: str, lease_seconds: float, passed_over: Collection[str] = ()
-    ) -> Member | None:
-        """Take the next member that has not ended and that no host holds, the least often tried
-        one first; None: there is none.
+    ) -> Claim:
+        """Take the next member that the run's pace lets begin; a run with too many failures is
+        STOPPED.
         """
-        free = sa.and_(
-            _members.c.run_id == run_id,
-            _members.c.state.not_in(_ENDED),
-            _members.c.instance_id.not_in(passed_over),
-            sa.or_(_members.c.lease_until.is_(None), _members.c.lease_until <= columns.now()),
-        )
-        order = (_members.c.generation, _members.c.instance_id)
-        query = sa.select(_members).where(free).order_by(*order).limit(_CANDIDATES)
         with self._database.write() as connection:
-            for row in connection.execute(query).all():
-                taken = connection.execute(
-                    sa.update(_members)
-                    .where(free, *_same(row.run_id, row.instance_id, row.generation))
-                    .values(
-                        state=str(MemberState.RUNNING),
-                        owner=owner,
-                        generation=row.generation + 1,
-                        lease_until=columns.ahead(lease_seconds),
-                    )
+            bridge_pace.lock(connection, run_id)
+            run = self._run(connection, run_id)
+            standings = bridge_pace.standings(connection, run_id)
+            found = turn(standings, run.pace, run.accepted_failures)
+            if found.stop is not None:
+                _stop(connection, run_id)
+            waits = {one: wait for one, wait in found.waits.items() if one not in passed_over}
+            taken = next((one for one in found.takeable if one in waits), None)
+            if taken is None:
+                return Claim(member=None, waits=waits, stop=found.stop)
+            connection.execute(
+                sa.update(_members)
+                .where(_members.c.run_id == run_id, _members.c.instance_id == taken)
+                .values(
+                    state=str(MemberState.RUNNING),
+                    owner=owner,
+                    generation=_members.c.generation + 1,
+                    lease_until=columns.ahead(lease_seconds),
                 )
-                if taken.rowcount:
-                    return self._member(connection, row.run_id, row.instance_id)
-        return None
+            )
+            member = self._member(connection, run_id, taken)
+            return Claim(member=member, waits=waits, stop=found.stop)
+
+    def turn(self, run_id: str) -> Turn:
+        """Return why members wait, and whether the run has stopped."""
+        with self._database.read() as connection:
+            run = self._run(connection, run_id)
+            standings = bridge_pace.standings(connection, run_id)
+        return turn(standings, run.pace, run.accepted_failures)
+
+    @retry_on_deadlock
+    def settle(self, member: Member, hosts: Hosts) -> Member:
+        """Write which hosts the work on a member loads.
+
+        :raises NoRoom: enough others load them.
+        :raises MemberLost: another host has it.
+        """
+        if hosts == member.hosts:
+            return member
+        with self._database.write() as connection:
+            bridge_pace.lock(connection, member.run_id)
+            run = self._run(connection, member.run_id)
+            others = [
+                one.hosts
+                for one in bridge_pace.standings(connection, member.run_id)
+                if one.is_held and one.instance_id != member.instance_id
+            ]
+            self._write(connection, member, **bridge_members.hosts_to(hosts))
+            settled = self._member(connection, member.run_id, member.instance_id)
+        wait = has_room(hosts, others, run.pace.limits)
+        if wait is not None:
+            raise NoRoom(instance_id=member.instance_id, run_id=member.run_id, wait=wait)
+        return settled
+
+    @retry_on_deadlock
+    def change_limits(self, run_id: str, limits: Limits) -> Run:
+        """Change them, for every host at its next claim."""
+        with self._database.write() as connection:
+            bridge_pace.lock(connection, run_id)
+            pace = dataclasses.replace(self._run(connection, run_id).pace, limits=limits)
+            self._update_run(connection, run_id, pace=bridge_pace.pace_to(pace))
+            return self._run(connection, run_id)
+
+    @retry_on_deadlock
+    def accept_failures(self, run_id: str) -> Run:
+        """Let a run that was STOPPED begin others again: what has failed so far counts no more."""
+        with self._database.write() as connection:
+            bridge_pace.lock(connection, run_id)
+            failed = sum(one.has_failed for one in bridge_pace.standings(connection, run_id))
+            is_stopped = _runs.c.state == str(RunState.STOPPED)
+            self._update_run(
+                connection,
+                run_id,
+                accepted_failures=failed,
+                state=sa.case((is_stopped, str(RunState.RUNNING)), else_=_runs.c.state),
+            )
+            return self._run(connection, run_id)
+
+    @staticmethod
+    def _update_run(connection: sa.Connection, run_id: str, **values: Any) -> None:
+        connection.execute(sa.update(_runs).where(_runs.c.id == run_id).values(**values))
 
     @retry_on_deadlock
     def save(self, member: Member) -> Member:
@@ -198,9 +262,12 @@ class BridgeRuns:
 
     @retry_on_deadlock
     def keep(self, member: Member, lease_seconds: float) -> None:
-        """Let the lease end that many seconds from now.  Raises as `save`."""
+        """Let the lease end that many seconds from now.  Raises as `save`; also when it is over, as
+        another member may have its place by now.
+        """
         with self._database.write() as connection:
-            self._write(connection, member, lease_until=columns.ahead(lease_seconds))
+            is_held = _members.c.lease_until > columns.now()
+            self._write(connection, member, is_held, lease_until=columns.ahead(lease_seconds))
 
     @retry_on_deadlock
     def release(self, member: Member) -> None:
@@ -212,7 +279,7 @@ class BridgeRuns:
     def end(self, member: Member, state: MemberState) -> Member:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
         with self._database.write() as connection:
-            _lock(connection, member.run_id)
+            bridge_pace.lock(connection, member.run_id)
             self._write(connection, member, **bridge_members.journal_of(member), **_end(state))
             _end_run_with_its_last(connection, member.run_id)
             return self._member(connection, member.run_id, member.instance_id)
@@ -223,15 +290,13 @@ class BridgeRuns:
         `leaves_agents`, those in whose guest something may be.
         """
         with self._database.write() as connection:
+            bridge_pace.lock(connection, run_id)
             self._run(connection, run_id)
-            _lock(connection, run_id)
             going = sa.and_(_members.c.run_id == run_id, _members.c.state.not_in(_ENDED))
-            held = sa.and_(
-                _members.c.state == str(MemberState.RUNNING),
-                _members.c.lease_until > columns.now(),
-            )
             connection.execute(sa.update(_members).where(going).values(is_undoing=True))
-            rows = connection.execute(sa.select(_members).where(going, sa.not_(_known(held))))
+            rows = connection.execute(
+                sa.select(_members).where(going, sa.not_(bridge_pace.IS_HELD))
+            )
             for row in rows.all():
                 member = bridge_members.member_from(row)
                 if leaves_agents or not member.facts.is_in_guest:
@@ -242,19 +307,25 @@ class BridgeRuns:
                     )
             connection.execute(
                 sa.update(_runs)
-                .where(_runs.c.id == run_id, _runs.c.state == str(RunState.RUNNING))
+                .where(_runs.c.id == run_id, _runs.c.state.in_(_GOING))
                 .values(state=str(RunState.ABORTED), updated_at=columns.now())
             )
             _end_run_with_its_last(connection, run_id)
             return self._run(connection, run_id)
 
     @staticmethod
-    def _write(connection: sa.Connection, member: Member, **values: Any) -> None:
+    def _write(
+        connection: sa.Connection,
+        member: Member,
+        *conditions: sa.ColumnElement[bool],
+        **values: Any,
+    ) -> None:
         written = connection.execute(
             sa.update(_members)
             .where(
                 *_same(member.run_id, member.instance_id, member.generation),
                 _members.c.state == str(MemberState.RUNNING),
+                *conditions,
             )
             .values(**values)
         )
@@ -299,31 +370,28 @@ def _aborted(member: Member) -> dict[str, Any]:
     }
 
 
-def _known(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Return the condition, false where a column of it is NULL."""
-    return sa.func.coalesce(condition, sa.false())
-
-
-def _lock(connection: sa.Connection, run_id: str) -> None:
-    """Wait for other ends of this run's members: two last ones would not see each other."""
+def _stop(connection: sa.Connection, run_id: str) -> None:
+    """Write STOPPED.  An operator's end stays."""
     connection.execute(
-        sa.update(_runs).where(_runs.c.id == run_id).values(updated_at=columns.now())
+        sa.update(_runs)
+        .where(_runs.c.id == run_id, _runs.c.state == str(RunState.RUNNING))
+        .values(state=str(RunState.STOPPED))
     )
 
 
 def _end_run_with_its_last(connection: sa.Connection, run_id: str) -> None:
-    """End the run where no member goes on; an ABORTED one keeps its state.  `_lock` came before."""
+    """End the run where no member goes on; an ABORTED one keeps its state.  `lock` came before."""
     going = sa.select(_members.c.instance_id).where(
         _members.c.run_id == run_id, _members.c.state.not_in(_ENDED)
     )
     if connection.execute(going.limit(1)).first() is not None:
         return
-    is_running = _runs.c.state == str(RunState.RUNNING)
+    is_going = _runs.c.state.in_(_GOING)
     connection.execute(
         sa.update(_runs)
         .where(_runs.c.id == run_id, _runs.c.ended_at.is_(None))
         .values(
-            state=sa.case((is_running, str(RunState.ENDED)), else_=_runs.c.state),
+            state=sa.case((is_going, str(RunState.ENDED)), else_=_runs.c.state),
             updated_at=columns.now(),
             ended_at=columns.now(),
         )

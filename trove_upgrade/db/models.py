@@ -186,6 +186,10 @@ upgrade_bridge_runs = sa.Table(
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('updated_at', UtcDateTime(), nullable=False),
     sa.Column('ended_at', UtcDateTime(), nullable=True),
+    # limits, waves, and the failures that it goes on with
+    sa.Column('pace', JsonText(), nullable=True),
+    # that an operator has seen
+    sa.Column('accepted_failures', sa.Integer(), nullable=False, server_default='0'),
     info={UNTIL_EXPAND: True},
     **_MYSQL,
 )
@@ -212,6 +216,11 @@ upgrade_bridge_members = sa.Table(
     sa.Column('cause', sa.Text(), nullable=True),
     sa.Column('facts', JsonText(), nullable=False),
     sa.Column('steps', JsonText(), nullable=False),
+    # NULL: it was left out
+    sa.Column('wave', sa.Integer(), nullable=True),
+    # hosts that the work on it loads, where they are known
+    sa.Column('node', sa.String(255), nullable=True),
+    sa.Column('hypervisor', sa.String(255), nullable=True),
     sa.Index('uq_upgrade_bridge_members_active_instance_id', 'active_instance_id', unique=True),
     info={UNTIL_EXPAND: True},
     **_MYSQL,

@@ -8,12 +8,12 @@ lease, so that any host may go on where another one stopped.
 import dataclasses
 import datetime
 import enum
-import types
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.inventory import Listed, Obstacle
+from trove_upgrade.domain.pace import DEFAULT_PACE, NO_HOSTS, Hosts, Limits, Pace, Stop, Turn, Wait
 from trove_upgrade.domain.states import Extensible
 from trove_upgrade.domain.verified import Verified
 
@@ -30,6 +30,7 @@ class RunState(Extensible):
     """States of a run."""
 
     RUNNING = 'RUNNING'
+    STOPPED = 'STOPPED'  #: too many have failed: those that were begun come to their end, no other
     ENDED = 'ENDED'  #: every member has ended
     ABORTED = 'ABORTED'  #: an operator ended it; members that had not ended are ABORTED, too
 
@@ -162,6 +163,8 @@ class Member:
     step: MemberStep
     is_undoing: bool  #: the steps lead back: what was pushed goes, the port is closed
     generation: int  #: raised by each claim
+    wave: int | None = None  #: None: LEFT_OUT
+    hosts: Hosts = NO_HOSTS
     owner: str | None = None
     lease_until: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
@@ -190,6 +193,23 @@ class Run:
     updated_at: datetime.datetime
     ended_at: datetime.datetime | None
     members: dict[MemberState, int]
+    pace: Pace = DEFAULT_PACE
+    accepted_failures: int = 0  #: that an operator has seen and goes on with
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Answer to a host that asks for work."""
+
+    member: Member | None
+    #: why those that no host has are not begun, by instance
+    waits: Mapping[str, Wait] = dataclasses.field(default_factory=dict)
+    stop: Stop | None = None
+
+    @property
+    def is_to_ask_again(self) -> bool:
+        """Return whether the end of another member lets one of these begin."""
+        return any(wait is not Wait.STOPPED for wait in self.waits.values())
 
 
 class RunAborted(exceptions.TroveUpgradeError):
@@ -206,6 +226,13 @@ class RunNotFound(exceptions.TroveUpgradeError):
     template = (
         'There is no run {run_id} of the bridge. List them with "trove-upgrade-bridge status".'
     )
+
+
+class NoRoom(exceptions.TroveUpgradeError):
+    """A member has turned out to be to load hosts for which enough others are worked on."""
+
+    code = 'BRIDGE_NO_ROOM'
+    template = 'Instance {instance_id} waits: the limit {wait} of run {run_id} is reached.'
 
 
 class MemberLost(exceptions.TroveUpgradeError):
@@ -229,19 +256,22 @@ class InstanceInOtherRun(exceptions.TroveUpgradeError):
     )
 
 
-#: Of a run that upgrades nothing.
-NO_TARGETS: Mapping[str, str] = types.MappingProxyType({})
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """Decisions for a run that is to begin, by instance where it has several."""
+
+    #: datastore version that it is to be upgraded to; none: nothing is upgraded
+    targets: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pace: Pace = DEFAULT_PACE
+    #: hosts that the work on it will load; unknown ones load none until the guest is entered
+    loaded: Mapping[str, Hosts] = dataclasses.field(default_factory=dict)
 
 
 class RunRepository(Protocol):
     """`upgrade_bridge_runs`, `upgrade_bridge_members` and `upgrade_bridge_steps`."""
 
-    def begin(
-        self, members: Sequence[Listed], scope: RunScope, targets: Mapping[str, str] = NO_TARGETS
-    ) -> Run:
+    def begin(self, members: Sequence[Listed], scope: RunScope, plan: RunPlan = ...) -> Run:
         """Freeze the membership; those with an obstacle are LEFT_OUT.
-
-        `targets`: of an instance, the datastore version that it is to be upgraded to.
 
         :raises InstanceInOtherRun: one of the others is a member of a run that has not ended.
         """
@@ -260,12 +290,28 @@ class RunRepository(Protocol):
 
     def claim(
         self, run_id: str, owner: str, lease_seconds: float, passed_over: Collection[str] = ()
-    ) -> Member | None:
-        """Take the next member that has not ended and that no host holds, the least often tried
-        one first; None: there is none.
+    ) -> Claim:
+        """Take the next member that the run's pace lets begin; a run with too many failures is
+        STOPPED.
 
         `passed_over`: instances that are not taken.
         """
+
+    def turn(self, run_id: str) -> Turn:
+        """Return why members wait, and whether the run has stopped."""
+
+    def settle(self, member: Member, hosts: Hosts) -> Member:
+        """Write which hosts the work on a member loads.
+
+        :raises NoRoom: enough others load them.
+        :raises MemberLost: another host has it.
+        """
+
+    def change_limits(self, run_id: str, limits: Limits) -> Run:
+        """Change them, for every host at its next claim."""
+
+    def accept_failures(self, run_id: str) -> Run:
+        """Let a run that was STOPPED begin others again: what has failed so far counts no more."""
 
     def save(self, member: Member) -> Member:
         """Write what its holder may change, and its steps.

@@ -33,6 +33,7 @@ class CloudServer:
     project_id: str
     status: str
     nics: tuple[ShownNic, ...] = ()
+    hypervisor: str | None = None  #: None: Nova does not tell this login
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Listed:
     obstacle: Obstacle | None  #: None: the bridge can be tried
     #: with the server's id, and not shown at it by Nova: left out
     foreign_ports: tuple[NetworkPort, ...] = ()
+    hypervisor: str | None = None  #: None: not known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

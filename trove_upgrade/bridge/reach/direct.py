@@ -18,6 +18,10 @@ class DirectRoute:
     def name(self) -> str:
         return 'directly from this host'
 
+    @property
+    def host(self) -> str:
+        return socket.gethostname()
+
     def source_address(self, target: str) -> str:
         try:
             found = socket.getaddrinfo(target, _DISCARD, type=socket.SOCK_DGRAM)[0]

@@ -69,6 +69,10 @@ class LocalHost:
     def name(self) -> str:
         return 'on this host'
 
+    @property
+    def host(self) -> str:
+        return socket.gethostname()
+
     def has(self, namespace: str) -> bool:
         return pathlib.Path(namespaces.path_of(namespace)).exists()
 

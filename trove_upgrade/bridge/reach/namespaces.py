@@ -83,6 +83,10 @@ class Place(Protocol):
     def name(self) -> str:
         """Return it in words: "on this host", "on node-1"."""
 
+    @property
+    def host(self) -> str:
+        """Return the host's name."""
+
     def has(self, namespace: str) -> bool:
         """Return whether the host has a namespace of the name.
 
@@ -110,6 +114,10 @@ class NamespaceRoute:
     @property
     def name(self) -> str:
         return f'through {self.namespace} {self.place.name}'
+
+    @property
+    def host(self) -> str:
+        return self.place.host
 
     def source_address(self, target: str) -> str:
         stream, word, rest = self._ask(('source', target), _START_SECONDS)

@@ -89,6 +89,10 @@ class NetworkNode:
     def name(self) -> str:
         return f'on {self.address.host}'
 
+    @property
+    def host(self) -> str:
+        return self.address.host
+
     def has(self, namespace: str) -> bool:
         argv = ('test', '-e', namespaces.path_of(namespace))
         session = self._session()

@@ -59,6 +59,10 @@ class Route(Protocol):
     def name(self) -> str:
         """Return the route in words that follow an address: "through qdhcp-... on node-1"."""
 
+    @property
+    def host(self) -> str:
+        """Return the name of the host that the packets leave from."""
+
     def source_address(self, target: str) -> str:
         """Return the bridge's own address on the way to `target`, as a rule must name it.
 

@@ -2,8 +2,9 @@
 """`trove-upgrade-bridge reach`, `run` and `resume`."""
 
 import argparse
+import dataclasses
 
-from trove_upgrade.cmd.bridge import logins, smoke, way, work
+from trove_upgrade.cmd.bridge import logins, pace, smoke, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
@@ -27,7 +28,8 @@ def add_commands(commands: Commands) -> None:
         description='Works on the members of a run that have not ended and that no host holds.',
     )
     resume.add_argument('run', metavar='RUN', help='id of the run')
-    work.add_way(resume)
+    way.add_options(resume)
+    pace.add_changes(resume)
     work.add_bundle(resume)
     smoke.add_options(resume)
     resume.set_defaults(command=_resume)
@@ -42,7 +44,8 @@ def _add_reach(commands: Commands) -> None:
         '1: a guest was not reached; 3: something is still open.',
     )
     work.add_which(reach)
-    work.add_way(reach)
+    way.add_options(reach)
+    pace.add_options(reach)
     reach.set_defaults(command=_begin, scope=RunScope.REACH)
     reach.set_defaults(bundle=None, upgrade_to=None, smoke_create=False)
 
@@ -64,7 +67,8 @@ def _add_run(commands: Commands) -> None:
         'ends when our agent is heard',
     )
     work.add_which(run)
-    work.add_way(run)
+    way.add_options(run)
+    pace.add_options(run)
     work.add_bundle(run)
     smoke.add_options(run)
     run.set_defaults(command=_begin, scope=RunScope.AGENT)
@@ -78,23 +82,23 @@ def _begin(run: Context, arguments: argparse.Namespace) -> int:
     entered = [one for one in waiting if first_step(one) is MemberStep.OPEN]
     with way.made(arguments) as ways:
         logins.require(ways.accounts, [one.instance_id for one in entered])
-        tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
+        tools = work.Tools(ways=ways, bundle=bundle)
         push = work.push_for(run, tools, plan.scope, map(first_step, waiting))
         if arguments.dry_run:
             code = work.show_plan(run, plan, tools)
             smoke.show_plan(plan.targets.values(), shape)
             return code
-        begun = work.begin(run, plan)
+        begun = work.begin(run, plan, tools)
         code = work.work(run, begun, tools, push)
     return max(code, smoke.make(run, begun.id, shape))
 
 
 def _plan(run: Context, arguments: argparse.Namespace) -> work.Plan:
     members = work.chosen(run.inventory.take(), arguments.instance)
-    plan = work.Plan(members=members, scope=arguments.scope)
+    plan = work.Plan(members=members, scope=arguments.scope, pace=pace.of(arguments))
     if arguments.upgrade_to is not None:
         chosen, targets = run.targets.choose(members, arguments.upgrade_to, arguments.instance)
-        plan = work.Plan(members=chosen, scope=RunScope.UPGRADE, targets=targets)
+        plan = dataclasses.replace(plan, members=chosen, scope=RunScope.UPGRADE, targets=targets)
     _require_members(plan, arguments)
     return plan
 
@@ -116,8 +120,9 @@ def _resume(run: Context, arguments: argparse.Namespace) -> int:
     forward = [one for one in going if not one.is_undoing]
     with way.made(arguments) as ways:
         logins.require(ways.accounts, [one.instance_id for one in going if _is_entered(one)])
-        tools = work.Tools(ways=ways, at_once=arguments.at_once, bundle=bundle)
+        tools = work.Tools(ways=ways, bundle=bundle)
         push = work.push_for(run, tools, found.scope, (one.step for one in forward))
+        found = pace.change(run, found, arguments)
         code = work.work(run, found, tools, push)
     return max(code, smoke.make(run, found.id, shape))
 

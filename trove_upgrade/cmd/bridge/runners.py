@@ -14,6 +14,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.bundle import archive
 from trove_upgrade.bridge.host_keys import PinnedHostKeys
 from trove_upgrade.bridge.opener import Opener
+from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.pusher import Pusher
 from trove_upgrade.bridge.reach.shell import open_shell
 from trove_upgrade.bridge.runner import MemberRunner
@@ -49,7 +50,7 @@ class GuestConfigFileUnreadable(exceptions.TroveUpgradeError):
 
 
 def make(
-    run: Context, scope: RunScope, ways: way.Ways, push: Push | None
+    run: Context, scope: RunScope, ways: way.Ways, push: Push | None, outages: Outages
 ) -> Callable[[int, Callable[[], bool]], MemberRunner]:
     """Return what makes the runner of a number; `push` is None where nothing is to be pushed."""
     repositories = run.repositories
@@ -81,6 +82,7 @@ def make(
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
             tell=_tell,
             is_outage=_is_outage,
+            outages=outages,
             pause=SystemClock(),
             is_stopping=is_stopping,
         )
@@ -133,6 +135,7 @@ def door_of(run: Context, ways: way.Ways) -> Door:
             limits=ways.limits,
             clock=SystemClock(),
         ),
+        settle=run.repositories.bridge_runs.settle,
     )
 
 

@@ -8,18 +8,23 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trove_upgrade.bridge.bundle import archive
-from trove_upgrade.bridge.crew import Crew
+from trove_upgrade.bridge.crew import Crew, Pauses
+from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.bridge.visit import Door, NoWayIn
+from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge import report, runners, way
 from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.bridge.lines import Lines
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
-from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunScope, first_step
+from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunPlan, RunScope, first_step
 from trove_upgrade.domain.inventory import Listed
+from trove_upgrade.domain.pace import Pace
 
-_MOST_AT_ONCE = 64
+#: An outage of Neutron, Nova, Trove or the database is waited for so long.
+OUTAGE_SECONDS = 600.0
 #: A member at one of these may have to be pushed to.
 _BEFORE_PROVEN = frozenset({MemberStep.OPEN, MemberStep.REACH, MemberStep.PUSH})
 
@@ -30,6 +35,7 @@ class Plan:
 
     members: Sequence[Listed]
     scope: RunScope
+    pace: Pace
     #: of an instance, the id of its next version
     targets: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -39,7 +45,6 @@ class Tools:
     """Means that the operator gave for a run."""
 
     ways: way.Ways
-    at_once: int
     bundle: archive.Bundle | None = None  #: None: nothing is pushed
 
 
@@ -52,14 +57,6 @@ def add_which(parser: argparse.ArgumentParser) -> None:
     which.add_argument('--all', action='store_true', help='every instance of the inventory')
     parser.add_argument(
         '--dry-run', action='store_true', help='show what would be done for each, and do nothing'
-    )
-
-
-def add_way(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the way to guests."""
-    way.add_options(parser)
-    parser.add_argument(
-        '--at-once', type=_count, default=4, metavar='N', help='guests at a time (default: 4)'
     )
 
 
@@ -100,12 +97,15 @@ def chosen(listed: Sequence[Listed], ids: Sequence[str]) -> list[Listed]:
     return [by_id[one] for one in dict.fromkeys(ids)]
 
 
-def begin(run: Context, plan: Plan) -> Run:
+def begin(run: Context, plan: Plan, tools: Tools) -> Run:
     """Begin a run.
 
     :raises InstanceInOtherRun: a member is in one that has not ended.
     """
-    begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, plan.targets)
+    door = runners.door_of(run, tools.ways)
+    loaded = {one.instance_id: door.hosts(one) for one in plan.members if one.obstacle is None}
+    decided = RunPlan(targets=plan.targets, pace=plan.pace, loaded=loaded)
+    begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, decided)
     print_line(f'Run {begun.id}: {len(plan.members)} instances.')
     return begun
 
@@ -157,18 +157,18 @@ def _actions(plan: Plan, listed: Listed, door: Door, tools: Tools) -> Iterator[s
         yield 'would look at it by the API: version, status, groups, backups, a user, rows'
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= _MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f'not from 1 to {_MOST_AT_ONCE}: {text}')
-    return count
-
-
 def work(run: Context, begun: Run, tools: Tools, push: Push | None) -> int:
     """Work, show how each member is, and what of this run is open; return the exit code."""
-    make = runners.make(run, begun.scope, tools.ways, push)
+    outages = Outages(SystemClock(), OUTAGE_SECONDS)
+    crew = Crew(
+        runners.make(run, begun.scope, tools.ways, push, outages),
+        begun.pace.limits.at_once,
+        outages=outages,
+        pauses=Pauses(pause=SystemClock()),
+        watcher=Lines(),
+    )
     try:
-        Crew(make, tools.at_once).work(begun.id)
+        crew.work(begun.id)
     except BaseException:  # the report comes first, then the error
         with contextlib.suppress(Exception):
             report.end(run, begun.id)

@@ -13,6 +13,7 @@ class Route:
     def __init__(self, network_id, reaches=None):
         self.name = f'through qdhcp-{network_id} on this host'
         self.reaches = reaches
+        self.host = 'node-1'
 
     def source_address(self, target):
         return 'fd00::2' if ':' in target else SOURCE

@@ -19,6 +19,7 @@ from trove_upgrade.tests.unit.bridge.test_runner import (
     Buried,
     RunnerTestCase,
     Stepped,
+    run_next,
 )
 
 S, T = MemberState, MemberStep
@@ -99,7 +100,7 @@ class PushCase(RunnerTestCase):
 
 class TestPush(PushCase):
     def test_the_agent_is_brought_in_with_the_key_that_the_row_names(self):
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual(S.COMPLETED, member.state, member.cause)
         [key] = self.keys.minted.values()
         self.assertEqual((Bundle.sha256, key.id), (member.facts.bundle, member.facts.key_id))
@@ -117,12 +118,12 @@ class TestPush(PushCase):
             rows.append((member.facts.bundle, member.facts.key_id))
 
         self.shell.on_effect = note
-        member = self.a_runner().run_next(run_id)
+        member = run_next(self.a_runner(), run_id)
         self.assertEqual({(Bundle.sha256, member.facts.key_id)}, set(rows))
 
     def test_a_guest_that_cannot_have_it_is_closed_and_nothing_is_removed(self):
         self.shell.facts['libc'] = '2.17'
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, 'BRIDGE_GUEST_LIBC_TOO_OLD'), (member.state, member.error_code))
         self.assertEqual(([], {}), (self.commands(), self.keys.minted))
         self.assertIsNone(member.facts.bundle)
@@ -130,7 +131,7 @@ class TestPush(PushCase):
 
     def test_a_push_that_fails_is_removed_and_its_key_is_forgotten(self):
         self.shell.answers['start'] = (1, '', 'it ended')
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, 'BRIDGE_INSTALLER_FAILED'), (member.state, member.error_code))
         self.assertEqual('remove', self.commands()[-1])
         self.assertEqual(({}, [member.facts.key_id]), (self.keys.minted, self.keys.discarded))
@@ -139,7 +140,7 @@ class TestPush(PushCase):
     def test_an_agent_that_was_heard_and_is_removed_is_forgotten_and_no_other(self):
         self.hear(SECOND)
         self.steps[T.PROVE] = Stepped(self.heard_and_refused)
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, 'remove'), (member.state, self.commands()[-1]))
         self.assertEqual(
             (None, '1.2.3'),
@@ -156,12 +157,12 @@ class TestPush(PushCase):
     def test_an_agent_that_could_not_be_removed_is_remembered(self):
         self.shell.answers.update(start=(1, '', 'it ended'), remove=(1, '', 'no way'))
         self.shell.on_effect = lambda what: self.hear() if what == 'start' else None
-        self.a_runner().run_next(self.begun())
+        run_next(self.a_runner(), self.begun())
         self.assertIsNotNone(self.agents.heartbeat(FIRST))
 
     def test_what_cannot_be_removed_keeps_its_key_and_is_told(self):
         self.shell.answers.update(start=(1, '', 'it ended'), remove=(1, '', 'no way'))
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertIn('no way', member.facts.not_removed)
         self.assertEqual([], self.keys.discarded)
         self.is_left()
@@ -173,7 +174,7 @@ class TestPush(PushCase):
                 raise ConnectionLost(address='a', port=22, route='r', found='gone')
 
         self.shell.on_effect = lose
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, 'REACH_LOST'), (member.state, member.error_code))
         self.assertEqual('remove', self.commands()[-1])
 
@@ -191,7 +192,7 @@ class TestKilledPush(PushCase):
     def killed(self):
         runner = dataclasses.replace(self.a_runner('killed'), door=Buried())
         run_id = self.begun()
-        self.assertRaises(Dead, runner.run_next, run_id)
+        self.assertRaises(Dead, run_next, runner, run_id)
         self.shell.on_effect = lambda what: None
         self.keys.on_minted = lambda: None
         self.let_all_leases_end()
@@ -204,7 +205,7 @@ class TestKilledPush(PushCase):
                 [(_, key)] = [
                     one for one in self.keys.minted.items() if one[0] == (FIRST, f'bridge:{run_id}')
                 ]
-                member = self.a_runner('host-2').run_next(run_id)
+                member = run_next(self.a_runner('host-2'), run_id)
                 self.assertEqual((S.COMPLETED, key.id), (member.state, member.facts.key_id))
                 self.assertEqual(key.to_file(), self.shell.files[f'{STAGING}/guest.key'])
 
@@ -213,7 +214,7 @@ class TestKilledPush(PushCase):
             with self.subTest(effect):
                 run_id = self.killed_before(effect)
                 self.runs.abort(run_id)
-                member = self.a_runner('host-2').run_next(run_id)
+                member = run_next(self.a_runner('host-2'), run_id)
                 self.assertEqual(S.ABORTED, member.state)
                 self.assertEqual('remove', self.commands()[-1])
                 self.assertEqual({}, self.keys.minted)
@@ -226,5 +227,5 @@ class TestKilledPush(PushCase):
         self.assertIsNone(member.facts.key_id)
         self.assertIn((FIRST, f'bridge:{run_id}'), self.keys.minted)
         self.runs.abort(run_id)
-        self.a_runner('host-2').run_next(run_id)
+        run_next(self.a_runner('host-2'), run_id)
         self.assertEqual([(SECOND, 'bridge:another')], list(self.keys.minted))

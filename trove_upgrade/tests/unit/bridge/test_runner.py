@@ -6,8 +6,9 @@ import dataclasses
 import fixtures
 import sqlalchemy as sa
 
-from trove_upgrade.bridge.crew import Crew
+from trove_upgrade.bridge.crew import Crew, Pauses
 from trove_upgrade.bridge.keeper import Keeper
+from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.accounts import Accounts
 from trove_upgrade.bridge.reach.logins import Login
@@ -23,10 +24,12 @@ from trove_upgrade.domain.bridge_runs import (
     MemberLost,
     MemberState,
     MemberStep,
+    RunPlan,
     RunScope,
     RunState,
     StepEnd,
 )
+from trove_upgrade.domain.pace import Pace, StopRule
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.guests import Chooser, Guests
 from trove_upgrade.tests.unit.bridge.neutron import Dead
@@ -36,6 +39,13 @@ from trove_upgrade.tests.unit.db.test_bridge_runs import listed
 FIRST, SECOND = database.INSTANCE, database.OTHER_INSTANCE
 S, T = MemberState, MemberStep
 LEASE = 60.0
+PATIENCE = 60.0
+
+
+def run_next(runner, run_id):
+    """Claim a member and work on it; None: there was none to claim."""
+    claim = runner.claim(run_id)
+    return None if claim.member is None else runner.work(claim.member)
 
 
 class Stepped:
@@ -72,6 +82,10 @@ class RunnerTestCase(OpeningsTestCase):
         self.removed = []
         self.forgotten = []
         self.kept = set()
+        self.outages = Outages(self, PATIENCE)
+        self.waited_for = []
+        self.pace = Pace(canary=0, stop=StopRule(count=10))
+        self.time = 0.0
         self.upgrade_of_another = None
         self.door = self.a_door()
         self.steps = {
@@ -89,6 +103,7 @@ class RunnerTestCase(OpeningsTestCase):
             chooser=self.chooser,
             accounts=Accounts(Login(user='root')),
             log_in=self.guests.log_in,
+            settle=self.runs.settle,
         )
 
     def a_runner(self, owner='host-1'):
@@ -106,9 +121,32 @@ class RunnerTestCase(OpeningsTestCase):
             lease_seconds=LEASE,
             tell=lambda member, message: self.said.append(message),
             is_outage=lambda error: isinstance(error, network.NetworkUnavailable),
+            outages=self.outages,
             pause=self,
             is_stopping=lambda: self.stopping,
         )
+
+    def a_crew(self, make=None, count=1):
+        """Threads of one process."""
+        return Crew(
+            make or (lambda number, is_stopping: self.a_runner(f'h{number}')),
+            count,
+            outages=self.outages,
+            pauses=Pauses(pause=self),
+            watcher=self,
+        )
+
+    def waits(self, claim):
+        self.waited_for.append(claim)
+
+    def outage(self, error, patience_seconds):
+        self.waited_for.append(error)
+
+    def monotonic(self):
+        return self.time
+
+    def now(self):
+        return SystemClock().now()
 
     def settled(self, member):
         if self.upgrade_of_another is None:
@@ -116,11 +154,14 @@ class RunnerTestCase(OpeningsTestCase):
         return member.learned(asked_after='', upgrade_id=self.upgrade_of_another)
 
     def sleep(self, seconds):
-        """No time passes here."""
+        """No time passes but here."""
         self.pauses += 1
+        self.time += seconds
 
     def begun(self, *ids):
-        return self.runs.begin([listed(one) for one in ids or (FIRST,)], RunScope.REACH).id
+        return self.runs.begin(
+            [listed(one) for one in ids or (FIRST,)], RunScope.REACH, RunPlan(pace=self.pace)
+        ).id
 
     def let_all_leases_end(self):
         self.world.let_leases_end()
@@ -139,7 +180,7 @@ class RunnerTestCase(OpeningsTestCase):
 class TestForward(RunnerTestCase):
     def test_a_guest_is_opened_entered_and_closed(self):
         run_id = self.begun()
-        member = self.a_runner().run_next(run_id)
+        member = run_next(self.a_runner(), run_id)
         self.assertEqual(S.COMPLETED, member.state)
         self.assertEqual(
             [(T.OPEN, StepEnd.DONE), (T.REACH, StepEnd.DONE), (T.CLOSE, StepEnd.DONE)],
@@ -150,26 +191,26 @@ class TestForward(RunnerTestCase):
             (member.facts.port_id, member.facts.address, member.facts.source),
         )
         self.assertEqual(1, len(self.guests.shells))
-        self.assertIsNone(self.a_runner().run_next(run_id))
+        self.assertIsNone(run_next(self.a_runner(), run_id))
         self.assertEqual(RunState.ENDED, self.runs.get(run_id).state)
         self.is_left()
 
     def test_of_several_nics_the_first_that_a_route_leads_to_is_used(self):
         unreachable = a_port('port-0', server_id='s', network_id='far', addresses=('10.1.0.7',))
         self.neutron.ports = {'port-0': unreachable, **self.neutron.ports}
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.COMPLETED, 'port-1'), (member.state, member.facts.port_id))
 
     def test_of_two_addresses_the_second_is_tried_under_its_own_family(self):
         ports = {'port-1': a_port('port-1', server_id='s', addresses=('fd00::7',))}
         self.neutron.ports = ports
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.COMPLETED, 'fd00::2'), (member.state, member.facts.source))
 
     def test_a_port_without_port_security_is_entered_and_never_touched(self):
         bare = a_port('port-1', server_id='s', is_filtered=False, groups=())
         self.neutron.ports = {'port-1': bare}
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual(S.COMPLETED, member.state)
         self.assertEqual(0, self.neutron.effects)
         self.assertIn('off', member.steps[0].message)
@@ -188,14 +229,14 @@ class TestForged(RunnerTestCase):
             addresses=('10.0.0.66',),
         )
         self.neutron.ports = {'forged': forged, **self.neutron.ports}
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.COMPLETED, 'port-1'), (member.state, member.facts.port_id))
         self.assertEqual({'10.0.0.7'}, {address for _, address, *_ in self.guests.logins})
 
     def test_where_nova_shows_no_port_that_neutron_has_no_machine_is_entered(self):
         log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade'))
         self.neutron.ports = {'forged': a_port('forged', server_id='s', project_id='another')}
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, 'BRIDGE_NO_WAY_IN'), (member.state, member.error_code))
         self.assertEqual(([], 0), (self.guests.logins, self.neutron.effects))
         for word in ('Port forged of project another', 'left out'):
@@ -204,7 +245,7 @@ class TestForged(RunnerTestCase):
 
 class TestBack(RunnerTestCase):
     def fails(self, code):
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, code), (member.state, member.error_code))
         self.assertTrue(member.cause)
         self.is_left()
@@ -227,7 +268,7 @@ class TestBack(RunnerTestCase):
     def test_one_that_fails_leaves_the_others(self):
         self.guests.refusals = [errors.HostKeyChanged(server_id='s', pinned='a', found='b')]
         run_id = self.begun(FIRST, SECOND)
-        Crew(lambda number, is_stopping: self.a_runner(f'h{number}'), 1).work(run_id)
+        self.a_crew().work(run_id)
         self.assertEqual(
             [S.COMPLETED, S.FAILED], sorted(one.state for one in self.runs.members(run_id))
         )
@@ -245,7 +286,7 @@ class TestBack(RunnerTestCase):
         self.guests.log_in = aborted_meanwhile
         self.door = self.a_door()
         self.steps[T.REACH] = Reach(door=self.door)
-        member = runner.run_next(run_id)
+        member = run_next(runner, run_id)
         self.assertEqual((S.ABORTED, 'BRIDGE_RUN_ABORTED'), (member.state, member.error_code))
         self.is_left()
 
@@ -264,22 +305,22 @@ class TestBack(RunnerTestCase):
             for _ in range(2):
                 self.kept = set()
                 runner = dataclasses.replace(self.a_runner(), remove=error)
-                member = runner.run_next(run_id)
+                member = run_next(runner, run_id)
                 self.assertEqual((S.RUNNING, True), (member.state, member.is_undoing))
                 self.assertTrue(member.facts.not_removed)
                 self.is_left()
                 self.let_all_leases_end()
-                self.assertIsNone(runner.run_next(run_id), 'one process tries it once')
+                self.assertIsNone(run_next(runner, run_id), 'one process tries it once')
             self.removed.clear()
             self.kept = set()
-            member = self.a_runner().run_next(run_id)
+            member = run_next(self.a_runner(), run_id)
             self.assertEqual((S.FAILED, [True]), (member.state, self.removed))
             self.assertIsNone(member.facts.not_removed)
 
     def test_members_that_were_never_tried_come_before_one_that_was(self):
         run_id = self.begun(FIRST, SECOND)
-        self.runs.release(self.runs.claim(run_id, 'host-2', LEASE))
-        self.assertEqual(SECOND, self.a_runner().run_next(run_id).instance_id)
+        self.runs.release(self.runs.claim(run_id, 'host-2', LEASE).member)
+        self.assertEqual(SECOND, run_next(self.a_runner(), run_id).instance_id)
 
     def test_of_a_server_that_is_gone_nothing_is_removed_and_its_agent_is_forgotten(self):
         def gone(member, visit):
@@ -287,13 +328,13 @@ class TestBack(RunnerTestCase):
 
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         runner = dataclasses.replace(self.a_runner(), remove=gone)
-        member = runner.run_next(self.begun())
+        member = run_next(runner, self.begun())
         self.assertEqual((S.FAILED, [FIRST]), (member.state, self.forgotten))
 
     def test_an_agent_whose_guest_another_client_upgrades_is_not_removed(self):
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         self.upgrade_of_another = 'upgrade-9'
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, []), (member.state, self.removed))
         self.assertEqual('upgrade-9', member.facts.upgrade_id)
 
@@ -301,7 +342,7 @@ class TestBack(RunnerTestCase):
         run_id = self.begun()
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         refused = dataclasses.replace(self.a_runner(), remove=lambda member, visit: {}['no'])
-        refused.run_next(run_id)
+        run_next(refused, run_id)
         self.runs.abort(run_id)
         self.assertEqual(S.RUNNING, self.runs.members(run_id)[0].state)
         self.runs.abort(run_id, leaves_agents=True)
@@ -316,9 +357,9 @@ class TestBack(RunnerTestCase):
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         run_id = self.begun()
         runner = dataclasses.replace(self.a_runner(), remove=away)
-        self.assertRaises(network.NetworkUnavailable, runner.run_next, run_id)
+        self.assertRaises(network.NetworkUnavailable, run_next, runner, run_id)
         self.assertEqual({}, self.neutron.groups)
-        member = self.a_runner('host-2').run_next(run_id)
+        member = run_next(self.a_runner('host-2'), run_id)
         self.assertEqual((S.FAILED, [True]), (member.state, self.removed))
         self.is_left()
 
@@ -333,7 +374,7 @@ class TestBack(RunnerTestCase):
             return Done(save(member), 'never')
 
         self.steps = {**self.steps, T.PUSH: Stepped(pushed), T.CLOSE: Stepped(aborted)}
-        member = self.a_runner().run_next(run_id)
+        member = run_next(self.a_runner(), run_id)
         self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
         self.is_left()
 
@@ -343,7 +384,7 @@ class TestBack(RunnerTestCase):
             raise errors.ReachError
 
         self.steps = {**self.steps, T.UPGRADE: Stepped(handed_over)}
-        member = self.a_runner().run_next(self.begun())
+        member = run_next(self.a_runner(), self.begun())
         self.assertEqual((S.FAILED, []), (member.state, self.removed))
         self.assertIn('upgrade-1', member.cause)
         self.is_left()
@@ -356,7 +397,7 @@ class TestBack(RunnerTestCase):
             save(member.learned(bundle='sha', asked_after=''))
 
         self.steps = {**self.steps, T.UPGRADE: Stepped(about_to_ask)}
-        member = self.a_runner().run_next(run_id)
+        member = run_next(self.a_runner(), run_id)
         self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
 
     def test_one_that_may_have_been_asked_for_is_left_to_the_next_run_by_an_operators_end(self):
@@ -367,10 +408,10 @@ class TestBack(RunnerTestCase):
             raise Stopped
 
         self.steps = {**self.steps, T.UPGRADE: Stepped(asked)}
-        self.assertRaises(Stopped, self.a_runner().run_next, run_id)
+        self.assertRaises(Stopped, run_next, self.a_runner(), run_id)
         self.runs.abort(run_id)
         self.assertEqual(S.RUNNING, self.runs.members(run_id)[0].state)
-        member = self.a_runner().run_next(run_id)
+        member = run_next(self.a_runner(), run_id)
         self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
         self.is_left()
 
@@ -382,13 +423,13 @@ class TestBack(RunnerTestCase):
             raise Stopped
 
         self.steps = {**self.steps, T.UPGRADE: Stepped(asked)}
-        self.assertRaises(Stopped, self.a_runner().run_next, run_id)
+        self.assertRaises(Stopped, run_next, self.a_runner(), run_id)
         self.runs.abort(run_id)
         [member] = self.runs.members(run_id)
         self.assertEqual((S.ABORTED, RunState.ABORTED), (member.state, self.runs.get(run_id).state))
         self.assertIn('Upgrade upgrade-1 goes its own way', member.cause)
         self.assertEqual('BRIDGE_RUN_ABORTED', member.error_code)
-        self.assertIsNone(self.a_runner().run_next(run_id))
+        self.assertIsNone(run_next(self.a_runner(), run_id))
         self.assertEqual([], self.removed)
 
 
@@ -403,16 +444,16 @@ class TestKilled(RunnerTestCase):
         deadly = {**self.steps, step: Stepped(run)}
         runner = dataclasses.replace(self.a_runner('killed'), steps=deadly, door=Buried())
         run_id = self.begun()
-        self.assertRaises(Dead, runner.run_next, run_id)
+        self.assertRaises(Dead, run_next, runner, run_id)
         return run_id
 
     def test_another_host_goes_on_when_the_lease_is_over_and_leaves_nothing_open(self):
         for step in (T.OPEN, T.REACH, T.CLOSE):
             with self.subTest(step):
                 run_id = self.killed_in(step)
-                self.assertIsNone(self.a_runner('host-2').run_next(run_id))
+                self.assertIsNone(run_next(self.a_runner('host-2'), run_id))
                 self.let_all_leases_end()
-                member = self.a_runner('host-2').run_next(run_id)
+                member = run_next(self.a_runner('host-2'), run_id)
                 self.assertEqual(S.COMPLETED, member.state)
                 for shell in self.guests.shells:
                     shell.is_open = False  # the killed process's
@@ -428,7 +469,7 @@ class TestKilled(RunnerTestCase):
                 self.is_as_before()
                 self.runs.abort(self.runs.all()[0].id)
                 self.let_all_leases_end()
-                self.a_runner().run_next(self.runs.all()[0].id)
+                run_next(self.a_runner(), self.runs.all()[0].id)
 
     def test_a_process_that_is_to_end_closes_its_port_and_lets_another_go_on_at_once(self):
         run_id = self.begun()
@@ -438,10 +479,10 @@ class TestKilled(RunnerTestCase):
             return Done(member, 'slow')
 
         slow = dataclasses.replace(self.a_runner(), steps={**self.steps, T.REACH: Stepped(run)})
-        self.assertRaises(Stopped, slow.run_next, run_id)
+        self.assertRaises(Stopped, run_next, slow, run_id)
         self.is_as_before()
         self.stopping = False
-        self.assertEqual(S.COMPLETED, self.a_runner('host-2').run_next(run_id).state)
+        self.assertEqual(S.COMPLETED, run_next(self.a_runner('host-2'), run_id).state)
         self.is_left()
 
 
@@ -464,22 +505,22 @@ class TestWithoutAMend(RunnerTestCase):
         runner = dataclasses.replace(
             self.a_runner(), door=door, steps={**steps, T.REACH: Stepped(run)}
         )
-        self.assertRaises(network.NetworkUnavailable, runner.run_next, self.begun())
+        self.assertRaises(network.NetworkUnavailable, run_next, runner, self.begun())
         self.assertEqual({}, self.neutron.groups)
 
-    def test_an_outage_leaves_the_member_at_its_step_and_the_rest_of_the_fleet_untried(self):
+    def test_an_outage_is_waited_for_and_leaves_each_member_at_its_step(self):
         def run(member, visit, save):
             raise network.NetworkUnavailable(what='x', found='away')
 
         run_id = self.begun(FIRST, SECOND)
         runner = self.with_step(T.REACH, run)
-        crew = Crew(lambda number, is_stopping: runner, 1)
+        crew = self.a_crew(lambda number, is_stopping: runner)
         self.assertRaises(network.NetworkUnavailable, crew.work, run_id)
         self.assertEqual(
-            [(S.RUNNING, T.REACH), (S.PENDING, T.OPEN)],
+            [(S.RUNNING, T.REACH), (S.RUNNING, T.REACH)],
             [(one.state, one.step) for one in self.runs.members(run_id)],
         )
-        Crew(lambda number, is_stopping: self.a_runner(f'h{number}'), 1).work(run_id)
+        self.a_crew().work(run_id)
         self.assertEqual([S.COMPLETED] * 2, [one.state for one in self.runs.members(run_id)])
         self.is_left()
 
@@ -490,12 +531,11 @@ class TestWithoutAMend(RunnerTestCase):
                 raise network.NetworkUnavailable(what='x', found='away')
             return Done(save(member), member.facts.asked_after)
 
-        member = self.with_step(T.UPGRADE, run).run_next(self.begun())
+        member = run_next(self.with_step(T.UPGRADE, run), self.begun())
         self.assertEqual((S.COMPLETED, 2), (member.state, self.pauses))
         self.assertEqual('', member.steps[-1].message)
 
     def test_each_outage_is_waited_for_by_itself_however_long_the_step_lasts(self):
-        self.time = 0.0
         fails = [True, False, True, False]
 
         def run(member, visit, save):
@@ -507,14 +547,8 @@ class TestWithoutAMend(RunnerTestCase):
             return Done(member, 'well')
 
         runner = dataclasses.replace(self.with_step(T.UPGRADE, run), clock=self)
-        self.assertEqual(S.COMPLETED, runner.run_next(self.begun()).state)
+        self.assertEqual(S.COMPLETED, run_next(runner, self.begun()).state)
         self.assertEqual(2, self.pauses)
-
-    def monotonic(self):
-        return self.time
-
-    def now(self):
-        return SystemClock().now()
 
     def test_an_operators_end_while_an_outage_is_waited_for_lets_nothing_be_asked(self):
         asked = []
@@ -525,7 +559,7 @@ class TestWithoutAMend(RunnerTestCase):
             self.runs.abort(member.run_id)
             raise network.NetworkUnavailable(what='x', found='away')
 
-        member = self.with_step(T.UPGRADE, run).run_next(self.begun())
+        member = run_next(self.with_step(T.UPGRADE, run), self.begun())
         self.assertEqual((S.ABORTED, 1, [True]), (member.state, len(asked), self.removed))
 
     def test_an_outage_that_lasts_leaves_the_member_and_one_is_not_waited_for_that_is_to_end(self):
@@ -533,14 +567,14 @@ class TestWithoutAMend(RunnerTestCase):
             raise network.NetworkUnavailable(what='x', found='away')
 
         runner = dataclasses.replace(self.with_step(T.UPGRADE, run), patience_seconds=0)
-        self.assertRaises(network.NetworkUnavailable, runner.run_next, self.begun())
+        self.assertRaises(network.NetworkUnavailable, run_next, runner, self.begun())
 
         def stopped(member, visit, save):
             self.stopping = True
             raise network.NetworkUnavailable(what='x', found='away')
 
         runner = self.with_step(T.UPGRADE, stopped)
-        self.assertRaises(Stopped, runner.run_next, self.begun(SECOND))
+        self.assertRaises(Stopped, run_next, runner, self.begun(SECOND))
         self.assertEqual(0, self.pauses)
 
     def test_a_fault_of_the_program_ends_one_member_and_not_the_run(self):
@@ -550,7 +584,7 @@ class TestWithoutAMend(RunnerTestCase):
             return Reach(door=self.door).run(member, visit, save)
 
         run_id = self.begun(FIRST, SECOND)
-        Crew(lambda number, is_stopping: self.with_step(T.REACH, run), 1).work(run_id)
+        self.a_crew(lambda number, is_stopping: self.with_step(T.REACH, run)).work(run_id)
         first, second = self.runs.members(run_id)
         self.assertEqual((S.FAILED, 'INTERNAL_ERROR'), (first.state, first.error_code))
         self.assertEqual(S.COMPLETED, second.state)
@@ -561,13 +595,13 @@ class TestWithoutAMend(RunnerTestCase):
 
         def run(member, visit, save):
             self.let_all_leases_end()
-            other = self.runs.claim(run_id, 'host-2', LEASE)
+            other = self.runs.claim(run_id, 'host-2', LEASE).member
             self.taken = Visit()
             self.door.find(other, self.taken)
             self.door.open(other, self.taken)
             save(member)
 
-        self.assertRaises(MemberLost, self.with_step(T.REACH, run).run_next, run_id)
+        self.assertRaises(MemberLost, run_next, self.with_step(T.REACH, run), run_id)
         self.assertEqual([self.taken.opening.group_id], list(self.neutron.groups))
 
     def test_a_host_that_lost_its_member_turns_nothing_of_the_next_one_back(self):
@@ -579,22 +613,22 @@ class TestWithoutAMend(RunnerTestCase):
                 def run(member, visit, save, is_noticed=is_noticed):
                     visit.is_lost = is_noticed
                     self.let_all_leases_end()
-                    other = self.runs.claim(member.run_id, 'host-2', LEASE)
+                    other = self.runs.claim(member.run_id, 'host-2', LEASE).member
                     self.taken = Visit()
                     self.door.find(other, self.taken)
                     self.door.open(other, self.taken)
                     raise errors.ReachError
 
                 runner = self.with_step(T.REACH, run)
-                self.assertRaises(MemberLost, runner.run_next, run_id)
+                self.assertRaises(MemberLost, run_next, runner, run_id)
                 self.assertEqual([self.taken.opening.group_id], list(self.neutron.groups))
                 [member] = self.runs.members(run_id)
                 self.assertEqual((S.RUNNING, False), (member.state, member.is_undoing))
                 self.let_all_leases_end()
-                self.assertEqual(S.COMPLETED, self.a_runner().run_next(run_id).state)
+                self.assertEqual(S.COMPLETED, run_next(self.a_runner(), run_id).state)
 
     def test_a_lease_that_is_lost_before_there_is_a_shell_lets_none_be_used(self):
-        member = self.runs.claim(self.begun(), 'host-1', LEASE)
+        member = self.runs.claim(self.begun(), 'host-1', LEASE).member
         visit = Visit()
         self.door.find(member, visit)
         self.door.open(member, visit)
@@ -607,7 +641,7 @@ class TestWithoutAMend(RunnerTestCase):
 class TestKeeper(RunnerTestCase):
     def setUp(self):
         super().setUp()
-        self.member = self.runs.claim(self.begun(), 'host-1', LEASE)
+        self.member = self.runs.claim(self.begun(), 'host-1', LEASE).member
         self.visit = Visit()
         self.door.find(self.member, self.visit)
         self.door.open(self.member, self.visit)
@@ -632,7 +666,7 @@ class TestKeeper(RunnerTestCase):
     def test_both_leases_are_moved_ahead(self):
         self.let_all_leases_end()
         self.a_keeper().keep()
-        self.assertIsNone(self.runs.claim(self.member.run_id, 'host-2', LEASE))
+        self.assertIsNone(self.runs.claim(self.member.run_id, 'host-2', LEASE).member)
 
     def test_one_that_cannot_be_kept_is_lost_when_it_is_over_and_not_before(self):
         keeper = self.a_keeper(Away())

@@ -14,16 +14,20 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStep,
     MemberStepRun,
     RunNotFound,
+    RunPlan,
     RunScope,
     RunState,
     StepEnd,
 )
 from trove_upgrade.domain.inventory import Listed, Obstacle
+from trove_upgrade.domain.pace import Pace, StopRule
 from trove_upgrade.tests.unit import base, database
 
 FIRST, SECOND, THIRD = database.INSTANCE, database.OTHER_INSTANCE, database.DELETED_INSTANCE
 S = MemberState
 LEASE = 60.0
+#: Nothing waits for a canary, and failures stop nothing.
+ONE_WAVE = Pace(canary=0, stop=StopRule(count=10))
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -47,10 +51,12 @@ class BridgeRunsTestCase(base.TestCase):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.runs = self.db.repositories.bridge_runs
-        self.run_id = self.runs.begin([listed(FIRST), listed(SECOND)], RunScope.REACH).id
+        self.run_id = self.runs.begin(
+            [listed(FIRST), listed(SECOND)], RunScope.REACH, RunPlan(pace=ONE_WAVE)
+        ).id
 
     def claimed(self, owner='host-1', passed_over=()):
-        return self.runs.claim(self.run_id, owner, LEASE, passed_over)
+        return self.runs.claim(self.run_id, owner, LEASE, passed_over).member
 
     def let_leases_end(self):
         with self.db.database.write() as connection:
@@ -88,7 +94,7 @@ class TestBegin(BridgeRunsTestCase):
 
     def test_without_the_tables_nothing_begins_and_nothing_is_listed(self):
         with self.db.database.write() as connection:
-            for table in ('upgrade_bridge_openings', 'upgrade_bridge_runs'):
+            for table in ('upgrade_bridge_members', 'upgrade_bridge_runs'):
                 connection.execute(sa.text(f'DROP TABLE {table}'))
         self.db.database.forget_columns()
         self.assertRaises(errors.SchemaMissing, self.runs.begin, [], RunScope.REACH)
@@ -107,8 +113,11 @@ class TestClaim(BridgeRunsTestCase):
         self.assertIsNone(self.claimed('host-3'))
         self.assertEqual((S.RUNNING, 'host-2', 1), (second.state, second.owner, second.generation))
 
-    def test_one_that_was_never_tried_comes_first_and_one_that_is_passed_over_not_at_all(self):
+    def test_one_that_was_left_comes_first_once_and_one_that_is_passed_over_not_at_all(self):
         self.runs.release(self.claimed())
+        again = self.claimed()
+        self.assertEqual(FIRST, again.instance_id)
+        self.runs.release(again)
         self.assertEqual(SECOND, self.claimed('host-2').instance_id)
         self.assertIsNone(self.claimed('host-3', [FIRST]))
         self.assertEqual(FIRST, self.claimed('host-3').instance_id)
@@ -129,11 +138,15 @@ class TestClaim(BridgeRunsTestCase):
 
     def test_a_lease_that_is_kept_holds_and_one_that_is_released_does_not(self):
         held = self.claimed()
-        self.let_leases_end()
         self.runs.keep(held, LEASE)
         self.assertEqual(SECOND, self.claimed('host-2').instance_id)
         self.runs.release(held)
         self.assertEqual(FIRST, self.claimed('host-3').instance_id)
+
+    def test_a_lease_that_is_over_is_not_kept_as_another_may_have_its_place(self):
+        held = self.claimed()
+        self.let_leases_end()
+        self.assertRaises(MemberLost, self.runs.keep, held, LEASE)
 
     def test_what_its_holder_found_is_there_for_the_next_host(self):
         run = MemberStepRun(

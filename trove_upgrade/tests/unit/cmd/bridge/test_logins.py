@@ -162,5 +162,5 @@ class TestResume(LoginsTestCase):
         self.assertEqual((MemberState.PENDING, 0), (member.state, member.generation))
 
     def test_a_run_whose_members_have_all_ended_wants_none(self):
-        self.runs.end(self.runs.claim(self.run_id, 'host-1', 60), MemberState.COMPLETED)
+        self.runs.end(self.runs.claim(self.run_id, 'host-1', 60).member, MemberState.COMPLETED)
         self.assertIn('COMPLETED', self.tool('resume', self.run_id, '--no-local'))

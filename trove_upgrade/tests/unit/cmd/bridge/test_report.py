@@ -8,6 +8,7 @@ from trove_upgrade.domain.bridge_runs import (
     MemberState,
     MemberStep,
     MemberStepRun,
+    RunPlan,
     RunScope,
     StepEnd,
 )
@@ -29,10 +30,11 @@ class TestReport(BridgeTestCase):
         super().setUp()
         self.runs = self.world.db.repositories.bridge_runs
         members = [listed(FIRST), listed(LEFT_OUT, Obstacle.NO_PORT)]
-        self.run_id = self.runs.begin(members, RunScope.UPGRADE, {FIRST: 'version-2'}).id
+        plan = RunPlan(targets={FIRST: 'version-2'})
+        self.run_id = self.runs.begin(members, RunScope.UPGRADE, plan).id
 
     def ended(self, state, **changes):
-        held = self.runs.claim(self.run_id, 'host-1', 60)
+        held = self.runs.claim(self.run_id, 'host-1', 60).member
         looked = Verified.ok('rows', '4 tables are equal')
         step = MemberStepRun(
             step=MemberStep.VERIFY,

@@ -8,8 +8,9 @@ from cryptography import fernet
 
 from trove_upgrade.bridge.smoke import Shape, name_of
 from trove_upgrade.cmd.bridge import smoke
-from trove_upgrade.domain.bridge_runs import MemberState, RunScope
+from trove_upgrade.domain.bridge_runs import MemberState, RunPlan, RunScope
 from trove_upgrade.domain.database_service import NotOffered
+from trove_upgrade.domain.pace import Pace
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import a_request
 from trove_upgrade.tests.unit.bridge.trove import Time, an_instance
@@ -27,11 +28,15 @@ class SmokeCase(BridgeTestCase):
         self.repositories = self.world.db.repositories
         self.cloud = self  #: as the context of a command has it
         targets = {FIRST: 'v2', SECOND: 'v2'}
-        self.run_id = self.runs.begin([listed(FIRST), listed(SECOND)], RunScope.UPGRADE, targets).id
+        self.run_id = self.runs.begin(
+            [listed(FIRST), listed(SECOND)],
+            RunScope.UPGRADE,
+            RunPlan(targets=targets, pace=Pace(canary=0)),
+        ).id
 
     def ended(self, *states):
         for state in states:
-            self.runs.end(self.runs.claim(self.run_id, 'host-1', 60), state)
+            self.runs.end(self.runs.claim(self.run_id, 'host-1', 60).member, state)
 
 
 class TestSmoke(SmokeCase):

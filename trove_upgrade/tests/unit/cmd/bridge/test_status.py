@@ -34,7 +34,7 @@ class TestStatus(BridgeTestCase):
 
     def test_a_run_shows_each_member_and_why_it_ended(self):
         run_id = self.begun()
-        held = self.runs.claim(run_id, 'host-1', 60)
+        held = self.runs.claim(run_id, 'host-1', 60).member
         failed = held.evolve(error_code='REACH_TIMED_OUT', cause='no answer', is_undoing=True)
         self.runs.end(failed, MemberState.FAILED)
         shown = self.tool('status', run_id)
@@ -58,7 +58,7 @@ class TestStatus(BridgeTestCase):
 
     def test_what_a_killed_host_left_open_is_closed_with_the_run(self):
         run_id = self.begun()
-        self.runs.release(self.runs.claim(run_id, 'host-1', 60))
+        self.runs.release(self.runs.claim(run_id, 'host-1', 60).member)
         opening = self.world.opener.open(a_request(run_id=run_id))
         self.tool('abort', run_id)
         self.assertEqual({}, self.neutron.groups, opening)
