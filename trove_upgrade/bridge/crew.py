@@ -102,10 +102,10 @@ class Crew:
 
     def _wait_for(self, error: Exception, member: Member | None) -> None:
         """Wait a moment.  An outage that lasts too long is raised."""
-        is_new, is_too_long = self._outages.met(None if member is None else member.instance_id)
-        if is_too_long:
+        verdict = self._outages.verdict(None if member is None else member.instance_id)
+        if verdict.is_too_long:
             raise error
-        if is_new:
+        if verdict.is_new:
             LOG.warning('%s', error)
             self._watcher.outage(error, self._outages.patience_seconds)
         self._pauses.pause.sleep(self._pauses.outage_seconds)

@@ -115,6 +115,7 @@ class MemberRunner:
                 raise
             except Exception as error:
                 if self.is_outage(error) and not self.outages.are_this_ones(member.instance_id):
+                    self.outages.met_at(member.instance_id, step)
                     raise
                 return self._failed(member, _with_code(error))
             member = self._ended(done.member, StepEnd.DONE, done.message)
@@ -170,7 +171,8 @@ class MemberRunner:
             member.steps[-1], ended_at=self.clock.now(), end=end, message=message
         )
         saved = self.runs.save(member.evolve(steps=(*member.steps[:-1], last)))
-        self.outages.worked()
+        if end is StepEnd.DONE:
+            self.outages.worked(saved.instance_id, last.step)
         self.tell(saved, message)
         return saved
 

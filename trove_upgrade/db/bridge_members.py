@@ -17,10 +17,12 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStep,
     MemberStepRun,
     Nic,
+    RunAborted,
     RunPlan,
     StepEnd,
     first_step,
     left_out_cause,
+    stays_cause,
 )
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.pace import NO_HOSTS, Hosts, deal
@@ -87,6 +89,29 @@ def journal_of(member: Member) -> dict[str, Any]:
         'facts': _facts_to(member.facts),
         'steps': [_step_to(run) for run in member.steps],
         **({'is_undoing': True} if member.is_undoing else {}),
+    }
+
+
+def end_of(state: MemberState) -> dict[str, Any]:
+    """Return the columns of an end."""
+    return {
+        'state': str(state),
+        'active_instance_id': None,
+        'owner': None,
+        'lease_until': None,
+        'ended_at': columns.now(),
+    }
+
+
+def abort_of(member: Member) -> dict[str, Any]:
+    """Return the end of a member that no host has."""
+    error = RunAborted(run_id=member.run_id, instance_id=member.instance_id)
+    told = [member.cause or error.message, stays_cause(member.facts)]
+    cause = ' '.join(text for text in told if text is not None)
+    return {
+        **end_of(MemberState.ABORTED),
+        'error_code': member.error_code or error.code,
+        'cause': columns.fitting(_members.c.cause, cause, wide=True),
     }
 
 

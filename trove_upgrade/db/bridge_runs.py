@@ -26,15 +26,13 @@ from trove_upgrade.domain.bridge_runs import (
     MemberState,
     NoRoom,
     Run,
-    RunAborted,
     RunNotFound,
     RunPlan,
     RunScope,
     RunState,
-    stays_cause,
 )
 from trove_upgrade.domain.inventory import Listed
-from trove_upgrade.domain.pace import Hosts, Limits, Turn, has_room, turn
+from trove_upgrade.domain.pace import WAITS, Hosts, Limits, Turn, has_room, turn
 
 _ENDED = bridge_pace.ENDED_NAMES
 #: Runs in which a member may be begun, or in which those that were begun come to their end.
@@ -219,7 +217,7 @@ class BridgeRuns:
             settled = self._member(connection, member.run_id, member.instance_id)
         wait = has_room(hosts, others, run.pace.limits)
         if wait is not None:
-            raise NoRoom(instance_id=member.instance_id, run_id=member.run_id, wait=wait)
+            raise NoRoom(instance_id=member.instance_id, run_id=member.run_id, found=WAITS[wait])
         return settled
 
     @retry_on_deadlock
@@ -280,7 +278,12 @@ class BridgeRuns:
         """Write the end of a member; the run ends with its last one.  Raises as `save`."""
         with self._database.write() as connection:
             bridge_pace.lock(connection, member.run_id)
-            self._write(connection, member, **bridge_members.journal_of(member), **_end(state))
+            self._write(
+                connection,
+                member,
+                **bridge_members.journal_of(member),
+                **bridge_members.end_of(state),
+            )
             _end_run_with_its_last(connection, member.run_id)
             return self._member(connection, member.run_id, member.instance_id)
 
@@ -303,7 +306,7 @@ class BridgeRuns:
                     connection.execute(
                         sa.update(_members)
                         .where(*_same(run_id, row.instance_id, row.generation))
-                        .values(**_aborted(member))
+                        .values(**bridge_members.abort_of(member))
                     )
             connection.execute(
                 sa.update(_runs)
@@ -346,28 +349,6 @@ def _same(run_id: str, instance_id: str, generation: int) -> tuple[sa.ColumnElem
         _members.c.instance_id == instance_id,
         _members.c.generation == generation,
     )
-
-
-def _end(state: MemberState) -> dict[str, Any]:
-    return {
-        'state': str(state),
-        'active_instance_id': None,
-        'owner': None,
-        'lease_until': None,
-        'ended_at': columns.now(),
-    }
-
-
-def _aborted(member: Member) -> dict[str, Any]:
-    """Return the end of a member that no host has."""
-    error = RunAborted(run_id=member.run_id, instance_id=member.instance_id)
-    told = [member.cause or error.message, stays_cause(member.facts)]
-    cause = ' '.join(text for text in told if text is not None)
-    return {
-        **_end(MemberState.ABORTED),
-        'error_code': member.error_code or error.code,
-        'cause': columns.fitting(_members.c.cause, cause, wide=True),
-    }
 
 
 def _stop(connection: sa.Connection, run_id: str) -> None:

@@ -216,11 +216,11 @@ upgrade_bridge_members = sa.Table(
     sa.Column('cause', sa.Text(), nullable=True),
     sa.Column('facts', JsonText(), nullable=False),
     sa.Column('steps', JsonText(), nullable=False),
-    # NULL: it was left out
-    sa.Column('wave', sa.Integer(), nullable=True),
     # hosts that the work on it loads, where they are known
     sa.Column('node', sa.String(255), nullable=True),
     sa.Column('hypervisor', sa.String(255), nullable=True),
+    # NULL: it was left out
+    sa.Column('wave', sa.Integer(), nullable=True),
     sa.Index('uq_upgrade_bridge_members_active_instance_id', 'active_instance_id', unique=True),
     info={UNTIL_EXPAND: True},
     **_MYSQL,

@@ -13,7 +13,17 @@ from typing import Any, Protocol, Self
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.inventory import Listed, Obstacle
-from trove_upgrade.domain.pace import DEFAULT_PACE, NO_HOSTS, Hosts, Limits, Pace, Stop, Turn, Wait
+from trove_upgrade.domain.pace import (
+    DEFAULT_PACE,
+    NO_HOSTS,
+    Hosts,
+    Limits,
+    Pace,
+    RunStopped,
+    Stop,
+    Turn,
+    Wait,
+)
 from trove_upgrade.domain.states import Extensible
 from trove_upgrade.domain.verified import Verified
 
@@ -232,7 +242,10 @@ class NoRoom(exceptions.TroveUpgradeError):
     """A member has turned out to be to load hosts for which enough others are worked on."""
 
     code = 'BRIDGE_NO_ROOM'
-    template = 'Instance {instance_id} waits: the limit {wait} of run {run_id} is reached.'
+    template = (
+        'Instance {instance_id} of run {run_id} is not begun now: {found}. It is begun when '
+        'another one has ended.'
+    )
 
 
 class MemberLost(exceptions.TroveUpgradeError):
@@ -346,6 +359,14 @@ def stays_cause(facts: MemberFacts) -> str | None:
     if facts.upgrade_id is not None:
         return f'Upgrade {facts.upgrade_id} goes its own way.'
     return 'Our agent stays in the guest.' if facts.bundle is not None else None
+
+
+def stopped(run: Run, found: Turn) -> RunStopped | None:
+    """Return why a run begins no other member, and what to do; None: it does, or has ended."""
+    told = found.stop_told(run.pace.stop)
+    if told is None or run.state not in {RunState.RUNNING, RunState.STOPPED}:
+        return None
+    return RunStopped(run_id=run.id, found=told)
 
 
 def left_out_cause(obstacle: Obstacle) -> str:

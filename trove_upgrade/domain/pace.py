@@ -125,6 +125,19 @@ class Turn:
     takeable: tuple[str, ...]
     waits: Mapping[str, Wait]  #: of each member that has not ended and is not held
     stop: Stop | None
+    failed: int = 0  #: that no operator has accepted
+    members: int = 0
+
+    def stop_told(self, rule: StopRule) -> str | None:
+        """Return in words why no other member is begun; None: one may be."""
+        if self.stop is None:
+            return None
+        if self.stop is Stop.CANARY_FAILED:
+            return 'one of its canary has failed'
+        return (
+            f'{self.failed} of {self.members} have failed, and it goes on with '
+            f'{rule.allowed(self.members)}'
+        )
 
 
 class RunStopped(exceptions.TroveUpgradeError):
@@ -132,9 +145,9 @@ class RunStopped(exceptions.TroveUpgradeError):
 
     code = 'BRIDGE_RUN_STOPPED'
     template = (
-        'Run {run_id} begins no other instance: {failed} of {members} have failed{why}. Look at '
-        'them with "trove-upgrade-bridge report {run_id}", mend the cause, and go on with '
-        '"trove-upgrade-bridge resume {run_id} --accept-failures", or end it with "abort".'
+        'Run {run_id} begins no other instance: {found}. Look at it with "trove-upgrade-bridge '
+        'report {run_id}", mend the cause, and go on with "trove-upgrade-bridge resume {run_id} '
+        '--accept-failures", or end it with "abort".'
     )
 
 
@@ -198,7 +211,14 @@ def turn(standings: Collection[Standing], pace: Pace, accepted: int = 0) -> Turn
 
     waits = {one.instance_id: wait_of(one) for one in free}
     takeable = tuple(one for one, wait in waits.items() if wait is Wait.TURN)
-    return Turn(takeable=takeable, waits=waits, stop=stop)
+    failed = sum(one.has_failed for one in standings)
+    return Turn(
+        takeable=takeable,
+        waits=waits,
+        stop=stop,
+        failed=max(failed - accepted, 0),
+        members=len(standings),
+    )
 
 
 def _rank(tries: int) -> int:

@@ -200,9 +200,19 @@ def check_cygnus_expand03(connection):
         assert connection.execute(count).scalar_one() == 0
 
 
+def check_cygnus_expand04(connection):
+    """A run has its own pace or none, and no failure of it has been accepted."""
+    runs = columns(connection, 'upgrade_bridge_runs')
+    assert runs['pace']['nullable']
+    assert not runs['accepted_failures']['nullable']
+    members = columns(connection, 'upgrade_bridge_members')
+    assert all(members[name]['nullable'] for name in ('node', 'hypervisor', 'wave'))
+
+
 def check_cygnus_contract01(connection):
     """Takes nothing away."""
     check_cygnus_expand01(connection)
     check_cygnus_expand02(connection)
     check_cygnus_expand03(connection)
+    check_cygnus_expand04(connection)
     check_borealis_contract01(connection)

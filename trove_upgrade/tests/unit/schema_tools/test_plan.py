@@ -39,7 +39,7 @@ class TestPlan(base.TestCase):
         self.sync('aurora')
         found = json.loads(self.tool('--json'))
         self.assertEqual(
-            [*['expand'] * 4, 'migrate', 'contract', 'contract'],
+            [*['expand'] * 5, 'migrate', 'contract', 'contract'],
             [step['phase'] for step in found['steps']],
         )
         self.assertEqual(

@@ -91,6 +91,7 @@ class TestSync(RunnerTestCase):
             ('cygnus_expand01', 'cygnus_expand01, borealis_contract01'),
             ('cygnus_expand02', 'cygnus_expand02, borealis_contract01'),
             ('cygnus_expand03', 'cygnus_expand03, borealis_contract01'),
+            ('cygnus_expand04', 'cygnus_expand04, borealis_contract01'),
             ('cygnus_contract01', schemas.NEWEST),
         ):
             with self.subTest(version):

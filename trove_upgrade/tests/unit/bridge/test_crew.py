@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A crew keeps to its run's pace, and outages of services end neither it nor a member."""
+
+import dataclasses
+
+from oslo_db import exception as db_exc
+
+from trove_upgrade.bridge.reach import errors
+from trove_upgrade.bridge.steps.way_in import Reach
+from trove_upgrade.domain import network
+from trove_upgrade.domain.bridge_runs import (
+    MemberState,
+    MemberStep,
+    RunPlan,
+    RunScope,
+    RunState,
+)
+from trove_upgrade.domain.pace import Hosts, Limits, Pace, StopRule, Wait
+from trove_upgrade.tests.unit.bridge.test_runner import PATIENCE, RunnerTestCase, Stepped
+from trove_upgrade.tests.unit.db.test_bridge_pace import ids
+from trove_upgrade.tests.unit.db.test_bridge_runs import listed
+
+S, T = MemberState, MemberStep
+THERE = Hosts(node='node-1')
+
+
+class Runs:
+    """Tables whose claims are refused for a while."""
+
+    def __init__(self, real, errors_):
+        self._real, self._errors = real, errors_
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def claim(self, *arguments):
+        if self._errors:
+            raise self._errors.pop(0)
+        return self._real.claim(*arguments)
+
+
+class CrewTestCase(RunnerTestCase):
+    def setUp(self):
+        super().setUp()
+        self.pace = Pace(canary=0, stop=StopRule(count=10))
+
+    def begun(self, count, **hosts):
+        members = ids(count)
+        plan = RunPlan(pace=self.pace, loaded=dict.fromkeys(members, Hosts(**hosts)))
+        return self.runs.begin([listed(one) for one in members], RunScope.REACH, plan).id
+
+    def with_reach(self, run, **changes):
+        steps = {**self.steps, T.REACH: Stepped(run)}
+        return lambda number, is_stopping: dataclasses.replace(
+            self.a_runner(f'h{number}'), steps=steps, **changes
+        )
+
+    def reach(self, member, visit, save):
+        return Reach(door=self.door).run(member, visit, save)
+
+    def states(self, run_id):
+        return [one.state for one in self.runs.members(run_id)]
+
+
+class TestOutage(CrewTestCase):
+    def test_a_service_that_is_away_for_a_while_costs_no_member(self):
+        def run(member, visit, save):
+            if self.time < PATIENCE / 2:
+                raise network.NetworkUnavailable(what='x', found='away')
+            return self.reach(member, visit, save)
+
+        run_id = self.begun(3)
+        self.a_crew(self.with_reach(run)).work(run_id)
+        self.assertEqual([S.COMPLETED] * 3, self.states(run_id))
+        self.assertEqual(RunState.ENDED, self.runs.get(run_id).state)
+        [told] = self.waited_for
+        self.assertIsInstance(told, network.NetworkUnavailable)
+        self.is_left()
+
+    def test_tables_that_are_away_between_two_members_are_waited_for(self):
+        away = [db_exc.DBConnectionError() for _ in range(3)]
+        run_id = self.begun(1)
+        runs = Runs(self.runs, away)
+        make = self.with_reach(
+            self.reach,
+            runs=runs,
+            is_outage=lambda error: isinstance(error, db_exc.DBError),
+        )
+        self.a_crew(make).work(run_id)
+        self.assertEqual(([], [S.COMPLETED]), (away, self.states(run_id)))
+
+    def test_one_member_that_a_service_never_answers_for_fails_alone_when_others_have_ended(self):
+        def run(member, visit, save):
+            if member.instance_id == ids(1)[0]:
+                raise network.NetworkUnavailable(what='its port', found='500')
+            return self.reach(member, visit, save)
+
+        run_id = self.begun(3)
+        self.a_crew(self.with_reach(run)).work(run_id)
+        first, *rest = self.runs.members(run_id)
+        self.assertEqual((S.FAILED, 'NETWORK_UNAVAILABLE'), (first.state, first.error_code))
+        self.assertEqual([S.COMPLETED] * 2, [one.state for one in rest])
+        self.is_left()
+
+    def test_one_that_lasts_ends_the_work_and_another_run_of_it_goes_on(self):
+        def run(member, visit, save):
+            raise network.NetworkUnavailable(what='x', found='away')
+
+        run_id = self.begun(2)
+        crew = self.a_crew(self.with_reach(run))
+        self.assertRaises(network.NetworkUnavailable, crew.work, run_id)
+        self.assertNotIn(S.FAILED, self.states(run_id))
+        self.assertLess(self.time, PATIENCE * 3)
+        self.a_crew().work(run_id)
+        self.assertEqual([S.COMPLETED] * 2, self.states(run_id))
+        self.is_left()
+
+
+class TestPace(CrewTestCase):
+    def test_a_member_waits_for_the_one_before_and_that_is_told(self):
+        self.pace = dataclasses.replace(self.pace, limits=Limits(at_once=1))
+        run_id = self.begun(2)
+        held = self.runs.claim(run_id, 'another', 60).member
+        self.on_pause = lambda: self.runs.end(held, S.COMPLETED)
+        self.a_crew().work(run_id)
+        self.assertEqual([S.COMPLETED] * 2, self.states(run_id))
+        [claim] = self.waited_for
+        self.assertEqual({ids(2)[1]: Wait.AT_ONCE}, dict(claim.waits))
+
+    def test_one_whose_network_has_moved_to_a_full_node_waits_with_its_port_closed(self):
+        self.pace = dataclasses.replace(self.pace, limits=Limits(per_node=1))
+        members = ids(2)
+        plan = RunPlan(pace=self.pace, loaded={members[0]: THERE})
+        run_id = self.runs.begin([listed(one) for one in members], RunScope.REACH, plan).id
+        held = self.runs.claim(run_id, 'another', 60).member
+        self.on_pause = lambda: (self.is_left(), self.runs.end(held, S.COMPLETED))
+        self.a_crew().work(run_id)
+        second = self.runs.member(run_id, members[1])
+        self.assertEqual((S.COMPLETED, 'node-1'), (second.state, second.hosts.node))
+        self.assertEqual([Wait.NODE], [one.waits[members[1]] for one in self.waited_for])
+
+    def test_a_run_with_too_many_failures_begins_no_other_and_resumes_when_they_are_accepted(self):
+        self.pace = Pace(canary=1)
+        self.guests.refusals = [errors.HostKeyChanged(server_id='s', pinned='a', found='b')]
+        run_id = self.begun(4)
+        self.a_crew().work(run_id)
+        self.assertEqual([S.FAILED, *[S.PENDING] * 3], self.states(run_id))
+        self.assertEqual(RunState.STOPPED, self.runs.get(run_id).state)
+        self.a_crew().work(run_id)
+        self.assertEqual([S.FAILED, *[S.PENDING] * 3], self.states(run_id))
+        self.runs.accept_failures(run_id)
+        self.a_crew().work(run_id)
+        self.assertEqual([S.FAILED, *[S.COMPLETED] * 3], self.states(run_id))
+        self.is_left()
