@@ -2,6 +2,7 @@
 """Visit to one guest: what this process holds while it works inside, and how it comes in."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.bridge.closer import Closer
@@ -95,13 +96,24 @@ class Door:
             source=way.source,
         )
 
-    def hosts(self, listed: Listed) -> Hosts:
-        """Return the hosts that the work on an instance will load, as they are now."""
+    def nodes(self, members: Sequence[Listed]) -> dict[str, str]:
+        """Return the host that leads to each of these instances, as it is now; one that none leads
+        to is missing.  Each network is asked for once.
+        """
+        node_of = functools.cache(self._node_of)
+        found = {
+            one.instance_id: next(
+                filter(None, (node_of(port.network_id, port.host) for port in one.ports)), None
+            )
+            for one in members
+        }
+        return {instance_id: node for instance_id, node in found.items() if node is not None}
+
+    def _node_of(self, network_id: str, chassis: str | None) -> str | None:
         try:
-            node = self._way(listed.instance_id, listed.ports).route.host
-        except NoWayIn:
-            node = None
-        return Hosts(node=node, hypervisor=listed.hypervisor)
+            return self.chooser.choose(network_id, chassis).route.host
+        except ReachError:
+            return None
 
     def plan(self, listed: Listed) -> str:
         """Return in words what would be opened for whom.

@@ -19,9 +19,9 @@ from trove_upgrade.cmd.bridge.lines import Lines
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
-from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunPlan, RunScope, first_step
+from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunPlan, RunScope, first_step, stopped
 from trove_upgrade.domain.inventory import Listed
-from trove_upgrade.domain.pace import Pace
+from trove_upgrade.domain.pace import Hosts, Pace
 
 #: An outage of Neutron, Nova, Trove or the database is waited for so long.
 OUTAGE_SECONDS = 600.0
@@ -102,8 +102,13 @@ def begin(run: Context, plan: Plan, tools: Tools) -> Run:
 
     :raises InstanceInOtherRun: a member is in one that has not ended.
     """
-    door = runners.door_of(run, tools.ways)
-    loaded = {one.instance_id: door.hosts(one) for one in plan.members if one.obstacle is None}
+    waiting = [one for one in plan.members if one.obstacle is None]
+    entered = [one for one in waiting if first_step(one) is MemberStep.OPEN]
+    nodes = runners.door_of(run, tools.ways).nodes(entered)
+    loaded = {
+        one.instance_id: Hosts(node=nodes.get(one.instance_id), hypervisor=one.hypervisor)
+        for one in waiting
+    }
     decided = RunPlan(targets=plan.targets, pace=plan.pace, loaded=loaded)
     begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, decided)
     print_line(f'Run {begun.id}: {len(plan.members)} instances.')
@@ -173,4 +178,12 @@ def work(run: Context, begun: Run, tools: Tools, push: Push | None) -> int:
         with contextlib.suppress(Exception):
             report.end(run, begun.id)
         raise
+    _tell_stopped(run, begun.id)
     return report.end(run, begun.id)
+
+
+def _tell_stopped(run: Context, run_id: str) -> None:
+    runs = run.repositories.bridge_runs
+    error = stopped(runs.get(run_id), runs.turn(run_id))
+    if error is not None:
+        print_line(f'{error.code}: {error.message}')
