@@ -83,7 +83,7 @@ class Crew:
             except Exception as error:
                 if not runner.is_outage(error):
                     raise
-                self._wait_for(error, member)
+                self._wait_for(error, runner, member)
             else:
                 self._outages.ended(member.instance_id)
 
@@ -100,12 +100,25 @@ class Crew:
                 self._pauses.pause.sleep(self._pauses.turn_seconds)
         return None
 
-    def _wait_for(self, error: Exception, member: Member | None) -> None:
-        """Wait a moment.  An outage that lasts too long is raised."""
-        verdict = self._outages.verdict(None if member is None else member.instance_id)
-        if verdict.is_too_long:
-            raise error
-        if verdict.is_new:
-            LOG.warning('%s', error)
-            self._watcher.outage(error, self._outages.patience_seconds)
-        self._pauses.pause.sleep(self._pauses.outage_seconds)
+    def _wait_for(self, error: Exception, runner: MemberRunner, member: Member | None) -> None:
+        """Wait until the member, if there is one, can be let go: else none could take it before its
+        lease is over.  An outage that lasts too long is raised.
+        """
+        while True:
+            verdict = self._outages.verdict(None if member is None else member.instance_id)
+            if verdict.is_too_long:
+                raise error
+            if verdict.is_new:
+                LOG.warning('%s', error)
+                self._watcher.outage(error, self._outages.patience_seconds)
+            self._pauses.pause.sleep(self._pauses.outage_seconds)
+            if member is None or self._stopping.is_set():
+                return
+            try:
+                runner.let_go(member)
+            except Exception as again:
+                if not runner.is_outage(again):
+                    raise
+                error = again
+            else:
+                return

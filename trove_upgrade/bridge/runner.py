@@ -5,6 +5,7 @@ The member's row is committed before and after each step.  A process that is kil
 member at its step; any host claims it when the lease is over, and runs that step again.
 """
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -94,6 +95,11 @@ class MemberRunner:
         except BaseException:  # an interruption, or an outage: another run of it goes on
             self._leave(member, visit)
             raise
+
+    def let_go(self, member: Member) -> None:
+        """Let any host take a member that this one could not finish."""
+        with contextlib.suppress(MemberLost):  # one has taken it already
+            self.runs.release(member)
 
     def _to_its_end(self, member: Member, visit: Visit) -> Member:
         if not member.is_undoing:

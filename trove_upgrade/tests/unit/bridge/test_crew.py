@@ -25,18 +25,15 @@ THERE = Hosts(node='node-1')
 
 
 class Runs:
-    """Tables whose claims are refused for a while."""
+    """Tables that are away at times."""
 
-    def __init__(self, real, errors_):
-        self._real, self._errors = real, errors_
+    def __init__(self, real, is_away):
+        self._real, self._is_away = real, is_away
 
     def __getattr__(self, name):
+        if self._is_away():
+            raise db_exc.DBConnectionError
         return getattr(self._real, name)
-
-    def claim(self, *arguments):
-        if self._errors:
-            raise self._errors.pop(0)
-        return self._real.claim(*arguments)
 
 
 class CrewTestCase(RunnerTestCase):
@@ -78,16 +75,34 @@ class TestOutage(CrewTestCase):
         self.is_left()
 
     def test_tables_that_are_away_between_two_members_are_waited_for(self):
-        away = [db_exc.DBConnectionError() for _ in range(3)]
         run_id = self.begun(1)
-        runs = Runs(self.runs, away)
-        make = self.with_reach(
-            self.reach,
-            runs=runs,
+        self.a_crew(self.with_tables_away(self.reach, lambda: self.time < 30)).work(run_id)
+        self.assertEqual([S.COMPLETED], self.states(run_id))
+
+    def test_tables_that_are_away_while_a_member_is_under_way_do_not_hold_it_for_its_lease(self):
+        away_from = []
+
+        def run(member, visit, save):
+            if not away_from:
+                away_from.append(self.time)
+                raise db_exc.DBConnectionError
+            return self.reach(member, visit, save)
+
+        def is_away():
+            return bool(away_from) and self.time < away_from[0] + 30
+
+        run_id = self.begun(2)
+        self.a_crew(self.with_tables_away(run, is_away)).work(run_id)
+        self.assertEqual([S.COMPLETED] * 2, self.states(run_id))
+        self.assertLess(self.time, PATIENCE)
+        self.is_left()
+
+    def with_tables_away(self, run, is_away):
+        return self.with_reach(
+            run,
+            runs=Runs(self.runs, is_away),
             is_outage=lambda error: isinstance(error, db_exc.DBError),
         )
-        self.a_crew(make).work(run_id)
-        self.assertEqual(([], [S.COMPLETED]), (away, self.states(run_id)))
 
     def test_one_member_that_a_service_never_answers_for_fails_alone_when_others_have_ended(self):
         def run(member, visit, save):
