@@ -95,7 +95,7 @@ class Stop(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What of a member counts for the pace."""
+    """Standing of a member, as far as it counts for the pace."""
 
     instance_id: str
     wave: int

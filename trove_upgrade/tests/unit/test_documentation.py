@@ -24,6 +24,7 @@ from trove_upgrade.db import models
 from trove_upgrade.domain import guests
 from trove_upgrade.domain.bridge_runs import MemberState
 from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.domain.pace import Stop, Wait
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.domain.verified import Outcome
 from trove_upgrade.rpc import notifier
@@ -85,6 +86,7 @@ _NOT_CODES = {
 #: Rules that a revision breaks, and words of SQL.
 # standings and reasons in a table of the bridge's
 _NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState), *map(str, Outcome)}
+_NOT_CODES |= {*map(str, Wait), *map(str, Stop)}
 _NOT_CODES |= {rule.code for rule in lint.RULES} | {
     'AUTO_INCREMENT',
     'LOW_PRIORITY',
