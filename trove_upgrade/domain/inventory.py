@@ -10,6 +10,9 @@ from trove_upgrade.domain.compute import ServerStatus, ShownNic
 from trove_upgrade.domain.instances import Instance, Task
 from trove_upgrade.domain.network import NetworkPort
 
+#: Managers of datastores that our agent has a driver for.
+DRIVEN_MANAGERS = frozenset({'mariadb', 'mysql'})
+
 
 class Obstacle(enum.StrEnum):
     """Reason why the bridge leaves an instance out."""
@@ -21,6 +24,7 @@ class Obstacle(enum.StrEnum):
     NO_PORT = 'NO_PORT'  #: Neutron has none with an address that Nova shows, too
     BUSY = 'BUSY'  #: Trove has a task on it
     IN_CLUSTER = 'IN_CLUSTER'  #: upgrades of clusters are refused
+    NO_DRIVER = 'NO_DRIVER'  #: our agent has none for its datastore
     HAS_AGENT = 'HAS_AGENT'  #: ours is in it and was heard: it needs no bridge
     NO_TARGET = 'NO_TARGET'  #: the version that was named does not follow its own
 
@@ -121,6 +125,7 @@ def obstacle_of(
     reasons = {
         Obstacle.NO_SERVER: instance.server_id is None,
         Obstacle.IN_CLUSTER: instance.cluster_id is not None,
+        Obstacle.NO_DRIVER: instance.version.manager not in DRIVEN_MANAGERS,
         Obstacle.SERVER_NOT_FOUND: server is None,
         Obstacle.SERVER_NOT_ACTIVE: server is not None and server.status != ServerStatus.ACTIVE,
         Obstacle.BUSY: instance.task is not Task.NONE,

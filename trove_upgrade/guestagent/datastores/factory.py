@@ -33,6 +33,11 @@ _ENGINES_BY_MANAGER: Mapping[str, Engine] = {
 }
 
 
+def managers() -> frozenset[str]:
+    """Return the managers of datastores that there is a driver for."""
+    return frozenset(_ENGINES_BY_MANAGER)
+
+
 def mount_point(manager: str) -> str:
     """Return where the volume of `manager` is mounted, below the root."""
     return places.MOUNT_POINT if manager in _ENGINES_BY_MANAGER else layout.NO_DATASTORE

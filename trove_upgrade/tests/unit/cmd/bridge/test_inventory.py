@@ -7,6 +7,8 @@ import json
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain.guests import Heartbeat, ServerState
 from trove_upgrade.domain.instances import Task
+from trove_upgrade.domain.inventory import DRIVEN_MANAGERS
+from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
@@ -81,6 +83,23 @@ class TestInventory(InventoryTestCase):
                 self.update(**{**former, **change})
                 self.assertEqual(reason, self.found()[1][INSTANCE]['obstacle'])
                 self.update(**former)
+
+    def test_one_whose_datastore_our_agent_cannot_upgrade_is_left_out(self):
+        db = self.world.db
+        db.insert(trove_tables.datastores, id='pg', name='postgresql', default_version_id=None)
+        db.add_version(
+            version_id='pg-16',
+            datastore_id='pg',
+            name='16.2',
+            image_id='image',
+            active=True,
+            manager='postgresql',
+        )
+        self.update(datastore_version_id='pg-16')
+        self.assertEqual('NO_DRIVER', self.found()[1][INSTANCE]['obstacle'])
+
+    def test_managers_with_a_driver_are_those_of_the_agent(self):
+        self.assertEqual(DRIVEN_MANAGERS, factory.managers())
 
     def test_a_server_that_is_off_or_has_no_address_is_not_tried(self):
         self.servers.found = [a_server(SERVER, status='SHUTOFF')]
