@@ -4,19 +4,28 @@
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 
-from trove_upgrade.cmd.bridge import audit
+from trove_upgrade.bridge import audit as bridge_audit
+from trove_upgrade.bridge.report import building
+from trove_upgrade.bridge.report.document import document
+from trove_upgrade.bridge.report.lines import lines
+from trove_upgrade.bridge.report.model import Openings, Report
+from trove_upgrade.bridge.report.page import page
+from trove_upgrade.bridge.report.table import table
+from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.bridge import audit, outputs
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.status import cause_of, show_members
+from trove_upgrade.cmd.bridge.status import show_members
 from trove_upgrade.cmd.console.commands import Commands
-from trove_upgrade.cmd.console.printing import print_line
-from trove_upgrade.domain.bridge_runs import Member, MemberState, MemberStepRun, Run, RunState
+from trove_upgrade.cmd.console.printing import UsageError, print_line
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.bridge_runs import Member, MemberState
 
 #: Exit code: a member has failed, or was not worked on.
 FAILED = 1
 _WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
-_MOMENT = '%Y-%m-%d %H:%M:%S'
 
 
 def add_commands(commands: Commands) -> None:
@@ -24,12 +33,20 @@ def add_commands(commands: Commands) -> None:
     report = commands.add(
         'report',
         'show everything that a run has done, and what of it is open',
-        description='Shows each member of a run with its steps, how long they took, and what was '
-        'found after its upgrade; then what of the run is open at Neutron. Exit code 1: a member '
-        'has failed or has not ended; 3: something is open.',
+        description='Shows each member of a run with its steps, how long they took, what was found '
+        'after its upgrade, and what is left to the operator; then what of the run is open at '
+        'Neutron. Exit code 1: a member has failed or has not ended; 3: something is open.',
     )
     report.add_argument('run', metavar='RUN', help='id of the run')
     report.add_argument('--json', action='store_true', help='an object, for programs')
+    report.add_argument(
+        '--html',
+        metavar='FILE',
+        help='write a page that needs no other file, for any browser; "-": to stdout',
+    )
+    report.add_argument(
+        '--csv', metavar='FILE', help='write a table of the instances; "-": to stdout'
+    )
     report.set_defaults(command=_report)
 
 
@@ -39,76 +56,75 @@ def end(run: Context, run_id: str) -> int:
     members = runs.members(run_id)
     show_members(runs.get(run_id), members)
     _tell_of_held(members)
-    return _ended(run, run_id, members)
+    found = run.auditor.look().of_run(run_id)
+    audit.show(found)
+    return _code(members, is_clean=found.is_clean)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Made:
+    report: Report
+    members: Sequence[Member]
+    found: bridge_audit.Report | None  #: None: Neutron or Nova gave no answer
+    error: exceptions.TroveUpgradeError | None
 
 
 def _report(run: Context, arguments: argparse.Namespace) -> int:
-    runs = run.repositories.bridge_runs
-    found = runs.get(arguments.run)
-    members = runs.members(found.id)
+    _require_one_on_stdout(arguments)
+    made = _made(run, arguments.run)
+    if arguments.html is not None:
+        outputs.write(arguments.html, page(made.report))
+    if arguments.csv is not None:
+        outputs.write(arguments.csv, table(made.report))
     if arguments.json:
-        return _as_json(run, found, members)
-    for line in _lines(found, members):
+        print(json.dumps(_as_json(made), indent=2))
+    elif arguments.html is None and arguments.csv is None:
+        _show(made)
+    for path in (arguments.html, arguments.csv):
+        if path not in {None, outputs.STDOUT}:
+            print_line(f'Written: {path}', sys.stderr)
+    if made.error is not None:  # the report comes first
+        raise made.error
+    return _code(made.members, is_clean=made.found is not None and made.found.is_clean)
+
+
+def _require_one_on_stdout(arguments: argparse.Namespace) -> None:
+    wanted = [arguments.json, *(path == outputs.STDOUT for path in (arguments.html, arguments.csv))]
+    if sum(wanted) > 1:
+        raise UsageError('one of --json, --html - and --csv - can have stdout')
+
+
+def _made(run: Context, run_id: str) -> _Made:
+    runs = run.repositories.bridge_runs
+    found = runs.get(run_id)
+    members, turn = runs.members(found.id), runs.turn(found.id)
+    audited, error = None, None
+    try:
+        audited = run.auditor.look().of_run(found.id)
+        openings = building.openings_of(audited)
+    except exceptions.TroveUpgradeError as raised:
+        error, openings = raised, Openings(why_unknown=raised.message)
+    report = building.build(found, members, turn, openings, SystemClock().now())
+    return _Made(report=report, members=members, found=audited, error=error)
+
+
+def _as_json(made: _Made) -> dict[str, object]:
+    found = None if made.found is None else audit.as_json(made.found)
+    return {**document(made.report), 'audit': found}
+
+
+def _show(made: _Made) -> None:
+    for line in lines(made.report):
         print_line(line)
-    _tell_of_held(members)
-    return _ended(run, found.id, members)
-
-
-def _as_json(run: Context, found: Run, members: Sequence[Member]) -> int:
-    report = run.auditor.look().of_run(found.id)
-    shown = {
-        'run': dataclasses.asdict(found),
-        'members': [dataclasses.asdict(one) for one in members],
-        'audit': audit.as_json(report),
-    }
-    print(json.dumps(shown, indent=2, default=str))
-    return _code(members, is_clean=report.is_clean)
-
-
-def _ended(run: Context, run_id: str, members: Sequence[Member]) -> int:
-    report = run.auditor.look().of_run(run_id)
-    audit.show(report)
-    return _code(members, is_clean=report.is_clean)
+    _tell_of_held(made.members)
+    if made.found is not None:
+        audit.show(made.found)
 
 
 def _code(members: Sequence[Member], *, is_clean: bool) -> int:
     if not is_clean:
         return audit.OPEN
     return 0 if all(member.state in _WELL for member in members) else FAILED
-
-
-def _lines(found: Run, members: Sequence[Member]) -> Iterator[str]:
-    ended = '' if found.ended_at is None else f', ended {found.ended_at:{_MOMENT}}{_took(found)}'
-    yield f'Run {found.id}: {found.state}, begun {found.created_at:{_MOMENT}} UTC{ended}.'
-    counted = ', '.join(f'{count} {state}' for state, count in sorted(found.members.items()))
-    yield f'{len(members)} instances: {counted}.'
-    if found.state is RunState.ABORTED:
-        yield 'An operator aborted it.'
-    for member in members:
-        yield ''
-        yield from _member(member)
-
-
-def _took(found: Run) -> str:
-    if found.ended_at is None:
-        return ''
-    return f', {(found.ended_at - found.created_at).total_seconds():.0f} s in all'
-
-
-def _member(member: Member) -> Iterator[str]:
-    yield f'{member.instance_id} {member.name}: {member.state}'
-    for one in member.steps:
-        yield f'  {one.step:8} {_seconds(one):>8}  {one.end or "-":6}  {one.message or ""}'.rstrip()
-    for look in member.facts.verified:
-        yield f'  {look.outcome:11} {look.name}: {look.message}'
-    if cause_of(member) is not None:
-        yield f'  {member.error_code or "cause"}: {cause_of(member)}'
-
-
-def _seconds(one: MemberStepRun) -> str:
-    if one.ended_at is None:
-        return '-'
-    return f'{(one.ended_at - one.started_at).total_seconds():.1f} s'
 
 
 def _tell_of_held(members: Sequence[Member]) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from trove_upgrade.bridge.report.building import cause_of
 from trove_upgrade.cmd.bridge.audit import OPEN
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
@@ -86,13 +87,6 @@ def _cells(one: Member) -> tuple[object, ...]:
         else str(one.step)
     )
     return one.instance_id, one.name, one.state, step, one.owner, one.error_code, cause_of(one)
-
-
-def cause_of(one: Member) -> str | None:
-    """Return the cause of a member, and why what was pushed is still in its guest."""
-    left = one.facts.not_removed
-    told = None if left is None else f'What was pushed is still in the guest: {left}'
-    return ' '.join(text for text in (one.cause, told) if text) or None
 
 
 def _moment(moment: object) -> str:

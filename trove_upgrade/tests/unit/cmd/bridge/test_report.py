@@ -13,6 +13,7 @@ from trove_upgrade.domain.bridge_runs import (
     StepEnd,
 )
 from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.domain.network import NetworkUnavailable
 from trove_upgrade.domain.openings import GROUP_NAME, Tag
 from trove_upgrade.domain.verified import Verified
 from trove_upgrade.tests.unit import database
@@ -22,10 +23,10 @@ from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
 from trove_upgrade.tests.unit.db.test_bridge_runs import NOW, listed
 
 FIRST, LEFT_OUT = database.INSTANCE, database.DELETED_INSTANCE
-OPEN, FAILED = 3, 1
+OPEN, USAGE, FAILED = 3, 2, 1
 
 
-class TestReport(BridgeTestCase):
+class ReportTestCase(BridgeTestCase):
     def setUp(self):
         super().setUp()
         self.runs = self.world.db.repositories.bridge_runs
@@ -46,6 +47,8 @@ class TestReport(BridgeTestCase):
         member = held.learned(verified=(looked,)).evolve(steps=(step,), **changes)
         return self.runs.end(member, state)
 
+
+class TestReport(ReportTestCase):
     def test_it_has_each_step_with_its_time_and_each_look(self):
         self.ended(MemberState.COMPLETED)
         shown = self.tool('report', self.run_id)
@@ -96,3 +99,57 @@ class TestReport(BridgeTestCase):
         self.assertEqual('rows', member['facts']['verified'][0]['name'])
         self.assertEqual('version-2', member['facts']['target_version_id'])
         self.assertTrue(found['audit']['clean'])
+
+
+class TestFiles(ReportTestCase):
+    def test_a_page_and_a_table_are_written_for_this_account_alone(self):
+        self.ended(MemberState.FAILED, error_code='REACH_REFUSED', cause='no SSH')
+        page, table = self.folder / 'report.html', self.folder / 'report.csv'
+        page.write_text('of yesterday')
+        page.chmod(0o644)
+        words = ('--html', str(page), '--csv', str(table))
+        told = self.tool('report', self.run_id, *words, code=FAILED)
+        self.assertEqual(f'Written: {page}\nWritten: {table}\n', told)
+        self.assertEqual([0o600, 0o600], [one.stat().st_mode & 0o777 for one in (page, table)])
+        self.assertIn('REACH_REFUSED', page.read_text())
+        self.assertEqual(3, len(table.read_text().splitlines()))
+
+    def test_one_of_them_may_be_stdout(self):
+        self.ended(MemberState.COMPLETED)
+        self.assertTrue(self.tool('report', self.run_id, '--html', '-').startswith('<!DOCTYPE'))
+        self.assertIn('"NO_PORT"', self.tool('report', self.run_id, '--csv', '-'))
+        for words in (('--html', '-', '--csv', '-'), ('--json', '--csv', '-')):
+            self.assertIn('can have stdout', self.tool('report', self.run_id, *words, code=USAGE))
+
+    def test_a_file_that_cannot_be_written_leaves_nothing_and_the_former_one_as_it_was(self):
+        self.ended(MemberState.COMPLETED)
+        folder = self.folder / 'page'
+        folder.mkdir()
+        for path in (folder, self.folder / 'none' / 'page.html'):
+            told = self.tool('report', self.run_id, '--html', str(path), code=FAILED)
+            self.assertIn('ERROR SYSTEM_ERROR', told)
+        self.assertEqual([], list(folder.iterdir()))
+        self.assertEqual([], list(self.folder.glob('.page*')))
+
+    def test_where_neutron_is_away_the_report_comes_first_and_tells_it(self):
+        self.ended(MemberState.COMPLETED)
+        self.neutron.groups_named = self.away
+        page = self.folder / 'report.html'
+        told = self.tool('report', self.run_id, '--html', str(page), code=FAILED)
+        self.assertIn('ERROR NETWORK_UNAVAILABLE', told)
+        self.assertIn('Not known whether something is open', page.read_text())
+        shown = self.tool('report', self.run_id, code=FAILED)
+        self.assertIn('as it should be', shown)
+        self.assertNotIn('Nothing is open', shown)
+
+    @staticmethod
+    def away(name):
+        raise NetworkUnavailable(what=name, found='no answer')
+
+    def test_programs_get_why_it_is_not_known(self):
+        self.ended(MemberState.COMPLETED)
+        self.neutron.groups_named = self.away
+        shown = self.tool('report', self.run_id, '--json', code=FAILED)
+        found = json.loads(shown[: shown.rindex('}') + 1])
+        self.assertIsNone(found['audit'])
+        self.assertIn('no answer', found['audit_error'])
