@@ -11,6 +11,7 @@ from oslo_config import cfg
 from trove_upgrade.conf import guest_keys as guest_key_options
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.backups import Backups
+from trove_upgrade.db.bridge_overview import BridgeOverview
 from trove_upgrade.db.bridge_runs import BridgeRuns
 from trove_upgrade.db.datastores import Datastores
 from trove_upgrade.db.engine import Database
@@ -44,6 +45,7 @@ class Repositories:
     guest_keys: GuestKeys
     guest_key_overview: GuestKeyOverview
     bridge_runs: BridgeRuns
+    bridge_overview: BridgeOverview
     host_keys: HostKeys
     openings: Openings
     troves_keys: TrovesKeys | None  #: None: no instance has one
@@ -64,6 +66,7 @@ class Repositories:
             from Trove's.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
+        runs = BridgeRuns(database)
         return cls(
             database=database,
             upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
@@ -76,7 +79,8 @@ class Repositories:
             backups=Backups(database),
             guest_keys=GuestKeys(database, wrapping, troves),
             guest_key_overview=GuestKeyOverview(database),
-            bridge_runs=BridgeRuns(database),
+            bridge_runs=runs,
+            bridge_overview=BridgeOverview(database, runs),
             host_keys=HostKeys(database),
             openings=Openings(database),
             troves_keys=troves,

@@ -4,7 +4,7 @@
 import argparse
 import dataclasses
 
-from trove_upgrade.cmd.bridge import logins, pace, smoke, way, work
+from trove_upgrade.cmd.bridge import logins, pace, smoke, view, way, work
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError
@@ -30,6 +30,7 @@ def add_commands(commands: Commands) -> None:
     resume.add_argument('run', metavar='RUN', help='id of the run')
     way.add_options(resume)
     pace.add_changes(resume)
+    view.add_options(resume)
     work.add_bundle(resume)
     smoke.add_options(resume)
     resume.set_defaults(command=_resume)
@@ -46,6 +47,7 @@ def _add_reach(commands: Commands) -> None:
     work.add_which(reach)
     way.add_options(reach)
     pace.add_options(reach)
+    view.add_options(reach)
     reach.set_defaults(command=_begin, scope=RunScope.REACH)
     reach.set_defaults(bundle=None, upgrade_to=None, smoke_create=False)
 
@@ -69,6 +71,7 @@ def _add_run(commands: Commands) -> None:
     work.add_which(run)
     way.add_options(run)
     pace.add_options(run)
+    view.add_options(run)
     work.add_bundle(run)
     smoke.add_options(run)
     run.set_defaults(command=_begin, scope=RunScope.AGENT)
@@ -89,7 +92,7 @@ def _begin(run: Context, arguments: argparse.Namespace) -> int:
             smoke.show_plan(plan.targets.values(), shape)
             return code
         begun = work.begin(run, plan, tools)
-        code = work.work(run, begun, tools, push)
+        code = work.work(run, begun, tools, push, is_plain=arguments.plain)
     return max(code, smoke.make(run, begun.id, shape))
 
 
@@ -123,7 +126,7 @@ def _resume(run: Context, arguments: argparse.Namespace) -> int:
         tools = work.Tools(ways=ways, bundle=bundle)
         push = work.push_for(run, tools, found.scope, (one.step for one in forward))
         found = pace.change(run, found, arguments)
-        code = work.work(run, found, tools, push)
+        code = work.work(run, found, tools, push, is_plain=arguments.plain)
     return max(code, smoke.make(run, found.id, shape))
 
 

@@ -17,7 +17,7 @@ from trove_upgrade.bridge.opener import Opener
 from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.pusher import Pusher
 from trove_upgrade.bridge.reach.shell import open_shell
-from trove_upgrade.bridge.runner import MemberRunner
+from trove_upgrade.bridge.runner import MemberRunner, Tell
 from trove_upgrade.bridge.steps.prove import Prove
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.bridge.steps.removal import Removal
@@ -29,9 +29,8 @@ from trove_upgrade.bridge.visit import Door
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.console.printing import print_line
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.bridge_runs import STEPS_OF, Member, MemberStep, RunScope
+from trove_upgrade.domain.bridge_runs import STEPS_OF, MemberStep, RunScope
 from trove_upgrade.domain.database_service import DatabaseServiceUnavailable
 from trove_upgrade.domain.exceptions import ComputeUnavailable
 from trove_upgrade.domain.network import NetworkUnavailable
@@ -50,7 +49,12 @@ class GuestConfigFileUnreadable(exceptions.TroveUpgradeError):
 
 
 def make(
-    run: Context, scope: RunScope, ways: way.Ways, push: Push | None, outages: Outages
+    run: Context,
+    scope: RunScope,
+    ways: way.Ways,
+    push: Push | None,
+    outages: Outages,
+    tell: Tell,
 ) -> Callable[[int, Callable[[], bool]], MemberRunner]:
     """Return what makes the runner of a number; `push` is None where nothing is to be pushed."""
     repositories = run.repositories
@@ -64,7 +68,7 @@ def make(
             upgrades=repositories.upgrades,
             server_ports=run.server_ports,
             pause=SystemClock(),
-            tell=_tell,
+            tell=tell,
             is_stopping=is_stopping,
         )
         steps = _steps(run, door, push, upgrade, is_stopping)
@@ -80,7 +84,7 @@ def make(
             clock=SystemClock(),
             owner=f'{socket.gethostname()}:{os.getpid()}:{number}',
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
-            tell=_tell,
+            tell=tell,
             is_outage=_is_outage,
             outages=outages,
             pause=SystemClock(),
@@ -173,7 +177,3 @@ def _is_outage(error: Exception) -> bool:
             sa.exc.SQLAlchemyError,
         ),
     )
-
-
-def _tell(member: Member, message: str) -> None:
-    print_line(f'{member.instance_id} {member.step}: {message}')

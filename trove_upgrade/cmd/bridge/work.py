@@ -13,9 +13,8 @@ from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.bridge.visit import Door, NoWayIn
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.cmd.bridge import report, runners, way
+from trove_upgrade.cmd.bridge import report, runners, view, way
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.lines import Lines
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
@@ -162,18 +161,20 @@ def _actions(plan: Plan, listed: Listed, door: Door, tools: Tools) -> Iterator[s
         yield 'would look at it by the API: version, status, groups, backups, a user, rows'
 
 
-def work(run: Context, begun: Run, tools: Tools, push: Push | None) -> int:
+def work(run: Context, begun: Run, tools: Tools, push: Push | None, *, is_plain: bool) -> int:
     """Work, show how each member is, and what of this run is open; return the exit code."""
     outages = Outages(SystemClock(), OUTAGE_SECONDS)
+    shown = view.of(run, begun.id, is_plain=is_plain)
     crew = Crew(
-        runners.make(run, begun.scope, tools.ways, push, outages),
+        runners.make(run, begun.scope, tools.ways, push, outages, shown.tell),
         begun.pace.limits.at_once,
         outages=outages,
         pauses=Pauses(pause=SystemClock()),
-        watcher=Lines(),
+        watcher=shown,
     )
     try:
-        crew.work(begun.id)
+        with shown:
+            crew.work(begun.id)
     except BaseException:  # the report comes first, then the error
         with contextlib.suppress(Exception):
             report.end(run, begun.id)
