@@ -25,10 +25,10 @@ from trove_upgrade.domain.bridge_runs import (
     MemberState,
     Run,
     RunScope,
-    RunState,
+    stopped,
 )
 from trove_upgrade.domain.openings import Opening
-from trove_upgrade.domain.pace import RunStopped, Stop, Turn, Wait
+from trove_upgrade.domain.pace import Turn, Wait
 
 _ENDS = {
     MemberState.COMPLETED: Outcome.COMPLETED,
@@ -36,8 +36,6 @@ _ENDS = {
     MemberState.ABORTED: Outcome.ABORTED,
     MemberState.LEFT_OUT: Outcome.LEFT_OUT,
 }
-#: After "3 of 40 have failed".
-_WHY = {Stop.CANARY_FAILED: ', of the canary', Stop.TOO_MANY_FAILED: ''}
 _LAST = 1 << 30
 
 
@@ -61,12 +59,12 @@ def build(
     )
     failed = sum(one.outcome in {Outcome.FAILED, Outcome.TURNING_BACK} for one in found)
     counted = [one for one in members if one.state is not MemberState.LEFT_OUT]
-    stop = turn.stop if run.state in {RunState.RUNNING, RunState.STOPPED} else None
+    stop = stopped(run, turn)
     return Report(
         run=run,
         made_at=made_at,
-        stop=stop,
-        stopped=None if stop is None else _stopped(run, failed, len(counted), stop),
+        stop=None if stop is None else turn.stop,
+        stopped=None if stop is None else stop.message,
         failed=failed,
         allowed_failures=run.pace.stop.allowed(len(counted)),
         totals=_totals(found),
@@ -91,10 +89,6 @@ def cause_of(one: Member) -> str | None:
     left = one.facts.not_removed
     told = None if left is None else f'What was pushed is still in the guest: {left}'
     return ' '.join(text for text in (one.cause, told) if text) or None
-
-
-def _stopped(run: Run, failed: int, members: int, stop: Stop) -> str:
-    return RunStopped(run_id=run.id, failed=failed, members=members, why=_WHY[stop]).message
 
 
 def _place(one: InstancePart) -> tuple[int, int, str]:

@@ -49,12 +49,7 @@ class GuestConfigFileUnreadable(exceptions.TroveUpgradeError):
 
 
 def make(
-    run: Context,
-    scope: RunScope,
-    ways: way.Ways,
-    push: Push | None,
-    outages: Outages,
-    tell: Tell,
+    run: Context, scope: RunScope, ways: way.Ways, push: Push | None, outages: Outages, tell: Tell
 ) -> Callable[[int, Callable[[], bool]], MemberRunner]:
     """Return what makes the runner of a number; `push` is None where nothing is to be pushed."""
     repositories = run.repositories

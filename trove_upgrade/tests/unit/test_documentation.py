@@ -22,7 +22,7 @@ from trove_upgrade.bridge.report import model, remedies
 from trove_upgrade.cmd import bridge, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
-from trove_upgrade.domain import guests, pace
+from trove_upgrade.domain import guests
 from trove_upgrade.domain.bridge_runs import MemberState
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.pace import Stop, Wait
@@ -85,7 +85,6 @@ _NOT_CODES = {
     'ROLLED_BACK',
 }
 _NOT_CODES |= {*map(str, model.Outcome), *map(str, remedies.Remedy)}
-_NOT_CODES |= {*map(str, pace.Wait), *map(str, pace.Stop)}
 #: Rules that a revision breaks, and words of SQL.
 # standings and reasons in a table of the bridge's
 _NOT_CODES |= {*map(str, Verdict), *map(str, Obstacle), *map(str, MemberState), *map(str, Outcome)}

@@ -240,7 +240,8 @@ def a_turn(members, stop=None, wait=Wait.WAVE):
     """Those without an owner that have not ended wait."""
     going = {MemberState.PENDING, MemberState.RUNNING}
     waits = {one.instance_id: wait for one in members if one.state in going and one.owner is None}
-    return Turn(takeable=(), waits=waits, stop=stop)
+    failed = sum(one.state is MemberState.FAILED or one.is_undoing for one in members)
+    return Turn(takeable=(), waits=waits, stop=stop, failed=failed, members=len(members))
 
 
 def an_opening():

@@ -168,7 +168,7 @@ class TestStop(base.TestCase):
 
     def test_a_run_that_has_stopped_tells_why_and_what_to_do(self):
         told = self.stopped(RunState.STOPPED)
-        self.assertIn('1 of 2 have failed, of the canary.', told)
+        self.assertIn('one of its canary has failed.', told)
         self.assertIn('--accept-failures', told)
 
     def test_one_that_is_about_to_stop_tells_it_and_one_that_is_over_does_not(self):
@@ -202,7 +202,7 @@ class TestLines(base.TestCase):
         head = list(itertools.takewhile(bool, self.lines))
         told = '\n'.join(head)
         self.assertIn('4 at once, 4 per network node, 2 per hypervisor', told)
-        self.assertIn('begins no other instance: 9 of 31 have failed.', told)
+        self.assertIn('begins no other instance: 9 of 41 have failed, and it goes on with 5.', told)
         self.assertIn(f'Waiting: 5 as {WAITS[Wait.STOPPED]}.', told)
         self.assertIn('1 NO_DRIVER: backup and re-creation.', told)
 
