@@ -47,7 +47,7 @@ class BridgeOverview:
                 turned_back=sum(one.members for one in going if one.is_undoing),
                 wave=min(_waves(going), default=None),
                 last_wave=max(_waves(counted), default=None),
-                failures=dict(connection.execute(_failures(run_id)).tuples().all()),
+                failures=_by_code(connection.execute(_failures(run_id))),
                 held=tuple(_held(one) for one in connection.execute(_of_held(run_id))),
                 ended=() if since is None else _ended(connection, run_id, since),
             )
@@ -73,13 +73,14 @@ def _waves(counted: Iterable[sa.Row[Any]]) -> list[int]:
     return [one.wave for one in counted if one.wave is not None]
 
 
-def _failures(run_id: str) -> sa.Select[Any, int]:
-    code = sa.func.coalesce(_members.c.error_code, '-')
-    return (
-        sa.select(code, sa.func.count())
-        .where(_members.c.run_id == run_id, _HAS_FAILED)
-        .group_by(code)
-    )
+def _failures(run_id: str) -> sa.Select[Any]:
+    code = _members.c.error_code
+    members = sa.func.count().label('members')
+    return sa.select(code, members).where(_members.c.run_id == run_id, _HAS_FAILED).group_by(code)
+
+
+def _by_code(counted: Iterable[sa.Row[Any]]) -> Mapping[str, int]:
+    return {one.error_code or '-': one.members for one in counted}
 
 
 def _of_held(run_id: str) -> sa.Select[Any]:
