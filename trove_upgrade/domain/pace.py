@@ -77,11 +77,11 @@ class Wait(enum.StrEnum):
 WAITS: Mapping[Wait, str] = types.MappingProxyType(
     {
         Wait.WAVE: 'an earlier wave has not ended',
-        Wait.AT_ONCE: 'enough others are worked on',
-        Wait.NODE: 'enough others are worked on through their network node',
-        Wait.HYPERVISOR: 'enough others are worked on on their hypervisor',
+        Wait.AT_ONCE: 'enough guests are worked on',
+        Wait.NODE: 'enough guests are worked on through the same network node',
+        Wait.HYPERVISOR: 'enough guests of the same hypervisor are worked on',
         Wait.STOPPED: 'the run has stopped',
-        Wait.TURN: 'they are the next',
+        Wait.TURN: 'nothing is in the way any more',
     }
 )
 

@@ -25,6 +25,8 @@ from trove_upgrade.domain.bridge_runs import Member, MemberState
 
 #: Exit code: a member has failed, or was not worked on.
 FAILED = 1
+#: Of a run with more members only those are shown at its end that are not well.
+_ALL_SHOWN = 20
 _WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
 
 
@@ -54,11 +56,19 @@ def end(run: Context, run_id: str) -> int:
     """Show a run in short, as it is when this process has done its part; return the exit code."""
     runs = run.repositories.bridge_runs
     members = runs.members(run_id)
-    show_members(runs.get(run_id), members)
+    shown = members if len(members) <= _ALL_SHOWN else [one for one in members if _is_worth(one)]
+    show_members(runs.get(run_id), shown)
+    if len(shown) < len(members):
+        print_line(f'{len(members) - len(shown)} others: "trove-upgrade-bridge report {run_id}".')
     _tell_of_held(members)
     found = run.auditor.look().of_run(run_id)
     audit.show(found)
     return _code(members, is_clean=found.is_clean)
+
+
+def _is_worth(member: Member) -> bool:
+    """Return whether a member of a large run is shown at its end."""
+    return member.state not in {*_WELL, MemberState.PENDING}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ class TestSettle(BridgePaceTestCase):
         members = self.begun(2, [HOSTS], limits=Limits(per_node=1))
         first, second = self.claim().member, self.claim().member
         error = self.assertRaises(NoRoom, self.runs.settle, second, HOSTS)
-        self.assertIn('through their network node', error.message)
+        self.assertIn('through the same network node', error.message)
         self.runs.release(second)
         self.assertEqual({members[1]: Wait.NODE}, dict(self.claim().waits))
         self.runs.end(first, S.COMPLETED)

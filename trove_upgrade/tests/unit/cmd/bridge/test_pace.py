@@ -7,6 +7,7 @@ from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.neutron import a_server
 from trove_upgrade.tests.unit.bridge.test_openings import a_port
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase, a_key
+from trove_upgrade.tests.unit.db.test_bridge_pace import ids
 from trove_upgrade.tests.unit.db.test_bridge_runs import listed
 
 USAGE, FAILED = 2, 1
@@ -58,6 +59,16 @@ class TestPace(BridgeTestCase):
         ):
             self.assertIn(words[0], self.reach(*words, code=USAGE))
         self.assertEqual([], self.runs.all())
+
+    def test_of_a_large_run_only_what_is_not_well_is_shown_at_its_end(self):
+        members = [listed(one) for one in (FIRST, *ids(30))]
+        run_id = self.runs.begin(members, RunScope.REACH).id
+        shown = self.resume(run_id)
+        [failed] = [one for one in self.runs.members(run_id) if one.state is MemberState.FAILED]
+        self.assertIn(failed.instance_id, shown)
+        self.assertIn(f'30 others: "trove-upgrade-bridge report {run_id}"', shown)
+        for one in self.runs.members(run_id):
+            self.assertEqual(one == failed, one.instance_id in shown)
 
     def test_a_run_whose_canary_fails_tells_how_to_go_on_and_then_goes_on(self):
         run_id = self.runs.begin([listed(FIRST), listed(SECOND)], RunScope.REACH).id

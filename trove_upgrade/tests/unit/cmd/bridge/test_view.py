@@ -250,7 +250,7 @@ class TestLiveView(LiveViewTestCase):
             self.view.waits(Claim(member=None, waits={'a': Wait.HYPERVISOR, 'b': Wait.HYPERVISOR}))
             self.written()
             self.pass_by(1)
-            self.assertIn('waiting: 2 as enough others', self.written())
+            self.assertIn('waiting: 2 as enough guests', self.written())
             self.assertEqual(3, self.source.asked_for_waits)
 
     def test_the_last_word_of_a_member_is_shown_while_it_is_worked_on(self):
