@@ -82,10 +82,19 @@ class Crew:
                 return
             except Exception as error:
                 if not runner.is_outage(error):
+                    self._give_up(error, runner, member)
                     raise
                 self._wait_for(error, runner, member)
             else:
                 self._outages.ended(member.instance_id)
+
+    @staticmethod
+    def _give_up(error: Exception, runner: MemberRunner, member: Member | None) -> None:
+        """Log at once what ends a runner, and keep the others from its member."""
+        where = 'between two members' if member is None else f'at instance {member.instance_id}'
+        LOG.error('A thread of the bridge ends %s', where, exc_info=error)
+        if member is not None:
+            runner.kept.add(member.instance_id)
 
     def _next(self, runner: MemberRunner, run_id: str) -> Member | None:
         """Return a member that was claimed; None: no other one will be begun.  One runner looks at

@@ -70,6 +70,7 @@ class Keeper:
         except OpeningLapsed as error:
             if self._visit.opening is opening:  # else this visit has closed it itself
                 LOG.warning('%s', error.message)
+                self._visit.is_lapsed = True
                 self._visit.leave_guest()
 
     def _lose(self, why: str) -> None:

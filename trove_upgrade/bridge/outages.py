@@ -2,22 +2,23 @@
 """Outages of the services that the bridge asks: waited for, as they are no fact of a member."""
 
 import dataclasses
-import math
 import threading
 
 from trove_upgrade.domain.bridge_runs import STEPS, MemberStep
 from trove_upgrade.domain.ports import Clock
 
-#: One that comes after so long is another one.
-_QUIET_SECONDS = 60.0
+#: Part of the patience after which one that is met is another one than the one before.
+_QUIET_PART = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class _Met:
-    """First outage that a member met at a step, and has not got past."""
+    """Outages that a member has met at a step, and has not got past."""
 
     step: MemberStep
-    at: float
+    first: float
+    since: float  #: of the present one
+    last: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Verdict:
 
 
 class Outages:
-    """Memory of one process, used by all its threads.
+    """Memory of one process, used by all its threads.  Only what is met again and again is one
+    outage: two short ones far apart are two.
 
     A service that answers for other members all the while and never for one is that member's own
     trouble.
@@ -37,17 +39,17 @@ class Outages:
 
     def __init__(self, clock: Clock, patience_seconds: float) -> None:
         self.patience_seconds = patience_seconds
+        self._quiet_seconds = patience_seconds / _QUIET_PART
         self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None  #: of the present outage
-        self._met_at = -math.inf  #: when the last one was met
+        self._last: float | None = None  #: when it was last met
         self._ended_at: float | None = None  #: when the last member came to its end
         self._members: dict[str, _Met] = {}
 
     def worked(self, instance_id: str, step: MemberStep) -> None:
         """Take note that a step of a member went to its end."""
         with self._lock:
-            self._since = None
             met = self._members.get(instance_id)
             if met is not None and STEPS.index(step) >= STEPS.index(met.step):
                 del self._members[instance_id]
@@ -61,29 +63,38 @@ class Outages:
     def met_at(self, instance_id: str, step: MemberStep) -> None:
         """Take note that a member has met one at a step."""
         with self._lock:
-            self._members.setdefault(instance_id, _Met(step, self._clock.monotonic()))
+            now = self._clock.monotonic()
+            met = self._members.get(instance_id)
+            if met is None:
+                self._members[instance_id] = _Met(step, first=now, since=now, last=now)
+                return
+            since = now if self._is_another(met.last, now) else met.since
+            self._members[instance_id] = dataclasses.replace(met, since=since, last=now)
 
     def are_this_ones(self, instance_id: str) -> bool:
-        """Return whether a member has met outages for longer than is waited for, while others came
-        to their ends.
+        """Return whether a member has met one for longer than is waited for, and others have come
+        to their ends since it first met any.
         """
         with self._lock:
-            met = self._members.get(instance_id)
-            if met is None or not self._is_over(met.at):
+            met, now = self._members.get(instance_id), self._clock.monotonic()
+            if met is None or self._is_another(met.last, now) or not self._is_over(met.since, now):
                 return False
-            return self._ended_at is not None and self._ended_at > met.at
+            return self._ended_at is not None and self._ended_at > met.first
 
     def verdict(self, instance_id: str | None) -> Verdict:
         """Take note of an outage, at a member or between two, and return what it means."""
         with self._lock:
             now = self._clock.monotonic()
-            is_new = now - self._met_at >= _QUIET_SECONDS
-            self._met_at = now
-            if self._since is None:
+            is_new = self._last is None or self._is_another(self._last, now)
+            if is_new or self._since is None:
                 self._since = now
+            self._last = now
             met = self._members.get(instance_id or '')
-            is_members = met is not None and self._is_over(met.at)
-            return Verdict(is_new=is_new, is_too_long=is_members or self._is_over(self._since))
+            is_members = met is not None and self._is_over(met.since, now)
+            return Verdict(is_new=is_new, is_too_long=is_members or self._is_over(self._since, now))
 
-    def _is_over(self, since: float) -> bool:
-        return self._clock.monotonic() - since >= self.patience_seconds
+    def _is_another(self, last: float, now: float) -> bool:
+        return now - last >= self._quiet_seconds
+
+    def _is_over(self, since: float, now: float) -> bool:
+        return now - since >= self.patience_seconds

@@ -8,6 +8,7 @@ member at its step; any host claims it when the lease is over, and runs that ste
 import contextlib
 import dataclasses
 import math
+import types
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
@@ -17,8 +18,10 @@ from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.bridge_runs import (
     AFTER_CLOSE,
+    NO_FAILURES,
     STEPS,
     Claim,
+    InstanceGone,
     Member,
     MemberLost,
     MemberState,
@@ -35,6 +38,17 @@ from trove_upgrade.domain.ports import Clock
 from trove_upgrade.domain.waits import Pause
 
 LOG = logs.get_logger(__name__)
+
+#: Claims of one member after which a port that was closed under it fails it.
+_MOST_LAPSES = 4
+#: States of members that were turned back otherwise than by a failure, by code.
+_END_OF: Mapping[str | None, MemberState] = types.MappingProxyType(
+    {
+        None: MemberState.ABORTED,
+        RunAborted.code: MemberState.ABORTED,
+        InstanceGone.code: MemberState.LEFT_OUT,
+    }
+)
 
 #: Called with a member and a line for a person after each step.
 Tell = Callable[[Member, str], None]
@@ -67,6 +81,8 @@ class MemberRunner:
     patience_seconds: float = 300.0  #: with an outage, where no port is open
     outage_look_seconds: float = 5.0
     is_stopping: Callable[[], bool]
+    #: tells whether Trove has deleted an instance, or is about to
+    is_gone: Callable[[str], bool]
 
     def claim(self, run_id: str) -> Claim:
         """Take the next member that may be begun, if there is one."""
@@ -120,12 +136,35 @@ class MemberRunner:
             except (MemberLost, NoRoom, Stopped):
                 raise
             except Exception as error:
+                self._require_guest(member, visit)
                 if self.is_outage(error) and not self.outages.are_this_ones(member.instance_id):
                     self.outages.met_at(member.instance_id, step)
                     raise
-                return self._failed(member, _with_code(error))
+                return self._failed(member, self._reason(member, error))
             member = self._ended(done.member, StepEnd.DONE, done.message)
         return member
+
+    @staticmethod
+    def _require_guest(member: Member, visit: Visit) -> None:
+        """Tell a failure of the guest from a shell that was closed under a step, as a lease was
+        over: the member is taken again, a few times at most.
+
+        :raises MemberLost: it was.
+        """
+        is_again = visit.is_lapsed and member.generation < _MOST_LAPSES
+        if visit.is_lost or is_again:
+            raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
+
+    def _reason(self, member: Member, error: Exception) -> exceptions.TroveUpgradeError:
+        """Return why a member is turned back: first of all, that its instance is gone."""
+        found = _with_code(error)
+        try:
+            is_gone = self.is_gone(member.instance_id)
+        except Exception as away:
+            if not self.is_outage(away):
+                raise
+            return found
+        return InstanceGone(instance_id=member.instance_id) if is_gone else found
 
     def _done(self, step: MemberStep, member: Member, visit: Visit) -> Done:
         """Run a step.  Once the port is closed, an outage is waited for: it costs nothing then."""
@@ -199,7 +238,7 @@ class MemberRunner:
         """
         if visit.is_lost:
             raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
-        is_operators = member.error_code in {None, RunAborted.code}
+        is_operators = member.error_code in NO_FAILURES
         if member.facts.is_in_guest and (is_operators or not member.facts.is_handed_over):
             member = self.settle(member)
         kept = None
@@ -217,7 +256,7 @@ class MemberRunner:
             member = _more(member, told)
         if kept is not None:
             return self._kept(member, kept)
-        return self.runs.end(member, MemberState.ABORTED if is_operators else MemberState.FAILED)
+        return self.runs.end(member, _END_OF.get(member.error_code, MemberState.FAILED))
 
     def _why_not_removed(self, member: Member, visit: Visit) -> str | None:
         """Remove what was pushed; return in words why it could not be, None: it is removed."""
@@ -227,6 +266,15 @@ class MemberRunner:
         except (MemberLost, NoRoom):
             raise
         except exceptions.ServerNotFound:  # nothing of it is there any more
+            return self._why_not_forgotten(member)
+        except Exception as error:
+            if self.is_outage(error):
+                raise
+            return _with_code(error).message
+        return None
+
+    def _why_not_forgotten(self, member: Member) -> str | None:
+        try:
             self.forget(member)
         except Exception as error:
             if self.is_outage(error):

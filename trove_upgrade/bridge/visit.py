@@ -56,6 +56,7 @@ class Visit:
         self.opening: Opening | None = None  #: None: not open, or the port is not filtered
         self.shell: Shell | None = None
         self.is_lost = False  #: the lease is over, and another host may be in the guest
+        self.is_lapsed = False  #: the port was closed by another process
 
     def leave_guest(self) -> None:
         """End the shell."""

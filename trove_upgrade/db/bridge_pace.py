@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns
+from trove_upgrade.db.bridge_members import facts_from
 from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
-from trove_upgrade.domain.bridge_runs import ENDED, MemberState
+from trove_upgrade.domain.bridge_runs import ENDED, NO_FAILURES, MemberState
 from trove_upgrade.domain.pace import CANARY, Hosts, Limits, Pace, Standing, StopRule
 
 #: Of a run that was begun before runs had one: its members are one wave, and no canary.
@@ -24,6 +25,13 @@ ENDED_NAMES = tuple(str(state) for state in ENDED)
 IS_HELD = sa.func.coalesce(
     sa.and_(_members.c.state == str(MemberState.RUNNING), _members.c.lease_until > columns.now()),
     sa.false(),
+)
+
+
+#: Facts of what a host has taken and not ended: of the others none counts.
+_FACTS_OF_BEGUN = sa.case(
+    (sa.and_(_members.c.state.not_in(ENDED_NAMES), _members.c.generation > 0), _members.c.facts),
+    else_=sa.null(),
 )
 
 
@@ -42,17 +50,21 @@ def standings(connection: sa.Connection, run_id: str) -> list[Standing]:
         _members.c.instance_id,
         _members.c.state,
         _members.c.is_undoing,
+        _members.c.error_code,
         _members.c.generation,
         _members.c.wave,
         _members.c.node,
         _members.c.hypervisor,
         IS_HELD.label('is_held'),
+        _FACTS_OF_BEGUN.label('facts'),
     ).where(_members.c.run_id == run_id, _members.c.state != str(MemberState.LEFT_OUT))
     return [_standing(row) for row in connection.execute(query)]
 
 
 def _standing(row: sa.Row[Any]) -> Standing:
     is_ended = row.state in ENDED_NAMES
+    facts = facts_from(row.facts or {})
+    is_undoing = bool(row.is_undoing) and not is_ended
     return Standing(
         instance_id=row.instance_id,
         wave=_OLD_WAVE if row.wave is None else row.wave,
@@ -60,7 +72,11 @@ def _standing(row: sa.Row[Any]) -> Standing:
         tries=row.generation,
         is_ended=is_ended,
         is_held=bool(row.is_held),
-        has_failed=row.state == str(MemberState.FAILED) or bool(row.is_undoing and not is_ended),
+        is_begun=is_undoing or facts.is_begun,
+        is_upgrading=not is_ended and facts.is_handed_over,
+        is_undoing=is_undoing,
+        has_failed=row.state == str(MemberState.FAILED)
+        or (is_undoing and row.error_code not in NO_FAILURES),
     )
 
 

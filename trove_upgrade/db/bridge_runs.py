@@ -32,7 +32,7 @@ from trove_upgrade.domain.bridge_runs import (
     RunState,
 )
 from trove_upgrade.domain.inventory import Listed
-from trove_upgrade.domain.pace import WAITS, Hosts, Limits, Turn, has_room, turn
+from trove_upgrade.domain.pace import WAITS, Hosts, LimitChanges, Turn, has_room, turn
 
 _ENDED = bridge_pace.ENDED_NAMES
 #: Runs in which a member may be begun, or in which those that were begun come to their end.
@@ -211,7 +211,7 @@ class BridgeRuns:
             others = [
                 one.hosts
                 for one in bridge_pace.standings(connection, member.run_id)
-                if one.is_held and one.instance_id != member.instance_id
+                if one.is_load and one.instance_id != member.instance_id
             ]
             self._write(connection, member, **bridge_members.hosts_to(hosts))
             settled = self._member(connection, member.run_id, member.instance_id)
@@ -221,27 +221,27 @@ class BridgeRuns:
         return settled
 
     @retry_on_deadlock
-    def change_limits(self, run_id: str, limits: Limits) -> Run:
+    def change_limits(self, run_id: str, changes: LimitChanges) -> Run:
         """Change them, for every host at its next claim."""
         with self._database.write() as connection:
             bridge_pace.lock(connection, run_id)
-            pace = dataclasses.replace(self._run(connection, run_id).pace, limits=limits)
+            pace = self._run(connection, run_id).pace
+            pace = dataclasses.replace(pace, limits=changes.of(pace.limits))
             self._update_run(connection, run_id, pace=bridge_pace.pace_to(pace))
             return self._run(connection, run_id)
 
     @retry_on_deadlock
     def accept_failures(self, run_id: str) -> Run:
-        """Let a run that was STOPPED begin others again: what has failed so far counts no more."""
+        """Let a run that was STOPPED begin others again: what has failed so far counts no more.
+        Another one stays as it is.
+        """
         with self._database.write() as connection:
             bridge_pace.lock(connection, run_id)
-            failed = sum(one.has_failed for one in bridge_pace.standings(connection, run_id))
-            is_stopped = _runs.c.state == str(RunState.STOPPED)
-            self._update_run(
-                connection,
-                run_id,
-                accepted_failures=failed,
-                state=sa.case((is_stopped, str(RunState.RUNNING)), else_=_runs.c.state),
-            )
+            if self._run(connection, run_id).state is RunState.STOPPED:
+                failed = sum(one.has_failed for one in bridge_pace.standings(connection, run_id))
+                self._update_run(
+                    connection, run_id, accepted_failures=failed, state=str(RunState.RUNNING)
+                )
             return self._run(connection, run_id)
 
     @staticmethod

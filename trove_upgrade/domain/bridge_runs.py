@@ -17,7 +17,7 @@ from trove_upgrade.domain.pace import (
     DEFAULT_PACE,
     NO_HOSTS,
     Hosts,
-    Limits,
+    LimitChanges,
     Pace,
     RunStopped,
     Stop,
@@ -54,7 +54,7 @@ class MemberState(Extensible):
     #: its port is closed, and what was pushed is removed, unless an upgrade was asked for
     FAILED = 'FAILED'
     ABORTED = 'ABORTED'  #: as FAILED, by an operator's word
-    LEFT_OUT = 'LEFT_OUT'  #: nothing was tried; the cause names the reason
+    LEFT_OUT = 'LEFT_OUT'  #: nothing is there to be tried; the cause names the reason
 
 
 class MemberStep(Extensible):
@@ -139,6 +139,11 @@ class MemberFacts:
     verified: tuple[Verified, ...] = ()
     check_user: str | None = None  #: of the database; committed before it is created
     not_removed: str | None = None  #: why what was pushed is still in the guest
+
+    @property
+    def is_begun(self) -> bool:
+        """Return whether a port may have been opened, or an upgrade asked for."""
+        return self.port_id is not None or self.is_handed_over
 
     @property
     def is_handed_over(self) -> bool:
@@ -227,6 +232,20 @@ class RunAborted(exceptions.TroveUpgradeError):
 
     code = 'BRIDGE_RUN_ABORTED'
     template = 'An operator aborted run {run_id}; work on instance {instance_id} ended with it.'
+
+
+class InstanceGone(exceptions.TroveUpgradeError):
+    """A member's instance was deleted while the run went on."""
+
+    code = 'BRIDGE_INSTANCE_GONE'
+    template = (
+        'Instance {instance_id} was deleted while the run went on. Nothing is left to be done for '
+        'it.'
+    )
+
+
+#: Of members that are turned back and have not failed.
+NO_FAILURES: frozenset[str | None] = frozenset({None, RunAborted.code, InstanceGone.code})
 
 
 class RunNotFound(exceptions.TroveUpgradeError):
@@ -320,11 +339,13 @@ class RunRepository(Protocol):
         :raises MemberLost: another host has it.
         """
 
-    def change_limits(self, run_id: str, limits: Limits) -> Run:
+    def change_limits(self, run_id: str, changes: LimitChanges) -> Run:
         """Change them, for every host at its next claim."""
 
     def accept_failures(self, run_id: str) -> Run:
-        """Let a run that was STOPPED begin others again: what has failed so far counts no more."""
+        """Let a run that was STOPPED begin others again: what has failed so far counts no more.
+        Another one stays as it is.
+        """
 
     def save(self, member: Member) -> Member:
         """Write what its holder may change, and its steps.

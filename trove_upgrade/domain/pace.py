@@ -37,6 +37,20 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LimitChanges:
+    """Limits that an operator has named; None: as before."""
+
+    at_once: int | None = None
+    per_node: int | None = None
+    per_hypervisor: int | None = None
+
+    def of(self, limits: Limits) -> Limits:
+        """Return the limits with these changes."""
+        named = {name: number for name, number in vars(self).items() if number is not None}
+        return dataclasses.replace(limits, **named)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StopRule:
     """Failures that a run goes on with: the greater of the two."""
 
@@ -103,19 +117,22 @@ class Standing:
     tries: int = 0  #: how often a host has taken it
     is_ended: bool = False
     is_held: bool = False  #: a host works on it, whose lease is not over
-    has_failed: bool = False  #: also one that is being turned back
-
-    @property
-    def is_begun(self) -> bool:
-        """Return whether a host has ever worked on it: it is brought to its end in any case."""
-        return self.tries > 0
+    is_begun: bool = False  #: something may have been done: it is brought to its end in any case
+    is_upgrading: bool = False  #: an upgrade may be under way, also where no host looks at it
+    is_undoing: bool = False
+    has_failed: bool = False  #: also one that is being turned back because of that
 
     @property
     def holds_its_wave(self) -> bool:
-        """Return whether the next wave waits for it.  One that has failed and that no host can end
-        now, as its guest cannot be entered, does not hold up the others.
+        """Return whether the next wave waits for it.  One that is turned back and that no host can
+        end now, as its guest cannot be entered, does not hold up the others.
         """
-        return not self.is_ended and (self.is_held or not self.has_failed)
+        return not self.is_ended and (self.is_held or not self.is_undoing)
+
+    @property
+    def is_load(self) -> bool:
+        """Return whether its hosts are loaded: an upgrade goes on without a host of the bridge."""
+        return not self.is_ended and (self.is_held or self.is_upgrading)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,12 +210,12 @@ def turn(standings: Collection[Standing], pace: Pace, accepted: int = 0) -> Turn
     `standings`: of all members of a run but those that were LEFT_OUT.
     """
     going = [one for one in standings if not one.is_ended]
-    load = _Load(pace.limits, (one.hosts for one in going if one.is_held))
+    load = _Load(pace.limits, (one.hosts for one in going if one.is_load))
     stop = stop_of(standings, pace, accepted)
     wave = min((one.wave for one in going if one.holds_its_wave), default=None)
     free = sorted(
         (one for one in going if not one.is_held),
-        key=lambda one: (_rank(one.tries), one.wave, one.instance_id),
+        key=lambda one: (not one.is_upgrading, _rank(one.tries), one.wave, one.instance_id),
     )
 
     def wait_of(one: Standing) -> Wait:
@@ -207,7 +224,7 @@ def turn(standings: Collection[Standing], pace: Pace, accepted: int = 0) -> Turn
                 return Wait.STOPPED
             if wave is not None and one.wave > wave:
                 return Wait.WAVE
-        return load.full(one.hosts) or Wait.TURN
+        return load.full(one.hosts, is_counted=one.is_load) or Wait.TURN
 
     waits = {one.instance_id: wait_of(one) for one in free}
     takeable = tuple(one for one, wait in waits.items() if wait is Wait.TURN)
@@ -222,8 +239,8 @@ def turn(standings: Collection[Standing], pace: Pace, accepted: int = 0) -> Turn
 
 
 def _rank(tries: int) -> int:
-    """Return the place in the order: one that a host has left comes first, then what was not begun,
-    and what was left again comes last.
+    """Return the place in the order: one that a host has left comes first, then what was never
+    taken, and what was left again comes last.
     """
     return {0: 1, 1: 0}.get(tries, tries)
 
@@ -243,12 +260,16 @@ class _Load:
         self._nodes = Counter(one.node for one in found if one.node is not None)
         self._hypervisors = Counter(one.hypervisor for one in found if one.hypervisor is not None)
 
-    def full(self, hosts: Hosts) -> Wait | None:
-        if self._count >= self._limits.at_once:
+    def full(self, hosts: Hosts, *, is_counted: bool = False) -> Wait | None:
+        """Return the limit that is reached; `is_counted`: the member itself is among the load."""
+        own = 1 if is_counted else 0
+        if self._count - own >= self._limits.at_once:
             return Wait.AT_ONCE
-        if hosts.node is not None and self._nodes[hosts.node] >= self._limits.per_node:
+        if hosts.node is not None and self._nodes[hosts.node] - own >= self._limits.per_node:
             return Wait.NODE
         hypervisor = hosts.hypervisor
-        if hypervisor is not None and self._hypervisors[hypervisor] >= self._limits.per_hypervisor:
+        if hypervisor is not None and (
+            self._hypervisors[hypervisor] - own >= self._limits.per_hypervisor
+        ):
             return Wait.HYPERVISOR
         return None

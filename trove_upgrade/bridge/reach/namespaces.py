@@ -85,7 +85,10 @@ class Place(Protocol):
 
     @property
     def host(self) -> str:
-        """Return the host's name."""
+        """Return the host's own name.
+
+        :raises ReachError: the host cannot be asked.
+        """
 
     def has(self, namespace: str) -> bool:
         """Return whether the host has a namespace of the name.

@@ -16,6 +16,8 @@ from trove_upgrade.bridge.reach.session import Limits, Peer, Session
 from trove_upgrade.bridge.reach.shell import SshShell
 
 _LOOK_SECONDS = 30.0
+#: Time for which a node that could not be reached is not tried again.
+_DOWN_SECONDS = 10.0
 _COMPLAINT_BYTES = 4096
 
 
@@ -84,6 +86,8 @@ class NetworkNode:
         self._route = route or DirectRoute()
         self._lock = threading.Lock()
         self._sessions: list[Session] = []
+        self._host: str | None = None
+        self._failed: tuple[float, errors.ReachError] | None = None
 
     @property
     def name(self) -> str:
@@ -91,16 +95,17 @@ class NetworkNode:
 
     @property
     def host(self) -> str:
-        return self.address.host
+        """Return its own name, which is the same on each host that reaches it by another.
+
+        :raises ReachError: it cannot be asked.
+        """
+        if self._host is None:
+            name = self._look(('uname', '-n')).stdout.decode('utf-8', 'replace').strip()
+            self._host = name or self.address.host
+        return self._host
 
     def has(self, namespace: str) -> bool:
-        argv = ('test', '-e', namespaces.path_of(namespace))
-        session = self._session()
-        try:
-            outcome = self._look(session, argv)
-        except errors.NoSession:
-            outcome = self._look(self._session(besides=session), argv)
-        return outcome.exit_code == 0
+        return self._look(('test', '-e', namespaces.path_of(namespace))).exit_code == 0
 
     def start(self, argv: Sequence[str]) -> ChannelStream:
         session, login = self._session(), self.address.login
@@ -118,7 +123,14 @@ class NetworkNode:
         for session in sessions:
             session.close()
 
-    def _look(self, session: Session, argv: Sequence[str]) -> Outcome:
+    def _look(self, argv: Sequence[str]) -> Outcome:
+        session = self._session()
+        try:
+            return self._look_in(session, argv)
+        except errors.NoSession:
+            return self._look_in(self._session(besides=session), argv)
+
+    def _look_in(self, session: Session, argv: Sequence[str]) -> Outcome:
         return SshShell(session, self.address.login).run(argv, timeout_seconds=_LOOK_SECONDS)
 
     def _session(self, besides: Session | None = None) -> Session:
@@ -126,8 +138,22 @@ class NetworkNode:
         with self._lock:
             self._sessions = [one for one in self._sessions if one.transport.is_active()]
             if not self._sessions or self._sessions[-1] is besides:
-                self._sessions.append(self._connect())
+                self._sessions.append(self._connected())
             return self._sessions[-1]
+
+    def _connected(self) -> Session:
+        """Connect.  A node that has just failed is not tried for each guest and network anew: one
+        that swallows packets would hold up all of them.
+        """
+        if self._failed is not None and self._clock.monotonic() - self._failed[0] < _DOWN_SECONDS:
+            raise self._failed[1]
+        try:
+            session = self._connect()
+        except errors.ReachError as error:
+            self._failed = (self._clock.monotonic(), error)
+            raise
+        self._failed = None
+        return session
 
     def _connect(self) -> Session:
         return log_in(

@@ -8,10 +8,11 @@ from typing import Protocol
 from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.steps.step import Done, Save, Stopped
 from trove_upgrade.bridge.verification.expected import addresses_of, groups_of
-from trove_upgrade.bridge.visit import Visit
+from trove_upgrade.bridge.visit import Settle, Visit
 from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
 from trove_upgrade.domain.database_service import DatabaseInstance, DatabaseServiceRefused
+from trove_upgrade.domain.pace import Hosts
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.domain.waits import Pause
 
@@ -81,6 +82,7 @@ class UpgradeMember:
     pause: Pause
     tell: Callable[[Member, str], None]
     is_stopping: Callable[[], bool]
+    settle_hosts: Settle
     look_seconds: float = 2.0
 
     def run(self, member: Member, visit: Visit, save: Save) -> Done:  # noqa: ARG002 - as each step
@@ -148,9 +150,16 @@ class UpgradeMember:
         return latest if is_newer else None
 
     def _as_it_is(self, member: Member) -> Member:
-        """Return the member with what its instance has now, to be compared afterwards."""
+        """Return the member with what its instance has now, to be compared afterwards.
+
+        :raises NoRoom: enough other members load the server's host.
+        """
         shown = self.api.instance(member.instance_id)
-        ports = self.server_ports.of(member.server_id)
+        server = self.server_ports.find(member.server_id)
+        self.settle_hosts(
+            member, Hosts(hypervisor=server.hypervisor)
+        )  # no node leads there any more
+        ports = server.ports
         nics = tuple(
             Nic(port_id=port_id, security_groups=groups)
             for port_id, groups in groups_of(ports).items()

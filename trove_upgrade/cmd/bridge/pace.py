@@ -6,7 +6,7 @@ import dataclasses
 
 from trove_upgrade.cmd.bridge.context import Context
 from trove_upgrade.domain.bridge_runs import Run
-from trove_upgrade.domain.pace import DEFAULT_PACE, Limits, Pace, StopRule
+from trove_upgrade.domain.pace import DEFAULT_PACE, LimitChanges, Limits, Pace, StopRule
 
 _MOST_AT_ONCE = 64
 _MOST = 1000
@@ -67,7 +67,7 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
 def of(arguments: argparse.Namespace) -> Pace:
     """Return the pace of a run that begins."""
     return Pace(
-        limits=_limits(arguments, DEFAULT_PACE.limits),
+        limits=_changes(arguments).of(DEFAULT_PACE.limits),
         canary=arguments.canary,
         wave_size=arguments.wave,
         stop=StopRule(count=arguments.stop_after, percent=arguments.stop_percent),
@@ -77,9 +77,7 @@ def of(arguments: argparse.Namespace) -> Pace:
 def change(run: Context, found: Run, arguments: argparse.Namespace) -> Run:
     """Return a run with what the options change of it."""
     runs = run.repositories.bridge_runs
-    limits = _limits(arguments, found.pace.limits)
-    if limits != found.pace.limits:
-        found = runs.change_limits(found.id, limits)
+    found = runs.change_limits(found.id, _changes(arguments))
     return runs.accept_failures(found.id) if arguments.accept_failures else found
 
 
@@ -100,11 +98,11 @@ def _add_limits(pace: argparse._ArgumentGroup, limits: Limits | None) -> None:
         )
 
 
-def _limits(arguments: argparse.Namespace, default: Limits) -> Limits:
-    return Limits(
-        at_once=arguments.at_once or default.at_once,
-        per_node=arguments.per_node or default.per_node,
-        per_hypervisor=arguments.per_hypervisor or default.per_hypervisor,
+def _changes(arguments: argparse.Namespace) -> LimitChanges:
+    return LimitChanges(
+        at_once=arguments.at_once,
+        per_node=arguments.per_node,
+        per_hypervisor=arguments.per_hypervisor,
     )
 
 

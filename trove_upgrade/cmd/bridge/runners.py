@@ -29,10 +29,12 @@ from trove_upgrade.bridge.visit import Door
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.db.instances import Instances
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.bridge_runs import STEPS_OF, MemberStep, RunScope
 from trove_upgrade.domain.database_service import DatabaseServiceUnavailable
 from trove_upgrade.domain.exceptions import ComputeUnavailable
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.network import NetworkUnavailable
 
 PROVE_SECONDS = 180.0
@@ -65,6 +67,7 @@ def make(
             pause=SystemClock(),
             tell=tell,
             is_stopping=is_stopping,
+            settle_hosts=repositories.bridge_runs.settle,
         )
         steps = _steps(run, door, push, upgrade, is_stopping)
         return MemberRunner(
@@ -84,6 +87,7 @@ def make(
             outages=outages,
             pause=SystemClock(),
             is_stopping=is_stopping,
+            is_gone=functools.partial(_is_gone, repositories.instances),
         )
 
     return made
@@ -159,6 +163,11 @@ def _steps(
         MemberStep.VERIFY: Verify(verifier=run.verifier, is_stopping=is_stopping),
     }
     return steps if push is None else {**steps, MemberStep.PUSH: push}
+
+
+def _is_gone(instances: Instances, instance_id: str) -> bool:
+    holder = instances.holder(instance_id)
+    return holder.deleted or holder.task is Task.DELETING
 
 
 def _is_outage(error: Exception) -> bool:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import uuid
@@ -482,6 +483,11 @@ class TestNetworkNode(ReachTestCase):
         self.assertNotEqual([], there.relays())
         shells[there].close()
         self.wait_until(lambda: not there.relays(), 'the relay to end', 10)
+
+    def test_a_node_has_the_name_that_it_calls_itself(self):
+        _, node = self.node()
+        self.assertEqual(socket.gethostname(), node.host)
+        self.assertEqual('127.0.0.1', node.address.host)
 
     def test_more_guests_than_one_connection_of_the_node_may_carry(self):
         server, node = self.node(extra='MaxSessions 1\n')

@@ -23,10 +23,12 @@ class Dead(BaseException):
 PROJECT = 'p' * 32
 
 
-def a_server(server_id, *ports, project_id=PROJECT, status='ACTIVE'):
+def a_server(server_id, *ports, project_id=PROJECT, status='ACTIVE', hypervisor=None):
     """A server as Nova shows it, with these ports."""
     nics = tuple(ShownNic(port.mac_address, one) for port in ports for one in port.addresses)
-    return CloudServer(id=server_id, project_id=project_id, status=status, nics=nics)
+    return CloudServer(
+        id=server_id, project_id=project_id, status=status, nics=nics, hypervisor=hypervisor
+    )
 
 
 class FakeNova:
@@ -39,6 +41,7 @@ class FakeNova:
         self.project_id = project_id
         self.is_away = False
         self.missing = set()
+        self.hypervisor = None
 
     def server(self, server_id):
         if self.is_away:
@@ -50,7 +53,7 @@ class FakeNova:
             for port in self.neutron.ports.values()
             if (port.server_id, port.project_id) == (server_id, self.project_id)
         ]
-        return a_server(server_id, *ports, project_id=self.project_id)
+        return a_server(server_id, *ports, project_id=self.project_id, hypervisor=self.hypervisor)
 
 
 class FakeNeutron:

@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import fixtures
 from oslo_db import exception as db_exc
 
 from trove_upgrade.bridge.reach import errors
@@ -33,6 +34,16 @@ class Runs:
     def __getattr__(self, name):
         if self._is_away():
             raise db_exc.DBConnectionError
+        return getattr(self._real, name)
+
+
+class Ending:
+    """Tables whose ends are written otherwise."""
+
+    def __init__(self, real, end):
+        self._real, self.end = real, end
+
+    def __getattr__(self, name):
         return getattr(self._real, name)
 
 
@@ -116,6 +127,86 @@ class TestOutage(CrewTestCase):
         self.assertEqual((S.FAILED, 'NETWORK_UNAVAILABLE'), (first.state, first.error_code))
         self.assertEqual([S.COMPLETED] * 2, [one.state for one in rest])
         self.is_left()
+
+    def test_two_short_ones_far_apart_are_not_one_that_lasts(self):
+        blips = [20.0, 45.0, 210.0, 900.0]
+
+        def run(member, visit, save):
+            self.time += 30.0
+            if blips and self.time >= blips[0]:
+                blips.pop(0)
+                raise network.NetworkUnavailable(what='x', found='away')
+            return self.reach(member, visit, save)
+
+        run_id = self.begun(12)
+        self.a_crew(self.with_reach(run)).work(run_id)
+        self.assertEqual([S.COMPLETED] * 12, self.states(run_id))
+        self.assertLess(len(blips), 2)
+
+    def test_tables_that_are_away_at_two_moments_of_a_long_wait_end_nothing(self):
+        self.pace = dataclasses.replace(self.pace, limits=Limits(at_once=1))
+        run_id = self.begun(2)
+        held = self.runs.claim(run_id, 'another', 60).member
+        moments = [(10, 11), (200, 201), (400, 401)]
+
+        def on_pause():
+            if self.time > 500 and self.runs.member(run_id, held.instance_id).state is S.RUNNING:
+                self.runs.end(held, S.COMPLETED)
+
+        self.on_pause = on_pause
+        make = self.with_tables_away(
+            self.reach, lambda: any(first <= self.time <= last for first, last in moments)
+        )
+        self.a_crew(make).work(run_id)
+        self.assertEqual([S.COMPLETED] * 2, self.states(run_id))
+
+    def test_a_lease_that_was_over_before_the_tables_came_back_fails_no_member(self):
+        lost = []
+
+        def run(member, visit, save):
+            if not lost:
+                lost.append(member)
+                visit.is_lost = True
+                raise errors.ConnectionLost(address='a', port=22, route='r', found='closed')
+            return self.reach(member, visit, save)
+
+        run_id = self.begun(1)
+        self.a_crew(self.with_reach(run)).work(run_id)
+        self.assertEqual([S.COMPLETED], self.states(run_id))
+        self.is_left()
+
+    def test_a_port_that_is_closed_under_each_visit_fails_its_member_in_the_end(self):
+        tried = []
+
+        def run(member, visit, save):
+            tried.append(member.generation)
+            visit.is_lapsed = True
+            raise errors.ConnectionLost(address='a', port=22, route='r', found='closed')
+
+        run_id = self.begun(1)
+        self.a_crew(self.with_reach(run)).work(run_id)
+        [member] = self.runs.members(run_id)
+        self.assertEqual((S.FAILED, [1, 2, 3, 4]), (member.state, tried))
+
+    def test_what_ends_one_thread_is_logged_at_once_and_keeps_the_others_from_its_member(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade'))
+        members = ids(4)
+
+        class Broken(Exception):
+            """A fault of the program."""
+
+        def end(member, state):
+            if member.instance_id == members[0]:
+                raise Broken
+            return self.runs.end(member, state)
+
+        run_id = self.begun(4)
+        runs = Ending(self.runs, end)
+        make = self.with_reach(self.reach, runs=runs)
+        crew = self.a_crew(make, count=2)
+        self.assertRaises(Broken, crew.work, run_id)
+        self.assertEqual([S.COMPLETED] * 3, self.states(run_id)[1:])
+        self.assertIn(members[0], log.output)
 
     def test_one_that_lasts_ends_the_work_and_another_run_of_it_goes_on(self):
         def run(member, visit, save):

@@ -82,6 +82,7 @@ class RunnerTestCase(OpeningsTestCase):
         self.removed = []
         self.forgotten = []
         self.kept = set()
+        self.deleted = set()  #: instances
         self.outages = Outages(self, PATIENCE)
         self.waited_for = []
         self.pace = Pace(canary=0, stop=StopRule(count=10))
@@ -124,6 +125,7 @@ class RunnerTestCase(OpeningsTestCase):
             outages=self.outages,
             pause=self,
             is_stopping=lambda: self.stopping,
+            is_gone=self.deleted.__contains__,
         )
 
     def a_crew(self, make=None, count=1):
@@ -268,6 +270,35 @@ class TestBack(RunnerTestCase):
         member = self.fails('HOST_KEY_CHANGED')
         self.assertEqual([T.OPEN, T.REACH], [run.step for run in member.steps])
         self.assertEqual(StepEnd.FAILED, member.steps[-1].end)
+
+    def test_one_whose_instance_was_deleted_meanwhile_has_not_failed(self):
+        self.deleted = {FIRST}
+        self.world.nova.missing = {'s'}
+        run_id = self.begun(FIRST, SECOND)
+        self.runs.release(self.runs.claim(run_id, 'host-2', LEASE).member)
+        member = run_next(self.a_runner(), run_id)
+        self.assertEqual((S.LEFT_OUT, 'BRIDGE_INSTANCE_GONE'), (member.state, member.error_code))
+        self.assertEqual((None, 0), (self.runs.turn(run_id).stop, self.runs.turn(run_id).failed))
+        self.is_left()
+
+    def test_one_whose_instance_was_deleted_after_a_push_is_forgotten(self):
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        self.deleted = {FIRST}
+        member = run_next(self.a_runner(), self.begun())
+        self.assertEqual((S.LEFT_OUT, [True]), (member.state, self.removed))
+        self.is_left()
+
+    def test_what_cannot_be_forgotten_of_a_guest_that_is_gone_keeps_the_member(self):
+        def fails(*arguments):
+            raise exceptions.ServerNotFound(server_id='s')
+
+        def unreadable(member):
+            raise ValueError('of other keys')
+
+        self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
+        runner = dataclasses.replace(self.a_runner(), remove=fails, forget=unreadable)
+        member = run_next(runner, self.begun())
+        self.assertEqual((S.RUNNING, {FIRST}), (member.state, self.kept))
 
     def test_one_that_fails_leaves_the_others(self):
         self.guests.refusals = [errors.HostKeyChanged(server_id='s', pinned='a', found='b')]

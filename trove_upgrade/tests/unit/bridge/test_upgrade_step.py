@@ -12,8 +12,9 @@ from trove_upgrade.bridge.steps.upgrade import (
 from trove_upgrade.bridge.steps.verify import NotVerified, Verify
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import network, states
-from trove_upgrade.domain.bridge_runs import MemberFacts, Nic
+from trove_upgrade.domain.bridge_runs import MemberFacts, Nic, NoRoom
 from trove_upgrade.domain.database_service import DatabaseServiceRefused
+from trove_upgrade.domain.pace import Hosts
 from trove_upgrade.domain.verified import Outcome, Verified
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.bridge.neutron import Dead, FakeNeutron, FakeNova
@@ -70,8 +71,12 @@ class TestUpgradeMember(base.TestCase):
         super().setUp()
         self.service = Service()
         self.neutron = FakeNeutron(a_port('port-1', server_id='s', network_id='net-1'))
+        self.nova = FakeNova(self.neutron)
+        self.nova.hypervisor = 'h-7'
         self.told = []
         self.is_stopping = False
+        self.is_full = False
+        self.settled = []
         self.member = a_member().evolve(facts=MemberFacts(bundle='sha', target_version_id=TARGET))
 
     def save(self, member):
@@ -82,14 +87,30 @@ class TestUpgradeMember(base.TestCase):
         return UpgradeMember(
             api=self.service,
             upgrades=self.service,
-            server_ports=ServerPorts(FakeNova(self.neutron), self.neutron),
+            server_ports=ServerPorts(self.nova, self.neutron),
             pause=self.service,
             tell=lambda member, message: self.told.append(message),
             is_stopping=lambda: self.is_stopping,
+            settle_hosts=self.settle,
         )
+
+    def settle(self, member, hosts):
+        if self.is_full:
+            raise NoRoom(instance_id=member.instance_id, run_id=member.run_id, found='full')
+        self.settled.append(hosts)
+        return member
 
     def run_it(self):
         return self.step().run(self.member, Visit(), self.save)
+
+    def test_one_whose_hypervisor_is_full_is_not_asked_for(self):
+        self.is_full = True
+        self.assertRaises(NoRoom, self.run_it)
+        self.assertEqual(([], None), (self.service.asked, self.member.facts.asked_after))
+
+    def test_it_loads_its_hypervisor_and_no_node_any_more(self):
+        self.run_it()
+        self.assertEqual([Hosts(node=None, hypervisor='h-7')], self.settled)
 
     def test_it_is_asked_once_and_waited_for(self):
         done = self.run_it()

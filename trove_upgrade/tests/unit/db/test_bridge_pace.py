@@ -21,6 +21,7 @@ from trove_upgrade.domain.pace import (
     CANARY,
     DEFAULT_PACE,
     Hosts,
+    LimitChanges,
     Limits,
     Pace,
     Stop,
@@ -123,8 +124,9 @@ class TestClaim(BridgePaceTestCase):
     def test_limits_may_be_changed_while_it_goes_on(self):
         self.begun(2, limits=Limits(at_once=1))
         self.claim()
-        run = self.runs.change_limits(self.run_id, Limits(at_once=2))
-        self.assertEqual(2, run.pace.limits.at_once)
+        self.runs.change_limits(self.run_id, LimitChanges(per_node=7))
+        run = self.runs.change_limits(self.run_id, LimitChanges(at_once=2))
+        self.assertEqual(Limits(at_once=2, per_node=7), run.pace.limits)
         self.assertIsNotNone(self.claim().member)
 
     def test_with_nothing_left_no_host_asks_again(self):
@@ -165,8 +167,10 @@ class TestStop(BridgePaceTestCase):
     def test_too_many_failures_stop_it_and_an_operator_lets_it_go_on(self):
         self.begun(5, stop=StopRule(count=1, percent=0))
         self.fail()
-        begun = self.claim().member
+        begun = self.runs.save(self.claim().member.learned(port_id='port-1'))
+        untouched = self.claim().member
         self.fail()
+        self.runs.release(untouched)
         claim = self.claim()
         self.assertEqual(
             (None, Stop.TOO_MANY_FAILED, False), (claim.member, claim.stop, claim.is_to_ask_again)
@@ -178,9 +182,34 @@ class TestStop(BridgePaceTestCase):
         self.runs.end(again, S.COMPLETED)
         self.assertEqual({Wait.STOPPED}, set(self.runs.turn(self.run_id).waits.values()))
 
+        self.assertEqual(0, self.runs.get(self.run_id).accepted_failures)
         run = self.runs.accept_failures(self.run_id)
         self.assertEqual((RunState.RUNNING, 2), (run.state, run.accepted_failures))
         self.assertIsNotNone(self.claim().member)
+
+    def test_failures_of_a_run_that_has_not_stopped_are_not_accepted(self):
+        self.begun(2, stop=StopRule(count=5))
+        self.fail()
+        self.assertEqual(0, self.runs.accept_failures(self.run_id).accepted_failures)
+        self.runs.end(self.claim().member, S.COMPLETED)
+        ended = self.runs.accept_failures(self.run_id)
+        self.assertEqual((RunState.ENDED, 0), (ended.state, ended.accepted_failures))
+
+    def test_an_upgrade_that_no_host_looks_at_any_more_takes_its_room(self):
+        self.begun(3, [HOSTS] * 3, limits=Limits(per_hypervisor=1))
+        held = self.claim().member
+        for _ in range(3):
+            self.runs.release(self.runs.save(held.learned(asked_after='')))
+            held = self.claim().member
+            self.assertEqual(ids(1)[0], held.instance_id)
+        self.assertIsNone(self.claim().member)
+
+    def test_one_that_an_operator_turned_back_has_not_failed(self):
+        self.begun(3)
+        held = self.claim().member
+        self.runs.abort(self.run_id)
+        self.runs.save(held.evolve(is_undoing=True, error_code=RunAborted.code))
+        self.assertEqual(0, self.runs.turn(self.run_id).failed)
 
     def test_a_canary_stops_it_alone(self):
         self.begun(5, canary=1, stop=StopRule(count=3))

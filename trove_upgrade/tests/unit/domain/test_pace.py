@@ -67,7 +67,8 @@ class Fleet:
         self.members[instance_id] = Standing(**{**vars(old), **changes})
 
     def claim(self, instance_id):
-        self.change(instance_id, is_held=True, tries=self.members[instance_id].tries + 1)
+        tries = self.members[instance_id].tries + 1
+        self.change(instance_id, is_held=True, is_begun=True, tries=tries)
 
     def held(self):
         return [one for one in self.members.values() if one.is_held]
@@ -97,7 +98,8 @@ class TestLaws(base.TestCase):
                 case 'fail':
                     fleet.change(held[0].instance_id, is_held=False, is_ended=True, has_failed=True)
                 case 'leave':  # its process was killed, or a service is away
-                    fleet.change(held[0].instance_id, is_held=False)
+                    is_upgrading = data.draw(st.booleans())
+                    fleet.change(held[0].instance_id, is_held=False, is_upgrading=is_upgrading)
                 case 'accept':
                     accepted = sum(one.has_failed for one in fleet.members.values())
             self.is_within(fleet)
@@ -106,7 +108,8 @@ class TestLaws(base.TestCase):
         self.assertTrue(all(one.is_ended for one in fleet.members.values()), fleet.members)
 
     def is_within(self, fleet):
-        held, limits = fleet.held(), fleet.pace.limits
+        limits = fleet.pace.limits
+        held = [one for one in fleet.members.values() if one.is_load]
         self.assertLessEqual(len(held), limits.at_once)
         nodes = Counter(one.hosts.node for one in held if one.hosts.node)
         hypervisors = Counter(one.hosts.hypervisor for one in held if one.hosts.hypervisor)
@@ -154,8 +157,8 @@ class TestTurn(base.TestCase):
     def test_a_wave_waits_for_the_one_before_also_where_its_host_was_killed(self):
         pace = Pace(canary=1)
         for canary in (
-            standing('c', CANARY, is_held=True, tries=1),
-            standing('c', CANARY, tries=1),
+            standing('c', CANARY, is_held=True, is_begun=True, tries=1),
+            standing('c', CANARY, is_begun=True, tries=1),
             standing('c', CANARY),
         ):
             self.assertEqual(Wait.WAVE, self.waits([canary, standing('n')], pace)['n'])
@@ -163,9 +166,17 @@ class TestTurn(base.TestCase):
         self.assertEqual({'n': Wait.TURN}, self.waits([ended, standing('n')], pace))
 
     def test_one_that_cannot_be_turned_back_now_does_not_hold_up_the_others(self):
-        stuck = standing('stuck', tries=1, has_failed=True)
+        stuck = standing('stuck', tries=1, is_begun=True, is_undoing=True, has_failed=True)
         found = turn([stuck, standing('n', 2)], one_wave())
         self.assertEqual(('stuck', 'n'), found.takeable)
+
+    def test_an_upgrade_that_no_host_looks_at_loads_its_hypervisor_and_comes_first(self):
+        there = Hosts(hypervisor='h')
+        alone = standing('z-alone', tries=5, is_begun=True, is_upgrading=True, hosts=there)
+        members = [standing('new', hosts=there), standing('left', tries=1), alone]
+        found = turn(members, one_wave(per_hypervisor=1))
+        self.assertEqual(('z-alone', 'left'), found.takeable)
+        self.assertEqual(Wait.HYPERVISOR, found.waits['new'])
 
     def test_one_that_was_left_comes_first_and_one_that_was_left_again_last(self):
         members = [standing('new'), standing('left', tries=1), standing('again', tries=2)]
@@ -194,12 +205,17 @@ class TestStop(base.TestCase):
     def test_one_more_than_that_stops_the_run_and_what_was_begun_goes_on(self):
         pace = Pace(canary=0, stop=StopRule(count=2, percent=0))
         self.assertIsNone(stop_of([*self.failed(2), *self.others(3)], pace, 0))
-        begun = standing('begun', tries=1)
+        begun = standing('begun', tries=1, is_begun=True)
         found = turn([*self.failed(3), *self.others(1), begun], pace)
         self.assertEqual(
             (Stop.TOO_MANY_FAILED, ('begun',), Wait.STOPPED),
             (found.stop, found.takeable, found.waits['o0']),
         )
+
+    def test_one_that_a_host_has_taken_and_not_touched_is_not_begun(self):
+        pace = Pace(canary=0, stop=StopRule(count=0, percent=0))
+        found = turn([*self.failed(1), standing('untouched', tries=3)], pace)
+        self.assertEqual(((), {'untouched': Wait.STOPPED}), (found.takeable, dict(found.waits)))
 
     def test_a_canary_that_fails_stops_the_run_whatever_the_rule_allows(self):
         pace = Pace(canary=1, stop=StopRule(count=10))

@@ -34,6 +34,7 @@ class Place:
 
     def __init__(self, name='on node-1', namespaces=(), answers=(), complaint='', error=None):
         self.name, self.namespaces, self.error = name, set(namespaces), error
+        self.host = name.removeprefix('on ')
         self.answers, self.complaint = list(answers), complaint
         self.streams, self.started, self.looks = [], [], []
 
