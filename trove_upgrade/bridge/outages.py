@@ -11,7 +11,7 @@ from trove_upgrade.domain.ports import Clock
 _QUIET_PART = 4
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Met:
     """Outages that a member has met at a step, and has not got past."""
 
@@ -66,7 +66,7 @@ class Outages:
             now = self._clock.monotonic()
             met = self._members.get(instance_id)
             if met is None:
-                self._members[instance_id] = _Met(step, first=now, since=now, last=now)
+                self._members[instance_id] = _Met(step=step, first=now, since=now, last=now)
                 return
             since = now if self._is_another(met.last, now) else met.since
             self._members[instance_id] = dataclasses.replace(met, since=since, last=now)

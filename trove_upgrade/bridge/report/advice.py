@@ -278,6 +278,7 @@ _UPGRADES = (
         'The upgrade itself is complete. Mend what the message names on the instance.',
         verify.NotVerified,
     ),
+    _for(Remedy.NOTHING, 'It was deleted.', bridge_runs.InstanceGone),
     _for(
         Remedy.RUN_AGAIN,
         'An operator ended the run before its turn. Run again.',

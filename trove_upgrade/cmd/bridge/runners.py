@@ -60,15 +60,7 @@ def make(
     removal = Removal(door=door, keys=repositories.guest_keys, agents=repositories.guests)
 
     def made(number: int, is_stopping: Callable[[], bool]) -> MemberRunner:
-        upgrade = UpgradeMember(
-            api=run.cloud.databases,
-            upgrades=repositories.upgrades,
-            server_ports=run.server_ports,
-            pause=SystemClock(),
-            tell=tell,
-            is_stopping=is_stopping,
-            settle_hosts=repositories.bridge_runs.settle,
-        )
+        upgrade = _upgrade_of(run, tell, is_stopping)
         steps = _steps(run, door, push, upgrade, is_stopping)
         return MemberRunner(
             runs=repositories.bridge_runs,
@@ -91,6 +83,18 @@ def make(
         )
 
     return made
+
+
+def _upgrade_of(run: Context, tell: Tell, is_stopping: Callable[[], bool]) -> UpgradeMember:
+    return UpgradeMember(
+        api=run.cloud.databases,
+        upgrades=run.repositories.upgrades,
+        server_ports=run.server_ports,
+        pause=SystemClock(),
+        tell=tell,
+        is_stopping=is_stopping,
+        settle_hosts=run.repositories.bridge_runs.settle,
+    )
 
 
 def push_of(run: Context, ways: way.Ways, bundle: archive.Bundle) -> Push:

@@ -13,6 +13,8 @@ from trove_upgrade.bridge.reach.network_node import NetworkNode, NodeAddress
 from trove_upgrade.bridge.reach.session import Limits
 from trove_upgrade.tests import base
 
+NAMESPACE = 'qdhcp-11111111-2222-4333-8444-555555555555'
+
 
 class Swallowing:
     """Route that takes the whole time-out of each connection."""
@@ -52,9 +54,9 @@ class TestNodeThatIsDown(base.TestCase):
         )
         self.addCleanup(node.close)
         for _ in range(50):
-            self.assertRaises(errors.TimedOut, node.has, 'qdhcp-x')
+            self.assertRaises(errors.TimedOut, node.has, NAMESPACE)
         self.assertRaises(errors.TimedOut, lambda: node.host)
         self.assertEqual(1, route.tried)
         route.seconds += 60
-        self.assertRaises(errors.TimedOut, node.has, 'qdhcp-x')
+        self.assertRaises(errors.TimedOut, node.has, NAMESPACE)
         self.assertEqual(2, route.tried)
