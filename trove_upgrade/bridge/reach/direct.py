@@ -36,7 +36,9 @@ class DirectRoute:
     def connect(self, address: str, port: int, timeout_seconds: float) -> Connection:
         where = {'address': address, 'port': port, 'route': self.name}
         try:
-            return socket.create_connection((address, port), timeout_seconds)
+            connection = socket.create_connection((address, port), timeout_seconds)
+            # words of SSH are small, and each waits for an answer
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError as error:
             raise errors.TimedOut(
                 **where,
@@ -46,6 +48,8 @@ class DirectRoute:
             ) from error
         except OSError as error:
             raise errors.ConnectionRefused(**where, found=error.strerror or error) from error
+        else:
+            return connection
 
     def reaches(self, address: str, port: int, timeout_seconds: float) -> Reachability:
         return attempt(self.connect, address, port, timeout_seconds)

@@ -135,6 +135,7 @@ class SshServers:
         while not is_over():
             for key, _ in self._selector.select(timeout=0.5):
                 connection, _ = key.fileobj.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as sshd does
                 work = threading.Thread(
                     target=self._session, args=(key.data, connection), daemon=True
                 )
