@@ -89,6 +89,21 @@ class FleetStage:
         for port in self._ports_of({one.server_id for one in self._planned}):
             self._admin.request('DELETE', f'{self._neutron}/ports/{port["id"]}')
 
+    def left(self) -> list[str]:
+        """Return in words what of the fleet is still in the cloud."""
+        ids = [one.instance_id for one in self._planned]
+        instances = trove_tables.instances
+        query = sa.select(instances.c.id).where(instances.c.id.in_(ids))
+        with self._repositories.database.read() as connection:
+            rows = connection.execute(query).scalars().all()
+        ports = self._ports_of({one.server_id for one in self._planned})
+        regions = self._admin.request('GET', f'{self._handle.auth_url}/regions')['regions']
+        return [
+            *(f'row {one}' for one in rows),
+            *(f'port {one["id"]}' for one in ports),
+            *(f'region {one["id"]}' for one in regions if one['id'] == REGION),
+        ]
+
     # ports and namespaces
 
     def _plug(self) -> Iterator[PluggedGuest]:

@@ -41,9 +41,10 @@ class TestFleet(KilledTestCase):
         super().setUp()
         self.repositories = Repositories.from_conf(self.configuration())
         self.addCleanup(self.repositories.database.dispose)
-        agents = self.repositories.guests
-        heard = [one.name for one in self.stage.instances if agents.heartbeat(one.id)]
-        self.assertEqual([], heard, 'they have our agent already: bring a new old cloud up')
+        target = self.stage.stage.target.name
+        upgraded = [one.name for one in self.stage.instances if self.version_of(one).name == target]
+        self.assertEqual([], upgraded, 'they are no old guests: bring a new old cloud up')
+        self.as_before(self.stage.instances)
         self.real = [*self.stage.instances, self.a_fourth()]
         self.addCleanup(self.as_before, self.real)
         self.fleet = guests.planned(
@@ -55,6 +56,7 @@ class TestFleet(KilledTestCase):
         )
         self.place = FleetStage(self.stage, self.repositories, self.fleet, self.work_dir)
         self.place.take_out()  # of a test that was killed
+        self.addCleanup(lambda: self.assertEqual([], self.place.left()))
         self.addCleanup(self.place.take_out)
         other = paramiko.ECDSAKey.generate()
         self.place.put_in(HostKey(other.get_name(), other.asbytes()).text)
