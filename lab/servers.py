@@ -195,6 +195,14 @@ class Networks(Protocol):
         name.  The network is there already.
         """
 
+    def attach(self, guest_id: str, ports: Sequence[Port]) -> str:
+        """Give a guest a network namespace with these ports, and return the namespace's name.  Safe
+        to repeat; for a guest that no hypervisor has booted, too.
+        """
+
+    def detach(self, guest_id: str) -> None:
+        """Take that away again.  An unknown guest is no error."""
+
     def entry(self, network_id: str) -> tuple[str, ...]:
         """The beginning of a command that runs a program of this machine inside the network."""
 

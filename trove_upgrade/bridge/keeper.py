@@ -55,11 +55,21 @@ class Keeper:
             self._kept_at = began
             self._keep_opening()
         except MemberLost as error:
-            self._lose(error.message)
+            if not self._was_given_back():
+                self._lose(error.message)
         except Exception as error:  # noqa: BLE001 - see above
             LOG.warning('The leases could not be kept: %s; tried again', error)
             if self._clock.monotonic() - self._kept_at >= self._lease_seconds:
                 self._lose('its lease could not be kept, and is over')
+
+    def _was_given_back(self) -> bool:
+        """Return whether the member has ended here, or was left to others, a moment ago."""
+        try:
+            now = self._runs.member(self._member.run_id, self._member.instance_id)
+        except Exception as error:  # noqa: BLE001 - see `keep`
+            LOG.warning('The member cannot be read: %s', error)
+            return False
+        return now.generation == self._member.generation and now.lease_until is None
 
     def _keep_opening(self) -> None:
         opening = self._visit.opening

@@ -2,10 +2,12 @@
 """Route to a network that is routed: this host connects by itself."""
 
 import socket
+import time
 
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.attempt import attempt
 from trove_upgrade.bridge.reach.ports import Connection, Reachability
+from trove_upgrade.bridge.reach.relay import TRY_SECONDS
 
 #: Any port: no packet is sent.
 _DISCARD = 9
@@ -36,7 +38,7 @@ class DirectRoute:
     def connect(self, address: str, port: int, timeout_seconds: float) -> Connection:
         where = {'address': address, 'port': port, 'route': self.name}
         try:
-            return socket.create_connection((address, port), timeout_seconds)
+            return _connected(address, port, timeout_seconds)
         except TimeoutError as error:
             raise errors.TimedOut(
                 **where,
@@ -49,3 +51,19 @@ class DirectRoute:
 
     def reaches(self, address: str, port: int, timeout_seconds: float) -> Reachability:
         return attempt(self.connect, address, port, timeout_seconds)
+
+
+def _connected(address: str, port: int, seconds: float) -> socket.socket:
+    """Try again and again, as the relay does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            connection = socket.create_connection((address, port), max(0.1, min(left, TRY_SECONDS)))
+        except TimeoutError:
+            if left <= TRY_SECONDS:
+                raise
+        else:
+            # words of SSH are small, and each waits for an answer
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection

@@ -19,6 +19,8 @@ import sys
 import threading
 import time
 
+#: A try to connect lasts so long: three packets are sent in it.
+TRY_SECONDS = 4.0
 _CHUNK = 65536
 
 
@@ -39,13 +41,23 @@ def opened(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
 
 
 def connected(address: str, port: int, seconds: float) -> socket.socket:
-    """Return a connection; the end of the input ends the wait for it."""
-    connection = opened(address, port, socket.SOCK_STREAM)
-    come = select.select([0], [connection], [], seconds)
-    if come[0]:  # nothing is sent before the first line: this is the end
-        sys.exit(0)
-    if not come[1]:
-        raise TimeoutError('timed out')
+    """Return a connection; the end of the input ends the wait for it.
+
+    A try without an answer is followed by a new one: a rule may begin to count at any moment, and
+    the kernel's own repetitions come ever more seldom.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        connection = opened(address, port, socket.SOCK_STREAM)
+        come = select.select([0], [connection], [], max(0.0, min(left, TRY_SECONDS)))
+        if come[0]:  # nothing is sent before the first line: this is the end
+            sys.exit(0)
+        if come[1]:
+            break
+        connection.close()
+        if left <= TRY_SECONDS:
+            raise TimeoutError('timed out')
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))

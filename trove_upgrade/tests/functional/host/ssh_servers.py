@@ -6,6 +6,7 @@ accounts of its own: its /etc/passwd is bound over the machine's in a private mo
 network node is an sshd on loopback whose `ip netns` shows its own namespaces alone.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -203,7 +204,7 @@ class Network(fixtures.Fixture):
 
     def in_guest(self, *argv, **options):
         enter = ('nsenter', '--net', '--target', str(self.guest.pid))
-        subprocess.run((*enter, *argv), check=True, **options)
+        return subprocess.run((*enter, *argv), check=True, **options)
 
     def replace_guest(self, **guest):
         """Another server at the same address, as after a rebuild; the cable goes with the first."""
@@ -221,10 +222,22 @@ class Network(fixtures.Fixture):
         """As a security group that does not let the port in."""
         rules = (
             'add table inet closed\n'
+            'add set inet closed tries { type inet_service; flags dynamic; size 1000; }\n'
             'add chain inet closed input { type filter hook input priority 0; }\n'
-            f'add rule inet closed input tcp dport {port} drop\n'
+            f'add rule inet closed input tcp dport {port} add @tries {{ tcp sport }} drop\n'
         )
         self.in_guest('nft', '-f', '-', input=rules.encode())
+
+    def tries(self):
+        """Return the ports that have tried to connect since `drop`."""
+        words = ('nft', '-j', 'list', 'set', 'inet', 'closed', 'tries')
+        shown = self.in_guest(*words, capture_output=True).stdout
+        [found] = [one['set'] for one in json.loads(shown)['nftables'] if 'set' in one]
+        return found.get('elem', [])
+
+    def let_in(self):
+        """Take back what `drop` has done."""
+        self.in_guest('nft', 'delete', 'table', 'inet', 'closed')
 
 
 def free_port():

@@ -4,6 +4,7 @@ addresses, one of them behind a network node.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import hashlib
 import os
@@ -98,6 +99,10 @@ class ReachTestCase(Waiting, base.TestCase):
         return process
 
 
+DIRECT = f"""
+from trove_upgrade.bridge.reach.direct import DirectRoute
+DirectRoute().connect({ssh_servers.GUEST_ADDRESS!r}, 22, {SECONDS})
+"""
 LOCAL_BRIDGE = f"""
 import sys, time
 from trove_upgrade.bridge.reach.local_host import LocalHost
@@ -163,6 +168,21 @@ class TestLocalNamespace(ReachTestCase):
         self.assertEqual('REACH_TIMED_OUT', found.code)
         self.assertIn(network.namespace, found.message)
         self.assertIn(ssh_servers.AGENT_ADDRESS, found.message)
+
+    def test_a_port_whose_rule_begins_to_count_late_is_tried_again_and_again(self):
+        network = self.network()
+        route = self.route_to(network)
+        enter = namespaces.relay_command(network.namespace, ())[:4]
+        for connect in (
+            lambda: route.connect(ssh_servers.GUEST_ADDRESS, 22, SECONDS).close(),
+            lambda: subprocess.run((*enter, sys.executable, '-c', DIRECT), check=True),
+        ):
+            network.drop(port=22)
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                coming = pool.submit(connect)
+                self.wait_until(lambda: len(network.tries()) > 1, 'a second try')
+                network.let_in()
+                coming.result()
 
     def test_no_server_and_no_network_are_told_apart_from_a_closed_port(self):
         network = self.network()

@@ -737,6 +737,16 @@ class TestKeeper(RunnerTestCase):
         keeper.keep()
         self.assertEqual((True, False), (self.visit.is_lost, self.shell.is_open))
 
+    def test_a_member_that_has_just_ended_here_or_was_left_is_not_lost(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade'))
+        for give_back in (self.runs.release, lambda member: self.runs.end(member, S.COMPLETED)):
+            keeper = self.a_keeper()
+            give_back(self.member)
+            keeper.keep()
+            self.assertFalse(self.visit.is_lost)
+            self.member = self.runs.claim(self.member.run_id, 'host-1', LEASE).member
+        self.assertNotIn('ends', log.output)
+
 
 class Away:
     """Database that gives no answer."""
