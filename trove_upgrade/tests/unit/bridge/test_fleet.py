@@ -249,6 +249,7 @@ class Fleet:
             outages=Outages(SystemClock(), LEASE),
             pause=SystemClock(),
             is_stopping=lambda: False,
+            is_gone=lambda instance_id: False,
         )
 
     def take_one(self):
