@@ -188,7 +188,8 @@ class FleetStage:
         self._view.serve()
         keystone = self._handle.auth_url
         self._admin.request('POST', f'{keystone}/regions', {'region': {'id': REGION}})
-        for endpoint in self._admin.request('GET', f'{keystone}/endpoints')['endpoints']:
+        own = f'{keystone}/endpoints?region_id={self._handle.service.region_name}'
+        for endpoint in self._admin.request('GET', own)['endpoints']:
             url = str(endpoint['url'])
             if url.startswith((self._handle.nova_url, self._handle.nova_proxy_url)):
                 url = f'http://127.0.0.1:{self._view.port}{nova.path}'
