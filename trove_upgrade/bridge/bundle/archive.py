@@ -8,11 +8,13 @@ signature of that file.  OpenSSL can check both: doc/source/admin/bridge-bundle.
 import dataclasses
 import gzip
 import hashlib
+import io
 import lzma
 import pathlib
 import re
 import shutil
 import tarfile
+from typing import BinaryIO
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -39,6 +41,16 @@ class BundleInvalid(exceptions.TroveUpgradeError):
     )
 
 
+class BundleChanged(exceptions.TroveUpgradeError):
+    """A bundle has changed on this host since it was checked."""
+
+    code = 'BRIDGE_BUNDLE_CHANGED'
+    template = (
+        'The bundle {path} is not what it was when this run began: {found}. Nothing of it was '
+        'unpacked. Put the file back, compare it with its .sha256, and run the bridge again.'
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bundle:
     """Archive that was checked."""
@@ -53,17 +65,54 @@ class Bundle:
         gzip, written into `directory`.
 
         :raises OSError: there is no place for it.
+        :raises BundleChanged: it is another one since it was checked.
         """
         if has_xz:
             return Sent(path=self.path, sha256=self.sha256)
         target = directory / f'{self.sha256[:16]}.tar.gz'
-        with (
-            lzma.open(self.path) as source,
-            target.open('wb') as plain,
-            gzip.GzipFile(filename='', fileobj=plain, mode='wb', compresslevel=6, mtime=0) as sink,
-        ):
-            shutil.copyfileobj(source, sink, _BLOCK)
+        with self.path.open('rb') as stream, target.open('wb') as plain:
+            self._repack(_Hashed(stream), plain)
         return Sent(path=target, sha256=sha256_of(target))
+
+    def _repack(self, packed: '_Hashed', plain: BinaryIO) -> None:
+        try:
+            with (
+                lzma.open(packed) as source,
+                gzip.GzipFile(
+                    filename='', fileobj=plain, mode='wb', compresslevel=6, mtime=0
+                ) as sink,
+            ):
+                shutil.copyfileobj(source, sink, _BLOCK)
+        except (lzma.LZMAError, EOFError) as error:
+            raise BundleChanged(path=self.path, found=error) from None
+        self.require_same(packed.digest.hexdigest())
+
+    def require_same(self, sha256: str) -> None:
+        """Refuse an archive that has another digest than when it was checked.
+
+        :raises BundleChanged: it has.
+        """
+        if sha256 != self.sha256:
+            raise BundleChanged(path=self.path, found=f'its SHA-256 is {sha256}')
+
+
+class _Hashed(io.RawIOBase):
+    """Stream whose bytes are hashed as they are read, from its beginning to its end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes, which are hashed."""
+        chunk = self._stream.read(size)
+        self.digest.update(chunk)
+        return chunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
