@@ -3,7 +3,7 @@
 network, flavors with a second disk, room.
 """
 
-from lab import service_proxy, rest
+from lab import rest, service_proxy
 from lab.handle import CloudHandle
 from lab.services import trove_conf
 from lab.settings import REGION, Settings

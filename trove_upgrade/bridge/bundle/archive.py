@@ -8,7 +8,6 @@ signature of that file.  OpenSSL can check both: doc/source/admin/bridge-bundle.
 import dataclasses
 import gzip
 import hashlib
-import io
 import lzma
 import pathlib
 import re
@@ -70,14 +69,17 @@ class Bundle:
         if has_xz:
             return Sent(path=self.path, sha256=self.sha256)
         target = directory / f'{self.sha256[:16]}.tar.gz'
-        with self.path.open('rb') as stream, target.open('wb') as plain:
-            self._repack(_Hashed(stream), plain)
+        with self.path.open('rb') as packed:
+            self._repack(packed, target)
+            packed.seek(0)  # afterwards, so that a change meanwhile is seen
+            self.require_same(hashlib.file_digest(packed, 'sha256').hexdigest())
         return Sent(path=target, sha256=sha256_of(target))
 
-    def _repack(self, packed: '_Hashed', plain: BinaryIO) -> None:
+    def _repack(self, packed: BinaryIO, target: pathlib.Path) -> None:
         try:
             with (
                 lzma.open(packed) as source,
+                target.open('wb') as plain,
                 gzip.GzipFile(
                     filename='', fileobj=plain, mode='wb', compresslevel=6, mtime=0
                 ) as sink,
@@ -85,7 +87,6 @@ class Bundle:
                 shutil.copyfileobj(source, sink, _BLOCK)
         except (lzma.LZMAError, EOFError) as error:
             raise BundleChanged(path=self.path, found=error) from None
-        self.require_same(packed.digest.hexdigest())
 
     def require_same(self, sha256: str) -> None:
         """Refuse an archive that has another digest than when it was checked.
@@ -94,25 +95,6 @@ class Bundle:
         """
         if sha256 != self.sha256:
             raise BundleChanged(path=self.path, found=f'its SHA-256 is {sha256}')
-
-
-class _Hashed(io.RawIOBase):
-    """Stream whose bytes are hashed as they are read, from its beginning to its end."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self.digest = hashlib.sha256()
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return some bytes, which are hashed."""
-        chunk = self._stream.read(size)
-        self.digest.update(chunk)
-        return chunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

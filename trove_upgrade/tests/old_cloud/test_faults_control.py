@@ -21,7 +21,9 @@ AWAY_SECONDS = 60
 PORT_HAS_GROUP = _BY_NAME['the port has the group']
 LOGGED_IN = _BY_NAME['it is logged in']
 ON_ITS_WAY = _BY_NAME['the bundle is on its way']
-PROVING = Moment('its agent is waited for', lambda test: test.member(test.run_id)['step'] == 'prove')
+PROVING = Moment(
+    'its agent is waited for', lambda test: test.member(test.run_id)['step'] == 'prove'
+)
 DATABASE = 'mariadb'
 
 
@@ -137,9 +139,7 @@ class TestTwoBridges(FaultsTestCase):
         self.addCleanup(self.forget, opening)
         ended = self.tried('reach', '--instance', self.instance.id)
         self.assertEqual(1, ended.code, ended.output)
-        self.assert_line(
-            ended.run_id, 'FAILED', 'PORT_ALREADY_OPEN', opening, 'Wait for that run'
-        )
+        self.assert_line(ended.run_id, 'FAILED', 'PORT_ALREADY_OPEN', opening, 'Wait for that run')
         self.assertEqual(set(), self.ours())
         self.forget(opening)
         self.assert_closed()

@@ -53,7 +53,8 @@ class TestDisks(PushedTestCase):
     def test_a_full_disk_is_found_before_anything_is_written(self):
         with self.with_disk(20):
             ended = self.pushed()
-            self.assert_line(ended.run_id, 'FAILED', 'BRIDGE_GUEST_FULL', 'MB free', 'Make room on its root disk')
+            words = ('MB free', 'Make room on its root disk')
+            self.assert_line(ended.run_id, 'FAILED', 'BRIDGE_GUEST_FULL', *words)
             self.assertEqual(1, ended.code)
             self.assert_closed()
         self.assert_as_before()
@@ -110,18 +111,15 @@ class TestBundle(PushedTestCase):
         self.assertEqual(runs, self.shown('status', '--json'))
 
     def test_one_that_is_cut_after_its_check_is_not_unpacked(self):
-        ended = self.while_at(
-            GROUP_IS_THERE, self.cut, 'run', *('--instance', self.instance.id)
-        )
+        ended = self.while_at(GROUP_IS_THERE, self.cut, 'run', *('--instance', self.instance.id))
         self.assert_failed(
             ended, 'BRIDGE_BUNDLE_CHANGED', str(self.bundle_file), 'compare it with its .sha256'
         )
 
     def test_one_whose_bytes_change_in_the_guest_is_not_unpacked(self):
         real = self.in_guest('command -v sha256sum').strip()
-        self.put_program(
-            'sha256sum', f'printf x | dd of="$1" bs=1 seek=1000 conv=notrunc 2> /dev/null\n{real} "$1"'
-        )
+        change = 'printf x | dd of="$1" bs=1 seek=1000 conv=notrunc 2> /dev/null'
+        self.put_program('sha256sum', f'{change}\n{real} "$1"')
         ended = self.pushed()
         self.assert_failed(ended, 'BRIDGE_INSTALLER_FAILED', '"verify"', 'is not what was sent')
 

@@ -32,9 +32,7 @@ class TestNetworkNode(FaultsTestCase):
     def test_one_that_is_gone_before_is_named_with_what_was_tried(self):
         self.stop_sshd()
         ended = self.tried('reach', '--instance', self.instance.id)
-        self.assert_failed(
-            ended, 'BRIDGE_NO_WAY_IN', self.stage.node_address, 'Connection refused'
-        )
+        self.assert_failed(ended, 'BRIDGE_NO_WAY_IN', self.stage.node_address, 'Connection refused')
         self.start_sshd()
         self.assert_is_reached()
 
@@ -51,9 +49,7 @@ class TestNetworkNode(FaultsTestCase):
         self.assert_is_reached()
 
     def test_one_that_is_lost_during_the_upload_leaves_the_rest_to_a_resume(self):
-        ended = self.while_at(
-            ON_ITS_WAY, self.stop_sshd, 'run', *('--instance', self.instance.id)
-        )
+        ended = self.while_at(ON_ITS_WAY, self.stop_sshd, 'run', *('--instance', self.instance.id))
         self.assertEqual(1, ended.code, ended.output)
         self.assert_closed()
         found = self.member(ended.run_id)
@@ -84,9 +80,9 @@ class TestServers(FaultsTestCase):
         former = self.stage.instances[0]
         listed = self.shown('inventory', '--json')['instances']
         [known] = [one for one in listed if one['id'] == former.id]
-        server = self.admin.request(
-            'GET', f'{self.handle.nova_url}/servers/{former.server_id}'
-        )['server']
+        server = self.admin.request('GET', f'{self.handle.nova_url}/servers/{former.server_id}')[
+            'server'
+        ]
         version = PublishedVersion(
             datastore=known['datastore'],
             name=known['version'],

@@ -141,9 +141,7 @@ class TestRefusals(NeutronTestCase):
         quota = f'{self.neutron}/quotas/{project}'
         has = self.admin.request('GET', f'{self.neutron}/security-groups?project_id={project}')
         self.addCleanup(self.admin.request, 'DELETE', quota)
-        self.admin.request(
-            'PUT', quota, {'quota': {'security_group': len(has['security_groups'])}}
-        )
+        self.admin.request('PUT', quota, {'quota': {'security_group': len(has['security_groups'])}})
         ended = self.reached()
         self.assert_failed(ended, 'GROUP_QUOTA_EXHAUSTED', project, 'security groups by one')
         self.admin.request('DELETE', quota)
@@ -194,9 +192,7 @@ class TestOtherClients(NeutronTestCase):
             f'{self.neutron}/security-groups',
             {'security_group': {'name': 'of another client', 'project_id': project}},
         )['security_group']['id']
-        self.addCleanup(
-            self.admin.request, 'DELETE', f'{self.neutron}/security-groups/{made}'
-        )
+        self.addCleanup(self.admin.request, 'DELETE', f'{self.neutron}/security-groups/{made}')
         former = set(self.port()['security_groups'])
         self.addCleanup(self.write_groups, former)
         self.at(

@@ -35,7 +35,9 @@ class TestSshServer(FaultsTestCase):
         self.assert_is_reached()
 
     def test_a_login_that_is_not_allowed_any_more_names_the_account_and_what_was_tried(self):
-        with self.changed(f'mv {AUTHORIZED} {AUTHORIZED}.kept', f'mv {AUTHORIZED}.kept {AUTHORIZED}'):
+        with self.changed(
+            f'mv {AUTHORIZED} {AUTHORIZED}.kept', f'mv {AUTHORIZED}.kept {AUTHORIZED}'
+        ):
             ended = self.reached()
             self.assert_failed(ended, 'LOGIN_REFUSED', 'The login of root', '--accounts')
         self.assert_is_reached()

@@ -154,9 +154,7 @@ class FaultsTestCase(databases.OneServer, base.TestCase):
     def work(self, meanwhile=lambda: None):
         """The member and the run, when a crew has done its work."""
         run_id = self.runs.begin([listed(database.INSTANCE)], RunScope.REACH, RunPlan()).id
-        crew = Crew(
-            self.a_runner, 1, outages=self.outages, pauses=Pauses(pause=self), watcher=self
-        )
+        crew = Crew(self.a_runner, 1, outages=self.outages, pauses=Pauses(pause=self), watcher=self)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             done = pool.submit(crew.work, run_id)
             meanwhile()
