@@ -188,14 +188,7 @@ class Pusher:
             _require(shell, 'stop')
         staging = _value(_require(shell, 'prepare'), 'staging')
         with _private_directory() as here:
-            sent = self.bundle.for_guest(here, has_xz=found.has_xz)
-            archive = f'{staging}/{sent.sha256[:16]}{"".join(sent.path.suffixes[-2:])}'
-            digest = _upload(shell, sent.path, archive, 0o600, progress)
-            if digest != sent.sha256:
-                self.bundle.require_same(digest)
-            _require(shell, 'verify', archive, sent.sha256)
-            _require(shell, 'unpack', archive, sent.sha256)
-            _self_test(shell, sent.sha256)
+            sha256 = self._bring(shell, here, staging, has_xz=found.has_xz, progress=progress)
             files = {
                 'agent.conf': composed.text.encode(),
                 'guest.key': key,
@@ -205,9 +198,29 @@ class Pusher:
                 (here / name).touch(mode=0o600)
                 (here / name).write_bytes(content)
                 _upload(shell, here / name, f'{staging}/{name}', 0o600, None)
-        _require(shell, 'configure', sent.sha256)
+        _require(shell, 'configure', sha256)
         _require(shell, 'start', str(_START_SECONDS))
         return self._after(shell, found)
+
+    def _bring(
+        self,
+        shell: Shell,
+        here: pathlib.Path,
+        staging: str,
+        *,
+        has_xz: bool,
+        progress: Progress | None,
+    ) -> str:
+        """Send the bundle, unpack it and let it test itself; return the digest of what was sent."""
+        sent = self.bundle.for_guest(here, has_xz=has_xz)
+        archive = f'{staging}/{sent.sha256[:16]}{"".join(sent.path.suffixes[-2:])}'
+        digest = _upload(shell, sent.path, archive, 0o600, progress)
+        if digest != sent.sha256:
+            self.bundle.require_same(digest)
+        _require(shell, 'verify', archive, sent.sha256)
+        _require(shell, 'unpack', archive, sent.sha256)
+        _self_test(shell, sent.sha256)
+        return sent.sha256
 
     def _after(self, shell: Shell, before: GuestFacts) -> GuestFacts:
         now = self.look(shell)

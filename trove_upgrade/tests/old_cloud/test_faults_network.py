@@ -170,7 +170,7 @@ class TestOtherClients(NeutronTestCase):
 
         self.at(GROUP_FOR_PORT, delete)
         ended = self.reached()
-        self.assert_failed(ended, 'PORT_CHANGED')
+        self.assert_failed(ended, 'GROUP_GONE', 'another client of the project has deleted it')
         self.assert_is_reached()
 
     def test_our_group_that_is_taken_from_the_port_closes_the_way_and_the_line_names_it(self):
