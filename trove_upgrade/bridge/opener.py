@@ -46,7 +46,8 @@ class Opener:
         :raises PortAlreadyOpen: another opening of the port is not closed.
         :raises OpeningLapsed: it took longer than the lease.
         :raises PortNotFound, PortChanged, GroupGone, GroupQuotaExhausted, NetworkRefused,
-            NetworkUnavailable: Neutron could not; what was made is gone again, or waits for the reaper.
+            NetworkUnavailable: Neutron could not; what was made is gone again, or waits for the
+            reaper.
         :raises ValueError: the source is not one address.
         """
         if ipaddress.ip_network(request.source).num_addresses != 1:

@@ -30,7 +30,7 @@ _TWO_GROUPS = rf'"security_groups": \["{_ID}", "{_ID}"\]'
 _THREE_GROUPS = rf'"security_groups": \["{_ID}", "{_ID}", "{_ID}"\]'
 #: All by which a port with two groups is opened and closed again, in their order.
 REQUESTS = (
-    Request('the ports of a server', 'GET', r'/ports\?.*device_id='),
+    Request('the ports of a server', 'GET', rf'/ports\?device_id={_ID}$'),
     Request('the creation of the group', 'POST', '/security-groups$'),
     Request("the deletion of a default group's rule", 'DELETE', '/security-group-rules/'),
     Request('the creation of the rule', 'POST', '/security-group-rules$'),

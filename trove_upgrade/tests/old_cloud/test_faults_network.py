@@ -4,8 +4,11 @@
 A fault that passes is waited for: the run goes on by itself.
 """
 
+import contextlib
+import dataclasses
 import re
 
+from lab.errors import CommandFailed
 from lab.service_proxy import Fault
 from trove_upgrade.tests.old_cloud.faults_case import FaultsTestCase
 from trove_upgrade.tests.old_cloud.faulty_neutron import (
@@ -19,27 +22,24 @@ BY_NAME = {one.name: one for one in REQUESTS}
 GROUP_FOR_PORT = BY_NAME['the group for the port']
 FORMER_FOR_PORT = BY_NAME['the former groups for the port']
 DELETION = BY_NAME['the deletion of the group']
-#: Faults that pass: none is a fact of the instance.
+#: Faults that pass: none is a fact of the instance.  These are tried at each request.
 PASSING = (
     Fault(action='refuse', status=500, answer=neutron_error('HTTPInternalServerError')),
-    Fault(action='refuse', status=503, answer='<html>no server is available</html>'),
-    Fault(action='refuse', status=429, answer='Too Many Requests'),
     Fault(action='refuse', status=429, answer='Too Many Requests', retry_after='2'),
     Fault(action='drop_answer'),
     Fault(action='accept_then_status', status=504, answer='Gateway Timeout'),
+)
+#: These are told apart from those above by no code of ours: one request is enough.
+ALIKE = (
+    Fault(action='refuse', status=503, answer='<html>no server is available</html>'),
+    Fault(action='refuse', status=429, answer='Too Many Requests'),
 )
 
 
 def meeting(request, fault, **changes):
     """The fault, for one kind of request."""
     fields = {'method': request.method, 'path': request.path, 'body': request.body, **changes}
-    return Fault(
-        action=fault.action,
-        status=fault.status,
-        answer=fault.answer,
-        retry_after=fault.retry_after,
-        **fields,
-    )
+    return dataclasses.replace(fault, **fields)
 
 
 class NeutronTestCase(FaultsTestCase):
@@ -50,17 +50,20 @@ class NeutronTestCase(FaultsTestCase):
         self.neutron = f'{self.handle.neutron_url}/v2.0'
 
     def reached(self):
-        return self.tried('reach', '--instance', self.instance.id)
+        self.bridge_at_work = self.begin('reach', '--instance', self.instance.id)
+        return self.bridge_at_work.wait_ended()
 
     def port(self):
         return self.admin.request(
             'GET', f'{self.neutron}/ports?device_id={self.instance.server_id}'
         )['ports'][0]
 
-    def at(self, request, act):
-        """Call `act` once, before the request reaches Neutron."""
+    def at(self, request, act, *, is_logged_in=False):
+        """Call `act` once, before the request reaches Neutron; or the first such after a login."""
 
         def before(method, path, body):
+            if is_logged_in and 'reach: Logged in' not in self.bridge_at_work.output:
+                return
             if (
                 re.fullmatch(request.method, method)
                 and re.search(request.path, path)
@@ -74,10 +77,11 @@ class NeutronTestCase(FaultsTestCase):
 
 class TestFaultsThatPass(NeutronTestCase):
     def test_each_kind_at_each_request_is_waited_for_and_the_run_ends_well(self):
-        for fault in PASSING:
+        tried = [(fault, REQUESTS) for fault in PASSING]
+        for fault, requests in (*tried, *((fault, [GROUP_FOR_PORT]) for fault in ALIKE)):
             name = f'{fault.action} {fault.status} {fault.retry_after}'
             with self.subTest(name):
-                for request in REQUESTS:
+                for request in requests:
                     self.proxy.faults.add(meeting(request, fault))
                 ended = self.reached()
                 self.assertEqual([], self.proxy.faults.left(), 'each request was met')
@@ -98,6 +102,16 @@ class TestFaultsThatPass(NeutronTestCase):
         self.assertEqual(0, ended.code, ended.output)
         self.assert_closed()
         self.assert_as_before()
+
+    def test_one_at_the_inventory_begins_no_run_and_tells_to_type_it_again(self):
+        [fault, *_] = PASSING
+        self.proxy.faults.add(dataclasses.replace(fault, method='GET', path=r'/ports\?'))
+        begun = self.begin('reach', '--all')
+        begun.process.wait(120)
+        self.assertIsNone(begun.run_id)
+        self.assertIn('NETWORK_UNAVAILABLE', begun.output)
+        self.assertIn('run the same command again', begun.output)
+        self.assert_is_reached()
 
 
 class TestRefusals(NeutronTestCase):
@@ -144,8 +158,12 @@ class TestRefusals(NeutronTestCase):
         self.admin.request('PUT', quota, {'quota': {'security_group': len(has['security_groups'])}})
         ended = self.reached()
         self.assert_failed(ended, 'GROUP_QUOTA_EXHAUSTED', project, 'security groups by one')
-        self.admin.request('DELETE', quota)
+        self.without_quota(quota)
         self.assert_is_reached()
+
+    def without_quota(self, quota):
+        with contextlib.suppress(CommandFailed):  # it has none any more
+            self.admin.request('DELETE', quota)
 
 
 class TestOtherClients(NeutronTestCase):
@@ -179,6 +197,7 @@ class TestOtherClients(NeutronTestCase):
                 self.at(
                     BY_NAME['the groups of the bridge'],
                     lambda deletes=deletes: self.take_ours_away(deletes=deletes),
+                    is_logged_in=True,
                 )
                 ended = self.reached()
                 self.assertEqual(0, ended.code, ended.output)
@@ -198,6 +217,7 @@ class TestOtherClients(NeutronTestCase):
         self.at(
             BY_NAME['the ports with the group'],
             lambda: self.write_groups({*self.port()['security_groups'], made}),
+            is_logged_in=True,
         )
         ended = self.reached()
         self.assertEqual(0, ended.code, ended.output)
