@@ -54,8 +54,8 @@ functional: machine venv  ## only the functional tests, on a real one-machine cl
 
 test-long: long
 
-long: machine venv  ## the longer functional tests: before a release
-	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) long
+long: bundle  ## the longer functional tests, then those of the bridge on an old cloud: before a release
+	@$(BIN)/python tools/run_tests.py $(if $(VERBOSE),--verbose) long old-cloud
 
 bench: machine venv  ## the benchmarks; figures are written to benchmarks/results
 	@$(BIN)/python -m benchmarks

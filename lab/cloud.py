@@ -379,11 +379,13 @@ def _proxy(site: Settings) -> Command:
         argv=(
             site.venv.program('python'),
             '-m',
-            'lab.nova_proxy',
+            'lab.service_proxy',
             '--port',
             str(site.ports.compute_proxy),
             '--target-port',
             str(site.ports.compute),
+            '--service',
+            'Nova',
         ),
     )
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 
 from testrun.children import Children
-from testrun.cloud import Cloud
+from testrun.cloud import Cloud, Clouds
 from testrun.count import Count, total
 from testrun.lines import say
 from testrun.suites import BIN, ROOT, Runner
@@ -39,12 +39,14 @@ GROUPS = (
 UNIT_GROUPS = (
     r'trove_upgrade\.tests\.unit\.(programs|test_architecture|test_documentation|test_style)'
 )
-# Its tests work on the instances of one cloud: one worker's.
+# Its tests work on the instances of one cloud of its own: one worker's.
 ONE_CLOUD = r'trove_upgrade\.tests\.old_cloud'
+OLD_CLOUD = 'old-cloud'
 #: In the name of each module that `make test` leaves to `make long`.
 LONG = r'_long\.'
 GIVES_WAY = 5  #: niceness added to what has time left when all others are done
 ON_CLOUD = frozenset({'functional', 'long'})
+LONGER = ('long', OLD_CLOUD)
 SUITES = ('lint', 'format', 'types', 'docs', 'unit', 'functional')
 PROGRAMS = {
     'lint': ['ruff', 'check', '.'],
@@ -62,13 +64,21 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
         return runner.program(suite, PROGRAMS[suite])
     if suite == 'unit':
         return runner.tests(suite, TESTS / 'unit', '--group-regex', UNIT_GROUPS, workers=2)
-    if suite not in ON_CLOUD:
+    if suite not in {*ON_CLOUD, OLD_CLOUD}:
         name, folder = pathlib.Path(suite).resolve().name, pathlib.Path(suite)
         return runner.tests(name, folder, '--group-regex', ONE_CLOUD, workers=2)
     if cloud is None or not cloud.is_up():
         reason = f': {cloud.last_line}' if cloud else ''
         say(f'{suite}: the cloud did not come up{reason}')
         return Count(failures=(f'{suite}: no cloud{reason}',))
+    return on_cloud(suite, runner)
+
+
+def on_cloud(suite: str, runner: Runner) -> Count:
+    """One suite, on the cloud that is up."""
+    if suite == OLD_CLOUD:
+        options = ('--group-regex', ONE_CLOUD)
+        return runner.tests(suite, TESTS / 'old_cloud', *options, workers=1, skips_fail=True)
     only = {'exclude': LONG} if suite == 'functional' else {'include': LONG}
     return runner.tests(
         suite,
@@ -79,6 +89,17 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
         skips_fail=True,
         **only,
     )
+
+
+def run_in_turn(suites: Sequence[str], runner: Runner, clouds: Clouds) -> Count:
+    """All suites, and then that of the old cloud, for which the other one goes down."""
+    first = [suite for suite in suites if suite != OLD_CLOUD]
+    cloud = clouds.begin('--product') if ON_CLOUD & set(first) else None
+    count = run_all(first, runner, cloud)
+    if OLD_CLOUD not in suites:
+        return count
+    clouds.down()
+    return total([count, run(OLD_CLOUD, runner, clouds.begin('--bridge'))])
 
 
 def run_all(suites: Sequence[str], runner: Runner, cloud: Cloud | None) -> Count:
@@ -109,7 +130,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         'suites',
         nargs='*',
         metavar='SUITE',
-        help=f'{", ".join(SUITES)} (the default: these), long, or a folder of tests',
+        help=f'{", ".join(SUITES)} (the default: these), {", ".join(LONGER)}, or a folder of tests',
     )
     parser.add_argument(
         '-v',
@@ -125,8 +146,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     found = parser.parse_args(argv)
     for name in found.suites:
-        if name not in {*SUITES, *ON_CLOUD} and not pathlib.Path(name).is_dir():
-            parser.error(f'no suite or folder is named {name}; there are {", ".join(SUITES)}, long')
+        if name not in {*SUITES, *LONGER} and not pathlib.Path(name).is_dir():
+            known = ', '.join((*SUITES, *LONGER))
+            parser.error(f'no suite or folder is named {name}; there are {known}')
     found.suites = found.suites or list(SUITES)
     return found
 
@@ -137,15 +159,14 @@ def main(argv: Sequence[str]) -> int:
     os.environ['PATH'] = f'{BIN}{os.pathsep}{os.environ["PATH"]}'
     told = signals.told(command=True)
     runner = Runner(Children(), asked.results.resolve(), aloud=asked.verbose)
-    cloud = Cloud() if ON_CLOUD & set(asked.suites) else None
+    clouds = Clouds()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:  # signals are the main thread's
-        done = pool.submit(run_all, asked.suites, runner, cloud)
+        done = pool.submit(run_in_turn, asked.suites, runner, clouds)
         done.add_done_callback(lambda _: told.end())
         told.wait()
         if told.interrupted is not None:
             runner.children.interrupt()
-        if cloud is not None:
-            cloud.down()
+        clouds.end()
     if told.interrupted is not None:
         return signals.report(PROGRAM, told.interrupted)
     count = done.result()

@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 
-from lab import errors, rest
+from lab import errors, rest, service_proxy
 from lab.handle import CloudHandle
 from lab.servers import Network, Networks
 from lab.services import openstack
@@ -131,7 +131,7 @@ def run(
     )
     entry, env = fabric.entry(handle.network_id), stage.side.settings.env()
     with (
-        reach.serving(reach.WithoutVolumes(handle.database_api_port)) as database,
+        service_proxy.serving(reach.WithoutVolumes(handle.database_api_port)) as database,
         floating.translated(),
         fabric.loopback_leads_here(handle.network_id, _ports(handle, database), directory),
     ):

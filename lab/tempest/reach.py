@@ -18,22 +18,22 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lab import errors, nova_proxy
+from lab import errors, service_proxy
 from lab.servers import Networks
 
 LOOK_SECONDS = 1.0
 _STOP_SECONDS = 10
 
 
-class WithoutVolumes(nova_proxy.Proxy):
+class WithoutVolumes(service_proxy.Proxy):
     """Proxy before Trove's API, on a free port of loopback: `server_address` says which."""
 
     def __init__(self, target_port: int) -> None:
-        super().__init__(0, target_port)
+        super().__init__(0, target_port, service='Trove')
 
     def forward(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> nova_proxy.Answer:
+    ) -> service_proxy.Answer:
         return super().forward(method, path, headers, without_volume(method, path, body))
 
 
@@ -47,24 +47,6 @@ def without_volume(method: str, path: str, body: bytes) -> bytes:
     except (ValueError, TypeError, KeyError, AttributeError):
         return body  # Trove is to say what is wrong with it
     return json.dumps(content).encode()
-
-
-@contextlib.contextmanager
-def serving(server: nova_proxy.Proxy) -> Iterator[int]:
-    """Serves for as long as the context lasts; its port."""
-    thread = threading.Thread(
-        target=server.serve_forever,
-        kwargs={'poll_interval': 0.1},
-        name='without-volumes',
-        daemon=True,
-    )
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(_STOP_SECONDS)
 
 
 class FloatingAddresses:

@@ -3,7 +3,7 @@
 network, flavors with a second disk, room.
 """
 
-from lab import nova_proxy, rest
+from lab import rest, service_proxy
 from lab.handle import CloudHandle
 from lab.services import trove_conf
 from lab.settings import REGION, Settings
@@ -85,7 +85,7 @@ def _volumes(settings: Settings, session: rest.Session) -> None:
                     'interface': interface,
                     'region': REGION,
                     'url': settings.url(
-                        settings.ports.compute_proxy, f'{nova_proxy.VOLUMES}/$(project_id)s'
+                        settings.ports.compute_proxy, f'{service_proxy.VOLUMES}/$(project_id)s'
                     ),
                 }
             },

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cloud for all suites that need it.  It comes up while other suites run, and goes down
-whatever happens.
-"""
+"""Clouds for the suites that need one, one at a time.  Each goes down whatever happens."""
 
 import signal
 import subprocess
@@ -12,14 +10,14 @@ from .suites import BIN, ROOT
 
 
 class Cloud:
-    """The one-machine cloud, with the product on it."""
+    """The one-machine cloud, with what the lab's option puts on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, option: str) -> None:
         """Begin to bring it up.  The lab's own progress is shown; what its programs write is in
         its logs.
         """
         self._lab = str(BIN / 'trove-upgrade-lab')
-        self._up = self._start('up', '--product')
+        self._up = self._start('up', option)
         self._relay = _Relay(self._up)
 
     def is_up(self) -> bool:
@@ -49,6 +47,34 @@ class Cloud:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+
+
+class Clouds:
+    """The cloud that is up.  The first one comes up while suites run that need none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cloud: Cloud | None = None
+        self._is_over = False
+
+    def begin(self, option: str) -> Cloud | None:
+        """Begin to bring one up, after `down` of an earlier one; None: the run is to end."""
+        with self._lock:
+            self._cloud = None if self._is_over else Cloud(option)
+            return self._cloud
+
+    def down(self) -> None:
+        """End the one that is up, if there is one."""
+        with self._lock:
+            cloud, self._cloud = self._cloud, None
+        if cloud is not None:
+            cloud.down()
+
+    def end(self) -> None:
+        """End it, and let none come up any more."""
+        with self._lock:
+            self._is_over = True
+        self.down()
 
 
 class _Relay:

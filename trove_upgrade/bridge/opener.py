@@ -10,7 +10,13 @@ import ipaddress
 
 from trove_upgrade.bridge.closer import Closer
 from trove_upgrade.domain import logs
-from trove_upgrade.domain.network import Network, NetworkPort, PortChanged, SecurityGroup
+from trove_upgrade.domain.network import (
+    GroupGone,
+    Network,
+    NetworkPort,
+    PortChanged,
+    SecurityGroup,
+)
 from trove_upgrade.domain.openings import (
     GROUP_NAME,
     SSH_PORT,
@@ -39,8 +45,9 @@ class Opener:
 
         :raises PortAlreadyOpen: another opening of the port is not closed.
         :raises OpeningLapsed: it took longer than the lease.
-        :raises PortNotFound, PortChanged, GroupQuotaExhausted, NetworkRefused, NetworkUnavailable:
-            Neutron could not; what was made is gone again, or waits for the reaper.
+        :raises PortNotFound, PortChanged, GroupGone, GroupQuotaExhausted, NetworkRefused,
+            NetworkUnavailable: Neutron could not; what was made is gone again, or waits for the
+            reaper.
         :raises ValueError: the source is not one address.
         """
         if ipaddress.ip_network(request.source).num_addresses != 1:
@@ -77,4 +84,6 @@ class Opener:
                 return self.network.set_groups(port, (*port.groups, group.id))
             except PortChanged:
                 LOG.info('Port %s was changed by another client; read again', port.id)
+        if self.network.group(group.id) is None:
+            raise GroupGone(port_id=opening.port_id, group_id=group.id)
         raise PortChanged(port_id=opening.port_id)

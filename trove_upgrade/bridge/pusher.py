@@ -69,6 +69,17 @@ class NeighbourEnded(exceptions.TroveUpgradeError):
     )
 
 
+class StagingFailed(exceptions.TroveUpgradeError):
+    """The files for a guest cannot be read or written on the host of the bridge."""
+
+    code = 'BRIDGE_STAGING_FAILED'
+    template = (
+        'The files for the guest cannot be made on this host: {found}. Look whether the bundle is '
+        'still there, make room in {place} or let TMPDIR name a directory that has some, and run '
+        'the bridge again.'
+    )
+
+
 class SentFile(Protocol):
     """Archive that a guest can unpack."""
 
@@ -96,6 +107,13 @@ class Bundle(Protocol):
         """Return the archive for a guest with or without xz; a new one is written there.
 
         :raises OSError: there is no place for it.
+        :raises BundleChanged: it is another one since it was checked.
+        """
+
+    def require_same(self, sha256: str) -> None:
+        """Refuse an archive that has another digest than when it was checked.
+
+        :raises BundleChanged: it has.
         """
 
 
@@ -162,6 +180,7 @@ class Pusher:
 
         :raises InstallerFailed, InstallerRefused, SelfTestFailed: it could not be; what was made
             is removed by `remove`.
+        :raises StagingFailed, BundleChanged: this host could not send it.
         :raises NeighbourEnded: the old agent or the database did not run all the while.
         :raises ReachError: unknown how far it came.
         """
@@ -169,12 +188,7 @@ class Pusher:
             _require(shell, 'stop')
         staging = _value(_require(shell, 'prepare'), 'staging')
         with _private_directory() as here:
-            sent = self.bundle.for_guest(here, has_xz=found.has_xz)
-            archive = f'{staging}/{sent.sha256[:16]}{"".join(sent.path.suffixes[-2:])}'
-            _upload(shell, sent.path, archive, 0o600, progress)
-            _require(shell, 'verify', archive, sent.sha256)
-            _require(shell, 'unpack', archive, sent.sha256)
-            _self_test(shell, sent.sha256)
+            sha256 = self._bring(shell, here, staging, has_xz=found.has_xz, progress=progress)
             files = {
                 'agent.conf': composed.text.encode(),
                 'guest.key': key,
@@ -184,9 +198,29 @@ class Pusher:
                 (here / name).touch(mode=0o600)
                 (here / name).write_bytes(content)
                 _upload(shell, here / name, f'{staging}/{name}', 0o600, None)
-        _require(shell, 'configure', sent.sha256)
+        _require(shell, 'configure', sha256)
         _require(shell, 'start', str(_START_SECONDS))
         return self._after(shell, found)
+
+    def _bring(
+        self,
+        shell: Shell,
+        here: pathlib.Path,
+        staging: str,
+        *,
+        has_xz: bool,
+        progress: Progress | None,
+    ) -> str:
+        """Send the bundle, unpack it and let it test itself; return the digest of what was sent."""
+        sent = self.bundle.for_guest(here, has_xz=has_xz)
+        archive = f'{staging}/{sent.sha256[:16]}{"".join(sent.path.suffixes[-2:])}'
+        digest = _upload(shell, sent.path, archive, 0o600, progress)
+        if digest != sent.sha256:
+            self.bundle.require_same(digest)
+        _require(shell, 'verify', archive, sent.sha256)
+        _require(shell, 'unpack', archive, sent.sha256)
+        _self_test(shell, sent.sha256)
+        return sent.sha256
 
     def _after(self, shell: Shell, before: GuestFacts) -> GuestFacts:
         now = self.look(shell)
@@ -233,8 +267,9 @@ def _self_test(shell: Shell, sha256: str) -> None:
 
 def _upload(
     shell: Shell, source: pathlib.Path, path: str, mode: int, progress: Progress | None
-) -> None:
-    shell.upload(
+) -> str:
+    """Send a file, and return the SHA-256 of what was sent."""
+    return shell.upload(
         source,
         path,
         mode=mode,
@@ -264,6 +299,12 @@ def _words(output: bytes) -> str:
 
 @contextlib.contextmanager
 def _private_directory() -> Iterator[pathlib.Path]:
-    """Make a directory for this process's user alone; it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix='trove-upgrade-bridge-') as path:
-        yield pathlib.Path(path)
+    """Make a directory for this process's user alone; it is gone afterwards.
+
+    :raises StagingFailed: a file of this host could not be read or written meanwhile.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix='trove-upgrade-bridge-') as path:
+            yield pathlib.Path(path)
+    except OSError as error:
+        raise StagingFailed(found=error, place=tempfile.gettempdir()) from error

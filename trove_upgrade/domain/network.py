@@ -116,6 +116,17 @@ class PortChanged(exceptions.TroveUpgradeError):
     )
 
 
+class GroupGone(exceptions.TroveUpgradeError):
+    """The bridge's own group was deleted by another client before a port had it."""
+
+    code = 'GROUP_GONE'
+    template = (
+        'Port {port_id} was not opened: security group {group_id}, which was made for it, is gone: '
+        'another client of the project has deleted it. Ask its owner, then run the same command '
+        'again.'
+    )
+
+
 class GroupInUse(exceptions.TroveUpgradeError):
     """A group cannot be deleted: ports have it."""
 

@@ -13,6 +13,7 @@ import pathlib
 import re
 import shutil
 import tarfile
+from typing import BinaryIO
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -39,6 +40,16 @@ class BundleInvalid(exceptions.TroveUpgradeError):
     )
 
 
+class BundleChanged(exceptions.TroveUpgradeError):
+    """A bundle has changed on this host since it was checked."""
+
+    code = 'BRIDGE_BUNDLE_CHANGED'
+    template = (
+        'The bundle {path} is not what it was when this run began: {found}. Nothing of it was '
+        'unpacked. Put the file back, compare it with its .sha256, and run the bridge again.'
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bundle:
     """Archive that was checked."""
@@ -53,17 +64,37 @@ class Bundle:
         gzip, written into `directory`.
 
         :raises OSError: there is no place for it.
+        :raises BundleChanged: it is another one since it was checked.
         """
         if has_xz:
             return Sent(path=self.path, sha256=self.sha256)
         target = directory / f'{self.sha256[:16]}.tar.gz'
-        with (
-            lzma.open(self.path) as source,
-            target.open('wb') as plain,
-            gzip.GzipFile(filename='', fileobj=plain, mode='wb', compresslevel=6, mtime=0) as sink,
-        ):
-            shutil.copyfileobj(source, sink, _BLOCK)
+        with self.path.open('rb') as packed:
+            self._repack(packed, target)
+            packed.seek(0)  # afterwards, so that a change meanwhile is seen
+            self.require_same(hashlib.file_digest(packed, 'sha256').hexdigest())
         return Sent(path=target, sha256=sha256_of(target))
+
+    def _repack(self, packed: BinaryIO, target: pathlib.Path) -> None:
+        try:
+            with (
+                lzma.open(packed) as source,
+                target.open('wb') as plain,
+                gzip.GzipFile(
+                    filename='', fileobj=plain, mode='wb', compresslevel=6, mtime=0
+                ) as sink,
+            ):
+                shutil.copyfileobj(source, sink, _BLOCK)
+        except (lzma.LZMAError, EOFError) as error:
+            raise BundleChanged(path=self.path, found=error) from None
+
+    def require_same(self, sha256: str) -> None:
+        """Refuse an archive that has another digest than when it was checked.
+
+        :raises BundleChanged: it has.
+        """
+        if sha256 != self.sha256:
+            raise BundleChanged(path=self.path, found=f'its SHA-256 is {sha256}')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,17 @@ class TimedOut(ReachError):
     )
 
 
+class ServerSilent(TimedOut):
+    """A connection is there, and its server has taken longer than the limit of one phase."""
+
+    code = 'REACH_SILENT'
+    template = (
+        'The server at {address} port {port} {route} has taken the connection, and then gave no '
+        'answer to the {phase} within {seconds} s. Look at the load of the guest and at its SSH '
+        'server, on its console where no login comes about.'
+    )
+
+
 class ConnectionLost(ReachError):
     """A connection that was there has ended: unknown how far the guest has come."""
 

@@ -80,7 +80,7 @@ class Session:
 
         The connection is the session's from now on, and is closed where this fails.
 
-        :raises TimedOut, ConnectionLost, NoCommonAlgorithm, HostKeyChanged:
+        :raises ServerSilent, ConnectionLost, NoCommonAlgorithm, HostKeyChanged:
         """
         kind = old_servers.OldServerTransport if limits.sha1_rsa else paramiko.Transport
         logging.getLogger(_LOG).setLevel(logging.CRITICAL + 1)
@@ -106,7 +106,7 @@ class Session:
     def log_in(self, login: Login) -> None:
         """Prove the account: keys, the agent's keys, the password.
 
-        :raises LoginRefused, TimedOut, ConnectionLost:
+        :raises LoginRefused, ServerSilent, ConnectionLost:
         """
         is_old = self.limits.sha1_rsa
         keys = [_for_old_servers(key) if is_old else key for key in login.keys]
@@ -160,7 +160,7 @@ class Session:
             return errors.NoCommonAlgorithm(**self.peer.where, found=str(error))
         if not self.transport.remote_version:
             if error is None or isinstance(error.__context__, TimeoutError):
-                return self._timed_out('version of the SSH server', self.limits.banner_seconds)
+                return self._timed_out('question for its version', self.limits.banner_seconds)
             return errors.ConnectionLost(**self.peer.where, found=f'before SSH began: {error}')
         if self.transport.packetizer.handshake_timed_out():
             return self._timed_out('key exchange', self.limits.exchange_seconds)
@@ -220,8 +220,8 @@ class Session:
         pinned = ' or '.join(key.fingerprint for key in expected)
         return errors.HostKeyChanged(server_id=self.peer.server_id, pinned=pinned, found=found)
 
-    def _timed_out(self, phase: str, seconds: float) -> errors.TimedOut:
-        return errors.TimedOut(**self.peer.where, phase=phase, seconds=seconds, source='the bridge')
+    def _timed_out(self, phase: str, seconds: float) -> errors.ServerSilent:
+        return errors.ServerSilent(**self.peer.where, phase=phase, seconds=seconds)
 
 
 def algorithms(expected: Sequence[HostKey], limits: Limits) -> tuple[str, ...]:

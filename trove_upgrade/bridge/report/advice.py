@@ -100,6 +100,11 @@ _WAY_IN = (
         errors.NoSession,
     ),
     _for(
+        Remedy.LOOK,
+        'Look at the load of the guest and at its SSH server, on its console, then run again.',
+        errors.ServerSilent,
+    ),
+    _for(
         Remedy.RUN_AGAIN,
         'Run again; where it lasts, look at the load and at the console of the guest.',
         errors.ConnectionLost,
@@ -196,6 +201,17 @@ _GUESTS = (
         'Fetch the bundle again with its digest and signature, then resume.',
         archive.BundleInvalid,
     ),
+    _for(
+        Remedy.MANUAL_STEP,
+        'Put the bundle back as its .sha256 names it, and find out what has changed it, then '
+        'run again.',
+        archive.BundleChanged,
+    ),
+    _for(
+        Remedy.MANUAL_STEP,
+        'Make room on the host of the bridge where the message tells, then run again.',
+        pusher.StagingFailed,
+    ),
 )
 #: For what services may answer, or not.
 _CLOUD = (
@@ -224,6 +240,11 @@ _CLOUD = (
         'what is open meanwhile.',
         network.PortChanged,
         network.GroupInUse,
+    ),
+    _for(
+        Remedy.LOOK,
+        "Ask the project's owner what deletes the security group of the bridge, then run again.",
+        network.GroupGone,
     ),
     _for(
         Remedy.RUN_AGAIN,

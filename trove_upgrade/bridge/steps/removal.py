@@ -5,6 +5,7 @@ import dataclasses
 from typing import Protocol
 
 from trove_upgrade.bridge import pusher
+from trove_upgrade.bridge.reach.errors import ConnectionLost
 from trove_upgrade.bridge.steps.push import marker_of
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain.bridge_runs import Member
@@ -40,8 +41,15 @@ class Removal:
     agents: Agents
 
     def remove(self, member: Member, visit: Visit) -> None:
-        """Remove what was pushed, and forget it.  Raises as `Door.enter` and `pusher.remove`."""
-        pusher.remove(self.door.come_back(member, visit))
+        """Remove what was pushed, and forget it.  Raises as `Door.enter` and `pusher.remove`.
+
+        A connection that was lost, which is why there is a way back at all, is made anew once.
+        """
+        try:
+            pusher.remove(self.door.come_back(member, visit))
+        except ConnectionLost:
+            visit.leave_guest()
+            pusher.remove(self.door.come_back(member, visit))
         self.forget(member)
 
     def forget(self, member: Member) -> None:

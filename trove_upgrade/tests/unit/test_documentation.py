@@ -272,6 +272,19 @@ class TestErrorCodes(base.TestCase):
         self.assertEqual([], sorted(entry for entry in named if entry[1] not in known))
 
 
+class TestFaultsOfTheBridge(base.TestCase):
+    def test_the_table_has_each_code_that_a_fault_on_a_real_old_cloud_ends_with(self):
+        [page] = [text for path, text in pages() if path.name == 'bridge-faults.rst']
+        listed = set(re.findall(r'``([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)``', page))
+        trees = [
+            ast.parse(path.read_text())
+            for path in (PACKAGE / 'tests' / 'old_cloud').glob('test_faults_*.py')
+        ]
+        ended = {text for tree in trees for text in strings_in(tree)} & codes_of_product()
+        self.assertIn('REACH_REFUSED', ended)
+        self.assertEqual([], sorted(ended - listed))
+
+
 class TestNotifications(base.TestCase):
     def setUp(self):
         super().setUp()

@@ -42,13 +42,17 @@ class DatabaseServer(fixtures.Fixture):
         self.initialize()
         self.log = (self.folder / 'log').open('wb')
         self.addCleanup(self.log.close)
+        self.start()
+        self.addCleanup(self.stop)
+
+    def start(self):
+        """Also again, after `stop`."""
         self.process = subprocess.Popen(
             self.as_user(*self.command(), pdeathsig='KILL'),
             stdout=self.log,
             stderr=self.log,
             cwd=self.folder,
         )
-        self.addCleanup(self.stop)
         self.wait_until_serving()
 
     def prepare(self):

@@ -159,6 +159,15 @@ class RunTestsTest(base.TestCase):
         self.assertIn('functional: no cloud: trove-upgrade-lab: Cannot write the lock', reason)
         self.assertEqual('0 passed, 1 failed, 0 skipped', count)
 
+    def test_the_old_cloud_is_one_of_its_own_after_all_that_runs_on_the_other(self):
+        code, shown = self.run_program('old-cloud', 'long', **{RUN_VARIABLE: '/dev/null/cloud'})
+
+        self.assertEqual(1, code)
+        *_, first, second, count = shown.splitlines()
+        self.assertIn('long: no cloud: trove-upgrade-lab: Cannot write the lock', first)
+        self.assertIn('old-cloud: no cloud: trove-upgrade-lab: Cannot write the lock', second)
+        self.assertEqual('0 passed, 2 failed, 0 skipped', count)
+
     def test_what_fails_is_shown_and_named_at_the_end_and_what_passes_is_not(self):
         code, shown = self.run_program(self.suite('kinds', _EACH_KIND))
 

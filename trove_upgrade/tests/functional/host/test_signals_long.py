@@ -386,11 +386,13 @@ class Serving(SignalsTestCase):
             process = self.start(
                 sys.executable,
                 '-m',
-                'lab.nova_proxy',
+                'lab.service_proxy',
                 '--port',
                 port,
                 '--target-port',
                 '1',
+                '--service',
+                'Nova',
                 ignored=ignored,
             )
 

@@ -6,6 +6,7 @@ import hashlib
 import pathlib
 import types
 
+from trove_upgrade.bridge.bundle import archive
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.reach.ports import Outcome
 
@@ -57,6 +58,8 @@ class GuestShell:
     def run(self, argv, *, input=b'', timeout_seconds, as_root=False):  # noqa: A002 - the port has it
         assert argv[:3] == ['sh', '-s', '--'], argv
         assert as_root
+        if not self.is_open:
+            raise errors.ConnectionLost(address='a', port=22, route='r', found='it was closed')
         command = argv[3]
         if command != 'inspect':
             self.on_effect(command)
@@ -100,6 +103,9 @@ class Bundle:
 
     sha256 = 'f' * 64
     manifest = types.SimpleNamespace(glibc='2.31', architecture='x86_64')
+
+    def require_same(self, sha256):
+        raise archive.BundleChanged(path='trove.1.0.tar.xz', found=f'its SHA-256 is {sha256}')
 
     def for_guest(self, directory, *, has_xz):
         path = directory / f'trove.1.0{".tar.xz" if has_xz else ".tar.gz"}'

@@ -185,6 +185,17 @@ class TestArchive(ArchiveCase):
         self.assertEqual(sent, again)
         self.assertEqual(self.path, bundle.for_guest(self.folder, has_xz=True).path)
 
+    def test_one_that_is_another_since_it_was_checked_is_repacked_for_no_guest(self):
+        self.make()
+        bundle = archive.check(self.path, None)
+        content = self.path.read_bytes()
+        for changed in (content[:-40], lzma.compress(b'another archive'), content + b'more'):
+            self.path.write_bytes(changed)
+            found = self.assertRaises(
+                archive.BundleChanged, bundle.for_guest, self.folder, has_xz=False
+            )
+            self.assertIn(str(self.path), found.message)
+
     def test_an_archive_that_ends_early_is_refused(self):
         self.make()
         self.path.write_bytes(lzma.compress(b'x' * 100)[:-20])

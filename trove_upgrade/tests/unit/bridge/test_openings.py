@@ -205,6 +205,12 @@ class TestOpen(OpeningsTestCase):
         self.assertRaises(network.PortChanged, self.world.opener.open, a_request())
         self.is_as_before()
 
+    def test_a_group_that_another_client_deletes_before_the_port_has_it_is_told(self):
+        self.world.neutron.before_write = lambda port_id: self.world.neutron.groups.clear()
+        found = self.assertRaises(network.GroupGone, self.world.opener.open, a_request())
+        self.assertIn('group-1', found.message)
+        self.is_as_before()
+
     def test_a_project_that_may_have_no_more_groups_is_left_as_it_is(self):
         world = self.a_world(group_quota=0)
         error = self.assertRaises(network.GroupQuotaExhausted, world.opener.open, a_request())

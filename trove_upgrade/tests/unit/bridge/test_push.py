@@ -167,10 +167,11 @@ class TestPush(PushCase):
         self.assertEqual([], self.keys.discarded)
         self.is_left()
 
-    def test_a_connection_that_is_lost_is_a_failure_that_is_removed(self):
+    def test_a_connection_that_is_lost_is_a_failure_that_is_removed_over_a_new_one(self):
         def lose(what):
             if what == 'unpack':
                 self.shell.on_effect = lambda what: None
+                self.shell.close()
                 raise ConnectionLost(address='a', port=22, route='r', found='gone')
 
         self.shell.on_effect = lose

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our agent is brought into a guest, or refused before the first change."""
 
+import errno
 import hashlib
+import os
+import tempfile
 
 from trove_upgrade.bridge import guest, pusher
 from trove_upgrade.bridge.pusher import Instance, Pusher
@@ -49,6 +52,28 @@ class TestPush(PusherCase):
         self.shell.facts['has_xz'] = 'yes'
         self.push()
         self.assertIn(f'{STAGING}/{SHA256[:16]}.tar.xz', self.shell.files)
+
+    def test_a_bundle_that_was_changed_on_this_host_is_not_unpacked(self):
+        class Changed(Bundle):
+            def for_guest(self, directory, *, has_xz):
+                sent = super().for_guest(directory, has_xz=has_xz)
+                sent.path.write_bytes(b'another')
+                return sent
+
+        self.pusher = Pusher(bundle=Changed(), operators_text='')
+        message = self.fails('BRIDGE_BUNDLE_CHANGED')
+        self.assertIn(hashlib.sha256(b'another').hexdigest(), message)
+        self.assertEqual(['prepare'], self.commands())
+
+    def test_a_host_without_room_for_the_files_tells_where(self):
+        class Large(Bundle):
+            def for_guest(self, directory, *, has_xz):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+
+        self.pusher = Pusher(bundle=Large(), operators_text='')
+        message = self.fails('BRIDGE_STAGING_FAILED')
+        self.assertIn('No space left on device', message)
+        self.assertIn(f'make room in {tempfile.gettempdir()}', message)
 
     def test_secrets_go_by_files_for_root_alone_and_nothing_is_left_here(self):
         self.push()

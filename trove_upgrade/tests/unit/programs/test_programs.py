@@ -44,7 +44,7 @@ _UNSPELLED = frozenset(
         'lab/preflight.py _succeeds',
         'lab/supervisor.py start',
         'trove_upgrade/tests/functional/cloud/trove_api.py __init__',
-        'trove_upgrade/tests/functional/host/databases.py _setUp',
+        'trove_upgrade/tests/functional/host/databases.py start',
         'trove_upgrade/tests/functional/host/databases.py run_as_user',
         'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
     }

@@ -41,13 +41,14 @@ class TestServersThatAreNone(base.TestCase):
 
     def test_one_that_never_answers_has_a_limit_for_its_version(self):
         found = self.assertRaises(
-            errors.TimedOut, self.begin, b'', ends=False, banner_seconds=0.2, exchange_seconds=5
+            errors.ServerSilent, self.begin, b'', ends=False, banner_seconds=0.2, exchange_seconds=5
         )
-        self.assertIn('version of the SSH server', found.message)
+        self.assertIn('has taken the connection', found.message)
+        self.assertIn('its version within 0.2 s', found.message)
 
     def test_one_that_stops_after_its_version_has_a_limit_for_the_keys(self):
         found = self.assertRaises(
-            errors.TimedOut, self.begin, VERSION, ends=False, exchange_seconds=0.3
+            errors.ServerSilent, self.begin, VERSION, ends=False, exchange_seconds=0.3
         )
         self.assertIn('key exchange', found.message)
         self.assertIn('within 0.3 s', found.message)

@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 
-from lab import nova_proxy
+from lab import service_proxy
 from trove_upgrade.tests.unit import base
 
 
@@ -37,7 +37,7 @@ class ProxyTest(base.TestCase):
         super().setUp()
         self.nova = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Nova)
         self.nova.seen = []
-        self.proxy = nova_proxy.Proxy(0, self.nova.server_port)
+        self.proxy = service_proxy.Proxy(0, self.nova.server_port, service='Nova')
         for server in (self.nova, self.proxy):
             thread = threading.Thread(
                 target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True
@@ -81,7 +81,7 @@ class ProxyTest(base.TestCase):
         self.assertEqual((200, None), self.ask('HEAD', '/v2.1')[:2])
 
     def test_a_cinder_without_volumes_answers_beside_nova(self):
-        found = self.ask('GET', f'{nova_proxy.VOLUMES}/0123/volumes/detail?name=trove-1')
+        found = self.ask('GET', f'{service_proxy.VOLUMES}/0123/volumes/detail?name=trove-1')
         self.assertEqual((200, {'volumes': []}), found[:2])
         self.assertEqual([], self.nova.seen)
 

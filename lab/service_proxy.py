@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP proxy in front of Nova's API that fails on demand, for tests of what an unreliable cloud
-does to us.
+"""An HTTP proxy in front of a service's API that fails on demand, for tests of what an unreliable
+cloud does to us.
 
-The catalog's internal compute endpoint leads here, the public one does not.  Without faults it
-hands everything on unchanged.
+The catalog's internal compute endpoint leads to one before Nova, the public one does not.  A test
+may put one of its own before any other service.  Without faults it hands everything on unchanged.
 
 Control (no authentication: it listens on loopback, in a cloud without anything to protect):
 
@@ -17,6 +17,7 @@ Below `VOLUMES` it is a Cinder without a volume.
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import http.client
 import http.server
@@ -25,6 +26,7 @@ import json
 import re
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 from trove_upgrade import signals
@@ -32,6 +34,7 @@ from trove_upgrade import signals
 HELD_SECONDS = 3600.0
 KEPT_REQUESTS = 10000
 VOLUMES = '/__volumes'
+_STOP_SECONDS = 10
 _HOP_BY_HOP = frozenset(
     (
         'connection',
@@ -44,10 +47,10 @@ _HOP_BY_HOP = frozenset(
         'content-length',
     )
 )
-#: refuse: answer `status`, Nova never sees it · accept_then_status: Nova sees it, the caller gets
-#: `status` hold: no service sees it, the connection closes after `seconds` · drop_answer: Nova sees
-#: it, the caller gets nothing, after `seconds` delay: handed on after `seconds`, answered as Nova
-#: does
+#: refuse: answer `status`, the service never sees it · accept_then_status: it sees it, the caller
+#: gets `status` · hold: it does not see it, the connection closes after `seconds` · drop_answer: it
+#: sees it, the caller gets nothing, after `seconds` · delay: handed on after `seconds`, answered as
+#: the service does
 ACTIONS = ('refuse', 'accept_then_status', 'hold', 'drop_answer', 'delay')
 
 
@@ -64,6 +67,7 @@ class Fault:
     status: int = 503
     seconds: float = 0.0
     answer: str = '{"computeFault": {"code": 503, "message": "asked for by a test"}}'
+    retry_after: str = ''  #: the header Retry-After of an answer with `status`
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
@@ -123,7 +127,7 @@ class FaultTable:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The answer of Nova, or of a fault."""
+    """The answer of the service, or of a fault."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -136,9 +140,10 @@ class Proxy(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, target_port: int) -> None:
+    def __init__(self, port: int, target_port: int, *, service: str) -> None:
         super().__init__(('127.0.0.1', port), _Handler)
         self.target_port = target_port
+        self.service = service  #: its name, for messages
         self.faults = FaultTable()
         self.seen: collections.deque[dict[str, Any]] = collections.deque(maxlen=KEPT_REQUESTS)
         self.closing = threading.Event()  #: set, it ends every wait of a fault
@@ -146,7 +151,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     def forward(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> Answer:
-        """Ask Nova.
+        """Ask the service.
 
         :raises OSError: it cannot be reached.
         """
@@ -204,7 +209,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self.server.forward(self.command, self.path, self.headers.items(), body)
         except OSError as error:
             answer = _json(
-                502, {'badGateway': {'code': 502, 'message': f'Nova cannot be reached: {error}'}}
+                502,
+                {
+                    'badGateway': {
+                        'code': 502,
+                        'message': f'{self.server.service} cannot be reached: {error}',
+                    }
+                },
             )
         if fault is not None and fault.action == 'accept_then_status':
             answer = _failure(fault)
@@ -260,11 +271,33 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _failure(fault: Fault) -> Answer:
-    return Answer(fault.status, (('Content-Type', 'application/json'),), fault.answer.encode())
+    headers: tuple[tuple[str, str], ...] = (('Content-Type', 'application/json'),)
+    if fault.retry_after:
+        headers += (('Retry-After', fault.retry_after),)
+    return Answer(fault.status, headers, fault.answer.encode())
 
 
 def _json(status: int, content: dict[str, Any]) -> Answer:
     return Answer(status, (('Content-Type', 'application/json'),), json.dumps(content).encode())
+
+
+@contextlib.contextmanager
+def serving(proxy: Proxy) -> Iterator[int]:
+    """Serve for as long as the context lasts; its port."""
+    thread = threading.Thread(
+        target=proxy.serve_forever,
+        kwargs={'poll_interval': 0.1},
+        name='service-proxy',
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield int(proxy.server_address[1])
+    finally:
+        proxy.closing.set()
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join(_STOP_SECONDS)
 
 
 def main() -> None:
@@ -273,8 +306,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument('--port', type=int, required=True)
     parser.add_argument('--target-port', type=int, required=True)
+    parser.add_argument('--service', required=True, help='name of the service behind it')
     arguments = parser.parse_args()
-    with Proxy(arguments.port, arguments.target_port) as proxy:
+    with Proxy(arguments.port, arguments.target_port, service=arguments.service) as proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         told.wait()
         proxy.closing.set()
