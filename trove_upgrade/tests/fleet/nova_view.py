@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from lab.nova_proxy import Answer, Proxy
+from lab.service_proxy import Answer, Proxy
 
 _LIST = re.compile(r'/v2\.1/servers/detail')
 _ONE = re.compile(r'/v2\.1/servers/([0-9a-f-]{36})')
@@ -49,7 +49,7 @@ class NovaView(Proxy):
     """Adds servers to lists of all projects, and shows each by its id."""
 
     def __init__(self, target_port: int, servers: Sequence[ShownServer]) -> None:
-        super().__init__(0, target_port)
+        super().__init__(0, target_port, service='compute')
         self._servers = {one.id: one for one in servers}
 
     @property
