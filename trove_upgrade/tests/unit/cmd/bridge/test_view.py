@@ -30,7 +30,7 @@ from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.bridge.report import samples
 
 NOW = samples.NOW
-S = MemberState
+S, T = MemberState, MemberStep
 HIDDEN, SHOWN_AGAIN = '\x1b[?25l', '\x1b[?25h'
 
 
@@ -126,6 +126,28 @@ class TestPicture(base.TestCase):
         for shown in (SHOWN, many):
             for width, height in ((40, 12), (80, 24), (132, 50), (200, 60)):
                 self.assert_fits(drawn(shown, width, height), width, height)
+
+    def test_every_terminal_keeps_the_ids_and_the_steps_whatever_else_is_long(self):
+        numbers = range(1, 5)
+        members = tuple(
+            held(one, T.UPGRADE, 3599, is_undoing=True, name='a name that is long ' * 9)
+            for one in numbers
+        )
+        told = {samples.instance_id(one): 'Logged in at 10.60.0.17 ' * 9 for one in numbers}
+        for width in (20, 24, 35, 36, 40, 47, 48, 50, 60, 69, 70, 80, 119, 120, 132, 250):
+            text = drawn(dataclasses.replace(of(held=members), messages=told), width)
+            self.assert_fits(text, width, 24)
+            head, *rows = text[text.index('instance ') :].splitlines()
+            for number, row in zip(numbers, rows, strict=True):
+                shown_id = samples.instance_id(number)[-36 if width >= 120 else -8 :]
+                self.assertTrue(row.startswith(f'{shown_id} '), text)
+                self.assertIn('upgrade back' if width >= 24 else 'upgrade b', row)
+            self.assertEqual(width >= 36, '59 min 59 s' in text, text)
+            self.assertEqual(width >= 48, 'a name' in text, text)
+            self.assertEqual(width >= 70, 'Logged in' in text, text)
+            self.assertEqual(
+                [one for one in ('name', 'step', 'for', 'last') if one in head], head.split()[1:]
+            )
 
     def test_members_that_find_no_room_are_counted(self):
         text = drawn(of(held=tuple(map(held, range(64)))))
