@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-bridge status` and `abort`: what an operator reads of a run."""
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 from trove_upgrade.domain.bridge_runs import MemberState, RunScope
 from trove_upgrade.domain.inventory import Obstacle
@@ -44,6 +48,21 @@ class TestStatus(BridgeTestCase):
             one['instance_id']: one for one in json.loads(self.tool('status', run_id, '--json'))
         }
         self.assertEqual('no answer', found[held.instance_id]['cause'])
+
+    def test_a_name_that_the_terminal_has_no_characters_for_is_shown_with_escapes(self):
+        named = dataclasses.replace(listed(FIRST), name='wiki-\u65e5')
+        run_id = self.runs.begin([named], RunScope.REACH).id
+        code = 'import sys; from trove_upgrade.cmd import scripts; sys.exit(scripts.bridge())'
+        words = ('--config-file', str(self.conf), 'status', run_id)
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', code, *words],
+            capture_output=True,
+            env={**os.environ, 'PYTHONIOENCODING': 'latin-1', 'PYTHONUTF8': '0'},
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual((0, b''), (done.returncode, done.stderr))
+        self.assertIn(rb'wiki-\u65e5', done.stdout)
 
     def test_a_run_that_is_not_there_is_named(self):
         for words in (('status', 'gone'), ('abort', 'gone')):
