@@ -66,7 +66,8 @@ def of(run: Context, run_id: str, *, is_plain: bool) -> View:
     console = Console()
     # rich takes a pipe for a terminal where the environment wants colours
     is_terminal = sys.stdout.isatty() and console.is_terminal
-    if is_plain or not is_terminal or console.is_dumb_terminal:
+    is_able = console.encoding.lower().startswith('utf') and not console.is_dumb_terminal
+    if is_plain or not (is_terminal and is_able):
         return PlainView()
     return LiveView(run_id, run.repositories.bridge_overview, SystemClock(), console)
 

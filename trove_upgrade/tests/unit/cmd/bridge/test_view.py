@@ -205,6 +205,10 @@ class Terminal(io.StringIO):
         return True
 
 
+class Latin(Terminal):
+    encoding = 'latin-1'
+
+
 class Broken(Terminal):
     """A terminal that takes nothing any more once it is told to."""
 
@@ -473,6 +477,10 @@ class TestChoice(base.TestCase):
             plain.tell(samples.running(1), 'There is room again.')
         self.assertEqual(1, log.output.count('No space left on device'), log.output)
         self.assertIn('There is room again.', sink.getvalue())
+
+    def test_a_terminal_of_few_characters_gets_lines(self):
+        with contextlib.redirect_stdout(Latin()):
+            self.assertIs(view.PlainView, self.chosen())
 
     def test_a_character_that_the_terminal_has_not_ends_no_work(self):
         raw = io.TextIOWrapper(io.BytesIO(), encoding='latin-1', errors='strict')
