@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 
-from trove_upgrade.domain.bridge_runs import MemberState, RunScope
+from trove_upgrade.domain.bridge_runs import MemberState, RunPlan, RunScope
 from trove_upgrade.domain.inventory import Obstacle
+from trove_upgrade.domain.pace import Pace
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.bridge.test_openings import a_request
 from trove_upgrade.tests.unit.cmd.bridge.base import BridgeTestCase
@@ -24,7 +25,7 @@ class TestStatus(BridgeTestCase):
 
     def begun(self):
         members = [listed(FIRST), listed(SECOND), listed(LEFT_OUT, Obstacle.NO_PORT)]
-        return self.runs.begin(members, RunScope.REACH).id
+        return self.runs.begin(members, RunScope.REACH, RunPlan(pace=Pace(canary=0))).id
 
     def test_without_a_run_it_tells_so(self):
         self.assertEqual('There is no run.\n', self.tool('status'))
@@ -74,6 +75,15 @@ class TestStatus(BridgeTestCase):
         shown = self.tool('abort', run_id)
         self.assertIn('ABORTED', shown)
         self.assertIn('by their hosts: 1', shown)
+
+    def test_where_such_a_host_was_killed_it_names_the_moment_and_the_command(self):
+        run_id = self.begun()
+        held = [self.runs.claim(run_id, 'host-1', seconds).member for seconds in (60, 600)]
+        shown = ' '.join(self.tool('abort', run_id).split())
+        until = max(self.runs.member(run_id, one.instance_id).lease_until for one in held)
+        self.assertIn(f'"trove-upgrade-bridge resume {run_id}"', shown)
+        self.assertIn(f'after {until:%Y-%m-%d %H:%M:%S} UTC', shown)
+        self.assertNotIn('killed', self.tool('abort', self.runs.begin([], RunScope.REACH).id))
 
     def test_what_a_killed_host_left_open_is_closed_with_the_run(self):
         run_id = self.begun()
