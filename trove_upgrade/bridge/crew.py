@@ -29,6 +29,9 @@ class Watcher(Protocol):
     def outage(self, error: Exception, patience_seconds: float) -> None:
         """A service gives no answer; it is asked again for so long."""
 
+    def ending(self, run_id: str, held: int) -> None:
+        """The crew was told to end: so many members finish their present step first."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pauses:
@@ -47,6 +50,7 @@ class Crew:
     ) -> None:
         self._stopping = threading.Event()
         self._turn = threading.Lock()
+        self._at_work: set[str] = set()  #: instances
         self._runners = [make(number, self._stopping.is_set) for number in range(count)]
         self._outages, self._pauses, self._watcher = outages, pauses, watcher
 
@@ -64,6 +68,7 @@ class Crew:
                 concurrent.futures.wait(futures)
             except BaseException:
                 self._stopping.set()
+                self._watcher.ending(run_id, len(self._at_work))
                 raise
         for future in futures:
             future.result()
@@ -75,7 +80,7 @@ class Crew:
                 member = self._next(runner, run_id)
                 if member is None:
                     return
-                runner.work(member)
+                self._work(runner, member)
             except (MemberLost, NoRoom) as error:
                 LOG.warning('%s', error.message)
             except Stopped:
@@ -95,6 +100,13 @@ class Crew:
         LOG.error('A thread of the bridge ends %s', where, exc_info=error)
         if member is not None:
             runner.kept.add(member.instance_id)
+
+    def _work(self, runner: MemberRunner, member: Member) -> None:
+        self._at_work.add(member.instance_id)
+        try:
+            runner.work(member)
+        finally:
+            self._at_work.discard(member.instance_id)
 
     def _next(self, runner: MemberRunner, run_id: str) -> Member | None:
         """Return a member that was claimed; None: no other one will be begun.  One runner looks at

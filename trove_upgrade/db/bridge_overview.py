@@ -15,10 +15,8 @@ from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
 from trove_upgrade.domain.bridge_overview import EndedMember, Held, Overview
 from trove_upgrade.domain.bridge_runs import MemberState, MemberStep, RunNotFound, RunState
-from trove_upgrade.domain.pace import Wait
+from trove_upgrade.domain.pace import Standing, Wait
 
-#: Ends that one look returns.
-_MOST_ENDS = 1000
 _GOING = _members.c.state.not_in(bridge_pace.ENDED_NAMES)
 _HAS_FAILED = sa.or_(
     _members.c.state == str(MemberState.FAILED), sa.and_(_GOING, _members.c.is_undoing)
@@ -45,7 +43,7 @@ class BridgeOverview:
                 state=RunState(row.state),
                 states=_by_state(counted),
                 turned_back=sum(one.members for one in going if one.is_undoing),
-                wave=min(_waves(going), default=None),
+                wave=min(_waves(one for one in going if _holds_its_wave(one)), default=None),
                 last_wave=max(_waves(counted), default=None),
                 failures=_by_code(connection.execute(_failures(run_id))),
                 held=tuple(_held(one) for one in connection.execute(_of_held(run_id))),
@@ -59,7 +57,16 @@ class BridgeOverview:
 def _counts(run_id: str) -> sa.Select[Any]:
     kind = (_members.c.state, _members.c.wave, _members.c.is_undoing)
     members = sa.func.count().label('members')
-    return sa.select(*kind, members).where(_members.c.run_id == run_id).group_by(*kind)
+    held = sa.func.sum(sa.case((bridge_pace.IS_HELD, 1), else_=0)).label('held')
+    return sa.select(*kind, members, held).where(_members.c.run_id == run_id).group_by(*kind)
+
+
+def _holds_its_wave(counted: sa.Row[Any]) -> bool:
+    """Return whether the next wave waits for one of these members, which have not ended."""
+    one = Standing(
+        instance_id='', wave=counted.wave, is_held=counted.held > 0, has_failed=counted.is_undoing
+    )
+    return one.holds_its_wave
 
 
 def _by_state(counted: Iterable[sa.Row[Any]]) -> Mapping[MemberState, int]:
@@ -125,7 +132,6 @@ def _ended(
             _members.c.ended_at >= since,
         )
         .order_by(_members.c.ended_at, _members.c.instance_id)
-        .limit(_MOST_ENDS)
     )
     return tuple(
         EndedMember(

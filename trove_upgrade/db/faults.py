@@ -95,6 +95,12 @@ def line(error: BaseException, connection: str | None = None) -> str:
     )
 
 
+def words(error: BaseException, connection: str | None = None) -> str:
+    """Return an error as a part of a line: its code and its message, without the statement."""
+    known = explain(error, connection)
+    return f'{known.code}: {known.message}' if known else f'{type(error).__name__}: {said(error)}.'
+
+
 def missing_tables(tables: set[str]) -> errors.SchemaMissing | None:
     """Return what a service needs and is not among `tables`; None where all is there."""
     needed = {

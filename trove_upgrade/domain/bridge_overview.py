@@ -40,7 +40,7 @@ class Overview:
     state: RunState
     states: Mapping[MemberState, int]
     turned_back: int  #: members that have failed and have not ended
-    wave: int | None  #: the first one that has not ended
+    wave: int | None  #: the first one that others wait for
     last_wave: int | None  #: None: every member was left out
     failures: Mapping[str, int]  #: by code
     held: tuple[Held, ...]

@@ -112,7 +112,7 @@ class DatabaseServiceUnavailable(exceptions.TroveUpgradeError):
     code = 'DATABASE_SERVICE_UNAVAILABLE'
     template = (
         'Trove cannot be asked about {what}: {found}. Look whether it answers, and whether this '
-        'login may ask: it must be an administrator. Then run the same command again.'
+        'login may ask: it must be an administrator. Then try again.'
     )
 
 

@@ -66,7 +66,7 @@ class NetworkUnavailable(exceptions.TroveUpgradeError):
     code = 'NETWORK_UNAVAILABLE'
     template = (
         'Neutron cannot be asked about {what}: {found}. Look whether it answers, and whether the '
-        'service user may ask; then run the same command again.'
+        'service user may ask; then try again.'
     )
 
 

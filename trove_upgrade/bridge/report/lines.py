@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from trove_upgrade.bridge.report.durations import in_words
-from trove_upgrade.bridge.report.model import InstancePart, Report, StepTime
+from trove_upgrade.bridge.report.model import InstancePart, Report, StepTime, Totals
 from trove_upgrade.bridge.report.remedies import REMEDIES, Remedy
 from trove_upgrade.domain.bridge_runs import RunState
 from trove_upgrade.domain.pace import CANARY, WAITS
@@ -27,13 +27,27 @@ def _of_run(report: Report) -> Iterator[str]:
         f'Run {run.id}: {run.state}, begun {run.created_at:{_MOMENT}} UTC{ended}, '
         f'{in_words(report.seconds)} in all.'
     )
-    counted = ', '.join(f'{count} {state}' for state, count in totals.states.items())
-    yield f'{totals.instances} instances: {counted}.'
+    yield _states_line(totals)
     if run.state is RunState.ABORTED:
         yield 'An operator aborted it.'
     yield pace_line(report)
     if report.stopped is not None:
         yield report.stopped
+    yield from _reason_lines(totals)
+
+
+def count_lines(report: Report) -> Iterator[str]:
+    """Yield the counts of a run by state, by reason to wait and by code, left out ones as well."""
+    yield _states_line(report.totals)
+    yield from _reason_lines(report.totals)
+
+
+def _states_line(totals: Totals) -> str:
+    counted = ', '.join(f'{count} {state}' for state, count in totals.states.items())
+    return f'{totals.instances} instances: {counted}.'
+
+
+def _reason_lines(totals: Totals) -> Iterator[str]:
     for wait, count in totals.waits.items():
         yield f'Waiting: {count} as {WAITS[wait]}.'
     for code in totals.codes:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from trove_upgrade.bridge.report.durations import in_words
@@ -19,9 +19,15 @@ from trove_upgrade.domain.bridge_runs import MemberState, RunState
 from trove_upgrade.domain.pace import CANARY, WAITS, Wait
 from trove_upgrade.domain.printable import printable
 
+#: Columns that are dropped on a terminal that is less wide: the ids and the steps stay.
+_LEAST_WIDTHS: Mapping[str, int] = {'last': 70, 'name': 48, 'for': 36}
 _Name = TypeVar('_Name', bound=str)
 _WIDE = 120
 _SHORT_ID, _WIDEST_BAR = 8, 60
+_GAP = 2  #: between two columns
+#: Of the columns, the widest step, "upgrade back", and time, "59 min 59 s".
+_STEP, _FOR = 12, 11
+_WIDEST_NAME = 40
 #: Lines at most that are not of members.
 _OTHERS = 9
 _LEAST = 3
@@ -59,7 +65,7 @@ class Picture:
         rows = max(height - _OTHERS, _LEAST)
         held = self.shown.overview.held
         if held:
-            yield _members(self.shown, held[:rows], is_wide=width >= _WIDE)
+            yield _members(self.shown, held[:rows], width)
         if len(held) > rows:
             yield _line(f'and {len(held) - rows} others that are worked on', 'dim')
         if self.shown.trouble is not None:
@@ -153,23 +159,53 @@ def _most(counts: Mapping[_Name, int]) -> list[tuple[_Name, int]]:
     return sorted(counts.items(), key=lambda one: (-one[1], one[0]))
 
 
-def _members(shown: Shown, held: tuple[Held, ...], *, is_wide: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=False, header_style='dim')
-    table.add_column('instance', no_wrap=True)
-    table.add_column('name', no_wrap=True, overflow='ellipsis', max_width=40 if is_wide else 20)
-    table.add_column('step', no_wrap=True)
-    table.add_column('for', no_wrap=True, justify='right')
-    table.add_column('last', no_wrap=True, overflow='ellipsis', ratio=1)
+def _members(shown: Shown, held: tuple[Held, ...], width: int) -> Table:
+    is_wide = width >= _WIDE
+    widths = _widths(width, len(held[0].instance_id) if is_wide else _SHORT_ID)
+    table = Table(
+        *(
+            Column(name, no_wrap=True, max_width=most, justify='right' if name == 'for' else 'left')
+            for name, most in widths.items()
+        ),
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        pad_edge=False,
+        header_style='dim',
+    )
     for one in held:
-        step = f'{one.step} back' if one.is_undoing else str(one.step)
-        table.add_row(
-            one.instance_id if is_wide else one.instance_id[-_SHORT_ID:],
-            Text(printable(one.name)),
-            Text(step, 'yellow' if one.is_undoing else ''),
-            _since(one, shown.now),
-            Text(printable(shown.messages.get(one.instance_id, ''))),
-        )
+        cells = _cells(shown, one, is_wide=is_wide)
+        table.add_row(*(cells[name] for name in widths))
     return table
+
+
+def _widths(width: int, of_id: int) -> Mapping[str, int]:
+    """Return the columns with their greatest widths, which fit together: rich would narrow the ids
+    as well.
+    """
+    rest = width - of_id - _GAP
+    step = max(min(_STEP, rest), 1)
+    rest -= step + _GAP + _FOR + _GAP
+    is_last_shown = width >= _LEAST_WIDTHS['last']
+    name = min(width // 5, _WIDEST_NAME) if is_last_shown else max(rest, 1)
+    columns = {
+        'instance': of_id,
+        'name': name,
+        'step': step,
+        'for': _FOR,
+        'last': max(rest - name - _GAP, 1),
+    }
+    return {one: most for one, most in columns.items() if width >= _LEAST_WIDTHS.get(one, 0)}
+
+
+def _cells(shown: Shown, one: Held, *, is_wide: bool) -> Mapping[str, Text]:
+    step = f'{one.step} back' if one.is_undoing else str(one.step)
+    return {
+        'instance': Text(one.instance_id if is_wide else one.instance_id[-_SHORT_ID:]),
+        'name': Text(printable(one.name)),
+        'step': Text(step, 'yellow' if one.is_undoing else ''),
+        'for': Text(_since(one, shown.now)),
+        'last': Text(printable(shown.messages.get(one.instance_id, ''))),
+    }
 
 
 def _since(one: Held, now: datetime.datetime) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-bridge report`, and the end of each run: its members, and what of it is open."""
+"""`trove-upgrade-bridge report`: everything that a run has done, and what of it is open."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,6 @@ from trove_upgrade.bridge.report.table import table
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge import audit, outputs
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.status import show_members
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.domain import exceptions
@@ -25,9 +24,8 @@ from trove_upgrade.domain.bridge_runs import Member, MemberState
 
 #: Exit code: a member has failed, or was not worked on.
 FAILED = 1
-#: Of a run with more members only those are shown at its end that are not well.
-_ALL_SHOWN = 20
-_WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
+#: States of a member that is well.
+WELL = frozenset({MemberState.COMPLETED, MemberState.LEFT_OUT})
 
 
 def add_commands(commands: Commands) -> None:
@@ -50,25 +48,6 @@ def add_commands(commands: Commands) -> None:
         '--csv', metavar='FILE', help='write a table of the instances; "-": to stdout'
     )
     report.set_defaults(command=_report)
-
-
-def end(run: Context, run_id: str) -> int:
-    """Show a run in short, as it is when this process has done its part; return the exit code."""
-    runs = run.repositories.bridge_runs
-    members = runs.members(run_id)
-    shown = members if len(members) <= _ALL_SHOWN else [one for one in members if _is_worth(one)]
-    show_members(runs.get(run_id), shown)
-    if len(shown) < len(members):
-        print_line(f'{len(members) - len(shown)} others: "trove-upgrade-bridge report {run_id}".')
-    _tell_of_held(members)
-    found = run.auditor.look().of_run(run_id)
-    audit.show(found)
-    return _code(members, is_clean=found.is_clean)
-
-
-def _is_worth(member: Member) -> bool:
-    """Return whether a member of a large run is shown at its end."""
-    return member.state not in {*_WELL, MemberState.PENDING}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +74,7 @@ def _report(run: Context, arguments: argparse.Namespace) -> int:
             print_line(f'Written: {path}', sys.stderr)
     if made.error is not None:  # the report comes first
         raise made.error
-    return _code(made.members, is_clean=made.found is not None and made.found.is_clean)
+    return code_of(made.members, is_clean=made.found is not None and made.found.is_clean)
 
 
 def _require_one_on_stdout(arguments: argparse.Namespace) -> None:
@@ -126,18 +105,19 @@ def _as_json(made: _Made) -> dict[str, object]:
 def _show(made: _Made) -> None:
     for line in lines(made.report):
         print_line(line)
-    _tell_of_held(made.members)
+    tell_of_held(made.members)
     if made.found is not None:
         audit.show(made.found)
 
 
-def _code(members: Sequence[Member], *, is_clean: bool) -> int:
+def code_of(members: Sequence[Member], *, is_clean: bool) -> int:
+    """Return the exit code of a run."""
     if not is_clean:
         return audit.OPEN
-    return 0 if all(member.state in _WELL for member in members) else FAILED
+    return 0 if all(member.state in WELL for member in members) else FAILED
 
 
-def _tell_of_held(members: Sequence[Member]) -> None:
+def tell_of_held(members: Sequence[Member]) -> None:
     """Print what this process could not claim."""
     until = [member.lease_until for member in members if member.lease_until is not None]
     if until:

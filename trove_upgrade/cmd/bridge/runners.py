@@ -7,9 +7,6 @@ import pathlib
 import socket
 from collections.abc import Callable
 
-import sqlalchemy as sa
-from oslo_db import exception as db_exc
-
 from trove_upgrade import conf as our_conf
 from trove_upgrade.bridge.bundle import archive
 from trove_upgrade.bridge.host_keys import PinnedHostKeys
@@ -29,6 +26,7 @@ from trove_upgrade.bridge.visit import Door
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge import way
 from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.db import outages as outages_of_database
 from trove_upgrade.db.instances import Instances
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.bridge_runs import STEPS_OF, MemberStep, RunScope
@@ -75,7 +73,7 @@ def make(
             owner=f'{socket.gethostname()}:{os.getpid()}:{number}',
             lease_seconds=run.conf[our_conf.GROUP].bridge_lease_seconds,
             tell=tell,
-            is_outage=_is_outage,
+            is_outage=is_outage,
             outages=outages,
             pause=SystemClock(),
             is_stopping=is_stopping,
@@ -174,14 +172,8 @@ def _is_gone(instances: Instances, instance_id: str) -> bool:
     return holder.deleted or holder.task is Task.DELETING
 
 
-def _is_outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
+    """Return whether a service gave no answer, which is no fact of a member."""
     return isinstance(
-        error,
-        (
-            NetworkUnavailable,
-            ComputeUnavailable,
-            DatabaseServiceUnavailable,
-            db_exc.DBError,
-            sa.exc.SQLAlchemyError,
-        ),
-    )
+        error, (NetworkUnavailable, ComputeUnavailable, DatabaseServiceUnavailable)
+    ) or outages_of_database.is_outage(error)

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from trove_upgrade.bridge.smoke import Shape, Smoked, SmokeTest
 from trove_upgrade.clock import SystemClock
+from trove_upgrade.cmd.bridge import closing
 from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.bridge.lines import Output
 from trove_upgrade.cmd.bridge.report import FAILED
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.domain.bridge_runs import MemberState
@@ -75,27 +77,35 @@ def make(run: Context, run_id: str, shape: Shape | None, time: Time = _TIME) -> 
     """
     if shape is None:
         return 0
-    test = SmokeTest(service=run.cloud.databases, clock=time, pause=time, tell=print_line)
-    is_failed = not _cleared(test, run_id)
-    versions = _versions(run, run_id)
+    output = Output()
+    test = SmokeTest(service=run.cloud.databases, clock=time, pause=time, tell=output)
+    is_failed = not _cleared(test, run_id, output)
+    versions = closing.asked(
+        lambda: _versions(run, run_id),
+        'Not known which versions the members have come to: no new instance is made.',
+        output,
+        closing.Patience(pause=time),
+    )
+    if versions is None:
+        return FAILED
     if not versions:
-        print_line('No member has come to its version: no new instance is made.')
+        output('No member has come to its version: no new instance is made.')
     for version_id in versions:
         result = test.create(run_id, version_id, shape)
-        print_line(_told(result))
+        output(_told(result))
         is_failed = is_failed or result.is_failure
     return FAILED if is_failed else 0
 
 
-def _cleared(test: SmokeTest, run_id: str) -> bool:
+def _cleared(test: SmokeTest, run_id: str, output: Output) -> bool:
     """Return whether nothing of an earlier process is there any more."""
     try:
         left = test.delete_left(run_id)
     except TroveUpgradeError as error:
-        print_line(f'Not looked for new instances that an earlier process left: {error.message}')
+        output(f'Not looked for new instances that an earlier process left: {error.message}')
         return False
     for one in left:
-        print_line(one.message)
+        output(one.message)
     return not left
 
 

@@ -107,12 +107,18 @@ def _abort(run: Context, arguments: argparse.Namespace) -> int:
     for opening, error in reaped.failed:
         print_line(f'Not closed: opening {opening.id}: {error.message}', sys.stderr)
     now = run.repositories.upgrades.now()
-    held = sum(
-        one.state not in ENDED and one.lease_until is not None and one.lease_until > now
+    until = [
+        one.lease_until
         for one in members
-    )
-    orphaned = len(members) - len(ended) - held
-    print_line(f'Run {found.id}: {found.state}. Turned back by their hosts: {held}.')
+        if one.state not in ENDED and one.lease_until is not None and one.lease_until > now
+    ]
+    orphaned = len(members) - len(ended) - len(until)
+    print_line(f'Run {found.id}: {found.state}. Turned back by their hosts: {len(until)}.')
+    if until:
+        print_line(
+            f'Where such a host was killed, "trove-upgrade-bridge resume {found.id}", with the '
+            f'options of the way to the guests, turns them back after {_moment(max(until))}.'
+        )
     if orphaned:
         print_line(
             f'Something may be in the guests of {orphaned} that no host works on: '

@@ -3,23 +3,23 @@
 
 import argparse
 import datetime
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from trove_upgrade.bridge.crew import Watcher
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.cmd.bridge.lines import Lines
+from trove_upgrade.cmd.bridge.lines import Lines, Output, of_ending, of_outage
 from trove_upgrade.cmd.bridge.picture import Picture, Shown, of_ended
 from trove_upgrade.cmd.bridge.rate import Rate
-from trove_upgrade.cmd.console.printing import print_line
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.bridge_overview import Overview, OverviewSource
 from trove_upgrade.domain.bridge_runs import Claim, Member
@@ -64,7 +64,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def of(run: Context, run_id: str, *, is_plain: bool) -> View:
     """Return the view for what stdout is."""
     console = Console()
-    if is_plain or not console.is_terminal or console.is_dumb_terminal:
+    # rich takes a pipe for a terminal where the environment wants colours
+    is_terminal = sys.stdout.isatty() and console.is_terminal
+    is_able = console.encoding.lower().startswith('utf') and not console.is_dumb_terminal
+    if is_plain or not (is_terminal and is_able):
         return PlainView()
     return LiveView(run_id, run.repositories.bridge_overview, SystemClock(), console)
 
@@ -84,7 +87,7 @@ class PlainView(Lines):
         pass
 
     def tell(self, member: Member, message: str) -> None:
-        print_line(f'{member.instance_id} {member.step}: {message}')
+        self._output(f'{member.instance_id} {member.step}: {message}')
 
 
 class LiveView:
@@ -107,6 +110,7 @@ class LiveView:
         self._run_id, self._source, self._clock = run_id, source, clock
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._output = Output()
         self._lock = threading.Lock()
         self._began = clock.monotonic()
         self._rate = Rate()
@@ -120,10 +124,14 @@ class LiveView:
         self._ticker = None if look_seconds is None else Ticker(self.tick, look_seconds)
 
     def __enter__(self) -> Self:
-        self._live.__enter__()
-        self.tick()
-        if self._ticker is not None:
-            self._ticker.start()
+        try:
+            self._output.attempt(self._live.start)
+            self.tick()
+            if self._ticker is not None:
+                self._ticker.start()
+        except BaseException:  # an interruption: `__exit__` is not called
+            self._stop()
+            raise
         return self
 
     def __exit__(
@@ -132,12 +140,19 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._ticker is not None:
-            self._ticker.stop()
         try:
+            if self._ticker is not None:
+                self._ticker.stop()
             self.tick()  # the ends since the last one
         finally:
-            self._live.__exit__(kind, error, trace)
+            self._stop()
+
+    def _stop(self) -> None:
+        """Take the picture away, and show the cursor again."""
+        try:
+            self._output.attempt(self._live.stop)
+        except IndexError:  # it had not begun whole
+            self._output.attempt(self._console.show_cursor)
 
     def waits(self, claim: Claim) -> None:
         with self._lock:
@@ -145,8 +160,10 @@ class LiveView:
             self._waits_at = self._clock.monotonic()
 
     def outage(self, error: Exception, patience_seconds: float) -> None:
-        told = f'{error} Asked again for {patience_seconds:.0f} s at most.'
-        self._console.print(Text(printable(told), 'yellow'))
+        self._print(Text(printable(of_outage(error, patience_seconds)), 'yellow'))
+
+    def ending(self, run_id: str, held: int) -> None:
+        self._print(Text(of_ending(run_id, held), 'bold yellow'))
 
     def tell(self, member: Member, message: str) -> None:
         with self._lock:
@@ -165,17 +182,18 @@ class LiveView:
                 f'As it was at {self._clock.now():%H:%M:%S} UTC: the database gives no answer.'
             )
         if self._overview is not None:
-            self._live.update(Picture(self._shown(self._overview)), refresh=True)
+            picture = Picture(self._shown(self._overview))
+            self._show(lambda: self._live.update(picture, refresh=True))
 
     def _look(self) -> None:
         now = self._clock.monotonic()
         seen = self._overview = self._source.look(self._run_id, self._since())
         self._first = self._first or seen.now
         self._rate.note(now, seen.finished)
-        for member in seen.ended:
-            if member.instance_id not in self._told:
-                self._told.add(member.instance_id)
-                self._console.print(of_ended(member))
+        ended = [one for one in seen.ended if one.instance_id not in self._told]
+        if ended:
+            self._told.update(one.instance_id for one in ended)
+            self._print(Group(*map(of_ended, ended)))
         if self._waits_at is None or now - self._waits_at >= _WAITS_SECONDS:
             waits = self._source.waits(self._run_id)
             with self._lock:
@@ -184,6 +202,15 @@ class LiveView:
         with self._lock:
             for gone in self._messages.keys() - held:
                 del self._messages[gone]
+
+    def _print(self, text: Text | Group) -> None:
+        """Print above the picture."""
+        self._show(lambda: self._console.print(text))
+
+    def _show(self, write: Callable[[], object]) -> None:
+        """Write to the terminal, unless it took nothing before: rich would keep all of it."""
+        if not self._output.has_failed:
+            self._output.attempt(write)
 
     def _since(self) -> datetime.datetime | None:
         if self._first is None or self._overview is None:

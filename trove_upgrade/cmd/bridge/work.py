@@ -13,12 +13,13 @@ from trove_upgrade.bridge.outages import Outages
 from trove_upgrade.bridge.steps.push import Push
 from trove_upgrade.bridge.visit import Door, NoWayIn
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.cmd.bridge import report, runners, view, way
+from trove_upgrade.cmd.bridge import closing, report, runners, view, way
 from trove_upgrade.cmd.bridge.context import Context
+from trove_upgrade.cmd.bridge.lines import Output
 from trove_upgrade.cmd.console.printing import UsageError, print_line
 from trove_upgrade.db import guest_security
 from trove_upgrade.db.errors import GuestKeysUnset
-from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunPlan, RunScope, first_step, stopped
+from trove_upgrade.domain.bridge_runs import MemberStep, Run, RunPlan, RunScope, first_step
 from trove_upgrade.domain.inventory import Listed
 from trove_upgrade.domain.pace import Hosts, Pace
 
@@ -110,7 +111,7 @@ def begin(run: Context, plan: Plan, tools: Tools) -> Run:
     }
     decided = RunPlan(targets=plan.targets, pace=plan.pace, loaded=loaded)
     begun = run.repositories.bridge_runs.begin(plan.members, plan.scope, decided)
-    print_line(f'Run {begun.id}: {len(plan.members)} instances.')
+    Output()(f'Run {begun.id}: {len(plan.members)} instances.')
     return begun
 
 
@@ -175,16 +176,10 @@ def work(run: Context, begun: Run, tools: Tools, push: Push | None, *, is_plain:
     try:
         with shown:
             crew.work(begun.id)
-    except BaseException:  # the report comes first, then the error
+    except BaseException as error:  # the report comes first, then the error
         with contextlib.suppress(Exception):
-            report.end(run, begun.id)
+            closing.end(run, begun.id, closing.AT_ONCE)
+            if isinstance(error, Exception):  # an interruption was told when it came
+                print_line(f'"trove-upgrade-bridge resume {begun.id}" goes on with the run.')
         raise
-    _tell_stopped(run, begun.id)
-    return report.end(run, begun.id)
-
-
-def _tell_stopped(run: Context, run_id: str) -> None:
-    runs = run.repositories.bridge_runs
-    error = stopped(runs.get(run_id), runs.turn(run_id))
-    if error is not None:
-        print_line(f'{error.code}: {error.message}')
+    return closing.end(run, begun.id)

@@ -2,6 +2,8 @@
 """A crew keeps to its run's pace, and outages of services end neither it nor a member."""
 
 import dataclasses
+import signal
+import threading
 
 import fixtures
 from oslo_db import exception as db_exc
@@ -257,4 +259,36 @@ class TestPace(CrewTestCase):
         self.runs.accept_failures(run_id)
         self.a_crew().work(run_id)
         self.assertEqual([S.FAILED, *[S.COMPLETED] * 3], self.states(run_id))
+        self.is_left()
+
+
+class TestEnd(CrewTestCase):
+    def test_an_interruption_is_told_at_once_and_the_guests_under_way_end_their_step(self):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        is_told = threading.Event()
+
+        def ending(run_id, held):
+            self.waited_for.append((run_id, held))
+            is_told.set()
+
+        def run(member, visit, save):
+            done = self.reach(member, visit, save)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            self.assertTrue(is_told.wait(60), 'nothing was told before the end of the step')
+            return done
+
+        def make(number, is_stopping):
+            runner = self.with_reach(run)(number, is_stopping)
+            return dataclasses.replace(runner, is_stopping=is_stopping)
+
+        self.ending = ending
+        run_id = self.begun(2)
+        self.assertRaises(KeyboardInterrupt, self.a_crew(make).work, run_id)
+        self.assertEqual([(run_id, 1)], self.waited_for)
+        first, second = self.runs.members(run_id)
+        self.assertEqual(
+            [(S.RUNNING, T.REACH), (S.PENDING, T.OPEN)],
+            [(one.state, one.step) for one in (first, second)],
+        )
         self.is_left()

@@ -144,6 +144,9 @@ class RunnerTestCase(OpeningsTestCase):
     def outage(self, error, patience_seconds):
         self.waited_for.append(error)
 
+    def ending(self, run_id, held):
+        self.waited_for.append((run_id, held))
+
     def monotonic(self):
         return self.time
 

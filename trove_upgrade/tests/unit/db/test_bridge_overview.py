@@ -87,6 +87,21 @@ class TestOverview(base.TestCase):
         self.assertEqual((), self.look().ended)
         self.assertEqual((), self.look(seen.now + datetime.timedelta(seconds=1)).ended)
 
+    def test_a_failed_one_that_cannot_be_turned_back_holds_its_wave_while_it_is_worked_on(self):
+        failed = self.claimed().evolve(is_undoing=True, error_code='REACH_REFUSED', cause='no SSH')
+        saved = self.runs.save(failed)
+        self.assertEqual((0, 1), (self.look().wave, self.look().turned_back))
+        self.runs.release(saved)
+        self.assertEqual((1, 1), (self.look().wave, self.look().turned_back))
+
+    def test_all_ends_since_a_moment_are_told_however_many_they_are(self):
+        before = self.look().now
+        members = [listed(instance_id(number)) for number in range(10, 1510)]
+        run_id = self.runs.begin(members, RunScope.REACH).id
+        self.runs.abort(run_id)
+        ended = self.source.look(run_id, before).ended
+        self.assertEqual([one.instance_id for one in members], [one.instance_id for one in ended])
+
     def test_reasons_to_wait_are_counted(self):
         self.claimed()
         self.assertEqual({Wait.WAVE: 5}, dict(self.source.waits(self.run_id)))

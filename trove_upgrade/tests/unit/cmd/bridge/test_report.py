@@ -3,6 +3,8 @@
 
 import datetime
 import json
+import os
+import pathlib
 
 from trove_upgrade.domain.bridge_runs import (
     MemberState,
@@ -121,11 +123,41 @@ class TestFiles(ReportTestCase):
         for words in (('--html', '-', '--csv', '-'), ('--json', '--csv', '-')):
             self.assertIn('can have stdout', self.tool('report', self.run_id, *words, code=USAGE))
 
+    def test_a_link_stays_and_its_file_is_written(self):
+        self.ended(MemberState.COMPLETED)
+        (self.folder / 'pages').mkdir()
+        page, link = self.folder / 'pages' / 'page.html', self.folder / 'link.html'
+        link.symlink_to(page)
+        for before in (None, 'of yesterday'):
+            if before is not None:
+                page.write_text(before)
+            self.tool('report', self.run_id, '--html', str(link))
+            self.assertTrue(link.is_symlink())
+            self.assertTrue(page.read_text().startswith('<!DOCTYPE'))
+            self.assertEqual([page], list(page.parent.iterdir()))
+
+    def test_what_is_no_regular_file_is_written_and_stays(self):
+        self.ended(MemberState.COMPLETED)
+        pipe = self.folder / 'pipe'
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.tool('report', self.run_id, '--csv', str(pipe))
+        self.assertTrue(pipe.is_fifo())
+        self.assertIn(b'"NO_PORT"', os.read(reader, 65_536))
+        device = self.folder / 'null'
+        device.symlink_to(os.devnull)
+        self.tool('report', self.run_id, '--html', str(device), '--csv', os.devnull)
+        for path in (device, pathlib.Path(os.devnull)):
+            self.assertTrue(path.is_char_device())
+
     def test_a_file_that_cannot_be_written_leaves_nothing_and_the_former_one_as_it_was(self):
         self.ended(MemberState.COMPLETED)
         folder = self.folder / 'page'
         folder.mkdir()
-        for path in (folder, self.folder / 'none' / 'page.html'):
+        circle = self.folder / 'circle'
+        circle.symlink_to(circle)
+        for path in (folder, circle, self.folder / 'none' / 'page.html'):
             told = self.tool('report', self.run_id, '--html', str(path), code=FAILED)
             self.assertIn('ERROR SYSTEM_ERROR', told)
         self.assertEqual([], list(folder.iterdir()))

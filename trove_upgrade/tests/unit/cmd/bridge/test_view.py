@@ -4,13 +4,22 @@
 import contextlib
 import dataclasses
 import datetime
+import errno
 import io
+import logging
+import signal
+import sys
 import threading
 import types
 
 import fixtures
+import pymysql
+import sqlalchemy as sa
+import testtools
+from oslo_db import exception as db_exc
 from rich.console import Console, ConsoleDimensions
 
+from trove_upgrade import signals
 from trove_upgrade.cmd.bridge import view
 from trove_upgrade.cmd.bridge.picture import Picture, Shown
 from trove_upgrade.cmd.bridge.view import LiveView, Ticker
@@ -21,7 +30,8 @@ from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.bridge.report import samples
 
 NOW = samples.NOW
-S = MemberState
+S, T = MemberState, MemberStep
+HIDDEN, SHOWN_AGAIN = '\x1b[?25l', '\x1b[?25h'
 
 
 def held(number, step=MemberStep.PUSH, seconds=75, **changes):
@@ -117,6 +127,28 @@ class TestPicture(base.TestCase):
             for width, height in ((40, 12), (80, 24), (132, 50), (200, 60)):
                 self.assert_fits(drawn(shown, width, height), width, height)
 
+    def test_every_terminal_keeps_the_ids_and_the_steps_whatever_else_is_long(self):
+        numbers = range(1, 5)
+        members = tuple(
+            held(one, T.UPGRADE, 3599, is_undoing=True, name='a name that is long ' * 9)
+            for one in numbers
+        )
+        told = {samples.instance_id(one): 'Logged in at 10.60.0.17 ' * 9 for one in numbers}
+        for width in (20, 24, 35, 36, 40, 47, 48, 50, 60, 69, 70, 80, 119, 120, 132, 250):
+            text = drawn(dataclasses.replace(of(held=members), messages=told), width)
+            self.assert_fits(text, width, 24)
+            head, *rows = text[text.index('instance ') :].splitlines()
+            for number, row in zip(numbers, rows, strict=True):
+                shown_id = samples.instance_id(number)[-36 if width >= 120 else -8 :]
+                self.assertTrue(row.startswith(f'{shown_id} '), text)
+                self.assertIn('upgrade back' if width >= 24 else 'upgrade b', row)
+            self.assertEqual(width >= 36, '59 min 59 s' in text, text)
+            self.assertEqual(width >= 48, 'a name' in text, text)
+            self.assertEqual(width >= 70, 'Logged in' in text, text)
+            self.assertEqual(
+                [one for one in ('name', 'step', 'for', 'last') if one in head], head.split()[1:]
+            )
+
     def test_members_that_find_no_room_are_counted(self):
         text = drawn(of(held=tuple(map(held, range(64)))))
         self.assertIn('and 49 others that are worked on', text)
@@ -171,6 +203,21 @@ class Source:
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+class Latin(Terminal):
+    encoding = 'latin-1'
+
+
+class Broken(Terminal):
+    """A terminal that takes nothing any more once it is told to."""
+
+    is_broken = False
+
+    def write(self, text):
+        if self.is_broken:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return super().write(text)
 
 
 class LiveViewTestCase(base.TestCase):
@@ -304,6 +351,65 @@ class TestLiveView(LiveViewTestCase):
             print('a line')
             self.assertIn('a line', self.written())
 
+    def test_an_outage_of_the_database_is_told_without_its_statement(self):
+        driver = pymysql.err.OperationalError(2013, 'Lost connection')
+        error = db_exc.DBError(sa.exc.OperationalError('UPDATE x', ['secret'], driver))
+        with self.view:
+            self.written()
+            self.view.outage(error, 600)
+            text = self.written()
+        self.assertIn('DATABASE_ERROR', text)
+        for word in ('UPDATE', 'secret'):
+            self.assertNotIn(word, text)
+
+    def test_a_command_that_is_told_to_end_tells_at_once_what_it_waits_for(self):
+        with self.view:
+            self.written()
+            self.view.ending(samples.RUN_ID, 3)
+            text = ' '.join(self.written().split())
+        self.assertIn('Ending: 3 guests finish their present step, then each port is closed', text)
+        self.assertIn(f'"trove-upgrade-bridge resume {samples.RUN_ID}" goes on', text)
+
+    def test_one_that_is_told_to_end_at_the_first_look_gives_the_cursor_back(self):
+        self.source.look = self.interrupted
+        self.assertRaises(signals.Interrupted, self.view.__enter__)
+        text = self.written()
+        self.assertLess(text.rindex(HIDDEN), text.rindex(SHOWN_AGAIN))
+
+    def test_so_does_one_that_is_told_to_end_at_the_last_look(self):
+        with testtools.ExpectedException(signals.Interrupted), self.view:
+            self.source.look = self.interrupted
+        text = self.written()
+        self.assertLess(text.rindex(HIDDEN), text.rindex(SHOWN_AGAIN))
+
+    def interrupted(self, run_id, since):
+        raise signals.Interrupted(signal.SIGINT)
+
+    def test_a_terminal_that_takes_nothing_ends_no_work_and_is_logged_once(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        terminal = Broken()
+        for is_broken_first in (True, False):
+            log.reset_output()
+            terminal.is_broken = is_broken_first
+            console = Console(file=terminal, force_terminal=True, width=80, height=24)
+            broken = LiveView(samples.RUN_ID, self.source, self, console, look_seconds=None)
+            before = sys.stdout
+            with broken:
+                terminal.is_broken = True
+                self.source.becomes(ended=(ended(7),))
+                broken.tick()
+                broken.outage(RunNotFound(run_id='x'), 600)
+                broken.ending(samples.RUN_ID, 1)
+                broken.tell(samples.running(1), 'Logged in.')
+            self.assertIs(before, sys.stdout)
+            self.assertEqual(1, log.output.count('No space left on device'), log.output)
+
+    def test_many_ends_at_once_are_all_told(self):
+        with self.view:
+            self.written()
+            self.pass_by(1, ended=tuple(map(ended, range(1500))))
+            self.assertEqual(1500, self.written().count(': COMPLETED'))
+
 
 class TestTicker(base.TestCase):
     def test_it_ticks_until_it_is_stopped(self):
@@ -347,11 +453,46 @@ class TestChoice(base.TestCase):
         return type(view.of(self.context, samples.RUN_ID, is_plain=is_plain))
 
     def test_a_terminal_gets_the_live_view_unless_lines_are_asked_for(self):
+        with contextlib.redirect_stdout(Terminal()):
+            self.assertIs(LiveView, self.chosen())
+            self.assertIs(view.PlainView, self.chosen(is_plain=True))
+            self.useFixture(fixtures.EnvironmentVariable('TERM', 'dumb'))
+            self.assertIs(view.PlainView, self.chosen())
+
+    def test_a_pipe_gets_lines_where_colours_are_wanted_too(self):
         self.useFixture(fixtures.EnvironmentVariable('FORCE_COLOR', '1'))
-        self.assertIs(LiveView, self.chosen())
-        self.assertIs(view.PlainView, self.chosen(is_plain=True))
-        self.useFixture(fixtures.EnvironmentVariable('TERM', 'dumb'))
-        self.assertIs(view.PlainView, self.chosen())
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertIs(view.PlainView, self.chosen())
+
+    def test_lines_that_cannot_be_written_end_no_work_and_are_logged_once(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        sink = Broken()
+        sink.is_broken = True
+        with contextlib.redirect_stdout(sink), view.PlainView() as plain:
+            plain.tell(samples.running(1), 'Logged in.')
+            plain.waits(Claim(member=None, waits={'a': Wait.NODE}))
+            plain.outage(RunNotFound(run_id='x'), 600)
+            plain.ending('x', 1)
+            sink.is_broken = False
+            plain.tell(samples.running(1), 'There is room again.')
+        self.assertEqual(1, log.output.count('No space left on device'), log.output)
+        self.assertIn('There is room again.', sink.getvalue())
+
+    def test_a_terminal_of_few_characters_gets_lines(self):
+        with contextlib.redirect_stdout(Latin()):
+            self.assertIs(view.PlainView, self.chosen())
+
+    def test_a_character_that_the_terminal_has_not_ends_no_work(self):
+        raw = io.TextIOWrapper(io.BytesIO(), encoding='latin-1', errors='strict')
+        with contextlib.redirect_stdout(raw), view.PlainView() as plain:
+            plain.tell(samples.running(1), '\u65e5')
+
+    def test_the_end_of_a_command_is_told_with_the_run(self):
+        sink = io.StringIO()
+        with contextlib.redirect_stdout(sink), view.PlainView() as plain:
+            plain.ending(samples.RUN_ID, 1)
+        self.assertTrue(sink.getvalue().startswith('Ending: 1 guest finishes its present step'))
+        self.assertIn(f'resume {samples.RUN_ID}', sink.getvalue())
 
     def test_what_is_no_terminal_gets_lines(self):
         sink = io.StringIO()
