@@ -145,11 +145,16 @@ class TestFiles(ReportTestCase):
         self.tool('report', self.run_id, '--csv', str(pipe))
         self.assertTrue(pipe.is_fifo())
         self.assertIn(b'"NO_PORT"', os.read(reader, 65_536))
-        device = self.folder / 'null'
-        device.symlink_to(os.devnull)
-        self.tool('report', self.run_id, '--html', str(device), '--csv', os.devnull)
-        for path in (device, pathlib.Path(os.devnull)):
+        terminal, device = os.openpty()  # no other process misses it
+        for one in (terminal, device):
+            self.addCleanup(os.close, one)
+        link = self.folder / 'terminal'
+        link.symlink_to(os.ttyname(device))
+        for path in (link, pathlib.Path(os.ttyname(device))):
+            self.tool('report', self.run_id, '--csv', str(path))
+            self.assertIn(b'"NO_PORT"', os.read(terminal, 65_536))
             self.assertTrue(path.is_char_device())
+        self.assertTrue(link.is_symlink())
 
     def test_a_file_that_cannot_be_written_leaves_nothing_and_the_former_one_as_it_was(self):
         self.ended(MemberState.COMPLETED)
