@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from trove_upgrade.bridge.outages import Outages
+from trove_upgrade.bridge.outages import Outages, first_line
 from trove_upgrade.bridge.runner import MemberRunner
 from trove_upgrade.bridge.steps.step import Stopped
 from trove_upgrade.domain import logs
@@ -130,7 +130,7 @@ class Crew:
             if verdict.is_too_long:
                 raise error
             if verdict.is_new:
-                LOG.warning('%s', error)
+                LOG.warning('%s', first_line(error))
                 self._watcher.outage(error, self._outages.patience_seconds)
             self._pauses.pause.sleep(self._pauses.outage_seconds)
             if member is None or self._stopping.is_set():

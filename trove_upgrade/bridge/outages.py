@@ -11,6 +11,13 @@ from trove_upgrade.domain.ports import Clock
 _QUIET_PART = 4
 
 
+def first_line(error: Exception) -> str:
+    """Return the words of an error for the log: a statement with its parameters, which SQLAlchemy
+    puts into further lines, has words of guests.
+    """
+    return str(error).partition('\n')[0]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Met:
     """Outages that a member has met at a step, and has not got past."""

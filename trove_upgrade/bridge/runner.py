@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping
 
 from trove_upgrade.bridge.keeper import Keeper
-from trove_upgrade.bridge.outages import Outages
+from trove_upgrade.bridge.outages import Outages, first_line
 from trove_upgrade.bridge.steps.step import Done, RunnableStep, Save, Stopped
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
@@ -181,7 +181,7 @@ class MemberRunner:
                 last = now
                 if step not in AFTER_CLOSE or not self.is_outage(error) or now >= until:
                     raise
-                LOG.warning('Instance %s: %s; tried again', member.instance_id, error)
+                LOG.warning('Instance %s: %s; tried again', member.instance_id, first_line(error))
             if self.is_stopping():
                 raise Stopped
             self.pause.sleep(self.outage_look_seconds)
@@ -297,11 +297,11 @@ class MemberRunner:
         try:
             self.door.leave(visit)
         except Exception as error:  # noqa: BLE001 - an error is on its way, and the reaper closes
-            LOG.warning('Instance %s: %s', member.instance_id, error)
+            LOG.warning('Instance %s: %s', member.instance_id, first_line(error))
         try:
             self.runs.release(member)
         except Exception as error:  # noqa: BLE001 - the lease ends by itself
-            LOG.info('Instance %s: %s', member.instance_id, error)
+            LOG.info('Instance %s: %s', member.instance_id, first_line(error))
 
 
 def _with_code(error: Exception) -> exceptions.TroveUpgradeError:

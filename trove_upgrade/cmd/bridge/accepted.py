@@ -4,7 +4,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from trove_upgrade.domain.bridge_runs import ENDED, Member, MemberState
+from trove_upgrade.domain.bridge_runs import ENDED, NO_FAILURES, Member, MemberState
 
 
 def accepted_line(members: Sequence[Member]) -> str:
@@ -19,4 +19,7 @@ def accepted_line(members: Sequence[Member]) -> str:
 
 def _has_failed(member: Member) -> bool:
     """Return whether the pace counts it as a failure."""
-    return member.state is MemberState.FAILED or (member.is_undoing and member.state not in ENDED)
+    is_turned_back = member.is_undoing and member.state not in ENDED
+    return member.state is MemberState.FAILED or (
+        is_turned_back and member.error_code not in NO_FAILURES
+    )

@@ -4,8 +4,10 @@
 import argparse
 import dataclasses
 
+from trove_upgrade.cmd.bridge.accepted import accepted_line
 from trove_upgrade.cmd.bridge.context import Context
-from trove_upgrade.domain.bridge_runs import Run
+from trove_upgrade.cmd.console.printing import print_line
+from trove_upgrade.domain.bridge_runs import Run, RunState
 from trove_upgrade.domain.pace import DEFAULT_PACE, LimitChanges, Limits, Pace, StopRule
 
 _MOST_AT_ONCE = 64
@@ -78,7 +80,10 @@ def change(run: Context, found: Run, arguments: argparse.Namespace) -> Run:
     """Return a run with what the options change of it."""
     runs = run.repositories.bridge_runs
     found = runs.change_limits(found.id, _changes(arguments))
-    return runs.accept_failures(found.id) if arguments.accept_failures else found
+    if arguments.accept_failures and found.state is RunState.STOPPED:
+        print_line(accepted_line(runs.members(found.id)))
+        found = runs.accept_failures(found.id)
+    return found
 
 
 def _add_limits(pace: argparse._ArgumentGroup, limits: Limits | None) -> None:

@@ -136,6 +136,7 @@ class FaultsTestCase(databases.OneServer, base.TestCase):
             outages=self.outages,
             pause=self,
             is_stopping=is_stopping,
+            is_gone=lambda instance_id: False,
         )
 
     def sleep(self, seconds):
@@ -150,6 +151,9 @@ class FaultsTestCase(databases.OneServer, base.TestCase):
 
     def outage(self, error, patience_seconds):
         self.told.append(error)
+
+    def ending(self, run_id, held):
+        self.told.append(held)
 
     def work(self, meanwhile=lambda: None):
         """The member and the run, when a crew has done its work."""

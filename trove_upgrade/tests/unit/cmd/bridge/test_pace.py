@@ -79,6 +79,7 @@ class TestPace(BridgeTestCase):
         self.resume(run_id)
         self.assertEqual(MemberState.PENDING, self.runs.member(run_id, SECOND).state)
         told = self.resume(run_id, '--accept-failures', '--per-node', '9')
+        self.assertIn('Failures accepted: 1 (1 SERVER_NOT_FOUND)', told)
         self.assertNotIn('canary', told)
         run = self.runs.get(run_id)
         self.assertEqual(RunState.ENDED, run.state)
