@@ -12,7 +12,13 @@ LIST = '/v2.1/servers/detail'
 
 
 ONE = f'/v2.1/servers/{cloud.SERVER}'
-NICS = (ShownNic('fa:16:3e:00:00:01', '10.0.0.3'),)
+A_SERVER = CloudServer(
+    id=cloud.SERVER,
+    project_id='p1',
+    status='ACTIVE',
+    nics=(ShownNic('fa:16:3e:00:00:01', '10.0.0.3'),),
+    hypervisor='c1',
+)
 
 
 class TestNovaServers(base.TestCase):
@@ -24,7 +30,7 @@ class TestNovaServers(base.TestCase):
 
     def test_servers_of_all_projects_are_asked_for_until_there_are_no_more(self):
         self.assertEqual(
-            [CloudServer(id=cloud.SERVER, project_id='p1', status='ACTIVE', nics=NICS)],
+            [A_SERVER],
             self.servers.of_all_projects(),
         )
         queries = self.cloud.queries('GET', LIST)
@@ -32,10 +38,11 @@ class TestNovaServers(base.TestCase):
         self.assertIn(f'marker={cloud.SERVER}', queries[-1])
 
     def test_one_is_read_with_its_project_and_its_fixed_addresses(self):
-        self.assertEqual(
-            CloudServer(id=cloud.SERVER, project_id='p1', status='ACTIVE', nics=NICS),
-            self.servers.server(cloud.SERVER),
-        )
+        self.assertEqual(A_SERVER, self.servers.server(cloud.SERVER))
+
+    def test_a_login_that_nova_does_not_show_the_host_knows_none(self):
+        del self.cloud.server['OS-EXT-SRV-ATTR:host']
+        self.assertIsNone(self.servers.server(cloud.SERVER).hypervisor)
 
     def test_one_that_is_not_there_is_told_from_no_answer(self):
         gone = {'itemNotFound': {'code': 404, 'message': 'no'}}
