@@ -60,6 +60,8 @@ def ended(number, state=S.COMPLETED, **changes):
     )
 
 
+#: Environment of a terminal that can be drawn on, whatever the tests' own is.
+ABLE = {'TERM': 'xterm'}
 FLEET = Overview(
     now=NOW,
     state=RunState.RUNNING,
@@ -85,7 +87,9 @@ SHOWN = Shown(
 
 
 def drawn(shown=SHOWN, width=80, height=24):
-    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    console = Console(
+        file=io.StringIO(), width=width, height=height, color_system=None, _environ=ABLE
+    )
     console.print(Picture(shown))
     return console.file.getvalue()
 
@@ -232,6 +236,7 @@ class LiveViewTestCase(base.TestCase):
             width=80,
             height=24,
             record=True,
+            _environ=ABLE,
         )
         self.view = LiveView(samples.RUN_ID, self.source, self, self.console, look_seconds=None)
 
@@ -391,7 +396,9 @@ class TestLiveView(LiveViewTestCase):
         for is_broken_first in (True, False):
             log.reset_output()
             terminal.is_broken = is_broken_first
-            console = Console(file=terminal, force_terminal=True, width=80, height=24)
+            console = Console(
+                file=terminal, force_terminal=True, width=80, height=24, _environ=ABLE
+            )
             broken = LiveView(samples.RUN_ID, self.source, self, console, look_seconds=None)
             before = sys.stdout
             with broken:
