@@ -38,8 +38,8 @@ class TestNetworkNode(FaultsTestCase):
 
     def test_one_whose_namespace_is_gone_is_named_with_the_namespace(self):
         name = self.instance.network.namespace
-        away = f'cd /run/netns && touch kept && mount --move {name} kept && rm {name}'
-        back = f'cd /run/netns && touch {name} && mount --move kept {name} && rm kept'
+        moved = 'cd /run/netns && touch {1} && mount --bind {0} {1} && umount {0} && rm {0}'
+        away, back = moved.format(name, 'kept'), moved.format('kept', name)
         self.node.exec(['sh', '-ec', away])
         try:
             ended = self.tried('reach', '--instance', self.instance.id)

@@ -154,7 +154,7 @@ class TestRefusals(NeutronTestCase):
         project = self.instance.network.project_id
         quota = f'{self.neutron}/quotas/{project}'
         has = self.admin.request('GET', f'{self.neutron}/security-groups?project_id={project}')
-        self.addCleanup(self.admin.request, 'DELETE', quota)
+        self.addCleanup(self.without_quota, quota)
         self.admin.request('PUT', quota, {'quota': {'security_group': len(has['security_groups'])}})
         ended = self.reached()
         self.assert_failed(ended, 'GROUP_QUOTA_EXHAUSTED', project, 'security groups by one')
