@@ -26,7 +26,8 @@ _START_SECONDS = 90
 #: More than a configuration of an agent has.
 _FILE_BYTES = 1 << 18
 _REFUSED = 4
-_SHOWN = 600
+#: Of an output; so much of it from its beginning, the rest from its end.
+_SHOWN, _SHOWN_FIRST = 600, 150
 
 
 class InstallerFailed(exceptions.TroveUpgradeError):
@@ -36,6 +37,16 @@ class InstallerFailed(exceptions.TroveUpgradeError):
     template = (
         'Our agent could not be brought in: "{command}" of the installer has failed: {found}. '
         'Mend what it names in the guest and run the bridge again.'
+    )
+
+
+class AgentNotStarted(InstallerFailed):
+    """Our agent does not start, or ends again and again."""
+
+    code = 'BRIDGE_AGENT_NOT_STARTED'
+    template = (
+        'Our agent does not stay up in this guest: {found}. Mend what its last words name, mostly '
+        'guest_config_file, and run the bridge again.'
     )
 
 
@@ -253,8 +264,11 @@ def _require(shell: Shell, *words: str) -> Outcome:
     outcome = _run(shell, *words, timeout_seconds=_LONG_SECONDS)
     if outcome.exit_code == 0:
         return outcome
-    kind = InstallerRefused if outcome.exit_code == _REFUSED else InstallerFailed
-    raise kind(command=words[0], found=_words(outcome.stderr) or f'code {outcome.exit_code}')
+    found = _words(outcome.stderr) or f'code {outcome.exit_code}'
+    if outcome.exit_code == _REFUSED:
+        raise InstallerRefused(command=words[0], found=found)
+    kind = AgentNotStarted if words[0] == 'start' else InstallerFailed
+    raise kind(command=words[0], found=found)
 
 
 def _self_test(shell: Shell, sha256: str) -> None:
@@ -292,9 +306,12 @@ def _value(outcome: Outcome, name: str) -> str:
 
 
 def _words(output: bytes) -> str:
-    """Return the end of an output in one line of printable text."""
+    """Return an output in one line of printable text: of a long one the beginning and the end."""
     text = ' '.join(output.decode('utf-8', 'replace').split())
-    return ''.join(one for one in text if one.isprintable())[-_SHOWN:].rstrip('.')
+    text = ''.join(one for one in text if one.isprintable()).rstrip('.')
+    if len(text) <= _SHOWN:
+        return text
+    return f'{text[:_SHOWN_FIRST]} ... {text[_SHOWN_FIRST - _SHOWN :]}'
 
 
 @contextlib.contextmanager

@@ -179,6 +179,11 @@ _GUESTS = (
         errors.FileUnreadable,
     ),
     _for(
+        Remedy.MANUAL_STEP,
+        'Mend guest_config_file, or what the last words of our agent name, then run again.',
+        pusher.AgentNotStarted,
+    ),
+    _for(
         Remedy.LOOK,
         'See that the old agent and the database run in the guest, and look at its memory and '
         'logs, then run again.',

@@ -96,6 +96,7 @@ class FaultsTestCase(KilledTestCase):
         self.environment = {}
         self.bundle_file = None
         self.before = {self.instance.id: self.state(self.instance)}
+        self.addCleanup(self.take_out_all)
 
     def bundle(self):
         return str(self.bundle_file or super().bundle())
@@ -229,12 +230,17 @@ class FaultsTestCase(KilledTestCase):
     def assert_completed(self, run_id, *instances):
         """The run has brought our agent into these instances.  It is taken out again."""
         for one in instances:
-            self.addCleanup(self.take_out, one)
             self.assert_line(run_id, 'COMPLETED', None, instance=one)
         for one in instances:
             self.take_out(one)
         self.assert_closed()
         self.assert_as_before()
+
+    def take_out_all(self):
+        """Remove what a failed test has left in a guest: the next one takes it as it finds it."""
+        for one in self.stage.instances:
+            if self.in_guest(f'[ -e {HOME} ] && echo there || true', one):
+                self.take_out(one)
 
     def take_out(self, instance):
         """Remove our agent from a guest that a run has brought it into, as a removal does."""

@@ -121,7 +121,7 @@ class TestTwoBridges(FaultsTestCase):
         begun = self.begin('reach', '--all', '--at-once', '2', '--canary', '0')
         run_id = begun.wait_begun()
         beside = self.bridge('resume', run_id, *self.way())
-        self.assertIn(beside.returncode, (0, 1), beside.stdout + beside.stderr)
+        self.assertNotIn('ERROR', beside.stderr)
         ended = begun.wait_ended()
         self.assertEqual(0, ended.code, ended.output)
         for one in self.stage.instances:

@@ -126,13 +126,13 @@ class TestBundle(PushedTestCase):
 
 class TestAgent(PushedTestCase):
     def test_one_that_ends_again_and_again_is_told_with_its_last_words_and_removed(self):
-        self.guests_configured('[DEFAULT]\nrpc_response_timeout = soon\n')
+        self.guests_configured('[DEFAULT]\ntransport_url = nonsense://10.60.0.1/\n')
         ended = self.pushed()
         self.assert_failed(
             ended,
-            'BRIDGE_INSTALLER_FAILED',
+            'BRIDGE_AGENT_NOT_STARTED',
             'starts again and again',
-            'rpc_response_timeout',
+            'nonsense',
         )
         self.assert_is_brought_in_with_the_labs_own_options()
 

@@ -132,7 +132,7 @@ class TestPush(PushCase):
     def test_a_push_that_fails_is_removed_and_its_key_is_forgotten(self):
         self.shell.answers['start'] = (1, '', 'it ended')
         member = run_next(self.a_runner(), self.begun())
-        self.assertEqual((S.FAILED, 'BRIDGE_INSTALLER_FAILED'), (member.state, member.error_code))
+        self.assertEqual((S.FAILED, 'BRIDGE_AGENT_NOT_STARTED'), (member.state, member.error_code))
         self.assertEqual('remove', self.commands()[-1])
         self.assertEqual(({}, [member.facts.key_id]), (self.keys.minted, self.keys.discarded))
         self.is_left()

@@ -155,9 +155,21 @@ class TestFailed(PusherCase):
             with self.subTest(command):
                 self.shell = GuestShell()
                 self.shell.answers[command] = (1, '', f'installer: {command}\x1b no\n room\n')
-                found = self.fails('BRIDGE_INSTALLER_FAILED')
+                kind = 'AGENT_NOT_STARTED' if command == 'start' else 'INSTALLER_FAILED'
+                found = self.fails(f'BRIDGE_{kind}')
                 self.assertIn(f'installer: {command} no room', found)
                 self.assertEqual(COMMANDS[: number + 1], self.commands())
+
+    def test_of_long_words_the_beginning_and_the_end_are_told(self):
+        self.shell.answers['start'] = (
+            1,
+            '',
+            f'it starts again and again: {"x" * 2000} no broker\n',
+        )
+        found = self.fails('BRIDGE_AGENT_NOT_STARTED')
+        self.assertIn('guest: it starts again and again: x', found)
+        self.assertIn('x no broker. Mend', found)
+        self.assertLess(len(found), 900)
 
     def test_a_refusal_is_told_as_one(self):
         self.shell.answers['configure'] = (4, '', 'installer: refused: a key is there already\n')
