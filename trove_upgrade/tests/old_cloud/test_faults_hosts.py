@@ -119,10 +119,10 @@ class TestServers(FaultsTestCase):
     def run_it(self, act):
         return self.while_at(ON_ITS_WAY, act, 'run', *('--instance', self.instance.id))
 
-    def test_one_that_is_deleted_in_the_middle_ends_its_member_and_nothing_is_left(self):
+    def test_one_that_is_deleted_in_the_middle_is_no_failure_and_nothing_is_left(self):
         ended = self.run_it(lambda: self.delete(self.instance))
-        self.assertEqual(1, ended.code, ended.output)
-        self.assert_line(ended.run_id, 'FAILED', 'REACH_LOST')
+        self.assertEqual(0, ended.code, ended.output)
+        self.assert_line(ended.run_id, 'LEFT_OUT', 'BRIDGE_INSTANCE_GONE', 'was deleted')
         self.assert_closed()
         self.assertNotIn(
             self.instance.id,
