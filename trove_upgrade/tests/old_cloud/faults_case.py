@@ -14,19 +14,8 @@ import sqlalchemy as sa
 from lab.images import provision
 from trove_upgrade.bridge import guest as installer
 from trove_upgrade.db import models
-from trove_upgrade.tests.old_cloud.moments import HOME, KilledTestCase
+from trove_upgrade.tests.old_cloud.moments import HOME, LISTING, KilledTestCase
 
-#: All that the bridge may leave: a listing of before and after.
-PLACES = (
-    HOME,
-    '/etc/trove-upgrade-bridge',
-    '/etc/trove',
-    '/etc/init.d',
-    '/etc/systemd/system',
-    '/var/log/trove',
-    '/var/lib/trove-upgrade',
-)
-LISTING = f'find {" ".join(PLACES)} -xdev 2> /dev/null | sort'
 LOOK = f"""
 {LISTING}
 pgrep -o -f trove-guestagent

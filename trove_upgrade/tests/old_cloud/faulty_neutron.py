@@ -10,7 +10,7 @@ import dataclasses
 import json
 import urllib.parse
 
-from lab import rest, service_proxy
+from lab import rest, service_proxy, settings
 
 REGION = 'through-a-proxy'
 
@@ -86,7 +86,7 @@ def _endpoints(admin, handle, network_url):
             one['url']
             for one in own
             if (one['service_id'], one['interface']) == (service['id'], 'public')
-            and one['region'] != REGION
+            and one['region'] == settings.REGION
         ]
         if not urls:
             continue

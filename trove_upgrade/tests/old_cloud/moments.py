@@ -14,6 +14,17 @@ from trove_upgrade.tests.old_cloud import test_reach
 PROJECT = pathlib.Path(__file__).parents[3]
 HOME = '/opt/trove-upgrade-bridge'
 LEASE_SECONDS = 90
+#: Paths of all that the bridge may leave: a listing of before and after.
+PLACES = (
+    HOME,
+    '/etc/trove-upgrade-bridge',
+    '/etc/trove',
+    '/etc/init.d',
+    '/etc/systemd/system',
+    '/var/log/trove',
+    '/var/lib/trove-upgrade',
+)
+LISTING = f'find {" ".join(PLACES)} -xdev 2> /dev/null | sort'
 
 
 @dataclasses.dataclass(frozen=True)

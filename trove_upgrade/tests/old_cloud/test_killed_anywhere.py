@@ -6,19 +6,7 @@ About a minute for each moment.
 """
 
 from lab.images import provision
-from trove_upgrade.tests.old_cloud.moments import HOME, LEASE_SECONDS, MOMENTS, KilledTestCase
-
-#: Paths of all that the bridge may leave: a listing of before and after.
-PLACES = (
-    HOME,
-    '/etc/trove-upgrade-bridge',
-    '/etc/trove',
-    '/etc/init.d',
-    '/etc/systemd/system',
-    '/var/log/trove',
-    '/var/lib/trove-upgrade',
-)
-LISTING = f'find {" ".join(PLACES)} -xdev 2> /dev/null | sort'
+from trove_upgrade.tests.old_cloud.moments import LEASE_SECONDS, LISTING, MOMENTS, KilledTestCase
 
 
 class TestKilledAnywhere(KilledTestCase):

@@ -212,6 +212,27 @@ class TestUser(VerifierTestCase):
         self.verify()
         self.assertEqual(['app', tenants], self.trove.names)
 
+    def test_one_that_an_earlier_check_has_left_and_that_goes_after_the_others_is_waited_for(self):
+        left = f'{PREFIX}0000000'
+        self.trove.names.append(left)
+        self.expected = dataclasses.replace(self.expected, left_user=left)
+        drop, users = self.trove.drop_user, self.trove.users
+        dropped, looks = [], itertools.count()
+
+        def later(instance_id, name):
+            dropped.append(name)
+            if name != left:
+                drop(instance_id, name)
+
+        def looked(instance_id):
+            if left in dropped and len(dropped) > 1 and next(looks) == 2:
+                drop(instance_id, left)
+            return users(instance_id)
+
+        self.trove.drop_user, self.trove.users = later, looked
+        self.assertEqual([], self.failures())
+        self.assertEqual([], self.left_users())
+
     def test_its_name_is_recorded_before_it_is_created(self):
         self.trove.refuses['create_user'] = 1
         recorded = []
