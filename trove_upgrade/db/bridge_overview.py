@@ -14,12 +14,23 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
 from trove_upgrade.domain.bridge_overview import EndedMember, Held, Overview
-from trove_upgrade.domain.bridge_runs import MemberState, MemberStep, RunNotFound, RunState
+from trove_upgrade.domain.bridge_runs import (
+    NO_FAILURES,
+    MemberState,
+    MemberStep,
+    RunNotFound,
+    RunState,
+)
 from trove_upgrade.domain.pace import Standing, Wait
 
 _GOING = _members.c.state.not_in(bridge_pace.ENDED_NAMES)
 _HAS_FAILED = sa.or_(
-    _members.c.state == str(MemberState.FAILED), sa.and_(_GOING, _members.c.is_undoing)
+    _members.c.state == str(MemberState.FAILED),
+    sa.and_(
+        _GOING,
+        _members.c.is_undoing,
+        _members.c.error_code.not_in([code for code in NO_FAILURES if code is not None]),
+    ),
 )
 
 
@@ -64,7 +75,7 @@ def _counts(run_id: str) -> sa.Select[Any]:
 def _holds_its_wave(counted: sa.Row[Any]) -> bool:
     """Return whether the next wave waits for one of these members, which have not ended."""
     one = Standing(
-        instance_id='', wave=counted.wave, is_held=counted.held > 0, has_failed=counted.is_undoing
+        instance_id='', wave=counted.wave, is_held=counted.held > 0, is_undoing=counted.is_undoing
     )
     return one.holds_its_wave
 

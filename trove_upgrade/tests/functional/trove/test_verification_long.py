@@ -84,7 +84,8 @@ class TestVerification(BridgeOfTroveCase):
 
     def _tells_another_version(self, instance, expected):
         self.sql(instance, f"CREATE USER '{PREFIX}left'@'%'")
-        other = Expected(**{**vars(expected), 'version_id': self.former.id})
+        left = {'version_id': self.former.id, 'left_user': f'{PREFIX}left'}
+        other = Expected(**{**vars(expected), **left})
         failed = [one.name for one in self.verifier.verify(other) if one.is_failure]
         self.assertEqual(['version', 'rows'], failed)
         self.assertEqual([], self._left_users(instance))
