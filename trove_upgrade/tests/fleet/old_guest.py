@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trove_upgrade.tests.fleet.guests import Fault, FleetGuest
+from trove_upgrade.tests.unit.bridge.shells import FACTS
 
 HOME = '/opt/trove-upgrade-bridge'
 STAGING = f'{HOME}/staging'
@@ -124,29 +125,12 @@ class OldGuest:
     def _inspect(self) -> Answer:
         fault = self.guest.fault
         facts = {
-            'format': '1',
-            'uid': '0',
+            **FACTS,
             'libc': _OLD_LIBC if fault is Fault.LIBC_TOO_OLD else _LIBC,
-            'machine': 'x86_64',
-            'bits': '64',
-            'init': 'sysv',
-            'boot': 'update-rc.d',
-            'layout': 'deb',
-            'distribution': 'debian 11',
-            'has_gzip': 'yes',
-            'has_tar': 'yes',
-            'has_sha256sum': 'yes',
-            'has_setsid': 'yes',
             'has_xz': 'yes',
             'free_kb': str(_FULL_KB if fault is Fault.DISK_FULL else _FREE_KB),
-            'agent_service': 'trove-guestagent',
-            'agent_processes': '30:1000',
             'agent_file': INFO,
-            'database_service': 'mariadb',
-            'database_processes': '50:2000',
             'our_agent': 'running' if self._runs else 'stopped',
-            'has_product': 'no',
-            'upgrade_holds': 'no',
         }
         pushed = ''.join(f'pushed={name}\n' for name in sorted(self._unpacked))
         return Answer(out=''.join(f'{name}={value}\n' for name, value in facts.items()) + pushed)
