@@ -53,6 +53,7 @@ class Visit:
 
     def __init__(self) -> None:
         self.way: Way | None = None
+        self.is_open = False  #: a guest can be entered, as far as this visit knows
         self.opening: Opening | None = None  #: None: not open, or the port is not filtered
         self.shell: Shell | None = None
         self.is_lost = False  #: the lease is over, and another host may be in the guest
@@ -153,6 +154,7 @@ class Door:
         self._require_lease(member, visit)
         self.close(member, visit)
         if not way.port.is_filtered:
+            visit.is_open = True
             return f'Port security of {way.port.id} is off: nothing has to be opened.'
         visit.opening = self.opener.open(
             OpeningRequest(
@@ -164,6 +166,7 @@ class Door:
                 source=f'{way.source}/{128 if ":" in way.source else 32}',
             )
         )
+        visit.is_open = True
         return f'Port {way.port.id} is open for {visit.opening.source}.'
 
     def enter(self, member: Member, visit: Visit) -> Shell:
@@ -192,10 +195,10 @@ class Door:
             raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
 
     def come_back(self, member: Member, visit: Visit) -> Shell:
-        """Return the shell, from the beginning where another process had come in before.  Raises as
-        `find`, `open` and `enter`.
+        """Return the shell; from the beginning where this visit has not opened the port, or another
+        process has closed it.  Raises as `find`, `open` and `enter`.
         """
-        if visit.shell is None:
+        if visit.shell is None and (visit.is_lapsed or not visit.is_open):
             self.find(member, visit)
             self.open(member, visit)
         return self.enter(member, visit)
@@ -218,5 +221,6 @@ class Door:
         may be away.  Raises as `Closer.close`.
         """
         visit.leave_guest()
+        visit.is_open = False
         opening, visit.opening = visit.opening, None
         return None if opening is None else self.closer.close(opening)

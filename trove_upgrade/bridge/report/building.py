@@ -24,6 +24,7 @@ from trove_upgrade.domain.bridge_runs import (
     Member,
     MemberState,
     Run,
+    RunAborted,
     RunScope,
     stopped,
 )
@@ -163,7 +164,8 @@ def _left(
                 f'{member.facts.upgrade_id}".',
             )
         case _:
-            return advice.of_code(member.error_code)
+            by_operator = RunAborted.code if outcome is Outcome.ABORTED else None
+            return advice.of_code(member.error_code or by_operator)
 
 
 def _of_completed(run: Run) -> Advice:

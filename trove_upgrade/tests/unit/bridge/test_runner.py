@@ -181,6 +181,12 @@ class RunnerTestCase(OpeningsTestCase):
                 .values(lease_until=columns.ahead(-1))
             )
 
+    def openings_so_far(self):
+        with self.world.db.database.read() as connection:
+            return connection.scalar(
+                sa.select(sa.func.count()).select_from(models.upgrade_bridge_openings)
+            )
+
     def is_left(self):
         self.is_as_before()
         self.assertFalse(any(shell.is_open for shell in self.guests.shells))
@@ -202,6 +208,20 @@ class TestForward(RunnerTestCase):
         self.assertEqual(1, len(self.guests.shells))
         self.assertIsNone(run_next(self.a_runner(), run_id))
         self.assertEqual(RunState.ENDED, self.runs.get(run_id).state)
+        self.is_left()
+
+    def test_a_port_is_opened_once_in_a_visit(self):
+        run_next(self.a_runner(), self.begun())
+        self.assertEqual(1, self.openings_so_far())
+
+    def test_a_port_that_was_closed_under_a_visit_is_opened_again_in_it(self):
+        def reach(member, visit, save):
+            visit.is_lapsed = True
+            return Reach(door=self.door).run(member, visit, save)
+
+        self.steps[T.REACH] = Stepped(reach)
+        member = run_next(self.a_runner(), self.begun())
+        self.assertEqual((S.COMPLETED, 2), (member.state, self.openings_so_far()))
         self.is_left()
 
     def test_of_several_nics_the_first_that_a_route_leads_to_is_used(self):

@@ -102,8 +102,9 @@ class TestInstances(base.TestCase):
         code = 'BRIDGE_RUN_ABORTED'
         member = samples.a_member(1, MemberState.ABORTED, facts=facts, error_code=code)
         self.assertIn('u-1', self.of(member).left.text)
-        member = samples.a_member(1, MemberState.ABORTED, error_code=code)
-        self.assertEqual(Remedy.RUN_AGAIN, self.of(member).left.remedy)
+        for known in (code, None):
+            member = samples.a_member(1, MemberState.ABORTED, error_code=known)
+            self.assertEqual(Remedy.RUN_AGAIN, self.of(member).left.remedy)
 
     def test_time_is_counted_per_step_also_where_one_ran_twice_and_in_all(self):
         member = samples.failed(1, REFUSED)
