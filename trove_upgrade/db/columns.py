@@ -121,7 +121,12 @@ def now() -> expression.ColumnElement[Any]:
 
 def ahead(seconds: float) -> expression.ColumnElement[Any]:
     """The database's clock that many seconds ahead (or back, where negative)."""
-    return _Ahead(sa.bindparam(None, round(seconds * 1_000_000), type_=sa.BigInteger))
+    return ahead_by(sa.bindparam(None, round(seconds * 1_000_000), type_=sa.BigInteger))
+
+
+def ahead_by(microseconds: sa.BindParameter[int]) -> expression.ColumnElement[Any]:
+    """The same for a statement that is built once."""
+    return _Ahead(microseconds)
 
 
 #: By dialect; PostgreSQL's is the standard form.

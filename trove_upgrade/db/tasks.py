@@ -4,14 +4,12 @@ goes with it.
 """
 
 import uuid
-from typing import Any
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, progress_codec, trove_tables
-from trove_upgrade.db.instance_rows import running_backup, task_of
+from trove_upgrade.db import columns, taken_instances, trove_tables
+from trove_upgrade.db.instance_rows import task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.db.models import upgrade_guests as _guests
 from trove_upgrade.domain import admission, exceptions, instances, states
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -70,7 +68,9 @@ def take_again(connection: sa.Connection, failed: Upgrade) -> bool:
     taken = _set(
         connection, failed.instance_id, instances.Task.UPGRADING_ERROR, instances.Task.UPGRADING
     ) or (
-        admission.may_continue_untasked(failed, latest(connection, failed.instance_id))
+        admission.may_continue_untasked(
+            failed, taken_instances.latest(connection, failed.instance_id)
+        )
         and bool(
             connection.execute(
                 _move(instances.Task.NONE, instances.Task.UPGRADING).where(*_is_as_begun(failed))
@@ -80,35 +80,6 @@ def take_again(connection: sa.Connection, failed: Upgrade) -> bool:
     if taken:
         connection.execute(sa.delete(_faults).where(_faults.c.id == _fault_id(failed)))
     return taken
-
-
-def latest(connection: sa.Connection, instance_id: str) -> admission.LatestUpgrade | None:
-    """The last upgrade of an instance that may have changed anything there."""
-    untouched = sa.and_(
-        _upgrades.c.step == str(admission.UNTOUCHED_STEP),
-        _upgrades.c.state.in_([str(state) for state in admission.ENDED_UNTOUCHED]),
-    )
-    row = connection.execute(
-        sa.select(
-            _upgrades.c.id,
-            _upgrades.c.state,
-            _upgrades.c.data,
-            _upgrades.c.error_code,
-            _upgrades.c.former_version_id,
-        )
-        .where(_upgrades.c.instance_id == instance_id, sa.not_(untouched))
-        .order_by(_upgrades.c.created_at.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    return admission.LatestUpgrade(
-        id=row.id,
-        has_failed=row.state == str(states.UpgradeState.FAILED),
-        former_version_id=row.former_version_id,
-        error_code=row.error_code,
-        is_past_no_return=progress_codec.decode(row.data).restore.is_past_no_return,
-    )
 
 
 def newest(connection: sa.Connection, instance_id: str) -> admission.NewestUpgrade | None:
@@ -122,49 +93,6 @@ def newest(connection: sa.Connection, instance_id: str) -> admission.NewestUpgra
     if row is None:
         return None
     return admission.NewestUpgrade(row.id, states.UpgradeState(row.state), row.error_code)
-
-
-def taken(
-    connection: sa.Connection, instance_id: str, agent_silence_seconds: float | None
-) -> admission.TakenInstance:
-    """The instance whose task this transaction has taken; `agent_silence_seconds` as
-    `Upgrades.begin` has it.
-    """
-    last = latest(connection, instance_id)
-    if agent_silence_seconds is None:
-        query = sa.select(running_backup(instance_id).label('backup_running'))
-        row = connection.execute(query).one()
-        return admission.TakenInstance(
-            latest=last, backup_running=bool(row.backup_running), agent=None
-        )
-    row = connection.execute(_beside(instance_id, agent_silence_seconds)).one()
-    return admission.TakenInstance(
-        latest=last,
-        backup_running=bool(row.backup_running),
-        agent=admission.AgentHeard(row.seen_at, bool(row.is_lately)),
-    )
-
-
-def _beside(instance_id: str, silence_seconds: float) -> sa.Select[Any]:
-    """SELECT of whether a backup runs and when our agent was heard, by the database's clock."""
-    is_lately = (
-        _guests.c.seen_at > columns.ahead(-silence_seconds)
-        if silence_seconds
-        else _guests.c.boot_id.is_not(None)
-    )
-    return (
-        sa.select(
-            running_backup(instance_id).label('backup_running'),
-            _guests.c.seen_at,
-            is_lately.label('is_lately'),
-        )
-        .select_from(_instances)
-        .outerjoin(
-            _guests,
-            sa.and_(_guests.c.instance_id == _instances.c.id, _guests.c.boot_id.is_not(None)),
-        )
-        .where(_instances.c.id == instance_id)
-    )
 
 
 def release(
@@ -249,7 +177,9 @@ def write_fault(connection: sa.Connection, ended: Upgrade) -> None:
 
 def refusal(connection: sa.Connection, target: instances.Instance) -> exceptions.TroveUpgradeError:
     """Tell, as an error to raise, why `take` could not."""
-    return admission.refusal(target, _found(connection, target.id), latest(connection, target.id))
+    return admission.refusal(
+        target, _found(connection, target.id), taken_instances.latest(connection, target.id)
+    )
 
 
 def _found(connection: sa.Connection, instance_id: str) -> admission.FoundInstance | None:

@@ -6,14 +6,12 @@ import uuid
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, outbox, rows, tasks
+from trove_upgrade.db import columns, outbox, rows, taken_instances, tasks
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import admission, instances, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import Upgrade
-
-_NOW = sa.select(columns.now())
 
 
 def begin(
@@ -35,15 +33,15 @@ def begin(
     if target_instance.server_id is None or not tasks.take(connection, target_instance):
         raise tasks.refusal(connection, target_instance)
     # now that the row is held: none fails meanwhile
-    taken = tasks.taken(connection, target_instance.id, agent_silence_seconds)
-    obstacle = admission.why_not_begin(target_instance, taken)
+    taken = taken_instances.read(connection, target_instance.id, agent_silence_seconds)
+    obstacle = admission.why_not_begin(target_instance, taken.instance)
     if obstacle is not None:
         raise obstacle
     begun = _begun(
         target_instance,
         target,
         server_id=target_instance.server_id,
-        now=connection.execute(_NOW).scalar_one(),
+        now=taken.now,
         target_image_id=target_image_id,
         request_id=request_id,
         user_id=user_id,

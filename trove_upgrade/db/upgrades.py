@@ -17,6 +17,7 @@ from trove_upgrade.db import (
     fence,
     progress_codec,
     rows,
+    taken_instances,
     tasks,
     upgrade_beginning,
     upgrade_continuation,
@@ -109,7 +110,9 @@ class Upgrades:
         """Ask `admission.why_not_leave` about the upgrades of the instance as they are now."""
         with self._database.read() as connection:
             newest = tasks.newest(connection, target.id)
-            return admission.why_not_leave(target, newest, tasks.latest(connection, target.id))
+            return admission.why_not_leave(
+                target, newest, taken_instances.latest(connection, target.id)
+            )
 
     @repeat_on_new_columns
     def shown(self, upgrade_id: str, project_id: str | None = None) -> tuple[Upgrade, bool]:

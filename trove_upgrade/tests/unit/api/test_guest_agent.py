@@ -70,6 +70,24 @@ class TestRefuse(BesideTroveTestCase):
         self.assertEqual(202, self.patch('11.8.6').status_int)
         self.assertEqual([], self.trove.seen)
 
+    def test_a_patch_that_is_accepted_waits_for_six_statements(self):
+        """Each is a round trip; instance, version, task, what decides, upgrade and event."""
+        another = self.db.add_instance(server_id='another')
+        for instance_id in (database.INSTANCE, another):
+            self.speak(instance_id)
+        self.patch('11.8.6', another)  # the first of a process looks at columns
+        seen = []
+        sa.event.listen(
+            self.db.database.engine,
+            'before_cursor_execute',
+            lambda *arguments: seen.append(arguments[2]),
+        )
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+        self.assertEqual(
+            ['SELECT', 'SELECT', 'UPDATE', 'SELECT', 'INSERT', 'INSERT'],
+            [first for first in (each.split()[0] for each in seen) if first != 'BEGIN'],  # SQLite's
+        )
+
     def test_one_that_never_has_is_refused_with_what_to_do(self):
         response = self.patch('11.8.6')
         self.assert_refused(response, 422, 'GUEST_AGENT_MISSING')
