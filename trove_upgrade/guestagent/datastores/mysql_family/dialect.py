@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differences between MariaDB and MySQL in what the agent asks them."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,10 +20,17 @@ class Dialect(Protocol):
     read_only: str
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        """Limit each further statement of the session to so many seconds; 0 lifts the limit."""
+        """Limit each further statement of the session to so many seconds, however few; 0 lifts the
+        limit.
+        """
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
         """Return all users and roles."""
+
+
+def _milliseconds(limit_seconds: float) -> int:
+    """Return what servers take as the limit: a small one is not rounded to none."""
+    return math.ceil(max(limit_seconds, 0) * 1000)
 
 
 class MariaDB:
@@ -34,7 +42,7 @@ class MariaDB:
     read_only = 'read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        session.rows(f'SET SESSION max_statement_time = {max(seconds, 0):.3f}')
+        session.rows(f'SET SESSION max_statement_time = {_milliseconds(seconds) / 1000:.3f}')
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
         return (
@@ -51,7 +59,7 @@ class MySQL:
     read_only = 'super_read_only'
 
     def limit_statements(self, session: connection.Session, seconds: float) -> None:
-        session.rows(f'SET SESSION max_execution_time = {int(max(seconds, 0) * 1000)}')
+        session.rows(f'SET SESSION max_execution_time = {_milliseconds(seconds)}')
 
     def accounts(self, session: connection.Session) -> Sequence[Account]:
         return accounts.of_columns(session)

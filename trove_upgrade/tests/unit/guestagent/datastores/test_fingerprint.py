@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import connection, dialect, fingerprint
 from trove_upgrade.guestagent.datastores.table_facts import NOT_READ, RowFacts, TableKind
@@ -206,6 +209,19 @@ class TestPhotographer(base.TestCase):
             'SET SESSION max_statement_time = 0.000',
             [said for said in session.statements if 'max_statement_time' in said][-1],
         )
+
+
+class TestLimits(base.TestCase):
+    @given(st.floats(min_value=0, max_value=1e6))
+    @example(0.0004)  # rounded, it would be no limit
+    def test_each_is_one_that_is_enough_and_only_zero_is_none(self, seconds):
+        for server, told_in in ((dialect.MariaDB(), 1), (dialect.MySQL(), 1000)):
+            session = fakes.Session()
+            server.limit_statements(session, seconds)
+            limit = float(session.statements[-1].split('=')[1]) / told_in
+            self.assertEqual(seconds == 0, limit == 0)
+            self.assertGreaterEqual(limit, seconds - 1e-9)
+            self.assertLessEqual(limit, seconds + 0.001 + 1e-9)
 
 
 class TestAccounts(base.TestCase):
