@@ -53,7 +53,7 @@ class Visit:
 
     def __init__(self) -> None:
         self.way: Way | None = None
-        self.is_open = False  #: a guest can be entered, as far as this visit knows
+        self.is_just_opened = False  #: and was not entered since
         self.opening: Opening | None = None  #: None: not open, or the port is not filtered
         self.shell: Shell | None = None
         self.is_lost = False  #: the lease is over, and another host may be in the guest
@@ -154,7 +154,7 @@ class Door:
         self._require_lease(member, visit)
         self.close(member, visit)
         if not way.port.is_filtered:
-            visit.is_open = True
+            visit.is_just_opened = True
             return f'Port security of {way.port.id} is off: nothing has to be opened.'
         visit.opening = self.opener.open(
             OpeningRequest(
@@ -166,7 +166,7 @@ class Door:
                 source=f'{way.source}/{128 if ":" in way.source else 32}',
             )
         )
-        visit.is_open = True
+        visit.is_just_opened = True
         return f'Port {way.port.id} is open for {visit.opening.source}.'
 
     def enter(self, member: Member, visit: Visit) -> Shell:
@@ -178,6 +178,7 @@ class Door:
         if way is None or member.server_id is None:
             raise ValueError('no way was chosen')
         if visit.shell is None:
+            visit.is_just_opened = False
             visit.shell = self.log_in(
                 Guest(server_id=member.server_id, address=way.address),
                 way.route,
@@ -195,10 +196,10 @@ class Door:
             raise MemberLost(run_id=member.run_id, instance_id=member.instance_id)
 
     def come_back(self, member: Member, visit: Visit) -> Shell:
-        """Return the shell; from the beginning where this visit has not opened the port, or another
-        process has closed it.  Raises as `find`, `open` and `enter`.
+        """Return the shell; from the beginning, but for a port that was just opened, as the server
+        of one that is lost may be gone.  Raises as `find`, `open` and `enter`.
         """
-        if visit.shell is None and (visit.is_lapsed or not visit.is_open):
+        if visit.shell is None and (visit.is_lapsed or not visit.is_just_opened):
             self.find(member, visit)
             self.open(member, visit)
         return self.enter(member, visit)
@@ -221,6 +222,6 @@ class Door:
         may be away.  Raises as `Closer.close`.
         """
         visit.leave_guest()
-        visit.is_open = False
+        visit.is_just_opened = False
         opening, visit.opening = visit.opening, None
         return None if opening is None else self.closer.close(opening)

@@ -390,6 +390,20 @@ class TestBack(RunnerTestCase):
         member = run_next(runner, self.begun())
         self.assertEqual((S.FAILED, [FIRST]), (member.state, self.forgotten))
 
+    def test_one_that_goes_with_the_connection_to_it_is_looked_for_before_another_login(self):
+        def deleted(server_id):
+            raise exceptions.ServerNotFound(server_id=server_id)
+
+        def push(member, visit, save):
+            visit.leave_guest()
+            self.world.nova.server = deleted
+            return a_push_that_fails(member, visit, save)
+
+        self.steps = {**self.steps, T.PUSH: Stepped(push)}
+        member = run_next(self.a_runner(), self.begun())
+        self.assertEqual((S.FAILED, [FIRST]), (member.state, self.forgotten))
+        self.assertEqual(1, len(self.guests.shells))
+
     def test_an_agent_whose_guest_another_client_upgrades_is_not_removed(self):
         self.steps = {**self.steps, T.PUSH: Stepped(a_push_that_fails)}
         self.upgrade_of_another = 'upgrade-9'
