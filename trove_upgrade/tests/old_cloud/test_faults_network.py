@@ -103,14 +103,14 @@ class TestFaultsThatPass(NeutronTestCase):
         self.assert_closed()
         self.assert_as_before()
 
-    def test_one_at_the_inventory_begins_no_run_and_tells_to_type_it_again(self):
+    def test_one_at_the_inventory_begins_no_run_and_tells_to_try_again(self):
         [fault, *_] = PASSING
         self.proxy.faults.add(dataclasses.replace(fault, method='GET', path=r'/ports\?'))
         begun = self.begin('reach', '--all')
         begun.process.wait(120)
         self.assertIsNone(begun.run_id)
         self.assertIn('NETWORK_UNAVAILABLE', begun.output)
-        self.assertIn('run the same command again', begun.output)
+        self.assertIn('try again', begun.output)
         self.assert_is_reached()
 
 
