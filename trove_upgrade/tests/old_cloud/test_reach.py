@@ -170,11 +170,8 @@ class TestKilled(ReachTestCase):
         self.wait_until(self.ours, 'a port to be open', interval_seconds=0.02)
         process.kill()
         process.communicate()
-        self.assertNotEqual(NOTHING_OPEN, self.bridge('resume', run_id, *self.way()).returncode)
-        self.wait_until(
-            lambda: self.bridge('resume', run_id, *self.way()).returncode == NOTHING_OPEN,
-            'the lease to end and the run to be resumed',
-        )
+        resumed = self.bridge('resume', run_id, *self.way())  # waits for the end of the lease
+        self.assertEqual(NOTHING_OPEN, resumed.returncode, resumed.stdout)
         self.assertEqual([], self.ours())
         for one in self.stage.instances:
             self.assertFalse(self.passes(one), one.name)
