@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver of the MySQL family: an engine on a host, in the order that the contract wants."""
 
+import contextlib
 import pathlib
 from collections.abc import Sequence
 
@@ -112,7 +113,7 @@ class Datastore(base.DatastoreDriver):
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS)
         stop = Stop(
             server=self._server,
-            collect=lambda session: self._collector(session, budget, progress).take(),
+            collect=lambda session: self._take(session, budget, progress),
             progress=progress,
             sleep=self._ports.sleep,
             read_only=self.engine.dialect.read_only,
@@ -199,7 +200,7 @@ class Datastore(base.DatastoreDriver):
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
         session, _ = self._session(timeout_seconds=0)
         try:
-            return self._collector(session, budget, progress).take()
+            return self._take(session, budget, progress)
         except connection.SessionError as error:
             reason = (
                 f'The fingerprint cannot be taken: {error.text}. Look at the error log of the '
@@ -209,17 +210,25 @@ class Datastore(base.DatastoreDriver):
         finally:
             session.close()
 
-    def _collector(
+    def _take(
         self, session: connection.Session, budget: float, progress: Progress
-    ) -> FingerprintCollector:
-        return FingerprintCollector(
-            session,
-            self.engine.dialect,
-            budget_seconds=budget,
-            monotonic=self.context.monotonic,
-            now=self.context.now,
-            progress=progress,
-        )
+    ) -> base.Fingerprint:
+        """Take it with a second session, where the server has room for one."""
+        with contextlib.ExitStack() as opened:
+            counting = None
+            with contextlib.suppress(connection.NoAnswer):
+                counting = opened.enter_context(
+                    contextlib.closing(self._server.session(timeout_seconds=0))
+                )
+            return FingerprintCollector(
+                session,
+                self.engine.dialect,
+                budget_seconds=budget,
+                monotonic=self.context.monotonic,
+                now=self.context.now,
+                progress=progress,
+                counting=counting,
+            ).take()
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
         """Leave out what the engine brings back when it is opened, and what is the host's own."""

@@ -18,6 +18,9 @@ from trove_upgrade.guestagent.datastores.table_facts import (
 )
 from trove_upgrade.guestagent.machine.progress import Progress
 
+#: From here on a second session is worth its statements.
+_LARGE_BYTES = 8 << 20
+
 
 class FingerprintCollector:
     """Takes one fingerprint over one session.
@@ -35,8 +38,11 @@ class FingerprintCollector:
         monotonic: Callable[[], float],
         now: Callable[[], datetime.datetime],
         progress: Progress,
+        counting: connection.Session | None = None,
     ) -> None:
+        """`counting`: a second session, for the rows of large tables."""
         self._session = session
+        self._counting = counting
         self._dialect = dialect
         self._budget_seconds = budget_seconds
         self._monotonic = monotonic
@@ -104,9 +110,11 @@ class FingerprintCollector:
             self._bytes_per_second and table.size_bytes / self._bytes_per_second > left
         ):
             return None
+        counting = self._counting if table.size_bytes >= _LARGE_BYTES else None
         try:
-            self._dialect.limit_statements(self._session, left)
-            measured = rows.read(self._session, table)
+            for session in (self._session, *([counting] if counting is not None else [])):
+                self._dialect.limit_statements(session, left)
+            measured = rows.read(self._session, table, counting)
         except connection.SessionError as error:
             if error.number in connection.STATEMENT_TIMEOUT:
                 return None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts and checksums of a table's rows."""
 
+import concurrent.futures
 from collections.abc import Sequence
 
 from trove_upgrade.guestagent.datastores.mysql_family import connection
@@ -12,22 +13,33 @@ from trove_upgrade.guestagent.datastores.table_facts import ChecksumOf, RowFacts
 _MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
 
 
-def read(session: connection.Session, table: Table) -> RowFacts | None:
+def read(
+    session: connection.Session, table: Table, counting: connection.Session | None = None
+) -> RowFacts | None:
     """Return what a fingerprint has of the rows; None where the server gives no checksum.
+
+    `counting`: a second session, which counts while the first one takes the checksum.  The caller
+    sees to it that nothing writes meanwhile.
 
     :raises SessionError: the table cannot be read.
     """
     if table.kind is TableKind.VERSIONED:
         return _read_versioned(session, table)
-    rows = _count(session, table.quoted)
     if table.kind is TableKind.SEQUENCE:
-        return RowFacts(count=rows, checksum=_state(session, table))
+        return RowFacts(count=_count(session, table.quoted), checksum=_state(session, table))
     if table.has_stored_results:  # 10.11 and 11.8 take other sums of them
+        rows = _count(session, table.quoted)
         _use(session, table)
         checksum = _sum(session, table.given, table.quoted, _SHA2)[1]
         return RowFacts(count=rows, checksum=checksum, checksum_of=ChecksumOf.VALUES)
-    shown = session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
-    return None if shown is None else RowFacts(count=rows, checksum=str(shown))
+    if counting is None:
+        rows, shown = _count(session, table.quoted), _checksum(session, table)
+    else:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:  # waits for it, whatever happens
+            counted = pool.submit(_count, counting, table.quoted)
+            shown = _checksum(session, table)
+        rows = counted.result()
+    return None if shown is None else RowFacts(count=rows, checksum=shown)
 
 
 def try_one(session: connection.Session, table: Table) -> None:
@@ -64,6 +76,11 @@ def _read_versioned(session: connection.Session, table: Table) -> RowFacts:
 
 def _count(session: connection.Session, source: str) -> int:
     return int(session.rows(f'SELECT COUNT(*) FROM {source}')[0][0])
+
+
+def _checksum(session: connection.Session, table: Table) -> str | None:
+    shown = session.rows(f'CHECKSUM TABLE {table.quoted} EXTENDED')[0][1]
+    return None if shown is None else str(shown)
 
 
 def _state(session: connection.Session, table: Table) -> str:

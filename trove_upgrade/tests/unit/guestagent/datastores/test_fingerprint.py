@@ -42,7 +42,7 @@ class TestPhotographer(base.TestCase):
             ('CHECKSUM TABLE', [('t', 77)]),
         )
 
-    def take(self, session, budget=60):
+    def take(self, session, budget=60, counting=None):
         session.rules.sort(key=lambda rule: "TABLE_NAME = 'global_priv'" not in rule[0].pattern)
         return fingerprint.FingerprintCollector(
             session,
@@ -51,6 +51,7 @@ class TestPhotographer(base.TestCase):
             monotonic=self.clock,
             now=lambda: NOW,
             progress=lambda percent, text: self.percents.append(percent),
+            counting=counting,
         ).take()
 
     def test_the_smallest_tables_come_first(self):
@@ -62,6 +63,35 @@ class TestPhotographer(base.TestCase):
         )
         self.assertEqual(RowFacts(count=5, checksum='77'), found.tables['a.big'].rows)
         self.assertEqual([], found.counted_only_by_file)
+
+    def test_the_rows_of_large_tables_are_counted_by_the_second_session(self):
+        session = self.session(
+            tables=[
+                ('a', 'big', 'BASE TABLE', 100 << 20, 'InnoDB'),
+                ('a', 'small', 'BASE TABLE', 10, 'InnoDB'),
+            ]
+        )
+        counting = self.session((r'COUNT\(\*\)', [(6,)]))
+        found = self.take(session, counting=counting)
+        self.assertEqual(
+            (RowFacts(count=6, checksum='77'), RowFacts(count=5, checksum='77')),
+            (found.tables['a.big'].rows, found.tables['a.small'].rows),
+        )
+        self.assertEqual(
+            ['SET SESSION max_statement_time = 60.000', 'SELECT COUNT(*) FROM `a`.`big`'],
+            counting.statements,
+        )
+
+    def test_a_second_session_that_takes_too_long_leaves_the_table_to_its_file(self):
+        tables = [('a', 'big', 'BASE TABLE', 100 << 20, 'InnoDB')]
+        for failing in ('session', 'counting'):
+            number = fakes.refusal(1969, 'too long')
+            session = self.session(
+                *([('CHECKSUM TABLE', number)] if failing == 'session' else []), tables=tables
+            )
+            counting = self.session(*([(r'COUNT\(\*\)', number)] if failing == 'counting' else []))
+            found = self.take(session, counting=counting)
+            self.assertEqual(['a.big'], found.counted_only_by_file, failing)
 
     def test_a_table_that_stores_generated_columns_is_summed_by_the_values_that_were_given(self):
         columns = [
