@@ -16,6 +16,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Record,
     Records,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.machine.progress import Progress
 
 
@@ -27,11 +28,15 @@ class ImageSelection:
         images: Images,
         records: Records,
         trial: Callable[[ImageChoice, Record], CheckResult],
+        tried: Tried,
     ) -> None:
-        """`trial`: tries the configuration with an image."""
+        """`trial`: tries the configuration with an image; `tried`: what it was tried with on the
+        former root disk.
+        """
         self._images = images
         self._records = records
         self._trial = trial
+        self._tried = tried
         self._expected: TargetFacts | None = None
 
     def expect(self, target: TargetFacts) -> None:
@@ -42,17 +47,21 @@ class ImageSelection:
 
     def select(self, record: Record, options: GuestOptions) -> CheckResult:
         """Bring the image here and try it.  What that very image has accepted on the former root
-        disk it accepts here.
+        disk, by the digest of all that was tried, it accepts here.
         """
         self._images.wait_for_engine()
         backwards = options.rollback
         choice = record.former if backwards else self._target(record)
         chosen = self._images.fetch_again(choice, lambda _percent, _sentence: None, exact=backwards)
-        tried = self._choose(chosen, record, choice)
+        tried = self._choose(chosen, record, choice, backwards=backwards)
         if tried.outcome != CheckOutcome.REFUSED or backwards:
             return tried
         mended = self._images.renew(choice, lambda _percent, _sentence: None, exact=False)
-        return tried if mended.image_id == chosen.image_id else self._choose(mended, record, choice)
+        return (
+            tried
+            if mended.image_id == chosen.image_id
+            else self._choose(mended, record, choice, backwards=False)
+        )
 
     def renew(self, options: GuestOptions, progress: Progress) -> CheckResult | None:
         """Try the image again where it is another one than before: an operator mends a broken one
@@ -74,7 +83,7 @@ class ImageSelection:
             f'Trying the configuration with container image {found.reference}, which is another '
             'one now.',
         )
-        return self._choose(found, record, choice)
+        return self._choose(found, record, choice, backwards=backwards)
 
     def _target(self, record: Record) -> ImageChoice:
         """The former root disk may have been taken over: an image of another repository than the
@@ -84,13 +93,18 @@ class ImageSelection:
             return record.target
         return ImageChoice(self._images.reference(self._expected), '')
 
-    def _choose(self, image: ImageChoice, record: Record, accepted: ImageChoice) -> CheckResult:
+    def _choose(
+        self, image: ImageChoice, record: Record, accepted: ImageChoice, *, backwards: bool
+    ) -> CheckResult:
         """Run `image` from now on if it takes the configuration, as `accepted` has on the former
         one.
         """
+        is_another = image.image_id != accepted.image_id or not (
+            backwards or self._tried.is_same(image, record)
+        )
         tried = (
             self._trial(image, record)
-            if image.image_id != accepted.image_id
+            if is_another
             else CheckResult.ok(
                 scratch.NAME,
                 f'Container image {image.reference} has accepted the configuration before.',

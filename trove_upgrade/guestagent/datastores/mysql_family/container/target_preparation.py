@@ -29,6 +29,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Records,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.container.server import ContainerServer
+from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -47,6 +48,7 @@ class TargetPreparation:
     record: Callable[[ImageChoice], Record]
     #: Tries the configuration as it is now.
     trial: Callable[[ImageChoice, Record], CheckResult]
+    tried: Tried
 
     def prepare(self, target: TargetFacts, progress: Progress) -> None:
         """Bring the image here, try it, and write the record of the container.  Safe to repeat.
@@ -63,12 +65,14 @@ class TargetPreparation:
                 f'{error.message} The database serves as before.', error.code
             ) from error
         progress(None, f'Trying the configuration with container image {reference}.')
+        digest = self.tried.digest(choice, record)  # before: what changes meanwhile is another one
         tried = self.trial(choice, record)
         if tried.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
         for result in self._look_at(choice, record):
             if result.outcome == CheckOutcome.REFUSED:
                 raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
+        self.tried.remember(digest)
         self.records.write(record)
 
     def _look_at(self, choice: ImageChoice, record: Record) -> Sequence[CheckResult]:

@@ -17,6 +17,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container import (
     backup_images,
     definition,
     health_account,
+    host_name,
     images,
     ownership,
     privileges,
@@ -43,6 +44,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.server import Co
 from trove_upgrade.guestagent.datastores.mysql_family.container.target_preparation import (
     TargetPreparation,
 )
+from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine import service as service_module
@@ -116,7 +118,10 @@ class ContainerHost:
             state / 'database-health-accounts.json', self._context.data_directory
         )
         mysql = self._context.etc / 'mysql'
-        self._kept_files = KeptFiles(mysql, (self.records.path, self._health.path))
+        self.tried = Tried(
+            state / 'database-configuration-tried.json', mysql, self.server.configuration
+        )
+        self._kept_files = KeptFiles(mysql, (self.records.path, self._health.path, self.tried.path))
         self._privileges = privileges.Privileges(
             volume=self._context.volume,
             mysql=mysql,
@@ -131,7 +136,7 @@ class ContainerHost:
             health=self._health,
             volume=self._context.volume,
         )
-        self._selection = ImageSelection(self.images, self.records, self._try)
+        self._selection = ImageSelection(self.images, self.records, self._try, self.tried)
 
     def volume_owner(self) -> int | None:
         """Return none: the user is the container's, and the top is taken whose ever it is."""
@@ -178,6 +183,7 @@ class ContainerHost:
             session=lambda: self.server.require_session()[0],
             record=self._record,
             trial=self._try,
+            tried=self.tried,
         ).prepare(target, progress)
 
     def _record(self, picked: ImageChoice) -> Record:
@@ -316,16 +322,8 @@ class ContainerHost:
     def compared(
         self, before: base.Fingerprint, after: base.Fingerprint, found: base.Comparison
     ) -> base.Comparison:
-        """A container's host name is its id: what is named after it has not changed."""
-        then, now = (fingerprint.settings.get('hostname', '') for fingerprint in (before, after))
-        return dataclasses.replace(
-            found,
-            settings_changed=[
-                change
-                for change in found.settings_changed
-                if not then or change.before.replace(then, now) != change.after
-            ],
-        )
+        """Leave out what is named after the container: its host name is its id."""
+        return host_name.leave_out(before, after, found)
 
     def open_for_clients(self) -> None:
         """Open it as Trove made it, with its own command and ports."""
