@@ -28,7 +28,7 @@ from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.machine import commands as commands_module
-from trove_upgrade.guestagent.machine import identity, metadata_address, service
+from trove_upgrade.guestagent.machine import identity, metadata_address, packet_filter, service
 from trove_upgrade.guestagent.machine.agent_services import AgentServices, Processes
 from trove_upgrade.guestagent.machine.containers import docker_engine, http
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
@@ -91,6 +91,16 @@ def prefetch(own: work.Guest) -> None:
         LOG.exception('What the restore needs could not be brought here ahead of it')
 
 
+def keep_closed(own: work.Guest) -> None:
+    """Keep clients from a database that an agent before this one has not opened.  Logs every error:
+    calls are served all the same.
+    """
+    try:
+        own.driver.keep_closed()
+    except Exception:
+        LOG.exception('It cannot be told whether clients are kept from the database')
+
+
 def bodies(own: work.Guest) -> dict[str, Body]:
     """Return what each method of the RPC API runs as a job."""
 
@@ -150,13 +160,13 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         commands_module.SystemCommands(),
     )
     layout = dataclasses.replace(layout, mount_point=factory.mount_point(conf.datastore_manager))
-    context = _driver_context(layout, clock)
-    services = service.detect(commands, layout.root)
+    context, services = _driver_context(layout, clock), service.detect(commands, layout.root)
     runtime = factory.runtime(options.database_runtime, context, services)
     LOG.info('%s', runtime)
     others = _others(conf, layout, commands, services, runtime)
     containers = _containers(conf, clock, others) if runtime.in_container else None
-    driver = factory.driver(conf.datastore_manager, context, services, containers, others)
+    packets, manager = packet_filter.Either(commands), conf.datastore_manager
+    driver = factory.driver(manager, context, services, containers, others, packets)
     driver.runs_as = str(runtime)
     return work.Guest(
         instance_id=conf.guest_id,
@@ -278,6 +288,7 @@ class Agent:
     heartbeats: Heartbeats
     stash_expiry: StashExpiry
     prefetch: Callable[[], None]
+    keep_closed: Callable[[], None]
     trove_agent: trove_agent_control.TroveAgentControl
     manager: GuestManager
     server: Any  #: oslo.messaging's
@@ -287,6 +298,7 @@ class Agent:
         """Returns when calls are served, which can take until there is a broker; what was
         interrupted goes on at once.
         """
+        self.keep_closed()
         self.trove_agent.resume()
         self.heartbeats.start()
         self.stash_expiry.start()
@@ -331,8 +343,7 @@ def compose(
     heartbeats = Heartbeats(own, send, jobs.busy, options.heartbeat_interval)
     stash_expiry = StashExpiry(own)
     wakers += [heartbeats.wake, stash_expiry.wake]
-    join_seconds = options.guest_join_seconds
-    manager = GuestManager(own, jobs, journal, seal, join_seconds, heartbeats.wake)
+    manager = GuestManager(own, jobs, journal, seal, options.guest_join_seconds, heartbeats.wake)
     target = transport.guest_target(conf, own.instance_id)
     server = transport.get_server(rpc_transport, target, [manager])
     _log_identity(conf, own)
@@ -341,6 +352,7 @@ def compose(
         heartbeats=heartbeats,
         stash_expiry=stash_expiry,
         prefetch=functools.partial(prefetch, own),
+        keep_closed=functools.partial(keep_closed, own),
         trove_agent=own.trove_agent,
         manager=manager,
         server=server,

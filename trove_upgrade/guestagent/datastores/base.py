@@ -255,8 +255,14 @@ class DatastoreDriver:
         """
         return ()
 
+    def keep_closed(self) -> None:
+        """See, when the agent starts, that clients are still kept from an isolated server that
+        runs.
+        """
+
     def open_for_clients(self) -> None:
-        """Restart without isolation through the database service, and wait until it answers.
+        """End the isolation, and wait until the server answers; by another start of it where its
+        isolation ends with none else.
 
         :raises StepFailed: it does not answer.
         """

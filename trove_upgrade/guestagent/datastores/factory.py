@@ -19,6 +19,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPort
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.service_host import USER, ServiceHost
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.packet_filter import PacketFilter
 from trove_upgrade.guestagent.storage import layout
 from trove_upgrade.guestagent.trove.trove_agent_control import TroveAgentControl
 
@@ -49,12 +50,13 @@ def driver(
     service: service_module.ServicePort,
     containers: Containers | None = None,
     trove_agent: TroveAgentControl | None = None,
+    packets: PacketFilter | None = None,
 ) -> base.DatastoreDriver:
     """The driver of `manager`; one that refuses everything, and names the manager, where there is
     none.
 
-    With `containers` the server runs in one; without, it is a service of the guest, and
-    `trove_agent` is beside it.
+    With `containers` the server runs in one; without, it is a service of the guest, `trove_agent`
+    is beside it, and `packets` keeps clients from it.
     """
     engine = _ENGINES_BY_MANAGER.get(manager)
     if engine is None:
@@ -63,7 +65,7 @@ def driver(
         return refusing
     if containers is not None:
         return in_container(engine, context, service, containers)
-    return as_service(engine, context, service, trove_agent=trove_agent)
+    return as_service(engine, context, service, trove_agent=trove_agent, packets=packets)
 
 
 def as_service(
@@ -76,6 +78,7 @@ def as_service(
     scratch_places: Sequence[pathlib.Path] | None = None,
     user: str = USER,
     trove_agent: TroveAgentControl | None = None,
+    packets: PacketFilter | None = None,
 ) -> Datastore:
     """An engine that is a service of the guest; the named parts are those of `ServiceHost`."""
     ports = ports or HostPorts()
@@ -88,6 +91,7 @@ def as_service(
         scratch_places=scratch_places,
         user=user,
         trove_agent=trove_agent,
+        packets=packets,
     )
     return Datastore(context, engine, host, ports)
 

@@ -253,6 +253,9 @@ class Datastore(base.DatastoreDriver):
     def _comparable(self, before: base.Fingerprint) -> base.Fingerprint:
         return self.engine.comparable(before, self.context.data_directory)
 
+    def keep_closed(self) -> None:
+        self.host.keep_closed()
+
     def open_for_clients(self) -> None:
         self.host.open_for_clients()
 

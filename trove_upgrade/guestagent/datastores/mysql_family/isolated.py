@@ -45,5 +45,8 @@ ARGUMENTS = (
     *NO_CLIENTS,
     *(f'--loose-{name.replace("_", "-")}={value}' for name, value in SETTINGS.items()),
 )
-#: What such a server shows tells nothing of the one that clients meet.
+#: A server that the packet filter isolates, and that is to be opened as it runs: it has the rest of
+#: its configuration as clients are to meet it, and is given `SETTINGS` while it runs.
+BEHIND_A_FILTER = ('--event-scheduler=OFF', '--skip-slave-start')
+#: What an isolated server shows tells nothing of the one that clients meet.
 VARIABLES = frozenset({'event_scheduler', 'init_file', 'tx_read_only', *SETTINGS})

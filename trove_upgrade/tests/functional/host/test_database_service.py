@@ -88,6 +88,13 @@ class TestTheScripts(base.TestCase):
         found = self.run_in_a_guest('start; stat -c "%U %a" "$log"; cat "$log"')
         self.assertEqual(['mysql 660', *['mysql', 'of the tenant'] * 2], found.splitlines())
 
+    def test_the_socket_s_directory_is_closed_to_others_as_long_as_the_first_start_lasts(self):
+        found = self.run_in_a_guest(
+            'look() { stat -c "%U %a" /run/mysqld; }; args=/run/trove-upgrade/database-args; look; '
+            'echo --event-scheduler=OFF > "$args"; start; look; rm "$args"; start; look'
+        )
+        self.assertEqual(['mysql 755', 'mysql 700', 'mysql 755'], found.splitlines())
+
     def test_a_log_that_is_a_link_to_a_file_of_root_s_is_not_written_to(self):
         found = self.run_in_a_guest(
             'as_mysql "ln -sf /root/secret $log"; start; cat /root/secret; stat -c "%F" "$log"'

@@ -51,6 +51,8 @@ class Engine(abc.ABC):
     #: Arguments of the first start, which has no clients and runs none of the customer's
     #: statements.
     isolated: ClassVar[Sequence[str]] = isolated.ARGUMENTS
+    #: Arguments of a first start that the packet filter isolates; None where opening is a start.
+    behind_a_filter: ClassVar[Sequence[str] | None] = None
     #: Whether Trove's agent makes its container privileged.
     privileged_container: ClassVar[bool] = False
 

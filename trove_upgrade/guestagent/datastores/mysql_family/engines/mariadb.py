@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family import isolated, option_files
 from trove_upgrade.guestagent.datastores.mysql_family.container import trial
 from trove_upgrade.guestagent.datastores.mysql_family.dialect import MariaDB as MariaDBDialect
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
@@ -14,6 +14,7 @@ class MariaDB(Engine):
 
     manager = 'mariadb'
     dialect = MariaDBDialect()
+    behind_a_filter = isolated.BEHIND_A_FILTER
     #: For io_uring.  Source: trove/guestagent/datastore/mariadb/service.py (Trove 26).
     privileged_container = True
 

@@ -351,6 +351,9 @@ class ContainerHost:
             record.restart_policy if record.restart_policy in DURABLE_POLICIES else DURABLE,
         )
 
+    def keep_closed(self) -> None:
+        """Do nothing: a container without a network is closed, and opening makes another one."""
+
     def start(self) -> None:
         """Start the same container; it is made again only if it was removed."""
         self.images.wait_for_engine()

@@ -155,8 +155,11 @@ class Host(Protocol):
     ) -> base.Comparison:
         """Return `found` without what differs on this host alone."""
 
+    def keep_closed(self) -> None:
+        """Implement `DatastoreDriver.keep_closed`: put lost rules in force again."""
+
     def open_for_clients(self) -> None:
-        """Implement `DatastoreDriver.open_for_clients`: start the server without isolation."""
+        """Implement `DatastoreDriver.open_for_clients`: end the isolation."""
 
     def start(self) -> None:
         """Implement `DatastoreDriver.start`: start the server as before the upgrade."""

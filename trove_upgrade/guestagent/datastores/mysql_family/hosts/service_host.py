@@ -5,6 +5,7 @@ import pathlib
 import pwd
 from collections.abc import Callable, Sequence
 
+from trove_upgrade.domain import logs
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
@@ -13,6 +14,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     admitted,
     autostart,
     bind_addresses,
+    closed,
     connection,
     option_files,
     ownership,
@@ -21,12 +23,17 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 )
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine, InstalledServer
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
+from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.machine import service as service_module
+from trove_upgrade.guestagent.machine.packet_filter import PacketFilter
 from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.trove.trove_agent_control import NoTroveAgent, TroveAgentControl
 
+LOG = logs.get_logger(__name__)
 USER = 'mysql'
+#: Below the root: where the distributions' configurations have the socket.
+_SOCKETS = 'run/mysqld'
 
 
 class ServiceHost:
@@ -45,8 +52,11 @@ class ServiceHost:
         scratch_places: Sequence[pathlib.Path] | None = None,
         user: str = USER,
         trove_agent: TroveAgentControl | None = None,
+        packets: PacketFilter | None = None,
     ) -> None:
-        """`scratch_places`: where an empty data directory may stand for a trial."""
+        """`scratch_places`: where an empty data directory may stand for a trial; `packets`: what
+        keeps clients away, so that opening is no start.
+        """
         self._context = context
         self._engine = engine
         self._sleep = ports.sleep
@@ -61,6 +71,7 @@ class ServiceHost:
             groups=engine.dialect.groups,
             start_seconds=ports.start_seconds,
         )
+        self._closed = closed.ClosedServer(self.server, packets, context.run)
         self._scratch_places = scratch_places or (
             pathlib.Path('/dev/shm'),  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
             context.run.parent,
@@ -165,7 +176,26 @@ class ServiceHost:
         if self._is_isolated():
             return
         self._stop_whatever_runs()
+        self._closed.forget()  # of a run that was cut short: nothing runs that it could let in
+        reason = self._run_closed()
+        if reason is None:
+            return
+        LOG.info('The database will be opened by another start of its server: %s', reason)
+        self._stop_whatever_runs()
+        self._closed.forget()
         self.server.start(autostart.DATABASE, arguments)
+
+    def _run_closed(self) -> Restart | None:
+        """Start the server behind the packet filter, or return why it is not to be opened so."""
+        arguments = self._engine.behind_a_filter
+        owner = self.volume_owner()
+        if arguments is None or owner is None:
+            return Restart.ENGINE
+        reason = self._closed.close(owner)
+        if reason is not None:
+            return reason
+        self.server.start(autostart.DATABASE, arguments)
+        return self._closed.settle()
 
     def _is_isolated(self) -> bool:
         try:
@@ -177,10 +207,15 @@ class ServiceHost:
                 'SELECT @@global.skip_networking, @@global.event_scheduler'
             )[0]
             return (
-                bool(skips) and str(events).upper() != 'ON' and self.server.arguments_file.exists()
+                (bool(skips) or self._closed.holds())
+                and str(events).upper() != 'ON'
+                and self.server.arguments_file.exists()
             )
         finally:
             session.close()
+
+    def keep_closed(self) -> None:
+        self._closed.renew()
 
     def for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
         return credentials
@@ -195,14 +230,34 @@ class ServiceHost:
 
     def open_for_clients(self) -> None:
         """Open the server; one that is open already is left alone."""
-        if self.server.arguments_file.exists() or self.server.version() is None:
+        if not self._open_as_it_runs() and (
+            self._closed.is_recorded()
+            or self.server.arguments_file.exists()
+            or self.server.version() is None
+        ):
             self._stop_whatever_runs()
+            self._closed.forget()
             self.server.start(autostart.DATABASE)
         self.server.wait_for_tcp()
 
+    def _open_as_it_runs(self) -> bool:
+        """Let clients in to a server that was started as they are to meet it."""
+        if not self._closed.is_recorded() or self.server.version() is None:
+            return False
+        reason = self._closed.open()
+        if reason is not None:
+            LOG.info('The database is opened by another start of its server: %s', reason)
+            return False
+        self.server.arguments_file.unlink(missing_ok=True)
+        sockets = self._context.etc.parent / _SOCKETS
+        if sockets.is_dir():  # an isolated start closes it for other users
+            sockets.chmod(0o755)
+        return True
+
     def start(self) -> None:
-        if self.server.arguments_file.exists():
+        if self.server.arguments_file.exists() or self._closed.is_recorded():
             self._stop_whatever_runs()
+            self._closed.forget()
         if self.server.version() is None:
             self.server.start(self.autostart.former())
         self.server.wait_for_tcp()

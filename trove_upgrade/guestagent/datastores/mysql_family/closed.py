@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that is started as clients are to meet it, and that none of them reaches yet: the
+guest's packet filter keeps them out, and opening is no start.
+
+The record below /run says that it is closed, by which rules, and how its settings were at the
+start.  It outlives the agent and no boot, as the server and the rules.
+"""
+
+import dataclasses
+import pathlib
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.guestagent.datastores.mysql_family import (
+    connection,
+    isolated,
+    restart_reasons,
+)
+from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
+from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.machine.packet_filter import FilterError, PacketFilter
+
+LOG = logs.get_logger(__name__)
+_NAME = 'database-closed.json'
+#: Names under which servers before 11.1 have a variable of `isolated`.
+_FORMER_NAMES = {'tx_read_only': 'transaction_read_only'}
+#: The engine's own upgrade may write to the binary log.
+_MOVES = 'gtid_'
+_NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """Facts of a server that is closed, or about to be."""
+
+    token: str
+    ports: Sequence[int]
+    user: int
+    #: of the server right after its start; empty until it has been given its limits
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class ClosedServer:
+    """The closing of one server, which runs as a service of the guest."""
+
+    def __init__(self, server: Server, packets: PacketFilter | None, run: pathlib.Path) -> None:
+        """`packets`: None where opening is to be a start."""
+        self._server = server
+        self._packets = packets
+        self._path = run / _NAME
+
+    def close(self, user: int) -> Restart | None:
+        """Put the rules in force, before the server is started; or return why it must not be.
+
+        :raises StepFailed: the record cannot be written.
+        """
+        if self._packets is None:
+            return Restart.FILTER
+        configuration = self._server.configuration()
+        reason = restart_reasons.of_configuration(configuration)
+        if reason is not None:
+            return reason
+        ports = sorted(restart_reasons.ports(configuration))
+        record = Record(token=secrets.token_hex(16), ports=ports, user=user)
+        self._write(record)  # first: rules without one would be lifted by none
+        try:
+            self._packets.close(record.token, ports, user)
+        except FilterError as error:
+            LOG.info('The packet filter of the guest cannot be used: %s', error)
+            self._path.unlink()
+            return Restart.FILTER
+        return None
+
+    def settle(self) -> Restart | None:
+        """Look by the server's own word whether it may be opened as it runs; then take the
+        customer's limits away for as long as it is closed.
+        """
+        record = self._read()
+        session, _ = self._server.require_session()
+        try:
+            settings = _settings(session)
+            reason = self._found(session, record, settings)
+            if reason is not None or record is None:
+                return reason or Restart.FILTER_LOST
+            for name, value in _loosened(settings).items():
+                _set(session, name, value)
+        except connection.SessionError as error:
+            LOG.info('The settings of the database cannot be changed: %s', error.message)
+            return Restart.SETTINGS
+        finally:
+            session.close()
+        self._write(dataclasses.replace(record, settings=settings))
+        return None
+
+    def _found(
+        self, session: connection.Session, record: Record | None, settings: Mapping[str, str]
+    ) -> Restart | None:
+        listens = {int(settings.get(name) or 0) for name in ('port', 'extra_port')}
+        if record is None or not self._is_in_force(record):
+            return Restart.FILTER_LOST
+        if not listens <= {0, *record.ports}:
+            return Restart.PORTS
+        if settings.get('init_file'):
+            return Restart.INIT_FILE
+        if settings.get('event_scheduler', '').upper() != 'OFF':
+            return Restart.EVENTS
+        return Restart.REPLICATION if session.rows('SHOW ALL SLAVES STATUS') else None
+
+    def holds(self) -> bool:
+        """Return whether the server that runs is one that was closed and settled."""
+        record = self._read()
+        return record is not None and bool(record.settings) and self._is_in_force(record)
+
+    def is_recorded(self) -> bool:
+        """Return whether a server was started so; it need not run."""
+        return self._path.exists()
+
+    def renew(self) -> None:
+        """Put the rules in force again where they have been lost.  They are others then, and the
+        opening is a start: a client may have come meanwhile.
+        """
+        record = self._read()
+        if record is None or self._packets is None or self._is_in_force(record):
+            return
+        LOG.warning('The rules that keep clients from the database were lost; they are made again')
+        try:
+            self._packets.close(secrets.token_hex(16), record.ports, record.user)
+        except FilterError as error:
+            LOG.warning('They cannot be made: %s', error)
+
+    def open(self) -> Restart | None:
+        """Give the settings back, look that they are those of the start, and lift the rules; or
+        return why only a start will do.
+
+        :raises StepFailed: the rules cannot be lifted.
+        """
+        record = self._read()
+        if record is None or not record.settings or not self._is_in_force(record):
+            return Restart.FILTER_LOST
+        session, _ = self._server.require_session()
+        try:
+            reason = self._give_back(session, record)
+        except connection.SessionError as error:
+            LOG.info('The settings of the database cannot be given back: %s', error.message)
+            return Restart.SETTINGS
+        finally:
+            session.close()
+        if reason is None:
+            self.forget()
+        return reason
+
+    def _give_back(self, session: connection.Session, record: Record) -> Restart | None:
+        for name in _loosened(record.settings):
+            _set(session, name, record.settings[name])
+        now = _settings(session)
+        others = [
+            name
+            for name in record.settings.keys() | now.keys()
+            if record.settings.get(name) != now.get(name) and not name.startswith(_MOVES)
+        ]
+        if others:
+            LOG.info('Settings of the database differ from those of its start: %s', sorted(others))
+            return Restart.SETTINGS
+        if restart_reasons.has_events_on(self._server.configuration()):
+            _set(session, 'event_scheduler', 'ON')
+        return None
+
+    def forget(self) -> None:
+        """Lift the rules, then remove the record: a death in between leaves one that counts as
+        lost.
+
+        :raises StepFailed: the rules may still be there.
+        """
+        if self._packets is not None and self.is_recorded():
+            try:
+                self._packets.open()
+            except FilterError as error:
+                raise _not_lifted(error) from error
+        self._path.unlink(missing_ok=True)
+
+    def _is_in_force(self, record: Record) -> bool:
+        return self._packets is not None and self._packets.is_closed(record.token)
+
+    def _write(self, record: Record) -> None:
+        durable.make_directory(self._path.parent)
+        durable.write_json(self._path, dataclasses.asdict(record))
+
+    def _read(self) -> Record | None:
+        """Return the record; None for none, and for one that is broken: nothing is closed by it."""
+        try:
+            return Record(**durable.read_json(self._path))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            LOG.warning('%s cannot be read: %s', self._path, error)
+            return None
+
+
+def _settings(session: connection.Session) -> dict[str, str]:
+    """Return every global variable, as the server shows it."""
+    return {
+        str(name).lower(): '' if value is None else str(value)
+        for name, value in session.rows('SHOW GLOBAL VARIABLES')
+    }
+
+
+def _loosened(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with a limit of the customer's, and their values without it."""
+    found = {}
+    for name, present in settings.items():
+        wanted = isolated.SETTINGS.get(_FORMER_NAMES.get(name, name))
+        if wanted is not None and wanted != present:
+            found[name] = wanted
+    return found
+
+
+def _set(session: connection.Session, name: str, value: str) -> None:
+    if _NUMBER.fullmatch(value):
+        session.rows(f'SET GLOBAL {connection.quoted(name)} = {value}')
+    else:
+        session.rows(f'SET GLOBAL {connection.quoted(name)} = %s', (value,))
+
+
+def _not_lifted(error: FilterError) -> exceptions.StepFailed:
+    reason = (
+        'The database cannot be opened for clients: the rules of the packet filter that keep them '
+        f'away cannot be removed ({error}). Remove them, or mend what it names, and try again.'
+    )
+    return exceptions.StepFailed(reason, Code.DATABASE_NOT_REACHABLE)

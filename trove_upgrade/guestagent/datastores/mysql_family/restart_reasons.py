@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reasons why a database can be opened for clients only by another start of its server.
+
+A server that shall be opened as it runs was started with the customer's configuration.  So nothing
+of that configuration may act by itself before the opening, and all that the server was told
+otherwise must be what a running server takes.
+"""
+
+import enum
+
+from trove_upgrade.guestagent.datastores.mysql_family import option_files
+
+DEFAULT_PORT = 3306
+_HIGHEST_PORT = 65535
+_ON, _OFF = frozenset({'on', '1'}), frozenset({'off', '0'})
+_EVENTS = 'event-scheduler'
+_PORTS = ('port', 'extra-port')
+_GALERA = 'wsrep'
+
+
+class Restart(enum.StrEnum):
+    """A reason, as the log of the agent names it; doc/source/admin/upgrade.rst has them with their
+    costs.
+    """
+
+    ENGINE = 'this engine takes a part of its configuration at its start alone'
+    #: Of every container: `hosts/container_host.py` makes another one.
+    CONTAINER = "a container's command, environment and published ports are fixed when it is made"
+    CONFIGURATION = 'not all of the configuration could be read'
+    INIT_FILE = 'init_file names statements that run at a start'
+    CLUSTER = 'the server is a member of a Galera cluster'
+    EVENTS = 'event_scheduler has a value that a running server does not take'
+    REPLICATION = 'the server replicates from another one, which begins at a start'
+    PORTS = 'the server listens on a port that its configuration did not tell'
+    FILTER = 'the guest has no packet filter that keeps clients away'
+    FILTER_LOST = 'the rules of the packet filter have been removed meanwhile'
+    SETTINGS = 'a setting of the running server is another one than after a start'
+
+
+def of_configuration(configuration: option_files.Configuration) -> Restart | None:
+    """Return what forbids to start the server as clients are to meet it, before that start."""
+    if configuration.unread:
+        return Restart.CONFIGURATION
+    if _given(configuration, 'init-file'):
+        return Restart.INIT_FILE
+    if any(option.bare_name.startswith(_GALERA) for option in configuration.of_servers()):
+        return Restart.CLUSTER
+    if not all(_is_plain(option, configuration) for option in _given(configuration, _EVENTS)):
+        return Restart.EVENTS
+    if any(_port(option) is None for name in _PORTS for option in _given(configuration, name)):
+        return Restart.PORTS
+    return None
+
+
+def has_events_on(configuration: option_files.Configuration) -> bool:
+    """Return whether a plain start would run events; only where `of_configuration` has no
+    reason.
+    """
+    given = _given(configuration, _EVENTS)
+    return bool(given) and (given[-1].value or 'on').lower() in _ON
+
+
+def ports(configuration: option_files.Configuration) -> frozenset[int]:
+    """Return every port that is named for a server, and the one that a server has by itself."""
+    named = (_port(option) for name in _PORTS for option in _given(configuration, name))
+    return frozenset({DEFAULT_PORT, *(port for port in named if port)})
+
+
+def _is_plain(option: option_files.Option, configuration: option_files.Configuration) -> bool:
+    """Return whether a server of any version takes this for an event scheduler that is on or
+    off.
+    """
+    return (
+        option.name == _EVENTS
+        and option.group in configuration.groups.names
+        and (option.value or 'on').lower() in _ON | _OFF
+    )
+
+
+def _given(configuration: option_files.Configuration, name: str) -> list[option_files.Option]:
+    """Return each option that a server may take for `name`: it knows options by their beginnings,
+    too.
+    """
+    return [
+        option
+        for option in configuration.of_servers()
+        if option.bare_name and name.startswith(option.bare_name)
+    ]
+
+
+def _port(option: option_files.Option) -> int | None:
+    text = option.value or ''
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    number = int(text)
+    return number if number <= _HIGHEST_PORT else None

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's own packet filter, as far as it keeps clients away from a database server.
+
+Two rules, of which each would do: no packet comes to the server's ports, and none of TCP leaves
+from its user, so that no client gets an answer, on whichever port.  They hold for both address
+families and for the guest's own programs.  The kernel forgets them at a boot.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trove_upgrade.guestagent.machine.commands import Commands, Completed
+
+TABLE = 'trove_upgrade_closed'
+_SECONDS = 20
+
+
+class FilterError(Exception):
+    """Refusal of the packet filter: its program is missing, or the kernel does not take rules."""
+
+
+class PacketFilter(Protocol):
+    """Closes and opens the way to a server."""
+
+    def close(self, token: str, ports: Sequence[int], user: int) -> None:
+        """Keep every client away from `ports`, and from all that runs as `user`.
+
+        `token`, of letters and digits, is of this closing alone: `is_closed` with it tells that the
+        rules have been there ever since.
+
+        :raises FilterError: it cannot be done; no rule is left.
+        """
+
+    def is_closed(self, token: str) -> bool:
+        """Return whether the rules of that closing are all in force."""
+
+    def open(self) -> None:
+        """Lift the rules.  Safe to repeat.
+
+        :raises FilterError: they may still be there.
+        """
+
+
+class Nftables:
+    """`PacketFilter` with nft: one table, made and removed in one step."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def close(self, token: str, ports: Sequence[int], user: int) -> None:
+        listed = ', '.join(str(port) for port in sorted(set(ports)))
+        # the first line makes the table for the second, which would fail without one
+        _done(
+            self._nft(
+                f'table inet {TABLE}\n'
+                f'delete table inet {TABLE}\n'
+                f'table inet {TABLE} {{\n'
+                'chain input {\ntype filter hook input priority -10; policy accept;\n'
+                f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
+                'chain output {\ntype filter hook output priority -10; policy accept;\n'
+                f'meta l4proto tcp meta skuid {user} drop comment "{token}"\n}}\n'
+                '}\n'
+            )
+        )
+
+    def is_closed(self, token: str) -> bool:
+        done = self._nft(f'list table inet {TABLE}')
+        return done.returncode == 0 and done.stdout.count(f'drop comment "{token}"') == 2
+
+    def open(self) -> None:
+        _done(self._nft(f'table inet {TABLE}\ndelete table inet {TABLE}\n'))
+
+    def _nft(self, text: str) -> Completed:
+        return self._commands.run(['nft', text], timeout_seconds=_SECONDS)
+
+
+class Iptables:
+    """`PacketFilter` with iptables and ip6tables: a chain of its own that is asked first."""
+
+    _PROGRAMS = ('iptables', 'ip6tables')
+    _HOOKS = ('INPUT', 'OUTPUT')
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def close(self, token: str, ports: Sequence[int], user: int) -> None:
+        self.open()
+        try:
+            self._close(token, ports, user)
+        except FilterError:
+            self.open()
+            raise
+
+    def _close(self, token: str, ports: Sequence[int], user: int) -> None:
+        matches = (
+            *(('INPUT', ['--dport', str(port)]) for port in sorted(set(ports))),
+            ('OUTPUT', ['-m', 'owner', '--uid-owner', str(user)]),
+        )
+        for program in self._PROGRAMS:
+            for hook in self._HOOKS:
+                _done(self._run(program, '-N', f'{TABLE}_{hook}'))
+            for hook, match in matches:
+                words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', token, '-j', 'DROP')
+                _done(self._run(program, '-A', f'{TABLE}_{hook}', *words))
+            for hook in self._HOOKS:
+                _done(self._run(program, '-I', hook, '1', '-j', f'{TABLE}_{hook}'))
+
+    def is_closed(self, token: str) -> bool:
+        return all(
+            self._is_asked_first(program, hook, token)
+            for program in self._PROGRAMS
+            for hook in self._HOOKS
+        )
+
+    def _is_asked_first(self, program: str, hook: str, token: str) -> bool:
+        rules = self._run(program, '-S', hook)
+        chain = self._run(program, '-S', f'{TABLE}_{hook}')
+        first = next((line for line in rules.stdout.splitlines() if line.startswith('-A ')), '')
+        return (
+            rules.returncode == chain.returncode == 0
+            and first == f'-A {hook} -j {TABLE}_{hook}'
+            and token in chain.stdout
+        )
+
+    def open(self) -> None:
+        for program in self._PROGRAMS:
+            for hook in self._HOOKS:
+                self._remove(program, hook)
+
+    def _remove(self, program: str, hook: str) -> None:
+        listed = _done(self._run(program, '-S'))
+        chain = f'{TABLE}_{hook}'
+        for line in listed.stdout.splitlines():
+            if line == f'-A {hook} -j {chain}':
+                _done(self._run(program, '-D', hook, '-j', chain))
+        if f'-N {chain}' in listed.stdout.splitlines():
+            _done(self._run(program, '-F', chain))
+            _done(self._run(program, '-X', chain))
+
+    def _run(self, program: str, *words: str) -> Completed:
+        return self._commands.run([program, '-w', '5', *words], timeout_seconds=_SECONDS)
+
+
+class Either:
+    """`PacketFilter` of a guest: nft where it is installed, else iptables."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._nft, self._iptables = Nftables(commands), Iptables(commands)
+
+    def _found(self) -> Nftables | Iptables:
+        """Look anew each time: a customer's script may install one."""
+        version = self._commands.run(['nft', '--version'], timeout_seconds=_SECONDS)
+        return self._nft if version.returncode == 0 else self._iptables
+
+    def close(self, token: str, ports: Sequence[int], user: int) -> None:
+        self._found().close(token, ports, user)
+
+    def is_closed(self, token: str) -> bool:
+        return self._found().is_closed(token)
+
+    def open(self) -> None:
+        self._found().open()
+
+
+def _done(completed: Completed) -> Completed:
+    """Return what has succeeded.
+
+    :raises FilterError: it has not.
+    """
+    if completed.returncode != 0:
+        found = completed.said or f'the packet filter ended with code {completed.returncode}'
+        raise FilterError(found)
+    return completed

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packet filters whose programs refuse; what real ones do is tested on a real server."""
+
+from trove_upgrade.guestagent.machine.commands import Completed
+from trove_upgrade.guestagent.machine.packet_filter import Either, FilterError, Iptables
+from trove_upgrade.tests.unit import base
+
+
+class Programs:
+    """`Commands` with iptables as far as chains and their hooks go; `refused` fails."""
+
+    def __init__(self, refused=()):
+        self.refused = refused
+        self.rules = {'iptables': [], 'ip6tables': []}
+        self.chains = {'iptables': set(), 'ip6tables': set()}
+
+    def run(self, argv, timeout_seconds=60):
+        program, words = argv[0], argv[3:]
+        if program == 'nft':
+            return Completed(127, '', 'nft: command not found')
+        if (program, words[0]) in self.refused:
+            return Completed(4, '', f'{program}: no')
+        rules, chains = self.rules[program], self.chains[program]
+        match words:
+            case ['-N', name]:
+                chains.add(name)
+            case ['-A' | '-F', name, *_]:
+                assert name in chains
+            case ['-X', name]:
+                chains.remove(name)
+            case ['-I', hook, '1', '-j', name]:
+                rules.insert(0, f'-A {hook} -j {name}')
+            case ['-D', hook, '-j', name]:
+                rules.remove(f'-A {hook} -j {name}')
+        return Completed(0, '\n'.join((*(f'-N {name}' for name in chains), *rules)), '')
+
+
+class TestIptables(base.TestCase):
+    def test_a_family_that_refuses_a_rule_leaves_none_of_either(self):
+        for word in ('-N', '-A', '-I'):
+            programs = Programs(refused=[('ip6tables', word)])
+            self.assertRaises(FilterError, Iptables(programs).close, 'abc', [3306], 101)
+            self.assertEqual(({'iptables': [], 'ip6tables': []}), programs.rules)
+            self.assertEqual(({'iptables': set(), 'ip6tables': set()}), programs.chains)
+
+    def test_opening_twice_is_opening_once(self):
+        programs = Programs()
+        filter_ = Either(programs)
+        filter_.close('abc', [3306], 101)
+        self.assertEqual(2, len(programs.rules['iptables']))
+        filter_.open()
+        filter_.open()
+        self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
+
+    def test_a_rule_that_others_have_put_before_counts_as_not_closed(self):
+        programs = Programs()
+        filter_ = Iptables(programs)
+        filter_.close('abc', [3306], 101)
+        programs.rules['iptables'].insert(0, '-A INPUT -j ACCEPT')
+        self.assertFalse(filter_.is_closed('abc'))
