@@ -229,8 +229,10 @@ class DatastoreDriver:
         """
         self._refuse()
 
-    def upgrade_data(self, progress: Progress) -> None:
+    def upgrade_data(self, progress: Progress, former: str = '') -> None:
         """The engine's own upgrade, and look at its result.  Safe to repeat.
+
+        `former` is the version of the server that has stopped; '' where it is not known.
 
         :raises StepFailed: it failed.
         """

@@ -75,7 +75,7 @@ def restore(work: Work) -> JobOutcome:
             _require_untouched(work, stash, info)
         _configure(work, stash, info)
     if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
-        _upgrade(work, info)
+        _upgrade(work, info, before)
         _compare(work, info, before)
     _open(work, info)
     return _outcome(work, info)
@@ -239,7 +239,7 @@ def _require_accepted(tried: CheckResult | None) -> None:
         raise exceptions.StepFailed(tried.message, tried.code or Code.CONFIGURATION_REFUSED)
 
 
-def _upgrade(work: Work, info: UpgradeInfo) -> None:
+def _upgrade(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
     """Start the new server, past the point of no return from the first mark on: a start that is
     refused has changed files, too.
     """
@@ -262,7 +262,7 @@ def _upgrade(work: Work, info: UpgradeInfo) -> None:
     # a mended image can be of another release
     if upgraded is None or upgraded.server_version != guest.driver.server_version():
         work.progress(40, 'Upgrading the data.')
-        guest.driver.upgrade_data(work.progress)
+        guest.driver.upgrade_data(work.progress, before.server_version)
         guest.marks.record(
             UpgradedFacts(upgrade_id=info.upgrade_id, server_version=guest.driver.server_version())
         )

@@ -184,7 +184,7 @@ class Datastore(base.DatastoreDriver):
         self.host.run_isolated(self.engine.isolated_arguments(self.context.data_directory))
         self.engine.settle_isolated(lambda: self._session()[0], self.context.data_directory)
 
-    def upgrade_data(self, progress: Progress) -> None:
+    def upgrade_data(self, progress: Progress, former: str = '') -> None:
         session, credentials = self._session()
         session.close()
         self.engine.upgrade_data(
@@ -192,6 +192,9 @@ class Datastore(base.DatastoreDriver):
                 programs=self.host.programs,
                 credentials=self.host.for_programs(credentials),
                 progress=progress,
+                former=former,
+                version=self.server_version() or '',
+                data_directory=self.context.data_directory,
             )
         )
 

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's own upgrade program: system tables, and tables that need to be rebuilt."""
+"""The engine's own upgrade program: system tables, and tables that need to be rebuilt.
 
+Between two releases of one series it has nothing to do, and its own program says so: "There is no
+need to run mysql_upgrade again for 10.11.19-MariaDB, because they're both 10.11".  It goes by a
+file in the data directory, which the tenant could have written, so the servers' own words count,
+too.  Between two series each of its phases runs: what is left out would not be proven.
+"""
+
+import pathlib
 import re
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.datastores.mysql_family import connection
+from trove_upgrade.guestagent.datastores.mysql_family import connection, versions
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
+from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Of a table that it has not repaired.  It ends with code 0 all the same.  Measured on 11.8.9.
@@ -14,6 +22,41 @@ _PHASE = re.compile(r'Phase (\d+)/(\d+)')
 #: An upper bound only: the job's own deadline comes by way of `progress`.
 _TIMEOUT_SECONDS = 24 * 3600
 _NAMED = 5
+#: The program's own file, of 11.0 and later, and of earlier ones; it writes the server's version.
+_FILES = ('mariadb_upgrade_info', 'mysql_upgrade_info')
+_FILE_BYTES = 256
+
+
+def is_needed(former: str, present: str, data_directory: pathlib.Path) -> bool:
+    """Return whether the data needs it: False only where the server before, the one that runs now,
+    and the file of the last run are all of one series.
+
+    What a series has left undone before an upgrade it leaves undone as well after it.
+    """
+    then = versions.series(former)
+    return not (
+        then
+        and versions.is_mariadb(former)
+        and versions.is_mariadb(present)
+        and then == versions.series(present) == versions.series(_upgraded_to(data_directory))
+    )
+
+
+def _upgraded_to(data_directory: pathlib.Path) -> str:
+    """Return the version that the last run was for; '' where no file of it is a plain one of the
+    data's owner.
+    """
+    for name in _FILES:
+        try:
+            raw = untrusted_files.read(
+                data_directory / name, untrusted_files.owner_of(data_directory), _FILE_BYTES
+            )
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return ''
+        return raw.decode('ascii', 'replace').strip()
+    return ''
 
 
 def run(programs: Programs, credentials: connection.Credentials, progress: Progress) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import subprocess
 
 import pymysql
 
@@ -226,6 +227,29 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual({'trove-upgrade-database'}, self.service.enabled)
         self.assertIn('10.11.', self.driver.server_version())
         self.assertNotIn('trove_upgrade_probe', [row[0] for row in self.root.sql('SHOW DATABASES')])
+
+    def test_between_releases_of_one_series_there_is_no_upgrade_and_the_engine_says_the_same(self):
+        self.seed()
+        version = self.driver.server_version()
+        self.stop()
+        self.driver.start_isolated()
+        self.driver.upgrade_data(self.progress, '10.6.18-MariaDB')
+        self.assertTrue([said for said in self.said if said.startswith('Phase')])
+        done = subprocess.run(
+            [
+                'mariadb-upgrade',
+                '--no-defaults',
+                '--check-if-upgrade-is-needed',
+                f'--socket={self.root.path}/run/mysqld/mysqld.sock',
+            ],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(1, done.returncode, done.stdout + done.stderr)
+        self.driver.own_data()
+        self.said.clear()
+        self.driver.upgrade_data(self.progress, version)
+        self.assertEqual([f'from {version} to {version} there is none'], self.said)
 
     def test_limits_that_the_customer_has_set_for_his_statements_do_not_hold_for_the_upgrade(self):
         self.seed()

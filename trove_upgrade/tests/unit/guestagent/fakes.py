@@ -405,7 +405,7 @@ class Driver(base.DatastoreDriver):
         self.machine.start(isolated=True)
         self._may_fail('start_isolated')
 
-    def upgrade_data(self, progress):
+    def upgrade_data(self, progress, former=''):
         assert self.machine.isolated
         self._may_fail('upgrade_data')
         (self.layout.data_directory / 'upgraded').write_text(self.machine.version)

@@ -41,6 +41,9 @@ class UpgradingServer:
     programs: programs.Programs
     credentials: connection.Credentials  #: as the programs see them
     progress: Progress
+    former: str  #: version of the server that has stopped; '' where it is not known
+    version: str
+    data_directory: pathlib.Path
 
 
 class Engine(abc.ABC):
@@ -95,10 +98,13 @@ class Engine(abc.ABC):
         """
 
     def upgrade_data(self, server: UpgradingServer) -> None:
-        """Run the engine's own upgrade.  Safe to repeat.
+        """Run the engine's own upgrade, where the data needs it.  Safe to repeat.
 
         :raises StepFailed: it failed.
         """
+        if not engine_upgrade.is_needed(server.former, server.version, server.data_directory):
+            server.progress(None, f'from {server.former} to {server.version} there is none')
+            return
         engine_upgrade.run(server.programs, server.credentials, server.progress)
 
     def comparable(

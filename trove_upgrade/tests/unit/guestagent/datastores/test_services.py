@@ -236,6 +236,49 @@ class TestEngineUpgrade(base.TestCase):
         self.assertIn('`a b`.`v` (1 in all)', error.message)
         self.assertIn('max_statement_time exceeded', error.message)
 
+    def is_needed(self, former, present, last, name='mysql_upgrade_info'):
+        data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        if last is not None:
+            (data / name).write_text(last)
+        return engine_upgrade.is_needed(former, present, data)
+
+    def test_it_is_not_needed_between_releases_of_one_series_by_three_words(self):
+        for name, last in (
+            ('mysql_upgrade_info', '10.11.2-MariaDB'),
+            ('mariadb_upgrade_info', '10.11.19-MariaDB\n'),
+        ):
+            self.assertFalse(
+                self.is_needed('10.11.14-MariaDB', '10.11.19-MariaDB-0+deb12u1', last, name)
+            )
+
+    def test_it_is_needed_where_one_of_them_is_of_another_series_or_says_nothing(self):
+        same, other = '10.11.19-MariaDB', '11.8.6-MariaDB'
+        for words in (
+            (other, same, same),
+            (same, other, same),
+            (same, same, other),
+            (same, same, None),
+            (same, same, ''),
+            (same, same, 'garbage'),
+            ('', same, same),
+            (same, '', same),
+            ('', '', ''),
+            ('8.4.7', '8.4.8', '8.4.7'),
+        ):
+            self.assertTrue(self.is_needed(*words), words)
+
+    def test_it_is_needed_where_its_file_is_none_that_a_server_writes(self):
+        same = '10.11.19-MariaDB'
+        for make in (
+            lambda path: path.symlink_to('/etc/hostname'),
+            os.mkfifo,
+            lambda path: path.mkdir(),
+        ):
+            data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+            (data / 'mysql_upgrade_info').write_text(same)
+            make(data / 'mariadb_upgrade_info')
+            self.assertTrue(engine_upgrade.is_needed(same, same, data))
+
     def test_a_missing_program_is_a_failure(self):
         self.assertRaises(
             exceptions.StepFailed,

@@ -602,8 +602,8 @@ class RestoreTest(FlowTestCase):
         original = fakes.Driver.upgrade_data
 
         class Lossy(fakes.Driver):
-            def upgrade_data(self, progress):
-                original(self, progress)
+            def upgrade_data(self, progress, former=''):
+                original(self, progress, former)
                 (self.layout.data_directory / 'rows').write_text('2')
 
         work = self.machine.work(upgrade_info=info)
