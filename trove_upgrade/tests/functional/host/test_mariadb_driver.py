@@ -836,6 +836,11 @@ class TestTryingAConfiguration(MariaDBTestCase):
         )
         self.assertEqual('ok', found.outcome, found.message)
 
+    def test_what_forbids_a_server_to_make_files_is_accepted_where_there_are_files(self):
+        for option in ('innodb_read_only = 1', 'innodb_force_recovery = 1'):
+            found = self.try_it(f'[mysqld]\n{option}\n')
+            self.assertEqual('ok', found.outcome, found.message)
+
 
 class TestKeptSettings(MariaDBTestCase):
     def test_an_old_default_is_kept_where_the_operator_wants_it(self):

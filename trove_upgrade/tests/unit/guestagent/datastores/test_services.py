@@ -154,10 +154,11 @@ class TestJudgingAConfiguration(base.TestCase):
         found, room = self.try_it(run)
         self.assertEqual('ok', found.outcome)
         self.assertEqual([], list(room.iterdir()))
+        daemon = pwd.getpwnam('daemon')
         self.assertEqual(
-            [None, (pwd.getpwnam('daemon').pw_uid, pwd.getpwnam('daemon').pw_gid)], run.users
+            [(daemon.pw_uid, daemon.pw_gid)], run.users
         )  # whatever user the files name
-        command = run.calls[1][0]
+        command = run.calls[0][0]
         for name in (
             'datadir',
             'innodb-log-group-home-dir',
@@ -170,6 +171,19 @@ class TestJudgingAConfiguration(base.TestCase):
             )
         self.assertIn('--bootstrap', command)
 
+    def test_what_an_empty_directory_does_not_let_start_is_tried_with_system_tables(self):
+        refused = Finished(1, '[ERROR] InnoDB: Cannot create file when --innodb-read-only is set\n')
+        run = fakes.Programs(refused)
+        self.assertEqual('ok', self.try_it(run)[0].outcome)
+        self.assertEqual(
+            ['/usr/sbin/mariadbd', '/usr/sbin/mariadb-install-db', '/usr/sbin/mariadbd'],
+            [arguments[0] for arguments, _ in run.calls],
+        )
+        unknown = Finished(7, "[ERROR] mariadbd: unknown variable 'x=1'\n")
+        self.assertIn(
+            "'x=1'", self.try_it(fakes.Programs(unknown, Finished(0, ''), unknown))[0].message
+        )
+
     def test_without_room_or_server_it_is_a_refusal_and_not_a_guess(self):
         self.assertEqual(
             'CONFIGURATION_NOT_TRIED',
@@ -180,7 +194,7 @@ class TestJudgingAConfiguration(base.TestCase):
         )
         self.assertEqual(
             'CONFIGURATION_NOT_TRIED',
-            self.try_it(fakes.Programs(Finished(1, 'no space')))[0].code,
+            self.try_it(fakes.Programs(*[Finished(1, 'no space')] * 2))[0].code,
         )
 
 
