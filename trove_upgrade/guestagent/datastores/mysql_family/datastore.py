@@ -193,7 +193,7 @@ class Datastore(base.DatastoreDriver):
                 credentials=self.host.for_programs(credentials),
                 progress=progress,
                 former=former,
-                version=self.server_version() or '',
+                version=self.server_version,
                 data_directory=self.context.data_directory,
             )
         )

@@ -116,6 +116,7 @@ def _arguments(program: str, credentials: connection.Credentials) -> list[str]:
         program,
         '--no-defaults',
         '--force',
+        '--skip-ssl',  # the way is a socket, and the isolated server has no TLS
         f'--socket={credentials.socket}',
         f'--user={credentials.user}',
     ]

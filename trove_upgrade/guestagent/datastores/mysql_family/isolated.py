@@ -45,8 +45,11 @@ ARGUMENTS = (
     *NO_CLIENTS,
     *(f'--loose-{name.replace("_", "-")}={value}' for name, value in SETTINGS.items()),
 )
+#: For MariaDB: 11.4 and later makes a key of 4096 bits at each start that has no certificate of its
+#: own.  Measured on 11.8.9: a start takes 0.3 s without TLS, else 0.9 to 1.4 s.
+WITHOUT_TLS = (*ARGUMENTS, '--skip-ssl')
 #: A server that the packet filter isolates, and that is to be opened as it runs: it has the rest of
 #: its configuration as clients are to meet it, and is given `SETTINGS` while it runs.
 BEHIND_A_FILTER = ('--event-scheduler=OFF', '--skip-slave-start')
 #: What an isolated server shows tells nothing of the one that clients meet.
-VARIABLES = frozenset({'event_scheduler', 'init_file', 'tx_read_only', *SETTINGS})
+VARIABLES = frozenset({'event_scheduler', 'have_ssl', 'init_file', 'tx_read_only', *SETTINGS})

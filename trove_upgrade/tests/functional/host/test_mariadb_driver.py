@@ -210,7 +210,7 @@ class TestTheWholeWay(MariaDBTestCase):
         self.assertEqual('ok', self.driver.check_configuration(GuestOptions()).outcome)
         self.driver.own_data()
         self.driver.start_isolated()
-        self.assertEqual(('trove-upgrade-database', isolated.ARGUMENTS), self.service.starts[-1])
+        self.assertEqual(('trove-upgrade-database', isolated.WITHOUT_TLS), self.service.starts[-1])
         self.assertRaises(OSError, self.tcp)
         self.driver.upgrade_data(self.progress)
         self.driver.upgrade_data(self.progress)

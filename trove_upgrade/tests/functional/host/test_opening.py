@@ -205,7 +205,7 @@ class TestAnAgentThatDies(OpeningTestCase):
 
 class TestWhereAStartMustStay(OpeningTestCase):
     def assert_isolated_as_ever(self):
-        self.assertEqual((isolated.ARGUMENTS, []), (self.starts()[-1], self.reached()))
+        self.assertEqual((isolated.WITHOUT_TLS, []), (self.starts()[-1], self.reached()))
         self.assert_opened_by_a_start()
 
     def test_a_guest_without_a_packet_filter(self):
@@ -239,7 +239,7 @@ class TestWhereAStartMustStay(OpeningTestCase):
 
     def test_a_server_that_replicates_is_found_by_its_own_word(self):
         self.upgrade("CHANGE MASTER 'far' TO MASTER_HOST='127.0.0.1', MASTER_USER='x'")
-        self.assertEqual([isolated.BEHIND_A_FILTER, isolated.ARGUMENTS], self.starts())
+        self.assertEqual([isolated.BEHIND_A_FILTER, isolated.WITHOUT_TLS], self.starts())
         self.assert_isolated_as_ever()
 
     def test_rules_that_others_have_removed_meanwhile(self):

@@ -42,7 +42,7 @@ class UpgradingServer:
     credentials: connection.Credentials  #: as the programs see them
     progress: Progress
     former: str  #: version of the server that has stopped; '' where it is not known
-    version: str
+    version: Callable[[], str | None]  #: of the one that runs
     data_directory: pathlib.Path
 
 
@@ -102,8 +102,9 @@ class Engine(abc.ABC):
 
         :raises StepFailed: it failed.
         """
-        if not engine_upgrade.is_needed(server.former, server.version, server.data_directory):
-            server.progress(None, f'from {server.former} to {server.version} there is none')
+        version = server.version() or ''
+        if not engine_upgrade.is_needed(server.former, version, server.data_directory):
+            server.progress(None, f'from {server.former} to {version} there is none')
             return
         engine_upgrade.run(server.programs, server.credentials, server.progress)
 

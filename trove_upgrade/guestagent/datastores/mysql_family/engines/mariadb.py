@@ -15,6 +15,7 @@ class MariaDB(Engine):
     manager = 'mariadb'
     dialect = MariaDBDialect()
     behind_a_filter = isolated.BEHIND_A_FILTER
+    isolated = isolated.WITHOUT_TLS
     #: For io_uring.  Source: trove/guestagent/datastore/mariadb/service.py (Trove 26).
     privileged_container = True
 

@@ -121,7 +121,7 @@ class ContainerHost:
         self.tried = Tried(
             state / 'database-configuration-tried.json', mysql, self.server.configuration
         )
-        self._kept_files = KeptFiles(mysql, (self.records.path, self._health.path, self.tried.path))
+        self._kept_files = KeptFiles(mysql, (self.records.path, self.tried.path, self._health.path))
         self._privileges = privileges.Privileges(
             volume=self._context.volume,
             mysql=mysql,

@@ -206,7 +206,8 @@ class TestEngineUpgrade(base.TestCase):
         engine_upgrade.run(run, self.CREDENTIALS, lambda percent, text: None)
         arguments, environment = run.calls[0]
         self.assertEqual(
-            ['--no-defaults', '--force', '--socket=/run/s', '--user=os_admin'], arguments[1:]
+            ['--no-defaults', '--force', '--skip-ssl', '--socket=/run/s', '--user=os_admin'],
+            arguments[1:],
         )
         self.assertEqual('secret', environment['MYSQL_PWD'])
 

@@ -387,6 +387,7 @@ class TestBefore(ContainerTestCase):
             [
                 self.guest.root / 'etc/mysql',
                 driver.host.records.path,
+                driver.host.tried.path,
                 driver.host.records.path.with_name('database-health-accounts.json'),
             ],
             kept,
@@ -560,7 +561,7 @@ class TestAfter(ContainerTestCase):
         )
         self.assertNotIn('PortBindings', first.definition['HostConfig'])
         self.assertEqual(
-            ['--datadir=/var/lib/mysql/data', *isolated.ARGUMENTS],
+            ['--datadir=/var/lib/mysql/data', *isolated.WITHOUT_TLS],
             first.definition['Config']['Cmd'][2:],
         )
         self.assertIn(f'MYSQL_ROOT_PASSWORD={fakes.PASSWORD}', first.definition['Config']['Env'])
