@@ -5,6 +5,7 @@ network of the test's own.
 
 import socket
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores import factory
 from trove_upgrade.guestagent.datastores.mysql_family import isolated
@@ -194,6 +195,15 @@ class TestAnAgentThatDies(OpeningTestCase):
         self.driver.start_isolated()
         self.assertEqual([isolated.BEHIND_A_FILTER] * 2, self.starts())
         self.assertEqual([], self.reached())
+
+    def test_and_a_server_that_no_service_knows_of_stays_closed(self):
+        self.upgrade()
+        self.service.name = None
+        self.packets.open()  # so that the next opening is a start
+        self.driver = self.another_agent()
+        self.driver.keep_closed()
+        error = self.assertRaises(exceptions.StepFailed, self.driver.open_for_clients)
+        self.assertEqual(('DATABASE_NOT_STOPPED', []), (error.code, self.reached()))
 
     def test_and_comes_back_after_the_database_was_undone_leaves_it_open(self):
         self.upgrade()

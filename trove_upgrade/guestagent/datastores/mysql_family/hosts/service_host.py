@@ -5,7 +5,8 @@ import pathlib
 import pwd
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import logs
+from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
@@ -175,14 +176,12 @@ class ServiceHost:
     def run_isolated(self, arguments: Sequence[str]) -> None:
         if self._is_isolated():
             return
-        self._stop_whatever_runs()
-        self._closed.forget()  # of a run that was cut short: nothing runs that it could let in
+        self._end_closed()  # of a run that was cut short
         reason = self._run_closed()
         if reason is None:
             return
         LOG.info('The database will be opened by another start of its server: %s', reason)
-        self._stop_whatever_runs()
-        self._closed.forget()
+        self._end_closed()
         self.server.start(autostart.DATABASE, arguments)
 
     def _run_closed(self) -> Restart | None:
@@ -235,8 +234,7 @@ class ServiceHost:
             or self.server.arguments_file.exists()
             or self.server.version() is None
         ):
-            self._stop_whatever_runs()
-            self._closed.forget()
+            self._end_closed()
             self.server.start(autostart.DATABASE)
         self.server.wait_for_tcp()
 
@@ -256,8 +254,7 @@ class ServiceHost:
 
     def start(self) -> None:
         if self.server.arguments_file.exists() or self._closed.is_recorded():
-            self._stop_whatever_runs()
-            self._closed.forget()
+            self._end_closed()
         if self.server.version() is None:
             self.server.start(self.autostart.former())
         self.server.wait_for_tcp()
@@ -282,6 +279,21 @@ class ServiceHost:
     def publish(self) -> None:
         """Let Trove's agent watch it again, where there is one."""
         self._trove_agent.release()
+
+    def _end_closed(self) -> None:
+        """Stop the server, and lift the rules that may be there: they would let clients in to one
+        that still runs.
+
+        :raises StepFailed: DATABASE_NOT_STOPPED; a server answers all the same.
+        """
+        self._stop_whatever_runs()
+        if self._closed.is_recorded() and (self.server.version() or self.server.refusal()):
+            reason = (
+                'The database server cannot be stopped: it answers, and no service says that it '
+                'runs it. Clients are kept away. Stop it by hand, and try again.'
+            )
+            raise exceptions.StepFailed(reason, Code.DATABASE_NOT_STOPPED)
+        self._closed.forget()
 
     def _stop_whatever_runs(self) -> None:
         running = self.autostart.running()
