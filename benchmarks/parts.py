@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import api, load, schema, sealing, silent, stash
+from benchmarks import api, load, opening, schema, sealing, silent, stash
 from benchmarks.trove import run as trove_run
 from lab import stage as lab_stage
 from lab.cloud import Cloud
@@ -68,6 +68,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     'schema': schema.measure,
     'silent': silent.measure,
     'sealing': sealing.measure,
+    'opening': opening.measure,
 }
 #: On a cloud of their own, and too long for every `make bench`.
 TROVE_PARTS: dict[str, Callable[[], Any]] = {
