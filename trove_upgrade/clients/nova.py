@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
+from keystoneauth1 import session as keystone_session
 from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
@@ -58,9 +59,20 @@ def parse_version(text: str | None) -> Version:
 class Nova:
     """Implements `domain.ports.Compute`.  Safe to share between threads."""
 
-    def __init__(self, make_client: Callable[[str], Any], *, max_microversion: Version) -> None:
-        """`make_client` makes a python-novaclient client for a microversion such as '2.93'."""
+    def __init__(
+        self,
+        make_client: Callable[[str], Any],
+        *,
+        max_microversion: Version,
+        make_post_client: Callable[[str], Any] | None = None,
+    ) -> None:
+        """`make_client` makes a python-novaclient client for a microversion such as '2.93'.
+
+        :param make_post_client: makes one for a single rebuild, which ends in its time from then
+            on; None: the others serve for it.
+        """
         self._make_client = make_client
+        self._make_post_client = make_post_client or self._make_client
         self._wanted = max_microversion
         self._lock = threading.Lock()
         self._negotiated: Version | None = None
@@ -70,9 +82,13 @@ class Nova:
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
         """Make a client with `[service_credentials]`; no request is sent yet."""
         options = conf[our_conf.GROUP]
+        shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
         return cls(
-            client_factory(conf, timeout_seconds=options.compute_timeout),
+            _factory(conf, lambda: shared),
             max_microversion=parse_version(options.compute_max_microversion),
+            make_post_client=_factory(
+                conf, lambda: session.OneTry(shared, options.rebuild_request_timeout)
+            ),
         )
 
     def server(self, server_id: str) -> compute.Server:
@@ -140,10 +156,9 @@ class Nova:
         elif user_data is not None:
             version, more['files'] = _FILES_UNTIL, cloud_config.files(user_data)
         try:
+            client = self._make_post_client(f'{version[0]}.{version[1]}')
             session.asked(
-                lambda: self._client(version).servers.rebuild(
-                    server.id, image_id, meta=metadata, **more
-                )
+                lambda: client.servers.rebuild(server.id, image_id, meta=metadata, **more)
             )
         except nova_exceptions.ClientException as error:
             raise _rebuild_error(server.id, error) from error
@@ -210,14 +225,20 @@ class Nova:
 
 def client_factory(conf: cfg.ConfigOpts, *, timeout_seconds: float) -> Callable[[str], Any]:
     """Makes python-novaclient clients that share one session."""
-    options = conf[our_conf.GROUP]
     shared = session.from_conf(conf, timeout_seconds=timeout_seconds)
+    return _factory(conf, lambda: shared)
+
+
+def _factory(
+    conf: cfg.ConfigOpts, of_session: Callable[[], keystone_session.Session]
+) -> Callable[[str], Any]:
+    options = conf[our_conf.GROUP]
     given = conf[compute_conf.CREDENTIALS_GROUP]
 
     def make(microversion: str) -> Any:
         return nova_client.Client(
             microversion,
-            session=shared,
+            session=of_session(),
             region_name=given.region_name,
             endpoint_type=given.interface,
             service_type=options.compute_service_type,

@@ -2,8 +2,9 @@
 """The service user's session with Keystone, which every client shares."""
 
 import ssl
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keystoneauth1 import exceptions as keystone_exceptions
 from keystoneauth1 import session as keystone_session
@@ -38,6 +39,39 @@ class LibraryError(keystone_exceptions.ClientException):
     """A plain exception of a client library, as one that says "no answer".  Its text holds no
     password.
     """
+
+
+#: Of the time of one try.
+_CONNECT_SHARE = 0.3
+
+
+class OneTry(keystone_session.Session):
+    """A session for one request that changes something, with the login and the connections of
+    another: that request, and a token that it needs, end within `seconds` from now on.
+
+    A request that Keystone refuses is not repeated with a new token: the repetition would begin
+    when the time is over.
+    """
+
+    def __init__(
+        self,
+        shared: keystone_session.Session,
+        seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(auth=shared.auth, session=shared.session, verify=shared.verify)
+        self._monotonic = monotonic
+        self._until = monotonic() + seconds
+
+    def request(self, url: str, method: str, **more: Any) -> Any:
+        """Send a request with what is left of the time; raises ConnectTimeout where none is."""
+        left = self._until - self._monotonic()
+        if left <= 0:
+            raise keystone_exceptions.ConnectTimeout(f'No time was left to send {method} {url}')
+        # a number would hold for the connect and for the answer, each by itself
+        connect = left * _CONNECT_SHARE
+        more.update(allow_reauth=False, timeout=(connect, left - connect))
+        return super().request(url, method, **more)
 
 
 def asked(

@@ -11,8 +11,17 @@ OPTS: list[cfg.Opt] = [
         max=300.0,
         help='Seconds to wait for an answer of Nova, Glance or Keystone. Too low: an accepted '
         'rebuild looks lost until its marker has been read. Too high: a worker hangs on a dead '
-        'service, and the lease that a rebuild needs grows with it, '
-        'so that a takeover comes later.',
+        'service.',
+    ),
+    cfg.FloatOpt(
+        'rebuild_request_timeout',
+        default=10.0,
+        min=1.0,
+        max=10.0,
+        help='Seconds for one request of a rebuild to Nova, connect and answer together. Whether '
+        'Nova has accepted one that was not answered is read from the server. Too low: slow ones '
+        'are asked twice. High: where a taskmanager dies in the middle of one that does not '
+        'arrive, the next taskmanager waits that long before it asks again.',
     ),
     cfg.StrOpt(
         'compute_service_type', default='compute', help='Type of Nova in the service catalog.'

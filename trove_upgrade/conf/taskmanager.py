@@ -53,12 +53,14 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.FloatOpt(
         'lease_seconds',
-        default=60.0,
+        default=15.0,
         min=5.0,
         max=3600.0,
-        help='Seconds for which a taskmanager takes a row, at least; a step that needs longer '
-        'takes it for longer. Low: a slow one is overtaken in the middle of its work. High: the '
-        'upgrades of a dead one wait that long.',
+        help='Seconds for which a taskmanager takes a row. While it lives it renews all of them, '
+        'three times in that time. Low: one that the database does not answer in time is '
+        'overtaken in the middle of its work. High: the upgrades of one that has died wait that '
+        'long; of one that has died on a host where another runs or is started they wait for '
+        'nothing.',
     ),
     cfg.FloatOpt(
         'guest_poll_interval',

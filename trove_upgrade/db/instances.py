@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, errors, guests, instance_rows, trove_tables
+from trove_upgrade.db import columns, errors, guests, instance_rows, service_status, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
@@ -17,29 +17,6 @@ from trove_upgrade.domain import exceptions, instances
 
 _instances = trove_tables.instances
 _statuses = trove_tables.service_statuses
-
-#: Source: trove/instance/service_status.py (Trove 26).
-STATUS_IDS = {
-    'running': 0x01,
-    'blocked': 0x02,
-    'paused': 0x03,
-    'shutdown': 0x04,
-    'deleted': 0x05,
-    'crashed': 0x06,
-    'failed to spawn': 0x08,
-    'building': 0x09,
-    'promoting replica': 0x10,
-    'ejecting replica source': 0x11,
-    'transferring guest logs': 0x12,
-    'unknown': 0x16,
-    'new': 0x17,
-    'guestagent error': 0x18,
-    'instance ready': 0x19,
-    'restart required': 0x20,
-    'healthy': 0x21,
-    'upgrading': 0x22,
-    'restarting': 0x23,
-}
 
 _TASK = sa.select(_instances.c.task_id).where(_instances.c.id == sa.bindparam('instance_id'))
 _SSL_MODE = sa.select(_instances.c.ssl_mode).where(_instances.c.id == sa.bindparam('instance_id'))
@@ -201,23 +178,8 @@ class Instances:
 
         :raises ValueError: Trove has no such status.
         """
-        if status not in STATUS_IDS:
-            raise ValueError(f'Trove has no service status {status!r}')
-        values = {
-            'status_id': STATUS_IDS[status],
-            'status_description': status,
-            'updated_at': columns.now(),
-        }
         with self._database.write() as connection:
-            updated = connection.execute(
-                sa.update(_statuses).where(_statuses.c.instance_id == instance_id).values(**values)
-            )
-            if not updated.rowcount:
-                connection.execute(
-                    sa.insert(_statuses).values(
-                        id=str(uuid.uuid4()), instance_id=instance_id, **values
-                    )
-                )
+            service_status.write(connection, instance_id, status)
 
     @retry_on_deadlock
     def register(
@@ -287,7 +249,7 @@ def _first_status(instance_id: str) -> dict[str, object]:
     return {
         'id': str(uuid.uuid4()),
         'instance_id': instance_id,
-        'status_id': STATUS_IDS['healthy'],
+        'status_id': service_status.IDS['healthy'],
         'status_description': 'healthy',
         'updated_at': columns.now(),
     }

@@ -33,6 +33,7 @@ KEYS = frozenset(
         'rebuild_for_attempt',
         'rebuilds_in_attempt',
         'rebuild_accepted_in_attempt',
+        'rebuild_post_until',
         'boot_id',
         'agent_version',
         'server_version',
@@ -73,6 +74,7 @@ def decode(stored: Json) -> progress.Progress:
             asked_in_attempt=_attempt(data, 'rebuild_for_attempt'),
             times_asked=_attempt(data, 'rebuilds_in_attempt') or 1,
             accepted_in_attempt=_attempt(data, 'rebuild_accepted_in_attempt'),
+            post_until=_time(data, 'rebuild_post_until'),
         ),
         new=progress.NewGuest(
             boot_id=_text(data, 'boot_id') or '',
@@ -132,6 +134,7 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'rebuild_for_attempt': rebuild.asked_in_attempt,
         'rebuilds_in_attempt': rebuild.times_asked if asked else None,
         'rebuild_accepted_in_attempt': rebuild.accepted_in_attempt,
+        'rebuild_post_until': rebuild.post_until.isoformat() if rebuild.post_until else None,
         'boot_id': found.new.boot_id or None,
         'agent_version': found.new.agent_version,
         'server_version': found.new.server_version,

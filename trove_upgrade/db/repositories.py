@@ -18,8 +18,11 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.guest_key_overview import GuestKeyOverview
 from trove_upgrade.db.guest_keys import GuestKeys, no_wrapping
 from trove_upgrade.db.guests import Guests
+from trove_upgrade.db.held_upgrades import HeldUpgrades
 from trove_upgrade.db.host_keys import HostKeys
 from trove_upgrade.db.instances import Instances
+from trove_upgrade.db.leases import Leases
+from trove_upgrade.db.models import upgrade_checks
 from trove_upgrade.db.openings import Openings
 from trove_upgrade.db.outbox import Outbox
 from trove_upgrade.db.services import Services
@@ -35,9 +38,11 @@ class Repositories:
 
     database: Database
     upgrades: Upgrades
+    held_upgrades: HeldUpgrades
     instances: Instances
     datastores: Datastores
     checks: UpgradeChecks
+    held_checks: Leases
     outbox: Outbox
     guests: Guests
     services: Services
@@ -70,9 +75,11 @@ class Repositories:
         return cls(
             database=database,
             upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
+            held_upgrades=HeldUpgrades(database),
             instances=Instances(database),
             datastores=Datastores(database),
             checks=UpgradeChecks(database),
+            held_checks=Leases(database, upgrade_checks),
             outbox=Outbox(database),
             guests=Guests(database),
             services=Services(database),

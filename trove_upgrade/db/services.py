@@ -242,6 +242,26 @@ class Services:
             return _rows(connection)
 
 
+def is_place(owner: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Select the owners of rows that are named as `Registration.place`; earlier releases wrote
+    their host's name and an id.
+    """
+    return owner.contains('/')
+
+
+def has_ended(owner: str, host: str) -> bool:
+    """Return True if the process of this owner has ended for certain: it ran on this host, in this
+    boot and this pid namespace, and runs no more.
+
+    :param owner: of a row that a process of ours holds; one that tells no process has never ended.
+    :param host: the name of our own host, as processes of ours register here.
+    """
+    place = _PLACE.fullmatch(owner)
+    if place is None or place['host'] != host:
+        return False
+    return TABLE.has_ended(int(place['pid']), Birth.parse(place['birth']))
+
+
 def listed(connection: sa.Connection) -> list[Service]:
     """All that may run, by host and binary: what has ended for certain is left out."""
     return [one for one in _rows(connection) if not one.has_ended]

@@ -135,12 +135,19 @@ class UpgradeChecks:
             )
 
     @retry_on_deadlock
-    def finish(self, check: UpgradeCheck) -> None:
-        """Write state, results, cause and error_code.  The first report that comes stays."""
+    def finish(self, check: UpgradeCheck, owner: str) -> None:
+        """Write state, results, cause and error_code of a check that `owner` has claimed.
+
+        :raises LeaseLost: another taskmanager has it, or it has ended; nothing was written.
+        """
         with self._database.write() as connection:
-            connection.execute(
+            finished = connection.execute(
                 sa.update(_checks)
-                .where(_checks.c.id == check.id, _checks.c.state == str(CheckState.RUNNING))
+                .where(
+                    _checks.c.id == check.id,
+                    _checks.c.state == str(CheckState.RUNNING),
+                    _checks.c.owner == owner,
+                )
                 .values(
                     state=str(check.state),
                     results=[dataclasses.asdict(result) for result in check.results],
@@ -151,6 +158,8 @@ class UpgradeChecks:
                     updated_at=columns.now(),
                 )
             )
+            if not finished.rowcount:
+                raise CheckTaken(check_id=check.id)
 
 
 def _free() -> sa.ColumnElement[bool]:

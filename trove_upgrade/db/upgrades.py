@@ -17,6 +17,7 @@ from trove_upgrade.db import (
     fence,
     progress_codec,
     rows,
+    services,
     taken_instances,
     tasks,
     upgrade_beginning,
@@ -55,10 +56,10 @@ class Upgrades:
 
     def __init__(self, database: Database, *, takeover_grace_seconds: float = 0) -> None:
         """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from
-        its owner.
+        an owner of an earlier release, which does not announce its calls to Nova.
 
-        Set it to the whole deadline of a call to Nova: one that was sent just before the lease
-        ended may still be on its way.
+        Set it to the whole deadline of such a call: one that was sent just before the lease ended
+        may still be on its way.
         """
         self._database = database
         self._grace = takeover_grace_seconds
@@ -258,6 +259,7 @@ class Upgrades:
         return sa.or_(
             _upgrades.c.lease_until.is_(None),
             _upgrades.c.lease_until <= columns.ahead(-self._grace),
+            sa.and_(services.is_place(_upgrades.c.owner), _upgrades.c.lease_until <= columns.now()),
         )
 
     @retry_on_deadlock
@@ -286,14 +288,6 @@ class Upgrades:
             if not taken.rowcount:
                 raise exceptions.LeaseLost(upgrade_id=upgrade_id, generation='any')
             return self._form(connection).written(connection, upgrade_id)
-
-    @retry_on_deadlock
-    def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
-        """Extend the lease; raises LeaseLost where it was overtaken: stop at once."""
-        with self._database.write() as connection:
-            form = self._form(connection)
-            fence.write_held(connection, form, held, {'lease_until': columns.ahead(lease_seconds)})
-            return form.written(connection, held.id)
 
     @retry_on_deadlock
     def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:

@@ -184,12 +184,6 @@ class UpgradeRepository(Protocol):
         :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
 
-    def renew(self, held: Upgrade, lease_seconds: float) -> Upgrade:
-        """Extend the lease for `lease_seconds` from now on.
-
-        :raises LeaseLost: overtaken; stop at once.
-        """
-
     def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
         """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
         the generation is still ours.
@@ -281,8 +275,11 @@ class UpgradeCheckRepository(Protocol):
         :raises LeaseLost: another taskmanager has it, or it has ended.
         """
 
-    def finish(self, check: UpgradeCheck) -> None:
-        """Write state, results, cause and error_code."""
+    def finish(self, check: UpgradeCheck, owner: str) -> None:
+        """Write state, results, cause and error_code of a check that `owner` has claimed.
+
+        :raises LeaseLost: another taskmanager has it, or it has ended; nothing was written.
+        """
 
 
 class OutboxRepository(Protocol):

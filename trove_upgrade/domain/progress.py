@@ -82,6 +82,9 @@ class RebuildProgress:
     times_asked: int = 1  #: markers in that attempt
     #: Nova has been seen to carry our marker: the former guest is gone or going.
     accepted_in_attempt: int | None = None
+    #: Until then, by the database's clock, a call to Nova may be under way of which no answer is
+    #: recorded; None: there is none.
+    post_until: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,9 +163,17 @@ class Progress:
         """A new marker is made; `times`: how many were made in this attempt, with this one."""
         return self._rebuild(asked_in_attempt=attempt, times_asked=times)
 
+    def post_announced(self, until: datetime.datetime) -> Self:
+        """Nova is about to be asked; the call has ended by then, whatever becomes of us."""
+        return self._rebuild(post_until=until)
+
+    def post_ended(self) -> Self:
+        """The call to Nova has returned, or was not made."""
+        return self._rebuild(post_until=None)
+
     def rebuild_accepted(self, attempt: int | None) -> Self:
         """Nova carries our marker; None: it has fallen back to the guest before."""
-        return self._rebuild(accepted_in_attempt=attempt)
+        return self._rebuild(accepted_in_attempt=attempt, post_until=None)
 
     def booted(self, boot_id: str, agent_version: str | None) -> Self:
         """The agent of the new root disk was heard."""

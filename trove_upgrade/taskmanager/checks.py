@@ -15,6 +15,7 @@ from trove_upgrade.domain.guests import (
     whole_seconds,
 )
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
+from trove_upgrade.taskmanager.holdings import Holdings
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.preflight import Preflight, Report, Subject
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -33,7 +34,7 @@ class CheckRunner:
     preflight: Preflight
     calls: Calls
     pause: Callable[[float], None]  #: waits so many seconds, less if the service stops
-    owner: str
+    holdings: Holdings
     timeout_seconds: float
     guests: ports.GuestRepository
     outages: Outages = dataclasses.field(default_factory=Outages)
@@ -41,23 +42,26 @@ class CheckRunner:
     def run(self, check_id: str) -> None:
         """Claim, check, store the report.  Never raises: the edge of a worker's thread."""
         try:
-            check = self.checks.claim(check_id, self.owner, self.timeout_seconds * 2)
-            results = self._results_or_cause(check)
-            self.checks.finish(
-                dataclasses.replace(check, state=CheckState.COMPLETED, results=results)
-            )
-            LOG.info(
-                'Upgrade check %s of instance %s: COMPLETED, %d results',
-                check.id,
-                check.instance_id,
-                len(results),
-            )
+            with self.holdings.claimed(check_id, self.checks.claim) as check:
+                self._make(check)
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
         except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
             self.outages.met(_WORK, error, row=check_id)
         else:
             self.outages.over(_WORK)
+
+    def _make(self, check: UpgradeCheck) -> None:
+        self.holdings.works(check.id, self.timeout_seconds * 2)
+        results = self._results_or_cause(check)
+        done = dataclasses.replace(check, state=CheckState.COMPLETED, results=results)
+        self.checks.finish(done, self.holdings.owner)
+        LOG.info(
+            'Upgrade check %s of instance %s: COMPLETED, %d results',
+            check.id,
+            check.instance_id,
+            len(results),
+        )
 
     def _results_or_cause(self, check: UpgradeCheck) -> tuple[CheckResult, ...]:
         """The report; where something that no check expects ended it, one that says so: the tenant
@@ -67,6 +71,8 @@ class CheckRunner:
         """
         try:
             return self._results(check)
+        except exceptions.LeaseLost:
+            raise
         except Exception as error:
             if self.outages.is_known(error):
                 raise
@@ -116,6 +122,7 @@ class CheckRunner:
         call = self._call(check)
         until = self.calls.clock.monotonic() + self.timeout_seconds
         while self.calls.clock.monotonic() < until:
+            self.holdings.require(check.id)
             report = self.preflight.with_guest(before, call)
             if report.answer is None or report.answer.state is not JobState.RUNNING:
                 self._remember(check, report.answer)

@@ -10,7 +10,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guest_keys as guest_keys_conf
 from trove_upgrade.conf import new_guests as new_guests_conf
 from trove_upgrade.db.migrations import gate
-from trove_upgrade.domain import states
+from trove_upgrade.domain import leases, states
 from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
 from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.composed_user_data import Settings
@@ -20,7 +20,7 @@ from trove_upgrade.taskmanager.healing import Healer
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.new_guests import NewGuests
 from trove_upgrade.taskmanager.outbox import Relay
-from trove_upgrade.taskmanager.outside import Ports, post_seconds
+from trove_upgrade.taskmanager.outside import Ports
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.root_disk import RootDisk
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
@@ -181,9 +181,13 @@ def guest_hold(conf: cfg.ConfigOpts) -> float:
 
 
 def steps(
-    conf: cfg.ConfigOpts, outside: Ports, preflight: Preflight, call: calls.Calls
+    conf: cfg.ConfigOpts,
+    outside: Ports,
+    preflight: Preflight,
+    call: calls.Calls,
+    held: leases.LeaseCheck,
 ) -> dict[states.Step, RunnableStep]:
-    """Return all six, with their time-outs."""
+    """Return all six, with their time-outs; `outside` has the guests as its steps may ask them."""
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent
     hold = guest_hold(conf)
@@ -203,7 +207,7 @@ def steps(
             timeout_seconds=options.quiesce_timeout,
             hold_seconds=hold,
         ),
-        states.Step.REBUILD: rebuild_of(conf, outside, call),
+        states.Step.REBUILD: rebuild_of(conf, outside, call, held),
         states.Step.BOOT: boot_of(conf, outside),
         states.Step.RESTORE: restore.Restore(
             agent=agent,
@@ -218,12 +222,17 @@ def steps(
     }
 
 
-def rebuild_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> rebuild.Rebuild:
+def rebuild_of(
+    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, held: leases.LeaseCheck
+) -> rebuild.Rebuild:
     """Return the step that asks Nova."""
     options = conf[our_conf.GROUP]
-    # where user data is composed, a NIC is read just before the POST
-    post = post_seconds(conf) + _NIC_READS * float(options.compute_timeout)
+    post = float(options.rebuild_request_timeout)
+    # the server three times; where user data is composed, a NIC
+    reads = (3 + _NIC_READS) * float(options.compute_timeout)
     return rebuild.Rebuild(
+        held=outside.repos.held_upgrades,
+        leases=held,
         nova=outside.nova,
         agent=outside.agent,
         instances=outside.repos.instances,
@@ -235,7 +244,7 @@ def rebuild_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> rebui
         post_seconds=post,
         limit=options.rebuild_limit,
         timeout_seconds=options.rebuild_timeout,
-        hold_seconds=guest_hold(conf) + post,
+        hold_seconds=guest_hold(conf) + reads + post,
     )
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from trove_upgrade.domain import exceptions, logs, ports, states
+from trove_upgrade.domain import exceptions, leases, logs, ports, states
 from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -17,14 +17,17 @@ class Endings:
     """Ends of upgrades, written and logged. Safe to share between threads."""
 
     upgrades: ports.UpgradeRepository
-    instances: ports.InstanceRepository
+    held: leases.HeldUpgrades
     writes_service_status: bool
     on_event: Callable[[], None]  #: called when there is something in the outbox
 
     def tell(self, upgrade: Upgrade, status: ServiceStatus) -> None:
-        """Write the service status, if this deployment wants that."""
+        """Write the service status, if this deployment wants that.
+
+        :raises LeaseLost: another taskmanager has the upgrade.
+        """
         if self.writes_service_status:
-            self.instances.set_service_status(upgrade.instance_id, status)
+            self.held.tell(upgrade, status)
 
     def write(
         self,

@@ -55,7 +55,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     session.require(conf)
     clock = SystemClock()
     options = conf[our_conf.GROUP]
-    repos = Repositories.from_conf(conf, takeover_grace_seconds=post_seconds(conf))
+    repos = Repositories.from_conf(conf, takeover_grace_seconds=former_post_seconds(conf))
     drops = Drops(clock.monotonic)
     neutron = Neutron.from_conf(conf)
     return Ports(
@@ -73,8 +73,8 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     )
 
 
-def post_seconds(conf: cfg.ConfigOpts) -> float:
-    """Return the whole deadline of one POST to Nova: the time-out holds for the connect and for the
-    answer, each by itself.
+def former_post_seconds(conf: cfg.ConfigOpts) -> float:
+    """Return the whole deadline of one POST to Nova by a taskmanager of an earlier release: its
+    time-out holds for the connect and for the answer, each by itself.
     """
     return 2 * float(conf[our_conf.GROUP].compute_timeout) + 5

@@ -3,15 +3,18 @@
 nothing.
 
 A row of a dead taskmanager, one with a lost nudge and one that has come to its time all look the
-same: due, with a free lease.  So they share one claim.
+same: due, with a free lease.  So they share one claim.  The lease of one that has died on this very
+host is ended here, as its death can be seen; one of another host is waited for.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import ports
+from trove_upgrade.domain import leases, logs, ports
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.outages import Outages
+
+LOG = logs.get_logger(__name__)
 
 _DUE = 'The database could not be asked for what is due'
 
@@ -24,6 +27,8 @@ class Recovery:
     checks: ports.UpgradeCheckRepository
     put_upgrade: Callable[[Turn], None]
     put_check: Callable[[Turn], None]
+    held: Sequence[leases.Leases] = ()
+    has_ended: leases.HasEnded = lambda _owner: False
     limit: int = 500  #: rows of one look; the next look finds the others
     outages: Outages = dataclasses.field(default_factory=Outages)
 
@@ -32,6 +37,7 @@ class Recovery:
         asked again at the next look.
         """
         try:
+            self._end_leases_of_the_dead()
             for turn in self.upgrades.due(self.limit):
                 self.put_upgrade(turn)
             for turn in self.checks.due(self.limit):
@@ -40,3 +46,10 @@ class Recovery:
             self.outages.met(_DUE, error)
         else:
             self.outages.over(_DUE)
+
+    def _end_leases_of_the_dead(self) -> None:
+        for held in self.held:
+            for owner in held.owners():
+                if self.has_ended(owner):
+                    count = held.expire(owner)
+                    LOG.info('Taskmanager %s has ended: %d rows of it are free', owner, count)

@@ -16,6 +16,7 @@ from trove_upgrade.domain.progress import FORWARD, Way
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.endings import Endings
+from trove_upgrade.taskmanager.holdings import Holdings
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.step_runner import RunnableStep, StepRunner
 
@@ -57,8 +58,7 @@ class Runner:
     step_runner: StepRunner
     endings: Endings
     clock: ports.Clock
-    owner: str
-    lease_seconds: float
+    holdings: Holdings
     #: the operator's choice: what fails with its data untouched goes back by itself
     rolls_back: bool = False
     is_stopping: Callable[[], bool] = lambda: False
@@ -71,11 +71,11 @@ class Runner:
         Never raises: the edge of a worker's thread.
         """
         try:
-            upgrade = self.upgrades.claim(upgrade_id, self.owner, self.lease_seconds)
-            if upgrade.generation == 1:
-                _log_first_claim(upgrade)
-                self.endings.on_event()
-            again = self._work(upgrade)
+            with self.holdings.claimed(upgrade_id, self.upgrades.claim) as upgrade:
+                if upgrade.generation == 1:
+                    _log_first_claim(upgrade)
+                    self.endings.on_event()
+                again = self._work(upgrade)
         except exceptions.LeaseLost as error:
             LOG.debug('%s', error.message)
             return None
@@ -86,13 +86,10 @@ class Runner:
         return again
 
     def _work(self, upgrade: Upgrade) -> Again | None:
-        held = self.lease_seconds
         while True:
             upgrade = self._begin(upgrade)
             step = self.undo if upgrade.is_undoing else self.steps[upgrade.step]
-            if step.hold_seconds > held:
-                upgrade = self.upgrades.renew(upgrade, step.hold_seconds)
-                held = step.hold_seconds
+            self.holdings.works(upgrade.id, step.hold_seconds)
             began = self.clock.monotonic()
             result = self.step_runner.run(upgrade, step)
             result = _counted(result, self.clock.monotonic() - began)
@@ -102,8 +99,7 @@ class Runner:
             if self.is_stopping():
                 self.upgrades.save(following.upgrade, release_for_seconds=0)
                 return None
-            upgrade = self.upgrades.renew(following.upgrade, self.lease_seconds)
-            held = self.lease_seconds
+            upgrade = following.upgrade
 
     def _begin(self, upgrade: Upgrade) -> Upgrade:
         """Journal the beginning of a step or of a new attempt, if it has not been."""

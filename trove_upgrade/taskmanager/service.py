@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composes a taskmanager from its ports, starts its threads, and stops them."""
 
+import dataclasses
+import functools
 import socket
 import threading
-import uuid
 from collections.abc import Callable
 
 from oslo_config import cfg
@@ -15,9 +16,17 @@ from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import place
 from trove_upgrade.rpc.listener import Listener
-from trove_upgrade.taskmanager import composition, greeting, manager, openings_left, outages
+from trove_upgrade.taskmanager import (
+    composition,
+    greeting,
+    holdings,
+    manager,
+    openings_left,
+    outages,
+)
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
+from trove_upgrade.taskmanager.fenced_guest import FencedGuest
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
@@ -34,7 +43,9 @@ BINARY = services.TASKMANAGER
 _STOP_SECONDS = 60.0
 _LEAVE_SECONDS = 15.0
 _SIGN = 'The sign of life could not be written'
+_LEASES = 'The leases of what is worked on could not be renewed'
 _CHECK_SECONDS = 120.0
+_RENEWALS = 3  #: in the time of one lease
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -79,7 +90,10 @@ class Service:
             Repeater(f'outbox-{name}', relay.run_once, options.outbox_interval)
             for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
         ]
+        self._held_upgrades, self._held_checks = self._holdings(options.lease_seconds)
         self._recovery = Recovery(
+            held=(outside.repos.held_upgrades, outside.repos.held_checks),
+            has_ended=functools.partial(services.has_ended, host=self._host),
             upgrades=outside.repos.upgrades,
             checks=outside.repos.checks,
             put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
@@ -96,38 +110,49 @@ class Service:
         )
         self._listeners = self._listening(conf)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
+        self._keeper = Repeater('leases', self._keep, options.lease_seconds / _RENEWALS)
         self._repeaters = [*self._relays, *self._reapers(options), self._life]
+
+    def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
+        """Return the upgrades and the checks that this process holds, under the name by which it
+        is registered: another on this host sees by that when it has ended.
+        """
+        repos, clock = self._outside.repos, self._outside.clock
+        owner = self._service_heartbeat.registration.place
+        return (
+            holdings.of_upgrades(repos.held_upgrades, clock, owner, lease_seconds),
+            holdings.of_checks(repos.held_checks, clock, owner, lease_seconds),
+        )
 
     def _runs(self, conf: cfg.ConfigOpts, call: calls.Calls) -> dict[str, Run]:
         """Return what carries out each kind of work."""
         preflight = composition.preflight_of(conf, self._outside)
-        owner = f'{self._host}:{uuid.uuid4()}'
         checks = CheckRunner(
             checks=self._outside.repos.checks,
             preflight=preflight,
             calls=call,
             pause=self._pause,
-            owner=owner,
+            holdings=self._held_checks,
             timeout_seconds=_CHECK_SECONDS,
             guests=self._outside.repos.guests,
             outages=self._outages,
         )
         return {
-            manager.UPGRADE: self._runner(conf, preflight, call, owner).run,
+            manager.UPGRADE: self._runner(conf, preflight, call).run,
             manager.CHECK: checks.run,
             manager.HEAL: composition.healer_of(conf, self._outside, call, self._outages).run,
             manager.GREET: greeting.Greeter(self._outside.agent, self._outages).run,
         }
 
-    def _runner(
-        self, conf: cfg.ConfigOpts, preflight: Preflight, call: calls.Calls, owner: str
-    ) -> Runner:
-        options, outside = conf[our_conf.GROUP], self._outside
+    def _runner(self, conf: cfg.ConfigOpts, preflight: Preflight, call: calls.Calls) -> Runner:
+        options, held = conf[our_conf.GROUP], self._held_upgrades
+        fenced = FencedGuest(self._outside.agent, held)
+        outside = dataclasses.replace(self._outside, agent=fenced)
         hold = composition.guest_hold(conf)
         return Runner(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
-            steps=composition.steps(conf, outside, preflight, call),
+            steps=composition.steps(conf, outside, preflight, call, held),
             undo=undo.Undo(
                 agent=outside.agent,
                 calls=call,
@@ -135,12 +160,11 @@ class Service:
                 hold_seconds=hold,
             ),
             clock=outside.clock,
-            owner=owner,
-            lease_seconds=options.lease_seconds,
+            holdings=held,
             step_runner=composition.step_runner_of(conf, outside),
             endings=Endings(
                 upgrades=outside.repos.upgrades,
-                instances=outside.repos.instances,
+                held=outside.repos.held_upgrades,
                 writes_service_status=options.write_service_status,
                 on_event=self._wake_relays,
             ),
@@ -175,6 +199,7 @@ class Service:
         LOG.info(
             'Taskmanager %s on %s starts', self._service_heartbeat.registration.version, self._host
         )
+        self._keeper.start()
         self._scheduler.start()
         for repeater in self._repeaters:
             repeater.start()
@@ -196,6 +221,7 @@ class Service:
         for repeater in self._repeaters:
             repeater.stop(0)
         self._scheduler.stop(_STOP_SECONDS)
+        self._keeper.stop(0)  # not sooner: what runs is held to its end
         for repeater in self._repeaters:
             repeater.stop(max(0.0, until - self._outside.clock.monotonic()))
         self._leave()
@@ -248,6 +274,16 @@ class Service:
             self._outages.met(_SIGN, error)
         else:
             self._outages.over(_SIGN)
+
+    def _keep(self) -> None:
+        """Renew the leases, and log every error: it is the edge of a thread."""
+        try:
+            self._held_upgrades.renew()
+            self._held_checks.renew()
+        except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
+            self._outages.met(_LEASES, error)
+        else:
+            self._outages.over(_LEASES)
 
     def _deregister(self) -> None:
         try:

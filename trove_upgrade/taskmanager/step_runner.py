@@ -29,7 +29,7 @@ class RunnableStep(Protocol):
 
     @property
     def hold_seconds(self) -> float:
-        """Return how long one run may take: the lease is at least this long when it begins."""
+        """Return how long one run may take: the lease is renewed for as long, and no longer."""
 
     def run(self, upgrade: Upgrade) -> Outcome:
         """Look, do one thing, tell how it stands.

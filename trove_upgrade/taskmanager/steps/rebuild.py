@@ -5,11 +5,14 @@ ports stay.
 Nova sets the image when it *accepts* a rebuild, so the image proves nothing; our marker in the
 server's metadata is saved in the same write and proves that this rebuild was asked.  Whether it was
 *done* is the result of the server's `rebuild` action.
+
+Nova cannot be fenced: a POST that is on its way arrives, whatever has become of its sender.  So the
+row says until when one may be, before it is sent.
 """
 
 import dataclasses
 
-from trove_upgrade.domain import compute, exceptions, guests, ports, upgrade_info
+from trove_upgrade.domain import compute, exceptions, guests, leases, ports, upgrade_info
 from trove_upgrade.domain.compute import ServerStatus
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
@@ -21,6 +24,8 @@ from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 
 #: A rebuild may be asked for in these; anything else is another action and waited for.
 _REBUILDABLE = frozenset(ServerStatus)
+#: From the announcement of a POST to its beginning, at most.
+_ANNOUNCED_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,8 @@ class Rebuild:
     before the POST.
     """
 
+    held: leases.HeldUpgrades
+    leases: leases.LeaseCheck
     nova: ports.Compute
     agent: ports.Guest
     instances: ports.InstanceRepository
@@ -37,7 +44,7 @@ class Rebuild:
     key_delivery: KeyDelivery
     calls: Calls
     poll_seconds: float  #: between two looks at the server
-    post_seconds: float  #: the whole deadline of the POST
+    post_seconds: float  #: the whole deadline of one POST
     limit: int  #: rebuilds in one attempt that Nova accepts and does not do
     timeout_seconds: float
     hold_seconds: float
@@ -49,7 +56,6 @@ class Rebuild:
 
         :raises StepFailed: accepted, then failed.
         """
-        started = self.calls.clock.monotonic()
         server = self.nova.server(upgrade.server_id)
         if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
             return self._next(upgrade, 1, 'A rebuild is asked for.')
@@ -58,16 +64,14 @@ class Rebuild:
         if server.task_state is not None or server.status not in _REBUILDABLE:
             busy = f'The server is busy: {server.status}, task {server.task_state}.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=busy)
+        late = self._of_former_holder(upgrade)
+        if late is not None:
+            return late
         answer = self._ask_guest(upgrade, server)
         if answer is not None:
             return answer
         is_carried = self._is_carried(upgrade)
         server = self.nova.server_with_user_data(upgrade.server_id)
-        if self.calls.clock.monotonic() - started + self.post_seconds > self.hold_seconds:
-            # the lease must outlast the POST
-            return Wait(
-                upgrade=upgrade, seconds=0, message='Too late in this run for the call to Nova.'
-            )
         return self._post(upgrade, server, is_carried)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
@@ -103,12 +107,26 @@ class Rebuild:
             message=message,
         )
 
+    def _of_former_holder(self, upgrade: Upgrade) -> Wait | None:
+        """Wait for a POST that a taskmanager has announced and told no end of: it may arrive until
+        its deadline.  None: there is none.
+        """
+        left = self.held.post_seconds_left(upgrade)
+        if left <= 0:
+            return None
+        return Wait(
+            upgrade=upgrade,
+            seconds=min(left, self.poll_seconds),
+            message=f'A call to Nova by an earlier claim may still arrive, for {left:.0f} s.',
+        )
+
     def _result(self, upgrade: Upgrade, server: compute.Server) -> Outcome:
         """Nova has accepted it; what became of it?"""
         accepted = _accepted(upgrade)
         match self.nova.rebuild_result(server):
             case compute.RebuildResult.SUCCESS:
                 # not sooner: Nova may fall back to the guest that has the key
+                self.leases.require(upgrade.id)
                 self.key_delivery.after_rebuild(upgrade)
                 return Done(accepted, 'Nova has rebuilt the server.')
             case compute.RebuildResult.NOTHING_HAPPENED:
@@ -186,6 +204,7 @@ class Rebuild:
             volume_uuid = upgrade.progress.quiesce.info.volume_uuid()
         except upgrade_info.Invalid as error:  # stored by a release that did not look
             raise upgrade_info.not_returned(str(error)) from None
+        self.leases.require(upgrade.id)
         try:
             key = self.key_delivery.for_rebuild(upgrade, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
@@ -193,8 +212,19 @@ class Rebuild:
         rendered = self.files.render(
             server, upgrade.instance_id, version, upgrade.marker, volume_uuid, key
         )
+        started = self.calls.clock.monotonic()
+        self.held.announce_post(upgrade, _ANNOUNCED_SECONDS + self.post_seconds)
         # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         require_our_task(self.instances, upgrade)
+        self.leases.require(upgrade.id)
+        if self.calls.clock.monotonic() - started > _ANNOUNCED_SECONDS:
+            late = 'It was too late for the call to Nova, which is made anew.'
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
+        ended = upgrade.evolve(progress=upgrade.progress.post_ended())
+        return self._posted(ended, server, rendered)
+
+    def _posted(self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None) -> Wait:
+        """Ask Nova once.  What it returns, or raises, is committed without the announcement."""
         try:
             self.nova.rebuild(server, upgrade.wanted_image_id, upgrade.marker, rendered)
         except exceptions.RebuildConflict as error:
@@ -231,5 +261,5 @@ def _accepted(upgrade: Upgrade) -> Upgrade:
     guest away stays on record.
     """
     if upgrade.former_guest_is_gone:
-        return upgrade
+        return upgrade.evolve(progress=upgrade.progress.post_ended())
     return upgrade.evolve(progress=upgrade.progress.rebuild_accepted(upgrade.attempt))

@@ -250,15 +250,20 @@ class SampleDatabase(fixtures.Fixture):
                         for name in names
                         if getattr(row, name) is not None
                     }
+                    moved |= _earlier_post(row, seconds)
                     if moved:
                         same = [key == getattr(row, key.name) for key in keys]
                         connection.execute(sa.update(table).where(*same).values(**moved))
 
     def stop_clock(self, at):
         """The database's clock stands still from now on, on this connection of SQLite."""
+        self.follow_clock(lambda: at)
+
+    def follow_clock(self, now):
+        """The database's clock is `now` from now on, on this connection of SQLite."""
 
         def strftime(_form, _now, ahead='0 seconds'):
-            time = at + datetime.timedelta(seconds=float(ahead.removesuffix(' seconds')))
+            time = now() + datetime.timedelta(seconds=float(ahead.removesuffix(' seconds')))
             return time.astimezone(datetime.UTC).isoformat(' ', 'milliseconds').partition('+')[0]
 
         with self.database.engine.connect() as connection:
@@ -275,6 +280,16 @@ class SampleDatabase(fixtures.Fixture):
     def rows(self, table):
         with self.database.read() as connection:
             return connection.execute(_all_of(connection, table)).all()
+
+
+def _earlier_post(row, seconds):
+    """The end of a call to Nova that was announced is in the data of an upgrade."""
+    data = getattr(row, 'data', None) or {}
+    until = data.get('rebuild_post_until')
+    if until is None:
+        return {}
+    earlier = datetime.datetime.fromisoformat(until) - seconds
+    return {'data': {**data, 'rebuild_post_until': earlier.isoformat()}}
 
 
 def _all_of(connection, table):

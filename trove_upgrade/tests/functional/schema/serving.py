@@ -179,7 +179,7 @@ class AsInstalled:
         )
 
     def leave(self, held):
-        self.repositories.upgrades.renew(held, 0)
+        self.repositories.held_upgrades.renew(self.host, [held.id], 0)
 
     def end(self, held, history):
         self.repositories.upgrades.end(_with(held, history), states.UpgradeState.COMPLETED)

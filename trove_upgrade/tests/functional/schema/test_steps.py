@@ -254,7 +254,7 @@ class OnARealServer(databases.OneServer):
                 )
                 written = [*written, run][-20:]
                 held = repos.upgrades.save(held.evolve(steps=tuple(written)))
-                held = repos.upgrades.renew(held, 600)
+                repos.held_upgrades.renew(held.owner, [held.id], 600)
                 with repos.database.one_connection():
                     self.assertEqual(tuple(written), repos.upgrades.get(held.id).steps)
                     self.assertEqual(

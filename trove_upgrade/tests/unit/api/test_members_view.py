@@ -149,7 +149,9 @@ class TestReports(stage.ApiTestCase):
             name='image_active', outcome='refused', message=FAULT, code='IMAGE_NOT_ACTIVE'
         )
         held = checks.claim(check_id, 'tm', 60)
-        checks.finish(dataclasses.replace(held, state='FAILED', results=(result,), cause=FAULT))
+        checks.finish(
+            dataclasses.replace(held, state='FAILED', results=(result,), cause=FAULT), 'tm'
+        )
         for roles in TENANTS:
             shown = self.ask('GET', f'{path}/{check_id}', roles=roles)
             for hidden in (database.IMAGE_11_8, database.SERVER, 'nova-int'):

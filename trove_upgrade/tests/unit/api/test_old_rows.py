@@ -92,7 +92,8 @@ class TestTexts(OldRowsTestCase):
         checks.finish(
             dataclasses.replace(
                 claimed, state='FAILED', results=results, cause=EVIL, error_code='X'
-            )
+            ),
+            'tm',
         )
         path = f'/instances/{database.INSTANCE}/upgrade-checks/{begun.id}'
         for roles in (stage.MEMBER, stage.ADMIN):

@@ -178,7 +178,7 @@ class TestUpgradeChecks(stage.ApiTestCase):
             message='Its volume is full.',
             code='GUEST_NO_SPACE',
         )
-        checks.finish(dataclasses.replace(held, state='COMPLETED', results=(result,)))
+        checks.finish(dataclasses.replace(held, state='COMPLETED', results=(result,)), 'tm')
         shown = self.ask('GET', f'{self.path}/{check_id}').json['upgrade_check']
         self.assertEqual(('COMPLETED', False), (shown['state'], shown['allowed']))
         self.assertEqual(

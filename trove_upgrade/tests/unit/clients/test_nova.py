@@ -3,10 +3,14 @@
 
 import base64
 
+from keystoneauth1 import exceptions as keystone_exceptions
+
+from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clients.nova_list import NovaDirectory
 from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.clients import cloud
 
@@ -19,7 +23,7 @@ class _NovaCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
-        self.nova = Nova.from_conf(self.cloud.conf())
+        self.nova = Nova.from_conf(self.cloud.conf(rebuild_request_timeout=1.0))
 
 
 class TestReading(_NovaCase):
@@ -247,6 +251,34 @@ class TestRebuild(_NovaCase):
         self.cloud.answers[('POST', ACTION)] = 'hang'
         self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
         self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
+
+    def test_one_whose_token_is_refused_is_not_posted_once_more_when_its_time_is_over(self):
+        self.cloud.answers[('POST', ACTION)] = (401, {'error': {'code': 401}})
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
+        self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
+
+
+class TestOneTry(base.TestCase):
+    """The session of a rebuild, on a clock of the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(cloud.Cloud())
+        self.clock = FakeClock()
+        shared = session.from_conf(self.cloud.conf(), timeout_seconds=1)
+        self.session = session.OneTry(shared, 10, self.clock.monotonic)
+
+    def test_it_asks_while_there_is_time(self):
+        self.clock.pass_time(9.5)
+        self.assertEqual(200, self.session.get(f'{self.cloud.url}{SHOW}').status_code)
+
+    def test_it_sends_nothing_afterwards(self):
+        for seconds in (10, 1000):
+            self.clock.pass_time(seconds)
+            self.assertRaises(
+                keystone_exceptions.ConnectTimeout, self.session.get, f'{self.cloud.url}{SHOW}'
+            )
+        self.assertEqual([], self.cloud.requests)
 
 
 class TestResult(_NovaCase):

@@ -101,7 +101,11 @@ class TestBothForms(ExpandedTestCase):
         held = self.upgrades.save(held.evolve(steps=(RUN,)))
         self.assert_copied()
         self.assertEqual([(0, 'precheck', 'fine')], self.copies())
-        held = self.upgrades.renew(held, 60)
+        self.db.repositories.held_upgrades.renew(held.owner, [held.id], 60)
+        self.assert_copied()
+        self.db.repositories.held_upgrades.announce_post(held, 10)
+        self.assert_copied()
+        self.db.repositories.held_upgrades.tell(held, 'upgrading')
         self.assert_copied()
         held = self.upgrades.end(
             held.evolve(steps=(RUN, StepRun(step=Step.QUIESCE, attempt=1, started_at=BEGAN))),
@@ -133,12 +137,6 @@ class TestBothForms(ExpandedTestCase):
         self.upgrades.claim(held.id, 'host-2', 60)
         self.assert_copied()
         self.assertEqual(['theirs', 'and more'], [copy[2] for copy in self.copies()])
-
-    def test_a_renewal_copies_too_what_was_left_behind(self):
-        held = self.claimed()
-        self.aurora_writes('theirs')
-        self.upgrades.renew(held, 60)
-        self.assert_copied()
 
     def test_a_retry_takes_along_what_was_never_copied(self):
         failed = self.upgrades.end(
@@ -209,7 +207,7 @@ class TestContract(ExpandedTestCase):
     def test_it_is_seen_over_a_connection_that_is_kept(self):
         with self.db.database.one_connection():
             self.assertEqual(self.held, self.upgrades.get(self.held.id))
-            self.assertEqual(self.held.steps, self.upgrades.renew(self.held, 60).steps)
+            self.assertEqual(self.held.steps, self.upgrades.save(self.held).steps)
 
     def test_half_of_it_is_enough(self):
         half = self.useFixture(database.SampleDatabase(expanded=True))

@@ -9,7 +9,7 @@ from trove_upgrade.db import columns, errors, models
 from trove_upgrade.db.migrations import chain, gate
 from trove_upgrade.db.process_table import TABLE, Birth
 from trove_upgrade.db.release import RELEASE
-from trove_upgrade.db.services import Registration
+from trove_upgrade.db.services import TASKMANAGER, Registration, has_ended
 from trove_upgrade.tests.unit import base, database
 
 
@@ -234,3 +234,53 @@ class TestRelease(base.TestCase):
         self.assertEqual(
             ['host', 'binary'], [column.name for column in sa.inspect(table).primary_key]
         )
+
+
+class TestOwners(base.TestCase):
+    """A taskmanager is named in the rows that it holds as it is registered, so that another one on
+    its host sees when it has ended.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.first, self.second = self.process(), self.process()
+        self.births = {each.pid: TABLE.birth_of(each.pid) for each in (self.first, self.second)}
+
+    def process(self):
+        process = subprocess.Popen(['sleep', '1000'])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def owner(self, process, host='host', **birth):
+        made = Registration.new(TASKMANAGER, host, '1.0', pid=process.pid)
+        changed = dataclasses.replace(self.births[process.pid], **birth)
+        return dataclasses.replace(made, birth=changed).place
+
+    def end(self, process):
+        process.kill()
+        process.wait()
+
+    def test_of_two_on_one_host_the_one_that_was_killed_has_ended(self):
+        owners = [self.owner(self.first), self.owner(self.second)]
+        self.assertEqual([False, False], [has_ended(owner, 'host') for owner in owners])
+        self.end(self.first)
+        self.assertEqual([True, False], [has_ended(owner, 'host') for owner in owners])
+
+    def test_this_very_process_has_not(self):
+        self.assertFalse(has_ended(Registration.new(TASKMANAGER, 'host', '1.0').place, 'host'))
+
+    def test_one_whose_pid_another_process_has_by_now_has_ended(self):
+        earlier = self.births[self.first.pid].start_ticks - 1
+        self.assertTrue(has_ended(self.owner(self.first, start_ticks=earlier), 'host'))
+
+    def test_of_another_host_container_or_boot_nothing_is_known(self):
+        owners = [self.owner(self.first, 'other'), self.owner(self.first, table='0' * 8)]
+        self.end(self.first)
+        self.assertEqual([False, False], [has_ended(owner, 'host') for owner in owners])
+
+    def test_of_one_that_does_not_tell_its_process_nothing_is_known(self):
+        made = Registration.new(TASKMANAGER, 'host', '1.0', pid=self.first.pid)
+        self.end(self.first)
+        for owner in (made.place, 'host:0badcafe-0000-4000-8000-000000000000', 'host', ''):
+            self.assertFalse(has_ended(owner, 'host'), owner)

@@ -29,7 +29,7 @@ class TestUpgradeChecks(base.TestCase):
             CheckResult(name='space', outcome='ok', message='fine'),
             CheckResult(name='xa', outcome='refused', message='prepared', code='XA_PREPARED'),
         )
-        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED', results=results))
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED', results=results), 'me')
         found = self.checks.get(self.begun.id, database.INSTANCE)
         self.assertEqual((results, False), (found.results, found.allowed))
 
@@ -47,7 +47,7 @@ class TestUpgradeChecks(base.TestCase):
             self.checks.begin(found, found.version).id,
             'another target is another report',
         )
-        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'), 'me')
         self.assertNotEqual(self.begun.id, self.checks.begin(found, target).id)
 
     def test_one_whose_taskmanager_died_is_done_by_another(self):
@@ -55,11 +55,11 @@ class TestUpgradeChecks(base.TestCase):
         self.db.pass_time(61)
         self.assertEqual([self.begun.id], [turn.id for turn in self.checks.due(5)])
         self.checks.claim(self.begun.id, 'you', 60)
-        self.checks.finish(
-            dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X')
-        )
-        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'))
-        self.assertEqual('FAILED', self.checks.get(self.begun.id, database.INSTANCE).state)
+        late = dataclasses.replace(claimed, state='FAILED', cause='late', error_code='X')
+        self.assertRaises(exceptions.LeaseLost, self.checks.finish, late, 'me')
+        self.checks.finish(dataclasses.replace(claimed, state='COMPLETED'), 'you')
+        self.assertRaises(exceptions.LeaseLost, self.checks.finish, late, 'you')
+        self.assertEqual('COMPLETED', self.checks.get(self.begun.id, database.INSTANCE).state)
 
     def test_it_is_found_under_its_own_instance_alone(self):
         self.assertRaises(

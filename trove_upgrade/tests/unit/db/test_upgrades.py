@@ -304,15 +304,16 @@ class TestLease(UpgradesTestCase):
         taken = self.upgrades.claim(held.id, 'host-2', LEASE)
         self.assertEqual(2, taken.generation)
         self.assertRaises(exceptions.LeaseLost, self.upgrades.save, stored.adding(held, mine=1))
-        self.assertRaises(exceptions.LeaseLost, self.upgrades.renew, held, LEASE)
         self.assertRaises(exceptions.LeaseLost, self.upgrades.end, held, UpgradeState.COMPLETED)
         self.assertEqual(taken, self.upgrades.get(held.id))
         self.assertIs(Task.UPGRADING, self.instance().task)
         self.assertEqual([('start', 1)], self.events())
 
-    def test_a_takeover_waits_until_a_call_that_was_sent_at_the_last_moment_has_ended(self):
+    def test_a_takeover_from_an_earlier_release_waits_until_a_call_that_it_sent_at_last_has_ended(
+        self,
+    ):
         patient = type(self.upgrades)(self.db.database, takeover_grace_seconds=30)
-        held = self.claimed()
+        held = self.upgrades.claim(self.db.begin().id, 'host-1:an-id', LEASE)
         self.db.pass_time(LEASE + 10)
         self.assertEqual([], ids(patient.due(10)))
         self.assertRaises(exceptions.LeaseLost, patient.claim, held.id, 'host-2', LEASE)
@@ -320,13 +321,14 @@ class TestLease(UpgradesTestCase):
         self.assertEqual([held.id], ids(patient.due(10)))
         self.assertEqual(2, patient.claim(held.id, 'host-2', LEASE).generation)
 
-    def test_renewing_keeps_the_generation_and_moves_the_end(self):
-        held = self.claimed()
-        renewed = self.upgrades.renew(held, 10 * LEASE)
-        self.assertEqual(held.generation, renewed.generation)
-        self.assertGreater(
-            renewed.lease_until, held.lease_until + datetime.timedelta(seconds=8 * LEASE)
-        )
+    def test_one_from_this_release_which_announces_its_calls_does_not(self):
+        patient = type(self.upgrades)(self.db.database, takeover_grace_seconds=30)
+        held = self.upgrades.claim(self.db.begin().id, 'host-1/4711.99.0123abcd-89abcdef', LEASE)
+        self.db.pass_time(LEASE - 1)
+        self.assertEqual([], ids(patient.due(10)))
+        self.db.pass_time(2)
+        self.assertEqual([held.id], ids(patient.due(10)))
+        self.assertEqual(2, patient.claim(held.id, 'host-2', LEASE).generation)
 
     def test_a_row_that_was_let_go_is_due_when_its_time_has_come(self):
         held = self.upgrades.save(self.claimed(), release_for_seconds=30)
@@ -411,7 +413,7 @@ class TestJournal(UpgradesTestCase):
         held = self.upgrades.save(self.claimed().evolve(steps=runs))
         corrected = (dataclasses.replace(runs[0], message='😀 it did'), runs[1])
         self.assertEqual(corrected, self.upgrades.save(held.evolve(steps=corrected)).steps)
-        self.assertEqual(corrected, self.upgrades.renew(self.upgrades.get(held.id), 60).steps)
+        self.assertEqual(corrected, self.upgrades.get(held.id).steps)
         self.assertEqual([corrected], [found.steps for found in self.upgrades.list(limit=5).items])
 
     def test_the_histories_of_a_page_are_not_mixed_up(self):

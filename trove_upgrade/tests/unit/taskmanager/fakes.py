@@ -12,8 +12,9 @@ from trove_upgrade.domain import compute, exceptions, guests, states, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.sealing import at_rest
-from trove_upgrade.taskmanager import composed_user_data, new_guests
+from trove_upgrade.taskmanager import composed_user_data, holdings, new_guests
 from trove_upgrade.taskmanager.endings import Endings
+from trove_upgrade.taskmanager.fenced_guest import FencedGuest
 from trove_upgrade.taskmanager.guest_files import GuestFiles, read_text
 from trove_upgrade.taskmanager.key_delivery import KeyDelivery
 from trove_upgrade.taskmanager.preflight import Preflight
@@ -105,6 +106,13 @@ class FakeNova:
 
     def rebuild_result(self, server):
         return self.result
+
+
+class AlwaysHeld:
+    """Implements leases.LeaseCheck for a step that no runner runs."""
+
+    def require(self, row_id):
+        pass
 
 
 def lost_answer(*, accepted):
@@ -344,6 +352,8 @@ class Stage(fixtures.Fixture):
             hold_seconds=30,
         )
         self.rebuild = rebuild.Rebuild(
+            held=self.repos.held_upgrades,
+            leases=AlwaysHeld(),
             nova=self.nova,
             agent=self.guest,
             instances=self.repos.instances,
@@ -352,7 +362,7 @@ class Stage(fixtures.Fixture):
             key_delivery=self.key_delivery,
             calls=self.calls,
             poll_seconds=1,
-            post_seconds=45,
+            post_seconds=10,
             limit=3,
             timeout_seconds=100,
             hold_seconds=75,
@@ -399,32 +409,36 @@ class Stage(fixtures.Fixture):
             older_taskmanager=lambda: self.older,
         )
 
-    def runner(self, owner='tm-1'):
+    def holdings(self, owner='tm-1', lease_seconds=15):
+        return holdings.of_upgrades(self.repos.held_upgrades, self.clock, owner, lease_seconds)
+
+    def runner(self, owner='tm-1', held=None):
+        held = held or self.holdings(owner)
+        fenced = FencedGuest(self.guest, held)
         steps = {
             states.Step.PRECHECK: self.precheck,
-            states.Step.QUIESCE: self.quiesce,
-            states.Step.REBUILD: self.rebuild,
+            states.Step.QUIESCE: dataclasses.replace(self.quiesce, agent=fenced),
+            states.Step.REBUILD: dataclasses.replace(self.rebuild, agent=fenced, leases=held),
             states.Step.BOOT: self.boot,
-            states.Step.RESTORE: self.restore,
-            states.Step.VERIFY: self.verify,
+            states.Step.RESTORE: dataclasses.replace(self.restore, agent=fenced),
+            states.Step.VERIFY: dataclasses.replace(self.verify, agent=fenced),
         }
         return Runner(
             upgrades=self.repos.upgrades,
             instances=self.repos.instances,
             steps=steps,
-            undo=self.undo,
+            undo=dataclasses.replace(self.undo, agent=fenced),
             step_runner=StepRunner(
                 instances=self.repos.instances, guests=self.repos.guests, clock=self.clock
             ),
             endings=Endings(
                 upgrades=self.repos.upgrades,
-                instances=self.repos.instances,
+                held=self.repos.held_upgrades,
                 writes_service_status=True,
                 on_event=self._event,
             ),
             clock=self.clock,
-            owner=owner,
-            lease_seconds=60,
+            holdings=held,
         )
 
     def _event(self):
@@ -436,6 +450,12 @@ class Stage(fixtures.Fixture):
         """
         begun = self.db.begin().evolve(state=states.UpgradeState.RUNNING, step=step, generation=1)
         return begun.evolve(progress=stored.progress(**dict(data)), **changes)
+
+    def held_row(self, step, data=(), **changes):
+        """The same, and the database has it as held."""
+        row = self.row(step, data, **changes)
+        self.repos.upgrades.claim(row.id, 'tm-1', 60)
+        return row
 
     def beat(self, row, *, boot_id=NEW_BOOT, marker=None, restored=False):
         return guests.Heartbeat(

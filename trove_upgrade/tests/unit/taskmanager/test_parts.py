@@ -23,7 +23,7 @@ from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import serializer, transport
 from trove_upgrade.rpc.taskmanager import TaskManagerAPI
 from trove_upgrade.taskmanager import arguments as arguments_module
-from trove_upgrade.taskmanager import manager, service
+from trove_upgrade.taskmanager import holdings, manager, service
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.fair_queue import Shares
@@ -215,12 +215,13 @@ class TestCheckRunner(_PartCase):
     def setUp(self):
         super().setUp()
         self.pauses = []
+        self.holdings = holdings.of_checks(self.repos.held_checks, self.stage.clock, 'tm', 15)
         self.runner = CheckRunner(
             checks=self.repos.checks,
             preflight=self.stage.preflight,
             calls=self.stage.calls,
             pause=self.pause,
-            owner='tm',
+            holdings=self.holdings,
             timeout_seconds=60,
             guests=self.repos.guests,
         )
@@ -234,6 +235,7 @@ class TestCheckRunner(_PartCase):
     def pause(self, seconds):
         self.pauses.append(seconds)
         self.stage.clock.pass_time(seconds)
+        self.holdings.renew()  # as the keeper's thread does meanwhile
 
     def run_check(self):
         self.runner.run(self.check_id)

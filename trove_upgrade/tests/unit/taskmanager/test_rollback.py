@@ -73,18 +73,15 @@ class RollbackCase(base.TestCase):
         runner = dataclasses.replace(self.stage.runner(), rolls_back=self.rolls_back)
         if wire is not None:
             steps = {**runner.steps}
-            nova, agent = (
-                wire.wrap(self.nova, 'rebuild'),
-                wire.wrap(self.guest, 'post_upgrade', 'verify_upgrade'),
-            )
-            steps[Step.REBUILD] = dataclasses.replace(steps[Step.REBUILD], nova=nova)
+            held = wire.wrap(self.repos.held_upgrades, 'announce_post', 'tell')
+            upgrades = wire.wrap(runner.upgrades, 'claim', 'save', 'end')
+            nova = wire.wrap(self.nova, 'rebuild')
+            steps[Step.REBUILD] = dataclasses.replace(steps[Step.REBUILD], nova=nova, held=held)
             for step in (Step.RESTORE, Step.VERIFY):
+                agent = wire.wrap(steps[step].agent, 'post_upgrade', 'verify_upgrade')
                 steps[step] = dataclasses.replace(steps[step], agent=agent)
-            runner = dataclasses.replace(
-                runner,
-                upgrades=wire.wrap(runner.upgrades, 'claim', 'save', 'renew', 'end'),
-                steps=steps,
-            )
+            endings = dataclasses.replace(runner.endings, held=held, upgrades=upgrades)
+            runner = dataclasses.replace(runner, upgrades=upgrades, endings=endings, steps=steps)
         return runner
 
     def go(self, upgrade_id, wire=None):

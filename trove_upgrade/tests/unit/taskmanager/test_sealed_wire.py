@@ -335,7 +335,7 @@ class TestUpgrade(KeyedCase):
 
     def test_a_nova_that_keeps_user_data_brings_no_key(self):
         self.record_facts(database.MARIADB_11_8)
-        row = self.stage.row(step=states.Step.REBUILD, former_image_id=database.IMAGE_10_11)
+        row = self.stage.held_row(step=states.Step.REBUILD, former_image_id=database.IMAGE_10_11)
         row = stored.adding(row, rebuild_for_attempt=row.attempt)
         self.stage.nova.microversion = (2, 56)
         self.stage.rebuild.run(row)

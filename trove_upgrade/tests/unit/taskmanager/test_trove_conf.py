@@ -91,7 +91,7 @@ class TestTrovesFile(base.TestCase):
             ('/etc/trove/trove-guestagent.conf', 'trove-upgrade-guest.'),
             (files.guest_config_file, files.guest_topic_prefix),
         )
-        steps = composition.steps(conf, outside, preflight=None, call=None)
+        steps = composition.steps(conf, outside, preflight=None, call=None, held=None)
         self.assertEqual(75.0, steps[states.Step.VERIFY].status_seconds)
         self.assertEqual(
             ('trove-upgrade', 'trove-upgrade-taskmanager'),
@@ -103,7 +103,7 @@ class TestTrovesFile(base.TestCase):
 
     def test_alone_nobody_waits_for_an_agent_of_troves(self):
         conf = self.conf(TROVE_CONF, CREDENTIALS, '[trove_upgrade]', KEYS)
-        steps = composition.steps(conf, ports_from_conf(conf), preflight=None, call=None)
+        steps = composition.steps(conf, ports_from_conf(conf), preflight=None, call=None, held=None)
         self.assertEqual(0.0, steps[states.Step.VERIFY].status_seconds)
 
     def test_the_service_user_is_troves_under_either_of_its_names(self):

@@ -4,7 +4,7 @@
 import dataclasses
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.domain import compute, exceptions, instances, states
+from trove_upgrade.domain import compute, exceptions, instances, leases, states
 from trove_upgrade.domain.guests import JobState, ServerState
 from trove_upgrade.domain.outcomes import Done, Wait
 from trove_upgrade.tests.unit import base, database, stored
@@ -23,7 +23,7 @@ class TestRebuild(base.TestCase):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
         self.nova, self.guest, self.step = self.stage.nova, self.stage.guest, self.stage.rebuild
-        self.row = self.stage.row(
+        self.row = self.stage.held_row(
             states.Step.REBUILD,
             rebuild_attempt=1,
             data={ASKED_FOR: 1, ASKED: 1, 'former_boot_id': fakes.FORMER_BOOT},
@@ -223,25 +223,66 @@ class TestRebuild(base.TestCase):
         self.assertRaises(exceptions.GuestUnavailable, self.step.run, self.row)
         self.assertEqual([], self.nova.rebuilds)
 
-    def run_with_slow_guest(self, seconds):
-        says = self.guest.script['pre_upgrade'][0]
+    def announced_until(self):
+        return self.stage.repos.upgrades.get(self.row.id).progress.rebuild.post_until
 
-        def slow(call):
-            self.stage.clock.pass_time(seconds)
-            return says
+    def test_a_post_stands_in_the_row_before_nova_is_asked_and_no_more_once_it_has_returned(self):
+        seen, ask = [], self.nova.rebuild
 
-        self.guest.pre_upgrade = slow
-        return self.step.run(self.row)
+        def rebuild(*arguments):
+            seen.append(self.announced_until())
+            ask(*arguments)
 
-    def test_a_slow_guest_leaves_no_time_for_the_call_to_nova(self):
-        enough = self.step.hold_seconds - self.step.post_seconds
-        for seconds in (enough + 10, enough + 0.125):
-            wait = self.run_with_slow_guest(seconds)
-            self.assertEqual((0, []), (wait.seconds, self.nova.rebuilds))
-            self.assertIn('Too late', wait.message)
+        for answer in (None, fakes.lost_answer(accepted=False)):
+            self.nova.answers = [answer]
+            self.nova.rebuild = rebuild
+            wait = self.step.run(self.row)
+            self.assertIsNone(wait.upgrade.progress.rebuild.post_until)
+            self.nova.change(metadata={})
+        self.assertNotIn(None, seen)
+        self.assertEqual(2, len(seen))
 
-    def test_a_slow_guest_may_leave_just_the_time_for_the_call_to_nova(self):
-        self.run_with_slow_guest(self.step.hold_seconds - self.step.post_seconds)
+    def test_one_that_was_announced_too_long_ago_is_not_made(self):
+        held, clock = self.stage.repos.held_upgrades, self.stage.clock
+
+        class Slow:
+            post_seconds_left = held.post_seconds_left
+
+            def announce_post(self, *arguments):
+                announced = held.announce_post(*arguments)
+                clock.pass_time(3)
+                return announced
+
+        wait = dataclasses.replace(self.step, held=Slow()).run(self.row)
+        self.assertEqual([], self.nova.rebuilds)
+        self.assertIn('too late', wait.message)
+        self.assertGreater(wait.seconds, 0)
+
+    def test_none_is_made_once_the_lease_is_over(self):
+        class Over:
+            def __init__(self, lets_through):
+                self.lets_through = lets_through
+
+            def require(self, row_id):
+                self.lets_through -= 1
+                if self.lets_through < 0:
+                    raise leases.LeaseOver(upgrade_id=row_id)
+
+        for lets_through in (0, 1):  # before the key of the guest is made, and before the POST
+            step = dataclasses.replace(self.step, leases=Over(lets_through))
+            self.assertRaises(exceptions.LeaseLost, step.run, self.row)
+        self.assertEqual([], self.nova.rebuilds)
+
+    def test_a_claim_later_waits_for_a_post_whose_end_was_not_told(self):
+        announced = self.stage.repos.held_upgrades.announce_post(self.row, 12)
+        wait = self.step.run(announced)
+        self.assertEqual(([], 1, announced), (self.nova.rebuilds, wait.seconds, wait.upgrade))
+        self.assertEqual([], self.guest.calls)
+        self.accepted(announced)
+        self.assertIsInstance(self.step.run(announced), Done)
+        self.nova.change(metadata={})
+        self.stage.db.pass_time(12)
+        self.step.run(self.stage.repos.upgrades.get(announced.id))
         self.assertEqual(1, len(self.nova.rebuilds))
 
     def test_a_server_that_is_gone_says_so(self):
