@@ -116,6 +116,40 @@ class OnARealServer(real_database.RealDatabase):
         )
         self.assertIs(Task.UPGRADING, self.repos.instances.task(database.INSTANCE))
 
+    def test_leases_are_renewed_beside_workers_that_save_and_end_their_rows(self):
+        held = {}
+        for number in range(40):
+            owner = f'host-{number % 4}/1.2.0123abcd-00000001'
+            begun = self.db.begin(self.db.add_instance())
+            held.setdefault(owner, []).append(self.repos.upgrades.claim(begun.id, owner, 30))
+        owners = sorted(held)
+        self.assertEqual(set(owners), self.repos.held_upgrades.owners())
+        kept = {row.id for rows in held.values() for row in rows[1:]}
+
+        def work(number):
+            owner = owners[number % 4]
+            ids = [row.id for row in held[owner]]
+            if number < 4:  # the keeper of each
+                return [set(self.repos.held_upgrades.renew(owner, ids, 30)) for _ in range(30)]
+            if number < 8:  # and its worker
+                for row in held[owner][1:]:
+                    self.repos.held_upgrades.tell(row, 'upgrading')
+                    self.repos.held_upgrades.announce_post(row, 10)
+                    self.repos.upgrades.save(row)
+                self.repos.upgrades.end(held[owner][0], UpgradeState.ABORTED)
+            return []
+
+        for renewed in self.together(8, work):
+            self.assertIsInstance(renewed, list, renewed)
+            for still in renewed:
+                self.assertLessEqual(len(still - kept), 1)
+        for owner in owners:
+            ids = [row.id for row in held[owner]]
+            self.assertEqual(set(ids) & kept, self.repos.held_upgrades.renew(owner, ids, 30))
+        self.assertEqual(9, self.repos.held_upgrades.expire(owners[0]))
+        free = {turn.id for turn in self.repos.upgrades.due(99)}
+        self.assertEqual({row.id for row in held[owners[0]]} & kept, free)
+
     def test_of_many_that_end_the_same_row_one_does_and_one_event_is_written(self):
         held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
         states = [
