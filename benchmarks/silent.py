@@ -18,6 +18,7 @@ from trove_upgrade.domain import exceptions, states
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.guests import GuestCall, JobState
 from trove_upgrade.domain.outcomes import Wait
+from trove_upgrade.taskmanager import holdings
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fair_queue import Shares
 from trove_upgrade.taskmanager.recovery import Recovery
@@ -113,13 +114,12 @@ def _runner(repos: Any, guests: Any, call: calls.Calls, clock: SystemClock) -> R
         step_runner=StepRunner(instances=repos.instances, guests=repos.guests, clock=clock),
         endings=Endings(
             upgrades=repos.upgrades,
-            instances=repos.instances,
+            held=repos.held_upgrades,
             writes_service_status=False,
             on_event=lambda: None,
         ),
         clock=clock,
-        owner='bench',
-        lease_seconds=60,
+        holdings=holdings.of_upgrades(repos.held_upgrades, clock, 'bench', 60),
     )
 
 

@@ -14,7 +14,6 @@ from trove_upgrade.domain.instances import (
     GuestClasses,
     Holder,
     Instance,
-    ServiceStatus,
     StatusReport,
     Task,
 )
@@ -250,11 +249,6 @@ class InstanceRepository(Protocol):
     def ssl_mode(self, instance_id: str) -> str | None:
         """Return the mode of TLS as guest_info.conf has it ('None' where TLS is off); None: this
         Trove has no such setting.
-        """
-
-    def set_service_status(self, instance_id: str, status: ServiceStatus) -> None:
-        """Write what `service_statuses` says, where there is no Trove ('healthy', 'upgrading',
-        'shutdown', ...).
         """
 
 
