@@ -30,7 +30,7 @@ def _stash_and_restore(place: pathlib.Path, target: pathlib.Path) -> None:
     target.mkdir(mode=0o700)
     published = publish.publish([place / 'etc' / 'mysql'], target, 'bench', 1, {}, owners)
     with restore.Stash.open(target, published.name, published.digest) as opened:
-        opened.restore(opened.paths(), owners)
+        opened.restore(opened.paths(), owners, target / 'there')
 
 
 def _api() -> list[dict[str, Any]]:

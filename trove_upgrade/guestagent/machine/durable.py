@@ -4,6 +4,7 @@ renamed, directory synced.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -37,6 +38,22 @@ def sync_directories(directories: Iterable[pathlib.Path]) -> None:
     for directory in directories:
         with contextlib.suppress(FileNotFoundError):
             sync_directory(directory)
+
+
+def sync_file_system(directory: str) -> None:
+    """Make all that was written to the file system of `directory` durable: contents, names,
+    owners, modes and times, of every file there, in one call.
+
+    :raises OSError: it cannot be done, or what was written since the last call is lost.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if library.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), directory)
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(directory: pathlib.Path, mode: int = 0o755) -> None:

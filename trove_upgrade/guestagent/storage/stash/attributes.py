@@ -43,14 +43,19 @@ def of_directory(found: int) -> int:
     return found & (MODE_OF_DIRECTORIES | _STICKY) | (_STICKY if found & _OTHERS_WRITE else 0)
 
 
-def set_extended(path: str, entry: Entry) -> None:
-    """Give `path` those that lend no rights.
+def set_extended(place: str | int, entry: Entry) -> None:
+    """Give `place`, a path or a descriptor, those that lend no rights.
 
     :raises OSError: the file system has no place for them.
     """
     for name, value in entry.xattrs.items():
         if name.startswith(_HARMLESS):
-            os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
+            os.setxattr(
+                place,
+                name,
+                base64.b64decode(value),
+                follow_symlinks=isinstance(place, int),
+            )
 
 
 def _rights_of_the_group(xattrs: Mapping[str, str]) -> int:

@@ -113,7 +113,6 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     written this, with a digest that matches.
     """
     piece = _piece(fields['piece']) if fields['piece'] else None
-    _require(fields['kind'] in set(EntryKind), f'kind is {fields["kind"]!r}')
     entry = Entry(**{**fields, 'kind': EntryKind(fields['kind']), 'piece': piece})
     _require_path(entry.path)
     # The last number is no owner: chown takes it for "leave it", which would be root.  Source:

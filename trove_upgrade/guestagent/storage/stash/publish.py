@@ -4,13 +4,14 @@
 import base64
 import dataclasses
 import errno
+import functools
 import hashlib
 import os
 import pathlib
 import shutil
 import stat
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from trove_upgrade.guestagent.machine import durable, listing
@@ -207,32 +208,33 @@ def _entry(
     """
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(seen.name, dir_fd=seen.above)
-        return dataclasses.replace(
-            _plain(seen, status, accounts), kind=EntryKind.SYMLINK, target=target
-        )
+        return _begun(seen, status, accounts)(kind=EntryKind.SYMLINK, target=target)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return None
     descriptor = seen.open(os.O_DIRECTORY if stat.S_ISDIR(status.st_mode) else 0)
     try:
         status = os.fstat(descriptor)
-        plain = dataclasses.replace(_plain(seen, status, accounts), xattrs=_xattrs(descriptor))
+        begun, xattrs = _begun(seen, status, accounts), _xattrs(descriptor)
         if stat.S_ISDIR(status.st_mode):
-            return plain
+            return begun(kind=EntryKind.DIRECTORY, xattrs=xattrs)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ESTALE, 'it is no plain file any more', seen.path)
         inode = (status.st_dev, status.st_ino)
         if inode not in links:
             links[inode] = len(links), writer.add(_chunks(descriptor, status.st_size))
         link, piece = links[inode]
-        return dataclasses.replace(plain, kind=EntryKind.FILE, link=link, piece=piece)
+        return begun(kind=EntryKind.FILE, link=link, piece=piece, xattrs=xattrs)
     finally:
         os.close(descriptor)
 
 
-def _plain(seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts) -> Entry:
-    return Entry(
+def _begun(
+    seen: tree.Seen, status: os.stat_result, accounts: accounts_module.Accounts
+) -> Callable[..., Entry]:
+    """Return an entry with what all kinds have; the call adds its kind, and what that kind has."""
+    return functools.partial(
+        Entry,
         path=seen.path,
-        kind=EntryKind.DIRECTORY,
         mode=stat.S_IMODE(status.st_mode),
         uid=status.st_uid,
         gid=status.st_gid,

@@ -227,15 +227,20 @@ class Stash:
         """Refuse a manifest that leads one entry through another, as an intruder on the former root
         disk can write it.
         """
-        kinds = {entry.path: entry.kind for entry in entries}
-        if len(kinds) != len(entries):
+        others = {entry.path for entry in entries if entry.kind is not EntryKind.DIRECTORY}
+        if len({entry.path for entry in entries}) != len(entries):
             raise _broken(self.name, 'it has one path twice')
+        # what is in one directory leads through the same ones
+        safe = {'/'}
         for entry in entries:
-            if '..' in entry.path.split('/') or any(
-                kinds.get(str(above), EntryKind.DIRECTORY) is not EntryKind.DIRECTORY
-                for above in pathlib.PurePosixPath(entry.path).parents
-            ):
+            above = os.path.dirname(entry.path)  # noqa: PTH120 - odd bytes stay as they are
+            on_the_way = []
+            while above not in safe:
+                on_the_way.append(above)
+                above = os.path.dirname(above)  # noqa: PTH120 - odd bytes stay as they are
+            if '..' in entry.path.split('/') or not others.isdisjoint(on_the_way):
                 raise _broken(self.name, f'{entry.path!r} leads through what is no directory')
+            safe.update(on_the_way)
 
     def copy(self, entry: Entry, descriptor: int) -> None:
         """Write a file's content, hashed once more on the way."""
