@@ -13,6 +13,7 @@ end, too, but among writers of one release alone: borealis and this one give an 
 positions (domain/events.py).
 """
 
+import dataclasses
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from trove_upgrade.db import columns, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_outbox as _outbox
 from trove_upgrade.db.repetition import retry_on_deadlock
-from trove_upgrade.domain import instances
+from trove_upgrade.domain import downtime, instances
 from trove_upgrade.domain.events import PAYLOAD_VERSION, EventKind, OutboxEvent
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -158,6 +159,7 @@ def _payload(
         known.get(each, _version(each, None, None))
         for each in (about.former_version_id, about.target_version_id)
     )
+    opened_at, parts = about.progress.restore.opened_at, downtime.of(about)
     return {
         'payload_version': PAYLOAD_VERSION,
         'event_id': event_id,
@@ -182,6 +184,8 @@ def _payload(
         'created_at': about.created_at.isoformat(),
         'updated_at': about.updated_at.isoformat(),
         'ended_at': about.ended_at.isoformat() if about.ended_at else None,
+        'opened_at': opened_at.isoformat() if opened_at else None,
         'downtime_seconds': about.progress.restore.downtime_seconds,
+        'downtime': dataclasses.asdict(parts) if parts else None,
         **about.notes.to_answer(),
     }

@@ -30,6 +30,7 @@ KEYS = frozenset(
         'guest_touched_in_attempt',
         'upgrade_info',
         'stopped_at',
+        'quiesced_at',
         'rebuild_for_attempt',
         'rebuilds_in_attempt',
         'rebuild_accepted_in_attempt',
@@ -44,6 +45,9 @@ KEYS = frozenset(
         'restored_boot_id',
         'fingerprint',
         'downtime_seconds',
+        'opened_at',
+        'open_seconds',
+        'open_told_in_attempt',
         'verified_in_attempt',
         'verified_at',
         notes.WARNINGS,
@@ -69,6 +73,7 @@ def decode(stored: Json) -> progress.Progress:
             told_in_attempt=_attempt(data, 'guest_touched_in_attempt'),
             info=_info(data),
             stopped_at=_text(data, 'stopped_at'),
+            quiesced_at=_text(data, 'quiesced_at'),
         ),
         rebuild=progress.RebuildProgress(
             asked_in_attempt=_attempt(data, 'rebuild_for_attempt'),
@@ -131,6 +136,7 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'guest_touched_in_attempt': quiesce.told_in_attempt,
         'upgrade_info': dict(quiesce.info.wire) or None,
         'stopped_at': quiesce.stopped_at,
+        'quiesced_at': quiesce.quiesced_at,
         'rebuild_for_attempt': rebuild.asked_in_attempt,
         'rebuilds_in_attempt': rebuild.times_asked if asked else None,
         'rebuild_accepted_in_attempt': rebuild.accepted_in_attempt,
@@ -145,6 +151,9 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'restored_boot_id': restore.boot_id or None,
         'fingerprint': restore.fingerprint,
         'downtime_seconds': restore.downtime_seconds,
+        'opened_at': restore.opened_at.isoformat() if restore.opened_at else None,
+        'open_seconds': restore.open_seconds,
+        'open_told_in_attempt': restore.open_told_in_attempt,
         'verified_in_attempt': verify.passed_in_attempt,
         'verified_at': verify.passed_at.isoformat() if verify.passed_at else None,
         **{name: entries or None for name, entries in found.notes.to_row().items()},
@@ -199,6 +208,9 @@ def _restore(data: Json) -> progress.RestoreProgress:
         boot_id=_text(data, 'restored_boot_id') or '',
         fingerprint=_mapping(data, 'fingerprint'),
         downtime_seconds=_number(data, 'downtime_seconds'),
+        opened_at=_time(data, 'opened_at'),
+        open_seconds=_number(data, 'open_seconds'),
+        open_told_in_attempt=_attempt(data, 'open_told_in_attempt'),
     )
 
 

@@ -15,6 +15,7 @@ from oslo_db import exception as db_exc
 from trove_upgrade.db import (
     columns,
     fence,
+    outbox,
     progress_codec,
     rows,
     services,
@@ -30,6 +31,7 @@ from trove_upgrade.db.page import Page, plausible_id
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.domain import admission, exceptions, instances, states
 from trove_upgrade.domain.endings import Ending
+from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrades import Upgrade
@@ -290,15 +292,14 @@ class Upgrades:
             return self._form(connection).written(connection, upgrade_id)
 
     @retry_on_deadlock
-    def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
-        the generation is still ours.
-
-        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at
-        once).
-
-        :raises LeaseLost: overtaken; nothing was written.
-        """
+    def save(
+        self,
+        held: Upgrade,
+        *,
+        release_for_seconds: float | None = None,
+        event: EventKind | None = None,
+    ) -> Upgrade:
+        """Write its journal as the port has it."""
         values: dict[str, object] = {'updated_at': columns.now()}
         if release_for_seconds is not None:
             values.update(
@@ -307,7 +308,10 @@ class Upgrades:
         with self._database.write() as connection:
             form = self._form(connection)
             fence.write_held(connection, form, held, {**form.journal_of(held), **values})
-            return form.written(connection, held.id, held.steps)
+            saved = form.written(connection, held.id, held.steps)
+            if event is not None:
+                outbox.write(connection, event, saved)
+            return saved
 
     @retry_on_deadlock
     def end(

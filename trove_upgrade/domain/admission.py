@@ -6,6 +6,7 @@ The repository asks inside its transaction, with what it has read there.
 
 import dataclasses
 import datetime
+import enum
 
 from trove_upgrade.domain import exceptions, instances, refusals, silence, states
 from trove_upgrade.domain.progress import Way
@@ -17,6 +18,16 @@ _S = states.UpgradeState
 #: An upgrade that ended thus in its checks has changed nothing at its instance.
 ENDED_UNTOUCHED = (_S.ABORTED, _S.FAILED)
 UNTOUCHED_STEP = states.Step.PRECHECK
+
+
+class RollbackLimit(enum.StrEnum):
+    """The act up to which an upgrade can be led back to the former image.
+
+    No clock ends it: the guest keeps its stash until the upgrade is COMPLETED or ROLLED_BACK.
+    """
+
+    RESTORE = 'restore'  #: the target's guest is told to restore, and may start its server
+    RETRY = 'retry'  #: an operator retries the upgrade
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,6 +212,17 @@ def rollback_obstacle(found: Upgrade) -> exceptions.RollbackRefused | None:
             advice='Roll it back with the tools of that release, while its taskmanagers run.',
         )
     return None
+
+
+def rollback_possible_until(found: Upgrade) -> RollbackLimit | None:
+    """Return up to which act the former image can serve again on untouched data, by a rollback;
+    None: no more, not yet, or it is on its way there.
+    """
+    if found.state is _S.FAILED:
+        return RollbackLimit.RETRY if rollback_obstacle(found) is None else None
+    if found.state is not _S.RUNNING or found.is_rolling_back:
+        return None
+    return RollbackLimit.RESTORE if why_no_rollback(found) is None else None
 
 
 def why_no_rollback(found: Upgrade) -> str | None:

@@ -193,6 +193,8 @@ _RESULTS: Mapping[str, Callable[[Any], Any]] = {
     'settings_kept': _list,
     'remarks': _list,
     'stopped_at': _time,
+    'quiesced_at': _time,
+    'opening_at': _time,
     'opened_at': _time,
     'stash_removed_at': _time,
     'server_version': _version,

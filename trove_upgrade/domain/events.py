@@ -22,6 +22,7 @@ class EventKind(enum.StrEnum):
     """Kinds of events; the receiver and the order of an event follow from its kind."""
 
     START = 'start'
+    OPEN = 'open'  #: clients are let in again; verify is still to come
     END = 'end'
     ERROR = 'error'
     FINISH = 'finish'  #: the guest may remove what it has kept
@@ -46,6 +47,7 @@ class EventKind(enum.StrEnum):
 
 _POSITIONS = {
     EventKind.START: 0,
+    EventKind.OPEN: 50,
     EventKind.END: 100,
     EventKind.ERROR: 100,
     EventKind.FINISH: 200,

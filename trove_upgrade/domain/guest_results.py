@@ -38,15 +38,17 @@ class Quiesced:
     """Result of pre_upgrade: the facts for post_upgrade, parsed in `domain.upgrade_info`."""
 
     upgrade_info: Any
+    quiesced_at: str | None = None  #: ISO 8601: the volume is let go
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as `GuestAnswer.result`."""
-        return {'upgrade_info': self.upgrade_info}
+        told = {} if self.quiesced_at is None else {'quiesced_at': self.quiesced_at}
+        return {'upgrade_info': self.upgrade_info, **told}
 
     @classmethod
     def from_wire(cls, wire: _Wire) -> Self:
         """Read what a guest answered."""
-        return cls(wire.get('upgrade_info'))
+        return cls(wire.get('upgrade_info'), wire.get('quiesced_at'))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class Restored:
     compared: Compared
     stopped_at: str | None  #: ISO 8601: from here on no client was served
     opened_at: str | None  #: ISO 8601: from here on clients are
+    opening_at: str | None = None  #: ISO 8601: all was compared, and the opening begins
     remarks: Sequence[Any] = ()  #: sentences or notes, as `domain.notes` reads them
 
     def to_wire(self) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class Restored:
             **self.compared.to_wire(),
             'stopped_at': self.stopped_at,
             'opened_at': self.opened_at,
+            'opening_at': self.opening_at,
             REMARKS: list(self.remarks),
         }
 
@@ -100,6 +104,7 @@ class Restored:
             compared=Compared.from_wire(wire),
             stopped_at=wire.get('stopped_at'),
             opened_at=wire.get('opened_at'),
+            opening_at=wire.get('opening_at'),
             remarks=wire.get(REMARKS) or (),
         )
 

@@ -183,12 +183,17 @@ class UpgradeRepository(Protocol):
         :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
 
-    def save(self, held: Upgrade, *, release_for_seconds: float | None = None) -> Upgrade:
-        """Write step, steps, data, rebuild_attempt, cause, error_code, step_deadline, stalls WHERE
-        the generation is still ours.
+    def save(
+        self,
+        held: Upgrade,
+        *,
+        release_for_seconds: float | None = None,
+        event: EventKind | None = None,
+    ) -> Upgrade:
+        """Write its journal, from step to stalls, WHERE the generation is still ours.
 
-        With `release_for_seconds` the lease is let go and next_run_at set
-        that far ahead (0: at once).
+        With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at
+        once).  An `event` of it is written in the same transaction.
 
         :raises LeaseLost: overtaken; nothing was written.
         """

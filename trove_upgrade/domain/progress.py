@@ -72,6 +72,7 @@ class QuiesceProgress:
     told_in_attempt: int | None = None  #: from then on giving up means undoing
     info: StoredInfo = NO_INFO
     stopped_at: str | None = None  #: ISO 8601, by the guest's clock
+    quiesced_at: str | None = None  #: the same: the volume is let go
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,10 @@ class RestoreProgress:
     boot_id: str = ''  #: of the root disk that was restored
     fingerprint: Mapping[str, Any] | None = None
     downtime_seconds: float | None = None
+    #: Clients were let in: by the guest's clock, or the taskmanager's where the guest tells none.
+    opened_at: datetime.datetime | None = None
+    open_seconds: float | None = None  #: part of the downtime, after the comparison
+    open_told_in_attempt: int | None = None  #: listeners were told of the opening
 
     @property
     def is_past_no_return(self) -> bool:
@@ -149,10 +154,10 @@ class Progress:
         """The guest is told to stop its database."""
         return self._quiesce(told_in_attempt=attempt)
 
-    def quiesced(self, info: StoredInfo, boot_id: str) -> Self:
+    def quiesced(self, info: StoredInfo, boot_id: str, quiesced_at: str | None = None) -> Self:
         """The former guest has stopped its database and kept what must survive."""
         known = dataclasses.replace(self.former, boot_id=boot_id or self.former.boot_id)
-        stopped = self._quiesce(info=info, stopped_at=info.stopped_at)
+        stopped = self._quiesce(info=info, stopped_at=info.stopped_at, quiesced_at=quiesced_at)
         return stopped.evolve(former=known)
 
     def former_had_key(self, had_key: bool) -> Self:
@@ -214,6 +219,14 @@ class Progress:
             boot_id=boot_id, fingerprint=fingerprint, downtime_seconds=downtime_seconds
         )
         return restored.evolve(notes=told)
+
+    def opened(self, moment: datetime.datetime, seconds: float | None) -> Self:
+        """Clients were let in at `moment`; the opening took so many seconds, where it is known."""
+        return self._restore(opened_at=moment, open_seconds=seconds)
+
+    def open_told(self, attempt: int) -> Self:
+        """Listeners are told of the opening, in the write that records this."""
+        return self._restore(open_told_in_attempt=attempt)
 
     def served(self, server_version: str | None, agent_version: str | None) -> Self:
         """Verify has heard the version of the server and of the agent."""

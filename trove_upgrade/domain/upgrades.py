@@ -132,6 +132,12 @@ class Upgrade:
         """Return what its tenant should learn of it besides its end."""
         return self.progress.notes
 
+    @property
+    def is_open_untold(self) -> bool:
+        """Return whether clients were let in and no listener was told of it in this attempt."""
+        restore = self.progress.restore
+        return restore.opened_at is not None and restore.open_told_in_attempt != self.attempt
+
     def overdue_seconds(self, now: datetime.datetime) -> float:
         """Return for how long a taskmanager should have worked on it and none has; 0 while one
         holds it, it waits, or it has ended.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications: `trove.upgrade.start`, `.end` and `.error` for all listeners.
+"""Notifications: `trove.upgrade.start`, `.open`, `.end` and `.error` for all listeners.
 
 The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells
 repetitions apart.
@@ -19,11 +19,17 @@ from trove_upgrade.rpc import serializer, transport
 
 EVENT_TYPES = {
     EventKind.START: 'trove.upgrade.start',
+    EventKind.OPEN: 'trove.upgrade.open',
     EventKind.END: 'trove.upgrade.end',
     EventKind.ERROR: 'trove.upgrade.error',
 }
 
-_PRIORITIES = {EventKind.START: 'INFO', EventKind.END: 'INFO', EventKind.ERROR: 'ERROR'}
+_PRIORITIES = {
+    EventKind.START: 'INFO',
+    EventKind.OPEN: 'INFO',
+    EventKind.END: 'INFO',
+    EventKind.ERROR: 'ERROR',
+}
 
 #: The drivers of oslo.messaging that put a message on a broker, and the envelope that each of them
 #: uses.

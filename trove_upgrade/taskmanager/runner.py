@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from trove_upgrade.domain import admission, exceptions, logs, ports, stalls, states
 from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.outcomes import Broken, Done, GoTo, Outcome, Wait, WaitReason
 from trove_upgrade.domain.progress import FORWARD, Way
@@ -156,9 +157,20 @@ class Runner:
         upgrade = self._ended(upgrade, states.StepOutcome.DONE, message)
         following = states.next_step(upgrade.step)
         if following is not None:
-            return _GoesOn(self.upgrades.save(self._at(upgrade, following)))
+            return _GoesOn(self._saved_on_its_way(upgrade, following))
         self._end_with(upgrade, _S.ROLLED_BACK if upgrade.is_rolling_back else _S.COMPLETED)
         return _ENDED
+
+    def _saved_on_its_way(self, upgrade: Upgrade, following: states.Step) -> Upgrade:
+        """Save it at its next step, and tell listeners in the same write that clients are let in
+        again, once in an attempt.
+        """
+        if not upgrade.is_open_untold or upgrade.step is not states.Step.RESTORE:
+            return self.upgrades.save(self._at(upgrade, following))
+        told = upgrade.evolve(progress=upgrade.progress.open_told(upgrade.attempt))
+        saved = self.upgrades.save(self._at(told, following), event=EventKind.OPEN)
+        self.endings.on_event()
+        return saved
 
     def _end_with(self, upgrade: Upgrade, state: states.UpgradeState) -> None:
         """End with a database that serves, and with the reason of the direction if it has one."""

@@ -1,19 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades, upgrade targets and upgrade checks: resources of our own."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
-from trove_upgrade.domain import concealment, instances, notes, states, versions
+from trove_upgrade.domain import (
+    admission,
+    concealment,
+    downtime,
+    instances,
+    notes,
+    states,
+    versions,
+)
 from trove_upgrade.domain.printable import printable
 from trove_upgrade.domain.upgrade_checks import UpgradeCheck
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
 
 #: Versions by id, those that still exist.
 Versions = Mapping[str, instances.DatastoreVersion]
-_OF_DATA = ('downtime_seconds', notes.WARNINGS, notes.REMARKS)
+_OF_DATA = (
+    'opened_at',
+    'downtime_seconds',
+    'downtime',
+    'rollback_possible_until',
+    notes.WARNINGS,
+    notes.REMARKS,
+)
 #: Notes of an upgrade by kind, as an answer holds them.
 Notes = Mapping[str, list[dict[str, str]]]
 
@@ -42,6 +58,7 @@ def item(call: Call, upgrade: Upgrade, known: Versions, *, is_whole: bool = True
 
 
 def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[str, Any]:
+    parts = downtime.of(upgrade)
     document = {
         'id': upgrade.id,
         'instance_id': upgrade.instance_id,
@@ -59,7 +76,10 @@ def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[s
         'ended_at': shapes.time(upgrade.ended_at),
         'cause': _said(call, upgrade, upgrade.cause),
         'error_code': _said(call, upgrade, upgrade.error_code),
+        'opened_at': shapes.precise_time(upgrade.progress.restore.opened_at),
         'downtime_seconds': upgrade.progress.restore.downtime_seconds,
+        'downtime': None if parts is None else dataclasses.asdict(parts),
+        'rollback_possible_until': admission.rollback_possible_until(upgrade),
         'request_id': upgrade.request_id,
         'steps': [
             {**_step(each), 'message': _said(call, upgrade, each.message)} for each in upgrade.steps

@@ -12,7 +12,7 @@ from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import progress_codec
-from trove_upgrade.domain import admission, states
+from trove_upgrade.domain import admission, downtime, states
 from trove_upgrade.domain.upgrades import Upgrade
 
 _TOP = (
@@ -120,7 +120,10 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
             )
         )
         return
-    print_table(('field', 'value'), [(name, getattr(found, name)) for name in _TOP])
+    print_table(
+        ('field', 'value'),
+        [*((name, getattr(found, name)) for name in _TOP), *_outage(found)],
+    )
     if found.steps:
         print()
         _print_steps(found)
@@ -134,6 +137,25 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
             print_line(
                 f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}'
             )
+
+
+def _outage(found: Upgrade) -> list[tuple[str, object]]:
+    """Rows of what a client felt of it."""
+    parts = downtime.of(found)
+    shown = (
+        None
+        if parts is None
+        else ', '.join(
+            f'{name} {"unknown" if seconds is None else f"{seconds:.1f}"}'
+            for name, seconds in dataclasses.asdict(parts).items()
+        )
+    )
+    return [
+        ('opened_at', found.progress.restore.opened_at),
+        ('downtime_seconds', found.progress.restore.downtime_seconds),
+        ('downtime', shown),
+        ('rollback_possible_until', admission.rollback_possible_until(found)),
+    ]
 
 
 def _document(found: Upgrade) -> dict[str, Any]:

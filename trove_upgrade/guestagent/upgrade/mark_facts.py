@@ -13,10 +13,16 @@ from trove_upgrade.domain.guest_results import Compared
 from trove_upgrade.guestagent.storage.volume_ownership import Top
 from trove_upgrade.guestagent.upgrade.marks import Facts, Mark
 
+#: Named alone where there is one: an earlier release does not write them.
+_MAY_LACK = frozenset({'top', 'quiesced_at', 'opening_at'})
+
 
 def _without_none(document: dict[str, Any]) -> dict[str, Any]:
-    """Name `top` alone where it is to be given back."""
-    return {name: value for name, value in document.items() if name != 'top' or value is not None}
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in _MAY_LACK or value is not None
+    }
 
 
 def _with_top(document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -54,6 +60,7 @@ class QuiescedFacts(Facts):
     mount_options: str
     top: Top | None = None
     upgrade_info: Mapping[str, Any]  #: `domain.upgrade_info`, as it travels
+    quiesced_at: str | None = None  #: ISO 8601
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
@@ -137,7 +144,12 @@ class OpenedFacts(Facts):
     mark: ClassVar[Mark] = Mark.OPENED
 
     opened_at: str | None = None  #: ISO 8601
+    opening_at: str | None = None  #: the same: when the opening began
     server_version: str | None = None  #: for people
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return _without_none(super().to_json())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ def quiesce(work: Work) -> JobOutcome:
     done = guest.marks.get(QuiescedFacts, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
         guest.volume.unmount()  # a reboot since has mounted it again
-        return _outcome(done.upgrade_info)
+        return _outcome(done.upgrade_info, done.quiesced_at)
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
@@ -45,6 +45,7 @@ def quiesce(work: Work) -> JobOutcome:
     try:
         info = _stop_and_stash(work, mounted).to_wire()
         guest.volume.unmount()
+        quiesced_at = guest.clock.now().isoformat()
         guest.marks.record(
             QuiescedFacts(
                 upgrade_id=call.upgrade_id,
@@ -52,11 +53,12 @@ def quiesce(work: Work) -> JobOutcome:
                 mount_options=found.mount_options,
                 top=found.top,
                 upgrade_info=info,
+                quiesced_at=quiesced_at,
             )
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
         _undo(guest, error)
-    return _outcome(info)
+    return _outcome(info, quiesced_at)
 
 
 def _found(work: Work, mounted: Mounted) -> QuiescingFacts:
@@ -70,10 +72,10 @@ def _found(work: Work, mounted: Mounted) -> QuiescingFacts:
     )
 
 
-def _outcome(info: Mapping[str, Any]) -> JobOutcome:
+def _outcome(info: Mapping[str, Any], quiesced_at: str | None) -> JobOutcome:
     return JobOutcome(
         'The database is stopped, its files are kept on the volume, and the volume is unmounted.',
-        Quiesced(info).to_wire(),
+        Quiesced(info, quiesced_at).to_wire(),
     )
 
 

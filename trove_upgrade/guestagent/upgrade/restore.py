@@ -332,6 +332,7 @@ def _summary(
 def _open(work: Work, info: UpgradeInfo) -> None:
     """Boot first, clients next: a guest that reboots in between serves by itself."""
     guest = work.guest
+    opening_at = guest.clock.now().isoformat()
     work.progress(90, 'Opening the database for clients.')
     mounted = guest.volume.mounted()
     if mounted is None:
@@ -348,6 +349,7 @@ def _open(work: Work, info: UpgradeInfo) -> None:
         guest.marks.record(
             OpenedFacts(
                 upgrade_id=info.upgrade_id,
+                opening_at=opening_at,
                 opened_at=guest.clock.now().isoformat(),
                 server_version=guest.driver.server_version(),
             )
@@ -370,6 +372,7 @@ def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
             compared=Compared() if compared is None else compared.result,
             stopped_at=info.stopped_at,
             opened_at=None if opened is None else opened.opened_at,
+            opening_at=None if opened is None else opened.opening_at,
             remarks=() if configured is None else configured.remarks,
         ).to_wire(),
     )

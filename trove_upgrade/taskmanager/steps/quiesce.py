@@ -40,7 +40,9 @@ class Quiesce:
         )
         if answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, answer)
-        progress = upgrade.progress.quiesced(_info(upgrade, answer), answer.boot_id)
+        progress = upgrade.progress.quiesced(
+            _info(upgrade, answer), answer.boot_id, Quiesced.from_wire(answer.result).quiesced_at
+        )
         return Done(upgrade.evolve(progress=progress), answer.message)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from trove_upgrade.domain import exceptions, ports, states, upgrade_info
+from trove_upgrade.domain import downtime, exceptions, ports, states, upgrade_info
 from trove_upgrade.domain.guest_results import Restored
 from trove_upgrade.domain.guests import GuestAnswer, JobState
 from trove_upgrade.domain.outcomes import Done, GoTo, Outcome, Wait
@@ -79,8 +79,18 @@ class Restore:
                 fingerprint=dict(restored.compared.fingerprint),
                 downtime_seconds=_seconds(stopped_at, restored.opened_at),
                 found=restored.notes(),
+            ).opened(
+                self._opened_at(restored),
+                downtime.between(restored.opening_at, restored.opened_at),
             )
         )
+
+    def _opened_at(self, restored: Restored) -> datetime.datetime:
+        """When clients were let in, or when this taskmanager learned of it."""
+        told = restored.opened_at
+        if not upgrade_info.is_time(told):
+            return self.calls.clock.now()
+        return datetime.datetime.fromisoformat(str(told)).astimezone(datetime.UTC)
 
     def _is_rebuilt_by_another(self, upgrade: Upgrade) -> bool:
         """A retry finds a root disk without this rebuild's marker: Trove's own rebuild can have set

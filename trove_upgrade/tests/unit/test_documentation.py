@@ -30,7 +30,8 @@ from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.domain.verified import Outcome
 from trove_upgrade.rpc import notifier
 from trove_upgrade.schema_tools import lint
-from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit import base, database, stored
+from trove_upgrade.tests.unit.domain import test_downtime
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 PROJECT = PACKAGE.parent
@@ -290,8 +291,12 @@ class TestNotifications(base.TestCase):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         upgrades = self.db.repositories.upgrades
-        upgrades.end(upgrades.claim(self.db.begin().id, 'me', 60), UpgradeState.COMPLETED)
-        self.payload = self.db.repositories.outbox.pending(1)[0].payload
+        held = upgrades.claim(self.db.begin().id, 'me', 60)
+        whole = stored.adding(held.evolve(steps=test_downtime.runs()), **test_downtime.told())
+        upgrades.end(whole, UpgradeState.COMPLETED)
+        (self.payload,) = (
+            event.payload for event in self.db.rows(models.upgrade_outbox) if event.kind == 'end'
+        )
         self.page = (REFERENCE / 'notifications.rst').read_text()
 
     def test_the_fields_are_those_of_the_payload(self):
@@ -422,7 +427,7 @@ class TestOtherReferences(base.TestCase):
             opt.dest for opt in guestagent.IDENTITY_OPTS
         }
         options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
-        others = {'downtime_seconds', 'init_file'}
+        others = {'downtime_seconds', 'open_seconds', 'init_file'}
         named = {
             (str(path), word)
             for path, text in pages()

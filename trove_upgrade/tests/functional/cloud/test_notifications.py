@@ -77,7 +77,7 @@ class TestNotifications(base.CloudTestCase):
         )
         return self.listener.of(instance.id)
 
-    def test_each_upgrade_is_told_about_by_one_start_and_one_end_or_error(self):
+    def test_each_upgrade_is_told_about_by_one_start_and_one_end_or_error_and_one_opening(self):
         instance = self.create_instance('notified')
         self.fail_nova(action='refuse', status=403, count=-1, answer=_REFUSAL, **_REBUILD)
         aborted = self.upgrade(instance)
@@ -88,21 +88,22 @@ class TestNotifications(base.CloudTestCase):
         completed = self.upgrade(instance)
         self.assertEqual('COMPLETED', completed['state'], completed)
 
-        heard = self.heard(instance, 4)
+        heard = self.heard(instance, 5)
 
         self.assertEqual(
             [
                 ('info', 'trove.upgrade.start', aborted['id']),
                 ('error', 'trove.upgrade.error', aborted['id']),
                 ('info', 'trove.upgrade.start', completed['id']),
+                ('info', 'trove.upgrade.open', completed['id']),
                 ('info', 'trove.upgrade.end', completed['id']),
             ],
             [(one.queue, one.event_type, one.payload['upgrade_id']) for one in heard],
         )
-        self.assertEqual(4, len({one.payload['event_id'] for one in heard}))
+        self.assertEqual(5, len({one.payload['event_id'] for one in heard}))
         for one in heard:
             self.check_who_and_what(instance, one)
-        error, end = heard[1].payload, heard[3].payload
+        error, opened, end = heard[1].payload, heard[3].payload, heard[4].payload
         self.assertEqual(
             ('ABORTED', 'rebuild', 'REBUILD_REFUSED'),
             (error['state'], error['step'], error['error_code']),
@@ -116,6 +117,7 @@ class TestNotifications(base.CloudTestCase):
             ('COMPLETED', 'verify', None, None),
             (end['state'], end['step'], end['error_code'], end['cause']),
         )
+        self.assertEqual(('RUNNING', end['opened_at']), (opened['state'], opened['opened_at']))
         self.assertGreater(end['downtime_seconds'], 0)
         self.assertGreaterEqual(end['ended_at'], end['created_at'])
 

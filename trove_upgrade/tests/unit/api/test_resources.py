@@ -13,7 +13,7 @@ from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
 from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import stage
-from trove_upgrade.tests.unit.domain import test_notes
+from trove_upgrade.tests.unit.domain import test_downtime, test_notes
 
 UNKNOWN = '00000000-0000-4000-8000-00000000ffff'
 
@@ -282,6 +282,22 @@ class TestUpgrades(stage.ApiTestCase):
             ),
         )
         self.assertIsNotNone(step['started_at'])
+
+    def test_the_parts_of_the_outage_are_shown_alone_and_in_the_list(self):
+        upgrades = self.db.repositories.upgrades
+        held = upgrades.claim(self.db.begin().id, 'tm', 60).evolve(steps=test_downtime.runs())
+        told = test_downtime.told(opened_at='2026-11-21T12:00:11+00:00')
+        ended = upgrades.end(stored.adding(held, **told), states.UpgradeState.COMPLETED).upgrade
+        for shown in (
+            self.ask('GET', f'/upgrades/{ended.id}').json['upgrade'],
+            self.ask('GET', '/upgrades').json['upgrades'][0],
+        ):
+            self.assertEqual(
+                {'stop': 1.3, 'rebuild': 3.0, 'boot': 0.5, 'restore': 4.9, 'open': 1.0},
+                shown['downtime'],
+            )
+            self.assertEqual('2026-11-21T12:00:11.000', shown['opened_at'])
+            self.assertIsNone(shown['rollback_possible_until'])
 
     def with_data(self, data, db=None):
         """The id of an upgrade that has ended with this in its row."""

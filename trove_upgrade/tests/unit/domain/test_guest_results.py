@@ -17,7 +17,7 @@ _TIME = '2026-01-02T03:04:05+00:00'
 _CHECKS = (CheckResult.ok('a', 'It is so.'), CheckResult.refused('b', 'It is not.', 'B_REFUSED'))
 _RESULTS = (
     Checked(_CHECKS),
-    Quiesced({'schema': 1}),
+    Quiesced({'schema': 1}, _TIME),
     Restored(
         compared=Compared(
             fingerprint={'missing': []},
@@ -26,6 +26,7 @@ _RESULTS = (
         ),
         stopped_at=_TIME,
         opened_at=_TIME,
+        opening_at=_TIME,
         remarks=['It was moved.'],
     ),
     Verified('11.8.6-MariaDB', _CHECKS),

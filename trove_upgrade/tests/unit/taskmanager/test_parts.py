@@ -73,7 +73,7 @@ class TestRelay(_PartCase):
         self.completed()
         self.relay().run_once()
         self.relay().run_once()
-        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+        self.assertEqual([('start', 1), ('open', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_what_was_not_sent_is_sent_later(self):
         self.completed()
@@ -84,7 +84,7 @@ class TestRelay(_PartCase):
         self.assertEqual([], self.stage.notifier.sent)
         self.stage.db.pass_time(16)
         self.relay().run_once()
-        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+        self.assertEqual([('start', 1), ('open', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_finish_is_repeated_until_the_guest_has_answered(self):
         row = self.completed()
@@ -195,7 +195,7 @@ class TestRelay(_PartCase):
                 ],
             )
         self.relay().run_once()
-        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+        self.assertEqual([('start', 1), ('open', 1), ('end', 1)], self.stage.notifier.sent)
 
     def test_every_attempt_has_one_end(self):
         self.stage.nova.answers = []
@@ -207,7 +207,8 @@ class TestRelay(_PartCase):
         self.stage.run_on(row.id)
         self.relay().run_once()
         self.assertEqual(
-            [('start', 1), ('error', 1), ('start', 2), ('end', 2)], self.stage.notifier.sent
+            [('start', 1), ('error', 1), ('start', 2), ('open', 2), ('end', 2)],
+            self.stage.notifier.sent,
         )
 
 
@@ -703,7 +704,7 @@ class TestService(base.TestCase):
         wait_for(heard)
         wait_for(lambda: upgrades.get(row.id).state is states.UpgradeState.COMPLETED)
         wait_for(
-            lambda: len(self.stage.notifier.sent) == 2 and self.stage.guest.asked('finish_upgrade')
+            lambda: len(self.stage.notifier.sent) == 3 and self.stage.guest.asked('finish_upgrade')
         )
         self.assertEqual(1, len(self.db.rows(models.upgrade_services)))
         self.service.stop()

@@ -143,7 +143,9 @@ class TestRollsBack(RollbackCase):
             ],
             [(run.step, run.outcome) for run in row.steps][2:],
         )
-        self.assertEqual([(1, 0, 'start'), (1, 100, 'error'), (1, 200, 'finish')], self.events())
+        self.assertEqual(
+            [(1, 0, 'start'), (1, 50, 'open'), (1, 100, 'error'), (1, 200, 'finish')], self.events()
+        )
 
     def test_the_guest_is_told_that_it_is_a_rollback_to_the_former_version(self):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
@@ -223,7 +225,8 @@ class TestRollsBack(RollbackCase):
                     [(database.IMAGE_11_8, '1'), (database.IMAGE_10_11, '2')], self.rebuilds()
                 )
                 self.assertEqual(
-                    [(1, 0, 'start'), (1, 100, 'error'), (1, 200, 'finish')], self.events()
+                    [(1, 0, 'start'), (1, 50, 'open'), (1, 100, 'error'), (1, 200, 'finish')],
+                    self.events(),
                 )
 
     def test_a_guest_that_was_rebuilt_once_more_afterwards_is_healed_on_the_former_image(self):
@@ -470,6 +473,7 @@ class TestOptionIsOff(RollbackCase):
                 (1, 0, 'start'),
                 (1, 100, 'error'),
                 (2, 0, 'start'),
+                (2, 50, 'open'),
                 (2, 100, 'error'),
                 (2, 200, 'finish'),
             ],

@@ -7,6 +7,7 @@ import re
 
 import fixtures
 
+from trove_upgrade.db import models
 from trove_upgrade.domain import compute, exceptions, instances, states
 from trove_upgrade.domain.guests import JobState, ServerState
 from trove_upgrade.tests.unit import base, database, stored
@@ -47,6 +48,32 @@ class TestRunner(base.TestCase):
             database.MARIADB_11_8, self.repos.instances.get(database.INSTANCE).version.id
         )
         self.assertEqual('healthy', self.status())
+
+    def test_listeners_are_told_of_the_opening_before_it_is_verified(self):
+        self.stage.guest.says('verify_upgrade', fakes.silent('verify_upgrade'))
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        self.stage.run_on(row.id)
+        payloads = [
+            event.payload
+            for event in self.stage.db.rows(models.upgrade_outbox)
+            if event.kind == 'open'
+        ]
+        self.assertEqual(
+            [('RUNNING', 'verify', '2026-11-21T12:00:07.500000+00:00', 7.5)],
+            [
+                tuple(each[name] for name in ('state', 'step', 'opened_at', 'downtime_seconds'))
+                for each in payloads
+            ],
+        )
+
+    def test_where_the_guest_tells_no_time_the_opening_has_the_taskmanagers(self):
+        self.stage.guest.says('post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT))
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        row = self.stage.run_on(row.id)
+        self.assertEqual(self.stage.clock.now(), row.progress.restore.opened_at)
+        self.assertIsNone(row.progress.restore.open_seconds)
 
     def test_the_cloud_and_the_guest_are_asked_with_what_the_row_says(self):
         row = self.stage.until_boot()

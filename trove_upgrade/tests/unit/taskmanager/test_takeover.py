@@ -106,7 +106,7 @@ class TakeoverCase(base.TestCase):
         self.assertEqual((S.COMPLETED, None), (row.state, row.cause))
         self.assertEqual([f'{row.id}:1'], [call[2] for call in self.stage.nova.rebuilds])
         self.assertEqual(
-            ['start', 'end', 'finish'],
+            ['start', 'open', 'end', 'finish'],
             [
                 event.kind
                 for event in sorted(

@@ -23,7 +23,7 @@ from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.schema import schemas
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.db.migrations import waiting
-from trove_upgrade.tests.unit.domain import test_notes
+from trove_upgrade.tests.unit.domain import test_downtime, test_notes
 
 SERVER_ID = '00000000-0000-4000-8000-00000000cccc'
 
@@ -387,6 +387,18 @@ class TestUpgrades(ManageTestCase):
             json.loads(self.run_tool('upgrade', 'show', '--json', failed.id))['error_code'],
         )
         self.assertIn('UPGRADE_NOT_FOUND', self.run_tool('upgrade', 'show', 'nothing', code=1))
+
+    def test_the_parts_of_its_outage_are_shown(self):
+        upgrades = self.repos.upgrades
+        held = upgrades.claim(self.db.begin().id, 'me', 60).evolve(steps=test_downtime.runs())
+        told = test_downtime.told(quiesced_at=None, opened_at='2026-11-21T12:00:11+00:00')
+        ended = upgrades.end(stored.adding(held, **told), UpgradeState.COMPLETED).upgrade
+        text = self.run_tool('upgrade', 'show', ended.id)
+        self.assertRegex(text, r'opened_at +2026-11-21 12:00:11')
+        self.assertRegex(text, r'downtime_seconds +10\.7')
+        self.assertRegex(
+            text, r'downtime +stop unknown, rebuild 3\.0, boot 0\.5, restore unknown, open 1\.0'
+        )
 
     def test_what_its_tenant_should_know_is_shown_too(self):
         for data, wanted in test_notes.GOLDEN:

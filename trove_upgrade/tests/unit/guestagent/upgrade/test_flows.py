@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -7,7 +8,7 @@ import shutil
 
 import fixtures
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import downtime, exceptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
@@ -368,9 +369,18 @@ class RestoreTest(FlowTestCase):
         self.assertEqual([], result['fingerprint']['missing'])
         self.assertEqual([{'name': 'x', 'before': '1', 'after': '2'}], result['settings_changed'])
         self.assertEqual(info['stopped_at'], result['stopped_at'])
+        self.assertIsNotNone(downtime.between(result['opening_at'], result['opened_at']))
         self.assertEqual(f'{fakes.UUID}\n', self.machine.layout.volume_uuid.read_text())
         self.assertFalse((self.machine.layout.etc / 'mysql' / 'debian-start').exists())
         self.assert_upgraded(self.machine)
+
+    def test_the_end_of_the_stop_is_told_and_told_again(self):
+        result = quiesce.quiesce(self.machine.work()).result
+        self.assertIsNotNone(
+            downtime.between(result['upgrade_info']['stopped_at'], result['quiesced_at'])
+        )
+        self.machine.clock.time += datetime.timedelta(seconds=30)
+        self.assertEqual(result, quiesce.quiesce(self.machine.work()).result)
 
     def test_it_tells_how_far_it_is(self):
         told = []

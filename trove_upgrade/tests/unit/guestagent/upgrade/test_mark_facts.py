@@ -113,6 +113,14 @@ WRITTEN = (
         OpenedFacts(upgrade_id='u', opened_at=NOON, server_version='11.8.6-MariaDB'),
     ),
     (
+        (f'{VOLUME}/mark-opened.json',),
+        (
+            f'{{"opened_at": "{NOON}", "opening_at": "{NOON}", "server_version": null, '
+            '"upgrade_id": "u"}'
+        ),
+        OpenedFacts(upgrade_id='u', opened_at=NOON, opening_at=NOON),
+    ),
+    (
         (f'{ROOT}/restored',),
         '{"boot_id": "b", "marker": null, "upgrade_id": "u"}',
         RestoredFacts(upgrade_id='u', marker=None, boot_id='b'),
