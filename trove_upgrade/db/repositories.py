@@ -28,6 +28,7 @@ from trove_upgrade.db.outbox import Outbox
 from trove_upgrade.db.services import Services
 from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.db.upgrade_checks import UpgradeChecks
+from trove_upgrade.db.upgrade_history import UpgradeHistory
 from trove_upgrade.db.upgrades import Upgrades
 from trove_upgrade.sealing.at_rest import Wrapping
 
@@ -39,6 +40,7 @@ class Repositories:
     database: Database
     upgrades: Upgrades
     held_upgrades: HeldUpgrades
+    history: UpgradeHistory
     instances: Instances
     datastores: Datastores
     checks: UpgradeChecks
@@ -76,6 +78,7 @@ class Repositories:
             database=database,
             upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
             held_upgrades=HeldUpgrades(database),
+            history=UpgradeHistory(database),
             instances=Instances(database),
             datastores=Datastores(database),
             checks=UpgradeChecks(database),

@@ -18,11 +18,17 @@ def index(call: Call, instance_id: str) -> webob.Response:
     row = targets.instance_of(call, instance_id)
     found = call.services.repos.datastores.versions(row.version.datastore_id, active_only=False)
     shown = [each for each in found if call.is_admin or each.active or each.id == row.version.id]
+    history = call.services.repos.history.of(row.project_id, row.version.id)
     return json_response(
         200,
         {
             'upgrade_targets': [
-                view.target(each, row.version.id, call.services.rules.between(row.version, each))
+                {
+                    **view.target(
+                        each, row.version.id, call.services.rules.between(row.version, each)
+                    ),
+                    'expected_downtime': view.expected(history, row, each.id),
+                }
                 for each in shown
             ]
         },

@@ -2,7 +2,7 @@
 """Upgrades, upgrade targets and upgrade checks: resources of our own."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.api.call import Call
@@ -16,6 +16,7 @@ from trove_upgrade.domain import (
     states,
     versions,
 )
+from trove_upgrade.domain.estimates import PastUpgrade, estimate
 from trove_upgrade.domain.printable import printable
 from trove_upgrade.domain.upgrade_checks import UpgradeCheck
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
@@ -147,6 +148,16 @@ def target(
         'reason': verdict.reason,
         'reason_code': str(verdict.code),
     }
+
+
+def expected(
+    history: Sequence[PastUpgrade], row: instances.Instance, target_version_id: str
+) -> dict[str, Any] | None:
+    """Show how long an upgrade of an instance will take its database away; None: nothing is
+    known of such upgrades.
+    """
+    found = estimate(history, row.version.id, target_version_id, row.volume_size_gb)
+    return None if found is None else dataclasses.asdict(found)
 
 
 def check(call: Call, check: UpgradeCheck) -> dict[str, Any]:

@@ -129,6 +129,31 @@ class TestUpgradeTargets(stage.ApiTestCase):
             found,
         )
 
+    def test_a_target_and_a_report_tell_the_downtime_that_past_upgrades_had(self):
+        upgrades = self.db.repositories.upgrades
+        for seconds in (9.0, 12.5):
+            held = upgrades.claim(self.db.begin(self.db.add_instance()).id, 'tm', 60)
+            upgrades.end(
+                stored.adding(held, downtime_seconds=seconds), states.UpgradeState.COMPLETED
+            )
+        path = f'/instances/{database.INSTANCE}'
+        found = {
+            each['name']: each['expected_downtime']
+            for each in self.ask('GET', f'{path}/upgrade-targets').json['upgrade_targets']
+        }
+        expected = {
+            'median_seconds': 12.5,
+            'percentile_90_seconds': 25.0,
+            'basis': 'too_few',
+            'upgrades': 2,
+        }
+        self.assertEqual({'10.11.14': None, '11.8.6': expected}, found)
+        asked = {'upgrade_check': {'datastore_version': '11.8.6'}}
+        begun = self.ask('POST', f'{path}/upgrade-checks', asked).json['upgrade_check']
+        self.assertEqual(expected, begun['expected_downtime'])
+        shown = self.ask('GET', f'{path}/upgrade-checks/{begun["id"]}').json['upgrade_check']
+        self.assertEqual(expected, shown['expected_downtime'])
+
     def test_what_is_allowed_is_accepted_and_what_is_not_is_refused(self):
         for name in ('10.6.20', '10.11.15', '11.4.2', '12.0.1', '11.8'):
             self.db.add_version(name=name)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Downtimes of upgrades that have completed, for estimates."""
+
+import math
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from trove_upgrade.db import progress_codec, trove_tables
+from trove_upgrade.db.engine import Database
+from trove_upgrade.db.models import instance_upgrades as _upgrades
+from trove_upgrade.db.upgrades import MOST_LISTED
+from trove_upgrade.domain.estimates import PastUpgrade
+from trove_upgrade.domain.states import UpgradeState
+
+#: The newest of a project that are looked at, so that a look costs the same in any project.
+_NEWEST = 100
+_instances = trove_tables.instances
+
+
+class UpgradeHistory:
+    """Past upgrades of one project: its own alone, as the times of others are theirs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, project_id: str, former_version_id: str) -> Sequence[PastUpgrade]:
+        """Return those from this version that have completed in their first attempt and told their
+        downtime, among the newest of the project.
+        """
+        newest = (
+            sa.select(_upgrades.c.id)
+            .where(_upgrades.c.project_id == project_id)
+            .order_by(_upgrades.c.created_at.desc())
+            .limit(_NEWEST)
+            .subquery()
+        )
+        query = (
+            sa.select(_upgrades.c.target_version_id, _upgrades.c.data, _instances.c.volume_size)
+            .join(newest, newest.c.id == _upgrades.c.id)
+            .outerjoin(_instances, _instances.c.id == _upgrades.c.instance_id)
+            .where(
+                _upgrades.c.former_version_id == former_version_id,
+                _upgrades.c.state == str(UpgradeState.COMPLETED),
+                # in a later one an operator was waited for
+                _upgrades.c.attempt == 1,
+                sa.func.length(_upgrades.c.data) <= MOST_LISTED,
+            )
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            seconds = progress_codec.decode(row.data).restore.downtime_seconds
+            # a clock of a guest that was set meanwhile
+            if seconds is not None and math.isfinite(seconds) and seconds > 0:
+                found.append(
+                    PastUpgrade(
+                        former_version_id=former_version_id,
+                        target_version_id=row.target_version_id,
+                        downtime_seconds=seconds,
+                        volume_size_gb=row.volume_size,
+                    )
+                )
+        return found

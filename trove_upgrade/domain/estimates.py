@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a database will not serve, told before its upgrade begins."""
+
+import dataclasses
+import enum
+import math
+import statistics
+from collections.abc import Sequence
+
+#: With fewer a percentile says nothing.
+ENOUGH = 3
+#: A volume of at most so many times the size, or of no less than that part of it, is a like one.
+_LIKE = 2.0
+#: The default of too few upgrades: the longest of them, and so many times that.
+_MARGIN = 2.0
+
+
+class Basis(enum.StrEnum):
+    """Upgrades that an estimate rests on: all of this pair of versions, so of one kind of guest."""
+
+    LIKE_SIZE = 'like_size'  #: those of instances with a volume of like size
+    ANY_SIZE = 'any_size'  #: all of them, as too few are of like size
+    #: fewer than three are known: the longest of them, and twice that, by default
+    TOO_FEW = 'too_few'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PastUpgrade:
+    """One that has completed in its first attempt."""
+
+    former_version_id: str
+    target_version_id: str
+    downtime_seconds: float
+    volume_size_gb: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Expected downtime, with what it rests on."""
+
+    median_seconds: float
+    percentile_90_seconds: float
+    basis: Basis
+    upgrades: int  #: how many it rests on
+
+
+def estimate(
+    history: Sequence[PastUpgrade],
+    former_version_id: str,
+    target_version_id: str,
+    volume_size_gb: int | None,
+) -> Estimate | None:
+    """Return the expected downtime of an upgrade between two versions; None where no upgrade
+    between them is known.
+    """
+    pair = [
+        past
+        for past in history
+        if (past.former_version_id, past.target_version_id)
+        == (former_version_id, target_version_id)
+    ]
+    like = [past for past in pair if _is_like(past.volume_size_gb, volume_size_gb)]
+    if len(like) >= ENOUGH:
+        return _of(like, Basis.LIKE_SIZE)
+    if len(pair) >= ENOUGH:
+        return _of(pair, Basis.ANY_SIZE)
+    if not pair:
+        return None
+    longest = max(past.downtime_seconds for past in pair)
+    return Estimate(
+        median_seconds=round(longest, 1),
+        percentile_90_seconds=round(longest * _MARGIN, 1),
+        basis=Basis.TOO_FEW,
+        upgrades=len(pair),
+    )
+
+
+def _is_like(one: int | None, other: int | None) -> bool:
+    if not one or not other:
+        return False
+    return max(one, other) <= _LIKE * min(one, other)
+
+
+def _of(known: Sequence[PastUpgrade], basis: Basis) -> Estimate:
+    seconds = sorted(past.downtime_seconds for past in known)
+    return Estimate(
+        median_seconds=round(statistics.median(seconds), 1),
+        # one that has happened: the least that nine of ten did not exceed
+        percentile_90_seconds=round(seconds[math.ceil(0.9 * len(seconds)) - 1], 1),
+        basis=basis,
+        upgrades=len(seconds),
+    )

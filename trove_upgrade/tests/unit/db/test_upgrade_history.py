@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Past upgrades that an estimate rests on."""
+
+from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.unit import base, database, stored
+
+
+class HistoryTest(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.repos = self.db.repositories
+
+    def ended(self, state=UpgradeState.COMPLETED, **data):
+        begun = self.db.begin(self.db.add_instance())
+        held = self.repos.upgrades.claim(begun.id, 'tm', 60)
+        return self.repos.upgrades.end(stored.adding(held, **data), state).upgrade
+
+    def downtimes(self, project, former):
+        return sorted(past.downtime_seconds for past in self.repos.history.of(project, former))
+
+    def test_those_that_completed_and_told_their_downtime_count(self):
+        one = self.ended(downtime_seconds=12.5)
+        self.ended(downtime_seconds=8.0)
+        self.ended()
+        self.ended(downtime_seconds=-3.0)
+        self.ended(UpgradeState.FAILED, downtime_seconds=99.0)
+        self.assertEqual([8.0, 12.5], self.downtimes(one.project_id, one.former_version_id))
+
+    def test_neither_another_projects_nor_another_versions_count(self):
+        one = self.ended(downtime_seconds=12.5)
+        self.assertEqual([], self.downtimes('another', one.former_version_id))
+        self.assertEqual([], self.downtimes(one.project_id, one.target_version_id))
+
+    def test_each_has_its_target_and_the_size_of_its_volume(self):
+        one = self.ended(downtime_seconds=12.5)
+        (past,) = self.repos.history.of(one.project_id, one.former_version_id)
+        size = self.repos.instances.get(one.instance_id).volume_size_gb
+        self.assertIsNotNone(size)
+        self.assertEqual(
+            (one.target_version_id, size), (past.target_version_id, past.volume_size_gb)
+        )
