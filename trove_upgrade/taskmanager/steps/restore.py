@@ -86,7 +86,7 @@ class Restore:
         )
 
     def _opened_at(self, restored: Restored) -> datetime.datetime:
-        """When clients were let in, or when this taskmanager learned of it."""
+        """Return the time at which clients were let in; now, where the guest does not tell it."""
         told = restored.opened_at
         if not upgrade_info.is_time(told):
             return self.calls.clock.now()

@@ -427,7 +427,7 @@ class TestOtherReferences(base.TestCase):
             opt.dest for opt in guestagent.IDENTITY_OPTS
         }
         options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
-        others = {'downtime_seconds', 'open_seconds', 'init_file'}
+        others = {'downtime_seconds', 'median_seconds', 'init_file'}
         named = {
             (str(path), word)
             for path, text in pages()

@@ -95,6 +95,15 @@ class DowntimeTest(base.TestCase):
             self.assertAlmostEqual(whole, sum(known) + found.restore)
 
 
+class OpeningTest(base.TestCase):
+    def test_it_is_told_once_in_an_attempt(self):
+        opened = {'opened_at': STOPPED}
+        self.assertFalse(row().is_open_untold)
+        for told_in, untold in (({}, True), ({'open_told_in_attempt': 1}, True)):
+            self.assertEqual(untold, row(data={**opened, **told_in}).is_open_untold)
+        self.assertFalse(row(data={**opened, 'open_told_in_attempt': 2}).is_open_untold)
+
+
 class RollbackLimitTest(base.TestCase):
     KEPT = {'rebuild_accepted_in_attempt': 1, 'upgrade_info': {'stash': 'stash-s1'}}
 
