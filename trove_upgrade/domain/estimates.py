@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a database will not serve, told before its upgrade begins."""
+"""Downtime to expect of an upgrade, told before it begins."""
 
 import dataclasses
 import enum
@@ -18,8 +18,8 @@ _MARGIN = 2.0
 class Basis(enum.StrEnum):
     """Upgrades that an estimate rests on: all of this pair of versions, so of one kind of guest."""
 
-    LIKE_SIZE = 'like_size'  #: those of instances with a volume of like size
-    ANY_SIZE = 'any_size'  #: all of them, as too few are of like size
+    LIKE_VOLUME = 'like_volume'  #: those of instances with a volume of like size
+    ANY_VOLUME = 'any_volume'  #: all of them, as too few are of like size
     #: fewer than three are known: the longest of them, and twice that, by default
     TOO_FEW = 'too_few'
 
@@ -61,9 +61,9 @@ def estimate(
     ]
     like = [past for past in pair if _is_like(past.volume_size_gb, volume_size_gb)]
     if len(like) >= ENOUGH:
-        return _of(like, Basis.LIKE_SIZE)
+        return _of(like, Basis.LIKE_VOLUME)
     if len(pair) >= ENOUGH:
-        return _of(pair, Basis.ANY_SIZE)
+        return _of(pair, Basis.ANY_VOLUME)
     if not pair:
         return None
     longest = max(past.downtime_seconds for past in pair)

@@ -31,19 +31,19 @@ class EstimateTest(base.TestCase):
         for history in ([], [past(1.0, target='c')] * 9, [past(1.0, former='c')] * 9):
             self.assertIsNone(estimate(history, 'a', 'b', 10))
 
-    def test_volumes_of_like_size_count_before_others(self):
+    def test_volumes_of_like_volume_count_before_others(self):
         history = [past(each, 10) for each in (9.0, 10.0, 20.0)] + [past(500.0, 100)] * 9
         self.assertEqual(
             Estimate(
-                median_seconds=10.0, percentile_90_seconds=20.0, basis=Basis.LIKE_SIZE, upgrades=3
+                median_seconds=10.0, percentile_90_seconds=20.0, basis=Basis.LIKE_VOLUME, upgrades=3
             ),
             estimate(history, 'a', 'b', 20),
         )
 
-    def test_where_too_few_are_of_like_size_all_count(self):
+    def test_where_too_few_are_of_like_volume_all_count(self):
         history = [past(9.0), past(10.0), past(20.0, 100)]
         for size in (10, 1000, None):
-            self.assertEqual(Basis.ANY_SIZE, estimate(history, 'a', 'b', size).basis)
+            self.assertEqual(Basis.ANY_VOLUME, estimate(history, 'a', 'b', size).basis)
 
     def test_of_fewer_than_three_the_longest_is_expected_and_twice_that_is_the_bound(self):
         self.assertEqual(
