@@ -74,6 +74,13 @@ OPTS: list[cfg.Opt] = [
         'beside the marker, so that nothing takes another disk for the volume of the database; '
         'never set it by hand.',
     ),
+    cfg.StrOpt(
+        'upgrade_image_archive',
+        default=None,
+        help='Container image that the former guest has put onto the volume: sha256 and size of '
+        'its archive, and the id of the image. User data writes it beside the marker; never set it '
+        'by hand.',
+    ),
     cfg.ListOpt(
         'container_repositories',
         default=[],

@@ -204,6 +204,14 @@ OPTS: list[cfg.Opt] = [
         'volumes cannot be upgraded.',
     ),
     cfg.BoolOpt(
+        'carry_container_image',
+        default=True,
+        help='Where the database runs in a container: have the guest put the image of the target '
+        'onto its data volume before the database stops, so that the rebuilt guest needs no '
+        'registry. Off: the registry gives it while the database is down; right where guest images '
+        'have the container image already.',
+    ),
+    cfg.BoolOpt(
         'allow_replication',
         default=False,
         help='Upgrade a database that takes part in replication or in a cluster of its own, with a '

@@ -91,6 +91,7 @@ _OPTIONS: Mapping[str, Callable[[Any], bool]] = {
     'allow_replication': _is_flag,
     'keep_changed_defaults': _is_flag,
     'rollback': _is_flag,
+    'carry_image': _is_flag,
     'lock_seconds': _is_number,
     'fingerprint_seconds': _is_number,
     'shutdown_seconds': _is_number,

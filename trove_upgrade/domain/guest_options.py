@@ -17,6 +17,9 @@ class GuestOptions:
     fingerprint_seconds: float | None = None
     shutdown_seconds: float | None = None  #: from SHUTDOWN to the end of the process
     min_free_bytes: int = 0  #: on the volume
+    #: put the target's container image onto the volume; a taskmanager of the release before would
+    #: not tell the next root disk of it
+    carry_image: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Return what differs from the choice of no option."""

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from trove_upgrade.domain.image_archive import ImageSource
 from trove_upgrade.domain.notes import REMARKS, SETTINGS_CHANGED, Notes
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 
@@ -86,6 +87,8 @@ class Restored:
     opened_at: str | None  #: ISO 8601: from here on clients are
     opening_at: str | None = None  #: ISO 8601: all was compared, and the opening begins
     remarks: Sequence[Any] = ()  #: sentences or notes, as `domain.notes` reads them
+    image_source: str | None = None  #: of the container image, as `ImageSource`; None: it has none
+    not_carried: str | None = None  #: why the image on the data volume was not used
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as `GuestAnswer.result`."""
@@ -95,6 +98,7 @@ class Restored:
             'opened_at': self.opened_at,
             'opening_at': self.opening_at,
             REMARKS: list(self.remarks),
+            **_known(image_source=self.image_source, image_not_carried=self.not_carried),
         }
 
     @classmethod
@@ -106,6 +110,8 @@ class Restored:
             opened_at=wire.get('opened_at'),
             opening_at=wire.get('opening_at'),
             remarks=wire.get(REMARKS) or (),
+            image_source=_source(wire.get('image_source')),
+            not_carried=_text(wire.get('image_not_carried')),
         )
 
     def notes(self) -> Notes:
@@ -140,6 +146,19 @@ class Finished:
     def to_wire(self) -> dict[str, Any]:
         """Return it as `GuestAnswer.result`."""
         return {'stash_removed_at': self.stash_removed_at}
+
+
+def _known(**facts: str | None) -> dict[str, str]:
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _source(value: object) -> str | None:
+    """Read a source; one that only a later agent has counts as not told."""
+    return next((source.value for source in ImageSource if source == value), None)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _check(entry: Mapping[str, Any]) -> CheckResult:

@@ -16,8 +16,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from trove_upgrade.domain import exceptions, tree
+from trove_upgrade.domain import exceptions, image_archive, tree
 from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.printable import CUT, is_plain
 
 SCHEMA = 1
@@ -37,6 +38,8 @@ _DIGEST = re.compile(r'[0-9a-f]{64}')
 _FILESYSTEM = re.compile(r'[a-z0-9][a-z0-9._-]{0,31}')
 _NAME = re.compile(r'[A-Za-z0-9_.-]{1,64}')
 _LARGEST_ATTEMPT = 2**31 - 1
+#: The one fact that an agent may leave out.
+_ARCHIVE = 'image_archive'
 
 
 class Invalid(ValueError):
@@ -81,10 +84,13 @@ class UpgradeInfo:
     former_agent_version: str
     former_boot_id: str
     stopped_at: str  #: ISO 8601 UTC: from here on no client was served
+    #: of the target's container image on the volume; None: there is none
+    image_archive: ImageArchive | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """Return a dictionary that is ready for JSON."""
-        return {'schema': SCHEMA, **dataclasses.asdict(self)}
+        """Return a dictionary that is ready for JSON; it names the archive where there is one."""
+        wire = {'schema': SCHEMA, **dataclasses.asdict(self)}
+        return {name: value for name, value in wire.items() if value is not None}
 
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
@@ -94,14 +100,20 @@ class UpgradeInfo:
         :raises Invalid: a field is missing or not of its form, or the whole is too large.
         """
         _require_bounds(wire)
-        names = [field.name for field in dataclasses.fields(cls)]
+        names = [field.name for field in dataclasses.fields(cls) if field.name != _ARCHIVE]
         broken = sorted(name for name in names if name not in wire or not _FORMS[name](wire[name]))
         if wire.get('schema') != SCHEMA or isinstance(wire.get('schema'), bool):
             broken.append('schema')
+        archive = wire.get(_ARCHIVE)
+        if archive is not None and not _FORMS[_ARCHIVE](archive):
+            broken.append(_ARCHIVE)
         if broken:
             raise Invalid(f'see {", ".join(broken)}')
         _require_plain(wire)
-        return cls(**{name: wire[name] for name in names})
+        return cls(
+            **{name: wire[name] for name in names},
+            image_archive=None if archive is None else ImageArchive.from_wire(archive),
+        )
 
 
 def carried(wire: Any) -> dict[str, Any]:
@@ -161,6 +173,14 @@ class StoredInfo:
         """
         found = self.checked().get('volume_uuid')
         return None if found is None else str(found)
+
+    def image_archive(self) -> ImageArchive | None:
+        """Return the facts of the container image on the volume, or None where there is none.
+
+        :raises Invalid: as `checked`.
+        """
+        found = self.checked().get(_ARCHIVE)
+        return None if found is None else ImageArchive.from_wire(found)
 
 
 #: Of an upgrade whose guest has not answered pre_upgrade yet.
@@ -224,4 +244,5 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
     'former_agent_version': _is_words,
     'former_boot_id': _is_words,
     'stopped_at': is_time,
+    _ARCHIVE: image_archive.is_archive,
 }

@@ -47,7 +47,16 @@ from trove_upgrade.guestagent.trove import (
     trove_agent,
     trove_agent_control,
 )
-from trove_upgrade.guestagent.upgrade import check, finish, quiesce, restore, undo, verify, work
+from trove_upgrade.guestagent.upgrade import (
+    carried_image,
+    check,
+    finish,
+    quiesce,
+    restore,
+    undo,
+    verify,
+    work,
+)
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.guestagent.upgrade.stash_expiry import StashExpiry
 from trove_upgrade.rpc import taskmanager, transport
@@ -84,6 +93,7 @@ def prefetch(own: work.Guest) -> None:
     if marker is None or own.marks.has(Mark.RESTORED, markers.upgrade_of(marker)):
         return
     try:
+        carried_image.head_start(own)
         own.driver.prefetch()
     except exceptions.TroveUpgradeError as error:
         LOG.info('What the restore needs is not here yet, it brings it itself: %s', error.message)
@@ -154,11 +164,8 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
     for name in ('guest_id', 'datastore_manager'):
         if not conf[name]:
             raise NotAGuest(missing=name)
-    options, clock, commands = (
-        conf[our_conf.GROUP],
-        clock_module.SystemClock(),
-        commands_module.SystemCommands(),
-    )
+    options, clock = conf[our_conf.GROUP], clock_module.SystemClock()
+    commands = commands_module.SystemCommands()
     layout = dataclasses.replace(layout, mount_point=factory.mount_point(conf.datastore_manager))
     context, services = _driver_context(layout, clock), service.detect(commands, layout.root)
     runtime = factory.runtime(options.database_runtime, context, services)
@@ -184,6 +191,7 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
             options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours
         ),
         trove_agent=others,
+        carried=functools.partial(identity.read_archive, layout.marker),
         metadata=metadata_address.GuestFirewall(commands),
     )
 

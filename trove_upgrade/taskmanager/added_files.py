@@ -52,10 +52,16 @@ def _lacking(kept: Entries, contents: Contents) -> Entries:
     ]
 
 
+def image_archive_of(contents: Contents) -> str | None:
+    """Return the value of the option that tells of the container image on the volume."""
+    return None if contents.image_archive is None else contents.image_archive.to_option()
+
+
 def _marker_entry(marker: str, contents: Contents, kept_options: str, owner: str) -> dict[str, Any]:
     lines = {
         'upgrade_marker': marker,
         'upgrade_volume_uuid': contents.volume_uuid,
+        'upgrade_image_archive': image_archive_of(contents),
         'guest_topic_prefix': contents.guest_topic_prefix,
         'upgrade_container_repositories': ','.join(contents.container_repositories) or None,
     }

@@ -4,6 +4,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.taskmanager.injected_files import InjectedFiles
 
 
@@ -19,6 +20,8 @@ class Contents:
     guest_config: str | None = None  #: text of trove-guestagent.conf
     guest_topic_prefix: str | None = None  #: where our agent listens
     volume_uuid: str | None = None  #: the file system that the guest must find again
+    #: of the container image on that file system; None: there is none
+    image_archive: ImageArchive | None = None
     #: by the facts of the version: what the guest takes container images from besides
     container_repositories: Sequence[str] = ()
     #: text of the file with the guest's key

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable
 
 from trove_upgrade.domain import compute, exceptions, ports
+from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.instances import DatastoreVersion
 from trove_upgrade.sealing.keys import GuestKey
 from trove_upgrade.taskmanager import container_repositories, user_data
@@ -44,9 +45,10 @@ class GuestFiles:
         marker: str,
         volume_uuid: str | None = None,
         key: GuestKey | None = None,
+        image_archive: ImageArchive | None = None,
     ) -> bytes:
         """User data for the rebuild that `marker` belongs to,
-        with the guest's key where it gets one.
+        with the guest's key where it gets one, and what it needs to find on its volume.
 
         Where the former does not tell the guest which instance it is, what Trove gives a new guest
         is added; where there is none, it is composed.
@@ -55,7 +57,10 @@ class GuestFiles:
         or what is lacking cannot be composed; nothing was changed.
         :raises ComputeUnavailable: Neutron is asked for a NIC, and gives no answer.
         """
-        contents = self._contents(server, instance_id, version, volume_uuid, key)
+        contents = dataclasses.replace(
+            self._contents(server, instance_id, version, volume_uuid, key),
+            image_archive=image_archive,
+        )
         if user_data.is_blank(server.user_data) and server.shows_user_data:
             composed = self.new_guests.user_data(server, instance_id, contents)
             return user_data.render(composed, marker, contents)

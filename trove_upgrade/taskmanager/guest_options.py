@@ -20,4 +20,5 @@ def from_conf(options: cfg.ConfigOpts.GroupAttr) -> GuestOptions:
         fingerprint_seconds=options.fingerprint_budget_seconds,
         shutdown_seconds=options.database_shutdown_seconds,
         min_free_bytes=options.database_min_free_mb << 20,
+        carry_image=options.carry_container_image,
     )

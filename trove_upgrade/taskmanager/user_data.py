@@ -132,6 +132,7 @@ def _require_plain(marker: str, contents: Contents) -> None:
     values = {
         'marker': marker,
         'volume_uuid': contents.volume_uuid,
+        'upgrade_image_archive': added_files.image_archive_of(contents),
         'guest_topic_prefix': contents.guest_topic_prefix,
         **contents.settings(),
     }

@@ -15,10 +15,12 @@ from typing import NoReturn, Self
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
 from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -150,6 +152,32 @@ class DatastoreDriver:
         :raises StepRefused: it cannot be had, or does not take the configuration; the database
             serves.
         """
+
+    def upgrade_bytes(self, target: TargetFacts, options: GuestOptions) -> int:
+        """Return what the upgrade of the data needs of the volume's free space.
+
+        :raises StepFailed: the server does not tell.
+        """
+        return 0
+
+    def portable_target(self) -> PortableTarget | None:
+        """Return what `prepare_target` has brought here and tried, where the next root disk can be
+        given it; None: it has its own.
+
+        :raises StepFailed: it has gone meanwhile.
+        """
+        return None
+
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        """Take the image that the former guest has tried from a copy of its archive, if this root
+        disk lacks it.  Safe to repeat.
+
+        :raises StepFailed: it cannot be taken; `check_configuration` gets it in another way.
+        """
+
+    def image_source(self) -> ImageSource | None:
+        """Return where this root disk has the server from, as far as this process knows."""
+        return None
 
     def prefetch(self) -> None:
         """Begin, on a root disk that an upgrade has just booted, to bring here what

@@ -84,11 +84,17 @@ class StashedFacts(Facts):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfiguredFacts(Facts):
-    """Remarks about the files that were restored to this root disk."""
+    """Remarks about the files that were restored to this root disk, and what it runs."""
 
     mark: ClassVar[Mark] = Mark.CONFIGURED
 
     remarks: Sequence[str] = ()
+    image_source: str | None = None  #: as `ImageSource`; None: no container image
+    not_carried: str | None = None  #: why the image from the volume was not used
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file; it tells of an image where there is one."""
+        return {name: value for name, value in super().to_json().items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

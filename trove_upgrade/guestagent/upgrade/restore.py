@@ -24,7 +24,14 @@ from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash.restore import Stash
-from trove_upgrade.guestagent.upgrade import files, generations, root_disk, verify
+from trove_upgrade.guestagent.upgrade import (
+    carried_image,
+    files,
+    generations,
+    root_disk,
+    taking,
+    verify,
+)
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
     ConfiguredFacts,
@@ -50,8 +57,7 @@ def restore(work: Work) -> JobOutcome:
     guest, info = work.guest, _info(work)
     root_disk.require_another(guest, info.former_boot_id)
     work.progress(0, 'Mounting the volume.')
-    guest.volume.mount(info.volume_uuid, wait_seconds=guest.settings.volume_wait_seconds)
-    _claim(guest)
+    taking.take(guest, info.volume_uuid, guest.settings.volume_wait_seconds)
     if not guest.layout.on_volume.is_dir() or not volume_ownership.is_ours(guest.layout.on_volume):
         raise exceptions.StepFailed(
             f'The volume {info.volume_uuid} cannot be used: {guest.layout.on_volume} is missing, '
@@ -79,19 +85,6 @@ def restore(work: Work) -> JobOutcome:
         _compare(work, info, before)
     _open(work, info)
     return _outcome(work, info)
-
-
-def _claim(guest: Guest) -> None:
-    """Trove's agent may have given all of the volume to the database's user; as long as no process
-    of that user has run, it is as it was.
-    """
-    if (
-        guest.driver.shares_volume
-        and not volume_ownership.is_ours(guest.layout.on_volume)
-        and guest.driver.server_version() is None
-        and not guest.volume.holders()
-    ):
-        volume_ownership.back(guest.layout.on_volume)
 
 
 def _info(work: Work) -> UpgradeInfo:
@@ -229,9 +222,18 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     durable.make_directory(guest.layout.volume_uuid.parent)
     durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
     guest.driver.own_data()
+    # not sooner: only the files that have come tell which image is wanted
+    not_carried = None if _is_rollback(work) else carried_image.load(guest)
     work.progress(20, 'Trying the configuration on an empty data directory.')
     _require_accepted(guest.driver.check_configuration(work.call.options))
-    guest.marks.record(ConfiguredFacts(upgrade_id=info.upgrade_id, remarks=remarks))
+    guest.marks.record(
+        ConfiguredFacts(
+            upgrade_id=info.upgrade_id,
+            remarks=remarks,
+            image_source=guest.driver.image_source(),
+            not_carried=not_carried,
+        )
+    )
 
 
 def _require_accepted(tried: CheckResult | None) -> None:
@@ -374,5 +376,7 @@ def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
             opened_at=None if opened is None else opened.opened_at,
             opening_at=None if opened is None else opened.opening_at,
             remarks=() if configured is None else configured.remarks,
+            image_source=None if configured is None else configured.image_source,
+            not_carried=None if configured is None else configured.not_carried,
         ).to_wire(),
     )

@@ -6,6 +6,7 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import listing
 from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
+from trove_upgrade.guestagent.upgrade import carried_image
 from trove_upgrade.guestagent.upgrade.mark_facts import QuiescedFacts, QuiescingFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
@@ -50,14 +51,15 @@ def undo(guest: Guest) -> None:
 
 
 def remove_stashes(guest: Guest, upgrade_id: str) -> None:
-    """Remove what this upgrade has kept on the mounted volume: it holds secrets.  Safe to
-    repeat.
+    """Remove what this upgrade has kept on the mounted volume: it holds secrets, and takes room.
+    Safe to repeat.
     """
     directory = guest.layout.on_volume
     if volume_ownership.is_ours(directory):
         for path in listing.matching(directory):
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
+        carried_image.remove(guest.layout)
     elif volume_ownership.is_of_others(directory):
         LOG.warning(
             "%s is not root's alone: no stash is removed there; the next upgrade removes all of it",

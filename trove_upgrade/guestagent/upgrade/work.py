@@ -8,7 +8,7 @@ from typing import Any
 from trove_upgrade.domain import exceptions, ports
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.machine import metadata_address
+from trove_upgrade.guestagent.machine import identity, metadata_address
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.storage import volume as volume_module
@@ -48,6 +48,8 @@ class Guest:
     trove_agent: trove_agent_control.TroveAgentControl = dataclasses.field(
         default_factory=trove_agent_control.NoTroveAgent
     )
+    #: of the container image on the volume, as user data tells; read anew each time
+    carried: Callable[[], identity.CarriedArchive | None] = lambda: None
     metadata: metadata_address.MetadataAddress = dataclasses.field(
         default_factory=metadata_address.Closed
     )

@@ -14,6 +14,7 @@ import dataclasses
 
 from trove_upgrade.domain import compute, exceptions, guests, leases, ports, upgrade_info
 from trove_upgrade.domain.compute import ServerStatus
+from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -200,17 +201,14 @@ class Rebuild:
 
     def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         version = self.datastores.version_by_id(upgrade.wanted_version_id)
-        try:
-            volume_uuid = upgrade.progress.quiesce.info.volume_uuid()
-        except upgrade_info.Invalid as error:  # stored by a release that did not look
-            raise upgrade_info.not_returned(str(error)) from None
+        volume_uuid, image_archive = _on_volume(upgrade)
         self.leases.require(upgrade.id)
         try:
             key = self.key_delivery.for_rebuild(upgrade, is_carried=is_carried)
         except (OlderTaskmanager, KeyUnreadable) as error:
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=error.message)
         rendered = self.files.render(
-            server, upgrade.instance_id, version, upgrade.marker, volume_uuid, key
+            server, upgrade.instance_id, version, upgrade.marker, volume_uuid, key, image_archive
         )
         started = self.calls.clock.monotonic()
         self.held.announce_post(upgrade, _ANNOUNCED_SECONDS + self.post_seconds)
@@ -254,6 +252,19 @@ class Rebuild:
         if upgrade.former_guest_is_gone:
             raise exceptions.StepFailed(error.message, error.code) from error
         raise exceptions.StepRefused(error.message, error.code) from error
+
+
+def _on_volume(upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
+    """Return the UUID of the volume's file system, and the facts of the container image there; a
+    way back runs the former image, and needs none.
+
+    :raises StepFailed: UPGRADE_INFO_INVALID; stored by a release that did not look.
+    """
+    info = upgrade.progress.quiesce.info
+    try:
+        return info.volume_uuid(), None if upgrade.is_rolling_back else info.image_archive()
+    except upgrade_info.Invalid as error:
+        raise upgrade_info.not_returned(str(error)) from None
 
 
 def _accepted(upgrade: Upgrade) -> Upgrade:

@@ -152,16 +152,7 @@ def disk_space(probe: Probe) -> CheckResult:
     """Room for the stash, the new server's own files, and a copy of the largest table that is
     rebuilt.
     """
-    name, needed = 'disk_space', _ALWAYS_FREE_BYTES
-    target_series = versions.series(probe.target.server_version)
-    if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= target_series:
-        far = catalog.far_tables(probe.session)
-        largest = probe.session.rows(
-            'SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES '
-            f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}"
-        )[0][0]
-        needed += int(largest)
-    needed = max(needed, int(probe.options.min_free_bytes))
+    name, needed = 'disk_space', needed_bytes(probe)
     volume = os.statvfs(probe.context.volume)
     free = volume.f_bavail * volume.f_frsize
     if free < needed:
@@ -177,6 +168,20 @@ def disk_space(probe: Probe) -> CheckResult:
     return CheckResult.ok(
         name, f'{free >> 20} MiB of the volume are free, {needed >> 20} MiB are needed.'
     )
+
+
+def needed_bytes(probe: Probe) -> int:
+    """Return what `disk_space` wants to be free."""
+    needed = _ALWAYS_FREE_BYTES
+    target_series = versions.series(probe.target.server_version)
+    if versions.series(probe.version) < _TABLES_REBUILT_SINCE <= target_series:
+        far = catalog.far_tables(probe.session)
+        largest = probe.session.rows(
+            'SELECT COALESCE(MAX(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES '
+            f"WHERE TABLE_TYPE = 'SYSTEM VERSIONED'{catalog.leaving_out(far)}"
+        )[0][0]
+        needed += int(largest)
+    return max(needed, int(probe.options.min_free_bytes))
 
 
 def clean_stop(probe: Probe) -> CheckResult:

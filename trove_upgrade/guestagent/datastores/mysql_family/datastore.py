@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
@@ -30,6 +31,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import (
 from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import FingerprintCollector
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import Host, HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
 from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Defaults of the operator's choices, in seconds.
@@ -103,6 +105,18 @@ class Datastore(base.DatastoreDriver):
     ) -> None:
         self.host.prepare_target(target, progress)
 
+    def upgrade_bytes(self, target: TargetFacts, options: GuestOptions) -> int:
+        session, _ = self._session()
+        try:
+            return self._precheck().needed_bytes(session, target, options)
+        except connection.SessionError as error:
+            raise exceptions.StepFailed(error.message, error.code) from error
+        finally:
+            session.close()
+
+    def portable_target(self) -> PortableTarget | None:
+        return self.host.portable_target()
+
     def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
         configuration = self._server.configuration()
         result = configuration_checks.check_read(configuration)
@@ -160,6 +174,12 @@ class Datastore(base.DatastoreDriver):
         return self.host.check_restored(stashed)
 
     # --- after ------------------------------------------------------------------------------------
+
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        self.host.receive(archive, copied)
+
+    def image_source(self) -> ImageSource | None:
+        return self.host.image_source()
 
     def prefetch(self) -> None:
         self.host.prefetch()

@@ -80,28 +80,40 @@ class DatabaseChecks:
 
         :raises SessionError: the server does not tell what no check can do without.
         """
-        version = str(session.rows('SELECT VERSION()')[0][0])
-        configuration = self.server.configuration()
-        looked_at = checks.Probe(
-            context=self.context,
-            session=session,
-            configuration=configuration,
-            version=version,
-            target=target,
-            options=options,
-            proc=self.proc,
-            process=server_process.read(self.proc, self.server.process_id(session)),
-        )
+        looked_at = self._probe(session, target, options)
         results = [
-            CheckResult.ok('database_answers', f'The server answers; it is {version}.'),
-            configuration_checks.check_read(configuration),
+            CheckResult.ok('database_answers', f'The server answers; it is {looked_at.version}.'),
+            configuration_checks.check_read(looked_at.configuration),
         ]
-        if configuration.unread:
+        if looked_at.configuration.unread:
             return results
         results += [_one_check(check, looked_at) for check in _OF_SERVER]
         results += self._of_configuration(looked_at)
         results.append(self._rehearse())
         return results
+
+    def needed_bytes(
+        self, session: connection.Session, target: TargetFacts, options: GuestOptions
+    ) -> int:
+        """Return what must be free on the volume for the upgrade of the data.
+
+        :raises SessionError: the server does not tell.
+        """
+        return checks.needed_bytes(self._probe(session, target, options))
+
+    def _probe(
+        self, session: connection.Session, target: TargetFacts, options: GuestOptions
+    ) -> checks.Probe:
+        return checks.Probe(
+            context=self.context,
+            session=session,
+            configuration=self.server.configuration(),
+            version=str(session.rows('SELECT VERSION()')[0][0]),
+            target=target,
+            options=options,
+            proc=self.proc,
+            process=server_process.read(self.proc, self.server.process_id(session)),
+        )
 
     def _of_configuration(self, looked_at: checks.Probe) -> Sequence[CheckResult]:
         configuration = looked_at.configuration

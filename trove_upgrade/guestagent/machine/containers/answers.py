@@ -54,6 +54,7 @@ class Image:
     env: Mapping[str, str]
     created: str
     config: Mapping[str, Any]  #: raw: what containers get unless they say otherwise
+    size_bytes: int = 0
 
 
 @contextlib.contextmanager
@@ -109,6 +110,7 @@ def image(answer: http.Answer) -> Image:
             env=definitions.environment_of(config.get('Env')),
             created=str(told.get('Created', '')),
             config=config,
+            size_bytes=int(told.get('Size') or 0),
         )
 
 
@@ -170,6 +172,21 @@ def pull_line(reference: str, line: bytes, progress: Progress) -> None:
     detail = told.get('progressDetail')
     if status:
         progress(None, f'Image {reference}: {_amount(detail)}{" ".join(str(status).split())[:200]}')
+
+
+def error_in(line: bytes) -> str | None:
+    """Return the error that one line of the engine's progress tells; None where it tells none.
+
+    A line that cannot be read is one: nothing good is known of it.
+    """
+    if not line.strip():
+        return None
+    try:
+        told = json.loads(line)
+        found = told.get('error') or (told.get('errorDetail') or {}).get('message')
+    except (ValueError, AttributeError, RecursionError):
+        return f'the answer of the engine cannot be understood: {line[:80]!r}'
+    return None if not found else str(found)
 
 
 def _amount(detail: Any) -> str:

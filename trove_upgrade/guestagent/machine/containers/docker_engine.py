@@ -3,12 +3,13 @@
 library alone.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol
 
 from trove_upgrade.guestagent.machine.containers import (
     answers,
@@ -36,13 +37,14 @@ SOCKET = pathlib.Path('/run/docker.sock')
 _LOOK_SECONDS = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
     """Limits of calls to the engine, in seconds."""
 
     short: float = 30  #: for what the engine knows at once
     start: float = 120  #: making, starting, removing
     pull: float = 3600
+    archive: float = 900  #: giving and taking an archive of an image, from and to a disk
 
 
 class Pause(Protocol):
@@ -76,6 +78,7 @@ class DockerEngine:
             login,
             start_seconds=self._limits.start,
             pull_seconds=self._limits.pull,
+            archive_seconds=self._limits.archive,
         )
         self._executions = Executions(self._calls, processes)
         self._token = secrets.token_hex(8)
@@ -283,6 +286,15 @@ class DockerEngine:
 
     def pull(self, reference: str, progress: Progress) -> None:
         self._images.pull(reference, progress)
+
+    def saved(self, image_id: str) -> contextlib.AbstractContextManager[Iterator[bytes]]:
+        return self._images.saved(image_id)
+
+    def load(self, archive: BinaryIO, size_bytes: int) -> None:
+        self._images.load(archive, size_bytes)
+
+    def tag(self, image_id: str, reference: str) -> None:
+        self._images.tag(image_id, reference)
 
     def remove_image(self, reference: str) -> None:
         self._images.remove_image(reference)

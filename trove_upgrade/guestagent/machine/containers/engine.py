@@ -2,8 +2,9 @@
 """The port to a container engine: what an upgrade needs of it."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Protocol
 
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
 from trove_upgrade.guestagent.machine.finished import Finished
@@ -120,6 +121,25 @@ class Engine(Protocol):
 
         :raises ContainerImageNotFound: the registry does not know it.
         :raises ImageNotPulled: it cannot be brought here.
+        """
+
+    def saved(self, image_id: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Give an archive of the image, without any name, piece by piece.
+
+        :raises ContainerImageNotFound: it is not here.
+        :raises EngineError: it cannot be given, or not to its end.
+        """
+
+    def load(self, archive: BinaryIO, size_bytes: int) -> None:
+        """Bring the images here that are in an archive of so many bytes.
+
+        :raises ImageNotLoaded: the engine does not take it.
+        """
+
+    def tag(self, image_id: str, reference: str) -> None:
+        """Give an image that is here another name, with a tag; what had the name loses it.
+
+        :raises ContainerImageNotFound: it is not here.
         """
 
     def remove_image(self, reference: str) -> None:

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of the engine: looked at, asked for at a registry, brought here and removed."""
 
+import contextlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 from trove_upgrade.domain.image_reference import ImageReference
-from trove_upgrade.guestagent.machine.containers import answers, output
+from trove_upgrade.guestagent.machine.containers import answers, http, output
 from trove_upgrade.guestagent.machine.containers.answers import Image
 from trove_upgrade.guestagent.machine.containers.calls import Calls, quoted, refuse
-from trove_upgrade.guestagent.machine.containers.errors import EngineRefused
+from trove_upgrade.guestagent.machine.containers.errors import (
+    ContainerImageNotFound,
+    EngineRefused,
+    ImageNotLoaded,
+)
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -23,11 +29,13 @@ class EngineImages:
         *,
         start_seconds: float,
         pull_seconds: float,
+        archive_seconds: float,
     ) -> None:
         self._calls = calls
         self._login = login
         self._start_seconds = start_seconds
         self._pull_seconds = pull_seconds
+        self._archive_seconds = archive_seconds
 
     def image(self, reference: str) -> Image | None:
         answer = self._calls.ask(
@@ -91,6 +99,54 @@ class EngineImages:
                 reference, 'the engine ended without an error, and without the image'
             )
 
+    @contextlib.contextmanager
+    def saved(self, image_id: str) -> Iterator[Iterator[bytes]]:
+        try:
+            with self._calls.transport.stream(
+                'GET', f'/images/{quoted(image_id)}/get', seconds=self._archive_seconds
+            ) as stream:
+                if stream.status >= 400:
+                    raise _not_loaded(f'Image {image_id} cannot be saved', stream.rest().said)
+                yield stream.pieces()
+        except TimeoutError as error:
+            raise _not_loaded(
+                f'Image {image_id} cannot be saved',
+                f'not whole after {self._archive_seconds:.0f} s',
+            ) from error
+
+    def load(self, archive: BinaryIO, size_bytes: int) -> None:
+        what = 'The image from the data volume cannot be loaded'
+        try:
+            with self._calls.transport.stream(
+                'POST',
+                '/images/load',
+                seconds=self._archive_seconds,
+                query={'quiet': 1},
+                content=http.Content(archive, size_bytes, 'application/x-tar'),
+            ) as stream:
+                if stream.status >= 400:
+                    raise _not_loaded(what, stream.rest().said)
+                for line in output.lines(stream.pieces()):
+                    if (found := answers.error_in(line)) is not None:
+                        raise _not_loaded(what, found)
+        except TimeoutError as error:
+            raise _not_loaded(what, f'not there after {self._archive_seconds:.0f} s') from error
+
+    def tag(self, image_id: str, reference: str) -> None:
+        name, _, tag = reference.rpartition(':')
+        answer = self._calls.ask(
+            'POST',
+            f'/images/{quoted(image_id)}/tag',
+            f'name image {image_id} {reference}',
+            query={'repo': name, 'tag': tag},
+            allowed=(404,),
+        )
+        if answer.status == 404:
+            raise ContainerImageNotFound(
+                f'Image {image_id} cannot be named {reference}: it is not in the guest. Look '
+                'whether a program prunes images, and try again.'
+            )
+
     def remove_image(self, reference: str) -> None:
         self._calls.ask(
             'DELETE',
@@ -99,3 +155,9 @@ class EngineImages:
             allowed=(404, 409),
             seconds=self._start_seconds,
         )
+
+
+def _not_loaded(what: str, found: str) -> ImageNotLoaded:
+    return ImageNotLoaded(
+        f'{what}: {" ".join(found.split())[:500]}. Look at the log of the container engine.'
+    )

@@ -47,6 +47,12 @@ class ImageNotPulled(EngineError):
     code = 'CONTAINER_IMAGE_NOT_PULLED'
 
 
+class ImageNotLoaded(EngineError):
+    """The engine has not taken an image from an archive, or has not given one."""
+
+    code = 'CONTAINER_IMAGE_NOT_LOADED'
+
+
 class ImageDiffers(EngineError):
     """The engine has an image under the name, and its digest is another one than the name's."""
 

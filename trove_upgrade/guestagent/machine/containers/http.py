@@ -17,7 +17,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib import parse
 
 from trove_upgrade.guestagent.machine.containers.errors import EngineNotAnswering
@@ -119,6 +119,15 @@ def _as_silence(path: pathlib.Path) -> Iterator[None]:
         raise silence(path, f'{type(error).__name__}: {error}'.strip(': ')) from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """File that is sent with a request as it is, from where it stands, of so many bytes."""
+
+    stream: BinaryIO
+    size_bytes: int
+    media_type: str
+
+
 class Transport(Protocol):
     """The port to the engine's socket."""
 
@@ -145,8 +154,10 @@ class Transport(Protocol):
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        content: Content | None = None,
     ) -> contextlib.AbstractContextManager[Stream]:
-        """Ask, and read the answer piece by piece; `seconds` are for all of it.
+        """Ask, and read the answer piece by piece; `seconds` are for all of it.  `content` is
+        sent in place of a body of JSON.
 
         :raises EngineNotAnswering: the engine is gone, or answers in a form that cannot be read.
         :raises TimeoutError: the time is over.
@@ -226,6 +237,7 @@ class UnixTransport:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        content: Content | None = None,
     ) -> Iterator[Stream]:
         end = self._monotonic() + seconds
 
@@ -244,7 +256,7 @@ class UnixTransport:
                     remaining,
                     method,
                     self._address(path, query, remaining),
-                    body,
+                    content if body is None else json.dumps(body).encode(),
                     headers or {},
                 )
             # an engine that was exchanged meanwhile may not speak this version any more
@@ -280,17 +292,22 @@ class UnixTransport:
         remaining: Callable[[], float],
         method: str,
         address: str,
-        body: Any,
+        body: bytes | Content | None,
         headers: Mapping[str, str],
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection('engine')
+        connection = http.client.HTTPConnection('engine', blocksize=_PIECE_BYTES)
         connection.sock = _Channel(connected, remaining)
-        sent = None if body is None else json.dumps(body).encode()
+        described = {'Content-Type': 'application/json'}
+        if isinstance(body, Content):
+            described = {
+                'Content-Type': body.media_type,
+                'Content-Length': str(body.size_bytes),
+            }
         connection.request(
             method,
             address,
-            body=sent,
-            headers={'Content-Type': 'application/json', 'Connection': 'close', **headers},
+            body=body.stream if isinstance(body, Content) else body,
+            headers={**described, 'Connection': 'close', **headers},
         )
         return connection.getresponse()
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import upgrade_info
+from trove_upgrade.domain.image_archive import LARGEST_BYTES, ImageArchive
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.tests.unit import base
 
@@ -26,7 +27,8 @@ INFO = UpgradeInfo(
     former_boot_id='boot-1',
     stopped_at='2026-11-21T12:00:00+00:00',
 )
-NAMES = [field.name for field in dataclasses.fields(UpgradeInfo)]
+#: Of those that are one value.
+NAMES = [field.name for field in dataclasses.fields(UpgradeInfo) if field.name != 'image_archive']
 #: Ends of lines for str.splitlines, for a terminal, for an INI file, and a text that no encoding
 #: takes.
 HOSTILE = [
@@ -51,6 +53,13 @@ INFOS = st.builds(
     stopped_at=st.datetimes(timezones=st.timezones())
     .map(lambda one: one.isoformat())
     .filter(upgrade_info.is_time),
+    image_archive=st.none()
+    | st.builds(
+        ImageArchive,
+        sha256=_HEX,
+        size_bytes=st.integers(1, LARGEST_BYTES),
+        image_id=_HEX.map(lambda one: f'sha256:{one}'),
+    ),
 )
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -84,6 +93,30 @@ class TestUpgradeInfo(base.TestCase):
             self.assertRaises(upgrade_info.Invalid, read, wire)
         del wire['schema']
         self.assertRaises(upgrade_info.Invalid, upgrade_info.carried, wire)
+
+    def test_facts_of_an_image_that_are_not_of_their_form_are_refused(self):
+        good = {'sha256': 'a' * 64, 'size_bytes': 1, 'image_id': f'sha256:{"b" * 64}'}
+        self.assertEqual(good, upgrade_info.carried(self.with_image(good))['image_archive'])
+        for changed in (
+            {'sha256': 'A' * 64},
+            {'sha256': 'a' * 64 + '\n'},
+            {'size_bytes': 0},
+            {'size_bytes': True},
+            {'size_bytes': LARGEST_BYTES + 1},
+            {'size_bytes': '1'},
+            {'image_id': 'b' * 64},
+            {'image_id': None},
+        ):
+            for read in (UpgradeInfo.from_wire, upgrade_info.carried):
+                self.assertRaises(upgrade_info.Invalid, read, self.with_image({**good, **changed}))
+        self.assertRaises(upgrade_info.Invalid, UpgradeInfo.from_wire, self.with_image([good]))
+
+    def with_image(self, archive):
+        return {**INFO.to_wire(), 'image_archive': archive}
+
+    def test_a_guest_without_an_image_on_its_volume_returns_what_the_release_before_returns(self):
+        self.assertNotIn('image_archive', INFO.to_wire())
+        self.assertIsNone(upgrade_info.StoredInfo(INFO.to_wire()).image_archive())
 
     @given(ANYTHING)
     def test_whatever_comes_is_kept_with_plain_texts_or_refused(self, value):

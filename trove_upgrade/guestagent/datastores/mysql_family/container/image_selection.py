@@ -10,6 +10,7 @@ from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores.mysql_family import scratch
+from trove_upgrade.guestagent.datastores.mysql_family.container.image_arrival import ImageArrival
 from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
 from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     ImageChoice,
@@ -25,6 +26,7 @@ class ImageSelection:
 
     def __init__(
         self,
+        arrival: ImageArrival,
         images: Images,
         records: Records,
         trial: Callable[[ImageChoice, Record], CheckResult],
@@ -33,6 +35,7 @@ class ImageSelection:
         """`trial`: tries the configuration with an image; `tried`: what it was tried with on the
         former root disk.
         """
+        self._arrival = arrival
         self._images = images
         self._records = records
         self._trial = trial
@@ -52,7 +55,7 @@ class ImageSelection:
         self._images.wait_for_engine()
         backwards = options.rollback
         choice = record.former if backwards else self._target(record)
-        chosen = self._images.fetch_again(choice, lambda _percent, _sentence: None, exact=backwards)
+        chosen = self._arrival.bring(choice, exact=backwards)
         tried = self._choose(chosen, record, choice, backwards=backwards)
         if tried.outcome != CheckOutcome.REFUSED or backwards:
             return tried
@@ -71,6 +74,8 @@ class ImageSelection:
         self._images.wait_for_engine()
         backwards = options.rollback
         choice = record.former if backwards else self._target(record)
+        if not backwards and self._arrival.is_settled(choice, record.chosen):
+            return None
         found = self._images.renew(choice, progress, exact=backwards)
         if (
             record.chosen is not None

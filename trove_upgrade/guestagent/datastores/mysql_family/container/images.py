@@ -253,9 +253,20 @@ class Images:
                 f'answer for {_ENGINE_SECONDS} s. See that its service runs in the guest.'
             )
 
-    def _require_room(self, reference: str) -> None:
+    def require(self, reference: str) -> ImageReference:
+        """Return a reference that this guest takes, as it was read.
+
+        :raises StepRefused: CONTAINER_IMAGE_INVALID; CONTAINER_REPOSITORY_NOT_ALLOWED.
+        """
+        return self._repositories.require(reference)
+
+    def room(self) -> tuple[pathlib.Path, int]:
+        """Return where the engine writes images, and the bytes that are free there."""
         place, numbers = _nearest(self._store or self._engine.image_directory())
-        free = numbers.f_bavail * numbers.f_frsize
+        return place, numbers.f_bavail * numbers.f_frsize
+
+    def _require_room(self, reference: str) -> None:
+        place, free = self.room()
         if free < _NEEDED_BYTES:
             raise exceptions.StepRefused(
                 (

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.guestagent.datastores import base
@@ -14,24 +15,20 @@ from trove_upgrade.guestagent.datastores.mysql_family import connection, option_
 from trove_upgrade.guestagent.datastores.mysql_family import ownership as family_ownership
 from trove_upgrade.guestagent.datastores.mysql_family.container import (
     acceptance,
+    autostart,
     backup_images,
     definition,
     health_account,
     host_name,
+    image_selection,
     images,
     ownership,
     privileges,
+    target_preparation,
     trial,
 )
-from trove_upgrade.guestagent.datastores.mysql_family.container.autostart import (
-    DURABLE,
-    DURABLE_POLICIES,
-    ContainerAutostart,
-)
 from trove_upgrade.guestagent.datastores.mysql_family.container.creation import Creation
-from trove_upgrade.guestagent.datastores.mysql_family.container.image_selection import (
-    ImageSelection,
-)
+from trove_upgrade.guestagent.datastores.mysql_family.container.image_arrival import ImageArrival
 from trove_upgrade.guestagent.datastores.mysql_family.container.kept_files import KeptFiles
 from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.mysql_family.container.programs import ContainerPrograms
@@ -41,12 +38,10 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Records,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.container.server import ContainerServer, Reach
-from trove_upgrade.guestagent.datastores.mysql_family.container.target_preparation import (
-    TargetPreparation,
-)
 from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.containers.engine import Engine as ContainerEngine
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -113,7 +108,7 @@ class ContainerHost:
         state = self._context.etc.parent / 'var/lib/trove-upgrade'
         self.records = Records(state / 'database-container.json')
         policy = state / 'database-restart-policy.json'
-        self.autostart = ContainerAutostart(self._containers, service, policy)
+        self.autostart = autostart.ContainerAutostart(self._containers, service, policy)
         self._health = health_account.HealthAccount(
             state / 'database-health-accounts.json', self._context.data_directory
         )
@@ -136,7 +131,10 @@ class ContainerHost:
             health=self._health,
             volume=self._context.volume,
         )
-        self._selection = ImageSelection(self.images, self.records, self._try, self.tried)
+        self._arrival = ImageArrival(self._containers, self.images, self.records, self._number)
+        self._selection = image_selection.ImageSelection(
+            self._arrival, self.images, self.records, self._try, self.tried
+        )
 
     def volume_owner(self) -> int | None:
         """Return none: the user is the container's, and the top is taken whose ever it is."""
@@ -174,7 +172,7 @@ class ContainerHost:
         """Bring the target's image here, which tries the configuration as it is
         now.
         """
-        TargetPreparation(
+        target_preparation.TargetPreparation(
             engine=self._containers,
             images=self.images,
             records=self.records,
@@ -186,10 +184,13 @@ class ContainerHost:
             tried=self.tried,
         ).prepare(target, progress)
 
+    def portable_target(self) -> PortableTarget:
+        return self._arrival.portable()
+
     def _record(self, picked: ImageChoice) -> Record:
         container, image = self.images.of_database()
         kept, secrets = definition.portable(container.definition, image.config)
-        former = images.choice(container.image, image)
+        former = self._arrival.with_digests(images.choice(container.image, image))
         return Record(
             definition=kept,
             secrets=secrets,
@@ -245,16 +246,14 @@ class ContainerHost:
 
     # --- after ------------------------------------------------------------------------------------
 
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        self._arrival.receive(archive, copied)
+
+    def image_source(self) -> ImageSource | None:
+        return self._arrival.source
+
     def prefetch(self) -> None:
-        """The stash cannot be read yet; user data has the number.  The engine lets a
-        second pull join the first.
-        """
-        if self._number:
-            self.images.wait_for_engine()
-            self.images.fetch(
-                self.images.reference(TargetFacts(version_number=self._number)),
-                lambda _percent, _sentence: None,
-            )
+        self._arrival.prefetch()
 
     def expect(self, target: TargetFacts) -> None:
         self._selection.expect(target)
@@ -348,7 +347,9 @@ class ContainerHost:
         self.server.wait_for_clients_way(record)
         self._containers.set_restart_policy(
             DATABASE,
-            record.restart_policy if record.restart_policy in DURABLE_POLICIES else DURABLE,
+            record.restart_policy
+            if record.restart_policy in autostart.DURABLE_POLICIES
+            else autostart.DURABLE,
         )
 
     def keep_closed(self) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, preserved
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
 from trove_upgrade.guestagent.machine.progress import Progress
 
 START_SECONDS = 900
@@ -119,6 +121,15 @@ class Host(Protocol):
 
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
         """Implement `DatastoreDriver.check_restored`: judge as a whole what has come."""
+
+    def portable_target(self) -> PortableTarget | None:
+        """Implement `DatastoreDriver.portable_target`: give what was tried as a file."""
+
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        """Implement `DatastoreDriver.receive`: take the image from a copy of its archive."""
+
+    def image_source(self) -> ImageSource | None:
+        """Implement `DatastoreDriver.image_source`: tell where the server is from."""
 
     def prefetch(self) -> None:
         """Implement `DatastoreDriver.prefetch`: begin to bring here what the host will want."""

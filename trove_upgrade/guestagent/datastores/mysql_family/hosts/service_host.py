@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores import base
@@ -26,6 +27,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engi
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.packet_filter import PacketFilter
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -107,6 +109,10 @@ class ServiceHost:
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Do nothing: the target's server is in the image that Nova boots."""
 
+    def portable_target(self) -> PortableTarget | None:
+        """Return none: the target's server is in the image that Nova boots."""
+        return None
+
     def stopped(self, fingerprint: base.Fingerprint) -> None:
         """Keep nothing of the fingerprint: the service needs none of it."""
 
@@ -138,6 +144,13 @@ class ServiceHost:
 
     def _admission(self, stashed: base.Stashed) -> admitted.Admission:
         return admitted.Admission(self._context, stashed, self.server.client_file, self._user)
+
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        """Do nothing: the server is here."""
+
+    def image_source(self) -> ImageSource | None:
+        """Return none: the server is in no container image."""
+        return None
 
     def prefetch(self) -> None:
         """Do nothing: the server is here."""

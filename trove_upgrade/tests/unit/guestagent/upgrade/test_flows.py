@@ -9,6 +9,7 @@ import shutil
 import fixtures
 
 from trove_upgrade.domain import downtime, exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
@@ -66,6 +67,40 @@ class FlowTestCase(base.TestCase):
         )
         machine.boot()
         self.assertEqual('11.8.6-MariaDB', machine.running, 'a plain reboot does not serve')
+
+    def _each_death(self, flow, prepare, *, lives):
+        """Run `flow` once for each effect that it has, with the agent's death before it, and once
+        with it after.
+        """
+        for after in (False, True):
+            for life in lives:
+                kill_at = 1
+                while True:
+                    machine = self.new_machine()
+                    changes = prepare(machine)
+                    wire = fakes.Tripwire(kill_at, after)
+                    try:
+                        flow(machine.work(wire, **changes))
+                    except fakes.Killed:
+                        life(machine)
+                        yield (
+                            machine,
+                            changes,
+                            (
+                                f'{flow.__name__} killed {"after" if after else "before"} effect '
+                                f'{kill_at}, then {life.__name__}'
+                            ),
+                        )
+                        kill_at += 1
+                    else:
+                        self.assertGreater(kill_at, 4, 'the wire was never touched')
+                        break
+
+    def agent_restart(self, machine):
+        """Nothing else has happened."""
+
+    def reboot(self, machine):
+        machine.boot()
 
 
 class CheckTest(FlowTestCase):
@@ -172,14 +207,16 @@ class QuiesceTest(FlowTestCase):
             def prepare_target(self, target, options, progress):
                 prepared.append((target, options, self.machine.running))
 
-        work = self.machine.work(target={'server_version': '11.8.6'}, options={'a': 'b'})
+        work = self.machine.work(
+            target={'server_version': '11.8.6'}, options=GuestOptions(lock_seconds=7)
+        )
         quiesce.quiesce(
             dataclasses.replace(
                 work, guest=dataclasses.replace(work.guest, driver=Preparing(self.machine))
             )
         )
         target = TargetFacts(server_version='11.8.6')
-        self.assertEqual([(target, {'a': 'b'}, '10.11.14-MariaDB')], prepared)
+        self.assertEqual([(target, GuestOptions(lock_seconds=7), '10.11.14-MariaDB')], prepared)
 
     def test_an_undo_that_fails_has_the_cause_that_was_not_expected(self):
         first = exceptions.StepRefused('locked', 'LOCKED')
@@ -247,40 +284,6 @@ class QuiesceTest(FlowTestCase):
         self.assertIn('did not come up', error.message)
         undo.abort(self.machine.work(attempt=2))
         self.assert_serves_as_before(self.machine)
-
-    def _each_death(self, flow, prepare, *, lives):
-        """Run `flow` once for each effect that it has, with the agent's death before it, and once
-        with it after.
-        """
-        for after in (False, True):
-            for life in lives:
-                kill_at = 1
-                while True:
-                    machine = self.new_machine()
-                    changes = prepare(machine)
-                    wire = fakes.Tripwire(kill_at, after)
-                    try:
-                        flow(machine.work(wire, **changes))
-                    except fakes.Killed:
-                        life(machine)
-                        yield (
-                            machine,
-                            changes,
-                            (
-                                f'{flow.__name__} killed {"after" if after else "before"} effect '
-                                f'{kill_at}, then {life.__name__}'
-                            ),
-                        )
-                        kill_at += 1
-                    else:
-                        self.assertGreater(kill_at, 4, 'the wire was never touched')
-                        break
-
-    def agent_restart(self, machine):
-        """Nothing else has happened."""
-
-    def reboot(self, machine):
-        machine.boot()
 
     def another_rebuild(self, machine):
         machine.rebuild(f'{fakes.UPGRADE}:2')

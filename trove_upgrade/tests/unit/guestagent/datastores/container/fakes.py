@@ -3,6 +3,7 @@
 as they run.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import pathlib
@@ -17,11 +18,17 @@ from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPort
 from trove_upgrade.guestagent.machine.containers import definitions, errors
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
 from trove_upgrade.guestagent.machine.finished import Finished
+from trove_upgrade.tests.unit.guestagent import archives
 from trove_upgrade.tests.unit.guestagent.datastores import fakes as family
 
 OLD, NEW = 'registry/mariadb:10.11', 'registry/mariadb:11.8'
 OLD_EXACT, NEW_EXACT = (f'registry/mariadb@sha256:{digit * 64}' for digit in '12')
-VERSIONS = {OLD: '10.11.18-MariaDB', NEW: '11.8.6-MariaDB', OLD_EXACT: '10.11.18-MariaDB'}
+#: What stands for the digest where an engine has loaded the image.
+NEW_LOADED = f'registry/mariadb:sha256-{"2" * 64}'
+VERSIONS = {
+    **dict.fromkeys((OLD, OLD_EXACT), '10.11.18-MariaDB'),
+    **dict.fromkeys((NEW, NEW_EXACT, NEW_LOADED), '11.8.6-MariaDB'),
+}
 PASSWORD = 'of-the-root'
 
 
@@ -60,6 +67,7 @@ class FakeEngine:
         )
         self.answers_after = 0
         self.down = False
+        self.loads = dataclasses.replace(IMAGES[NEW], digests=())  # of any archive
         self._numbers = itertools.count(1)
 
     def _note(self, what, *facts):
@@ -194,6 +202,19 @@ class FakeEngine:
                 f'Container image {reference} cannot be found: manifest unknown.'
             )
         self.images[reference] = self.registry[reference]
+
+    @contextlib.contextmanager
+    def saved(self, image_id):
+        self._note('save', image_id)
+        yield iter([archives.archive()])
+
+    def load(self, archive, size_bytes):
+        self._note('load', len(archive.read()), size_bytes)
+        self.images[self.loads.id] = self.loads
+
+    def tag(self, image_id, reference):
+        self._note('tag', image_id, reference)
+        self.images[reference] = self.image(image_id)
 
     def remove_image(self, reference):
         self._note('remove_image', reference)

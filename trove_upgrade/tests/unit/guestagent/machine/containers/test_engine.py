@@ -86,13 +86,15 @@ class Engine(fixtures.Fixture):
         with connection:
             stream = connection.makefile('rb')
             method, address, _ = stream.readline().decode().split()
-            length, login = 0, None
+            length, login, is_archive = 0, None, False
             while line := stream.readline().decode().strip():
                 if line.lower().startswith('content-length:'):
                     length = int(line.split(':')[1])
+                is_archive = is_archive or line.lower() == 'content-type: application/x-tar'
                 if line.lower().startswith('x-registry-auth:'):
                     login = json.loads(base64.urlsafe_b64decode(line.partition(':')[2].strip()))
-            self.bodies.append(json.loads(stream.read(length)) if length else None)
+            body = stream.read(length)
+            self.bodies.append(body if is_archive else json.loads(body) if length else None)
             key = f'{method} {address.removeprefix("/v1.40").partition("?")[0]}'
             if address == '/version':  # before all else, for the version of the API
                 connection.sendall(self.offered)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrival of the target's image on the next root disk: it is there already, comes on the data
+volume, or from a registry, in this order.
+
+An image that was loaded has no digests of a registry.  What stands for them is its id: the one that
+the former guest has tried under the name that the record has, and that user data tells.
+"""
+
+import dataclasses
+
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
+from trove_upgrade.domain.target_facts import TargetFacts
+from trove_upgrade.guestagent.datastores.mysql_family.container.images import Images
+from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
+    ImageChoice,
+    Records,
+)
+from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.machine.containers import errors, image_archives
+from trove_upgrade.guestagent.machine.containers.engine import Engine
+
+_TAG_CHARACTERS = 128
+
+
+class ImageArrival:
+    """Way of the target's image to one guest."""
+
+    def __init__(
+        self, engine: Engine, images: Images, records: Records, number: str | None
+    ) -> None:
+        """`number`: of the datastore version that this root disk is for."""
+        self._engine = engine
+        self._images = images
+        self._records = records
+        self._number = number
+        self._received: str | None = None  # id of the image that has come on the volume
+        self._pulled: set[str] = set()
+        self.source: ImageSource | None = None  #: of the image that runs
+
+    # --- before -----------------------------------------------------------------------------------
+
+    def portable(self) -> PortableTarget:
+        """Give the image that was tried, by its id: so it has no name in the archive.
+
+        :raises StepFailed: it has gone, or there is no room for what an engine writes first.
+        """
+        tried = self._records.require().target
+        image = self._engine.image(tried.image_id)
+        if image is None:
+            raise errors.ContainerImageNotFound(
+                f'Container image {tried.reference} cannot be saved: the engine does not have it '
+                'any more. Look whether a program prunes images.'
+            )
+        place, free = self._images.room()
+        if free < image.size_bytes:
+            raise errors.ImageNotLoaded(
+                f'Container image {tried.reference} cannot be saved: {place} has {free >> 20} MiB '
+                f'free, and the engine writes {image.size_bytes >> 20} MiB there first. Make room '
+                "on the guest's root disk."
+            )
+        return PortableTarget(
+            image_id=image.id,
+            size_bytes=image.size_bytes,
+            saved=lambda: self._engine.saved(image.id),
+        )
+
+    def with_digests(self, choice: ImageChoice) -> ImageChoice:
+        """Return what runs with the digests that its record has: by them a way back finds it, and
+        an engine that has loaded it does not know them.
+        """
+        record = self._records.read()
+        chosen = None if record is None else record.chosen
+        if chosen is None or chosen.image_id != choice.image_id:
+            return choice
+        return dataclasses.replace(
+            choice, digests=tuple(dict.fromkeys((*choice.digests, *chosen.digests)))
+        )
+
+    # --- after ------------------------------------------------------------------------------------
+
+    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+        """Load it from a copy of its archive, unless the image is preloaded: as the record names
+        it, or by the number as long as there is no record.  Safe to repeat.
+
+        :raises StepFailed: it cannot be loaded, or another image has come.
+        """
+        self._images.wait_for_engine()
+        reference = self._expected()
+        if self._received is None and reference and self._engine.image(reference) is not None:
+            return
+        if self._engine.image(archive.image_id) is None:
+            with copied() as stream:
+                try:
+                    image_archives.require(stream, archive.image_id)
+                except image_archives.NotOneImage as error:
+                    raise errors.ImageNotLoaded(
+                        f'The image from the data volume cannot be loaded: {error}. Look at the '
+                        'former guest, which has put it there.'
+                    ) from error
+                stream.seek(0)
+                self._engine.load(stream, archive.size_bytes)
+        if self._engine.image(archive.image_id) is None:
+            raise errors.ImageNotLoaded(
+                'The image from the data volume cannot be used: the engine knows it by another id '
+                'than the former one. See that both have the same kind of image store.'
+            )
+        self._received = archive.image_id
+
+    def _expected(self) -> str | None:
+        record = self._records.read()
+        if record is not None:
+            return record.target.reference
+        if not self._number:
+            return None
+        return self._images.reference(TargetFacts(version_number=self._number))
+
+    def prefetch(self) -> None:
+        """Pull the image of the number, where none has come on the volume.  The stash cannot be
+        read yet.  The engine lets a second pull join the first.
+        """
+        if self._received is None and self._number:
+            self._images.wait_for_engine()
+            reference = self._images.reference(TargetFacts(version_number=self._number))
+            if self._engine.image(reference) is None:
+                self._images.fetch(reference, _quiet)
+                self._pulled.add(reference)
+
+    def bring(self, choice: ImageChoice, *, exact: bool) -> ImageChoice:
+        """Return the image to run here for `choice`; `exact`, and what is raised: as
+        `Images.fetch_again`.
+        """
+        here = self._engine.image(choice.reference)
+        if not exact and self._has_received(choice) and here is None:
+            self.source = ImageSource.CARRIED
+            return self._named(choice)
+        found = self._images.fetch_again(choice, _quiet, exact=exact)
+        was_here = (
+            here is not None and here.id == found.image_id and choice.reference not in self._pulled
+        )
+        if was_here and self._has_received(choice):
+            self.source = ImageSource.CARRIED
+        else:
+            self.source = ImageSource.PRELOADED if was_here else ImageSource.PULLED
+        return found
+
+    def _has_received(self, choice: ImageChoice) -> bool:
+        return self._received is not None and choice.image_id == self._received
+
+    def _named(self, choice: ImageChoice) -> ImageChoice:
+        """Give the image the name that the former guest has tried it under.
+
+        A digest is none that an engine lets others give: the image gets a tag in its place.
+
+        :raises StepRefused: CONTAINER_REPOSITORY_NOT_ALLOWED, CONTAINER_IMAGE_INVALID.
+        """
+        picked = self._images.require(choice.reference)
+        reference = picked.exact
+        if picked.digest is not None:
+            reference = f'{picked.name}:{picked.digest.replace(":", "-")[:_TAG_CHARACTERS]}'
+        self._engine.tag(choice.image_id, reference)
+        return dataclasses.replace(choice, reference=reference)
+
+    def is_settled(self, choice: ImageChoice, chosen: ImageChoice | None) -> bool:
+        """Return whether the image that was chosen for a digest is here: no mended one can stand
+        under that name.
+        """
+        return (
+            chosen is not None
+            and self._images.require(choice.reference).digest is not None
+            and chosen.image_id == choice.image_id
+            and self._engine.image(chosen.reference) is not None
+        )
+
+
+def _quiet(_percent: int | None, _sentence: str) -> None:
+    """Report nothing: the job that waits for it has its own words."""

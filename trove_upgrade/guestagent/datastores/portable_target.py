@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The new server as one file, where this guest has it and the next root disk need not."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+#: Gives a copy of the file on the root disk, which nothing can change any more.
+Copied = Callable[[], AbstractContextManager[BinaryIO]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PortableTarget:
+    """Image of the new server, which was tried in this guest."""
+
+    image_id: str
+    size_bytes: int  #: about; of the file
+    saved: Callable[[], AbstractContextManager[Iterator[bytes]]]  #: the file, piece by piece

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No registry for the whole outage: a guest's image comes on its volume, with a real engine."""
+
+import dataclasses
+
+from lab.containers import recipes
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive
+from trove_upgrade.guestagent import agent
+from trove_upgrade.guestagent.machine import identity
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.upgrade import carried_image, finish, quiesce, restore, undo, verify
+from trove_upgrade.tests.functional.host import trove_guest
+from trove_upgrade.tests.functional.host.container_case import ContainerTestCase
+
+CARRY = GuestOptions(carry_image=True)
+
+
+class CarriedImageTest(ContainerTestCase):
+    """The engine of each root disk has a network of its own with nothing in it."""
+
+    def quiesced(self):
+        self.seed()
+        self.guest.load(recipes.MARIADB_11_8)
+        self.tried = self.guest.client().image('mariadb:11.8').id
+        return quiesce.quiesce(self.guest.work(options=CARRY)).result['upgrade_info']
+
+    def work(self, info):
+        """On the root disk whose user data tells of the image."""
+        told = identity.CarriedArchive(
+            volume_uuid=trove_guest.UUID,
+            archive=ImageArchive.from_wire(info['image_archive']),
+        )
+        made = self.guest.work(upgrade_info=info)
+        return dataclasses.replace(
+            made, guest=dataclasses.replace(made.guest, carried=lambda: told)
+        )
+
+    def on_volume(self):
+        return self.guest.layout.on_volume / carried_image.NAME
+
+    def test_a_new_root_disk_without_a_registry_runs_the_image_that_was_tried(self):
+        info = self.quiesced()
+        self.guest.rebuild()
+        work = self.work(info)
+        agent.prefetch(work.guest)
+        self.assertEqual(['<none>:<none>'], self.names())
+
+        result = restore.restore(work).result
+
+        self.assertEqual('carried', result['image_source'])
+        self.assertEqual(['mariadb:11.8'], self.names())
+        after = self.container()
+        self.assertEqual(
+            ('mariadb:11.8', self.tried, True), (after.image, after.image_id, after.running)
+        )
+        self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
+        verify.verify(self.work(info))
+        self.assertTrue(self.on_volume().exists())
+        finish.finish(self.work(info))
+        self.assertFalse(self.on_volume().exists())
+
+    def names(self):
+        """Names of the engine's images; an image without one counts as one, too."""
+        _, found = self.guest.engine.api('GET', '/images/json')
+        return [name for image in found for name in image['RepoTags'] or ['<none>:<none>']]
+
+    def test_a_file_that_was_changed_is_never_loaded_and_without_a_registry_the_step_fails(self):
+        info = self.quiesced()
+        self.guest.rebuild()
+        self.guest.volume.mount(trove_guest.UUID)
+        with self.on_volume().open('r+b') as file:
+            file.seek(100_000_000)
+            file.write(b'x')
+        self.assertRaises(errors.EngineError, restore.restore, self.work(info))
+        self.assertEqual([], self.names())
+
+    def test_an_undo_leaves_nothing_of_it(self):
+        self.quiesced()
+        undo.abort(self.guest.work())
+        self.assertFalse(self.on_volume().exists())
+        self.assert_serves_as_before()

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of the target's image to the next root disk: preloaded, on the volume, or from a
+registry.
+"""
+
+import contextlib
+import dataclasses
+import io
+import pathlib
+
+import fixtures
+
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive
+from trove_upgrade.domain.target_facts import TargetFacts
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent import archives
+from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
+from trove_upgrade.tests.unit.guestagent.datastores.container.fakes import (
+    NEW,
+    NEW_EXACT,
+    NEW_LOADED,
+    OLD,
+)
+from trove_upgrade.tests.unit.guestagent.datastores.container.test_driver import TARGET, quiet
+
+CONTENT = archives.archive()
+IMAGE = archives.id_of()
+ARCHIVE = ImageArchive(sha256='a' * 64, size_bytes=len(CONTENT), image_id=IMAGE)
+EXACT = dataclasses.replace(TARGET, container_image=NEW_EXACT)
+
+
+class ArrivalTestCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.guest = fakes.Guest(pathlib.Path(self.useFixture(fixtures.TempDir()).path))
+        self.image = dataclasses.replace(fakes.IMAGES[NEW], id=IMAGE)
+        self.content = CONTENT
+        self.copies = 0
+
+    @property
+    def engine(self):
+        return self.guest.engine
+
+    def publish(self):
+        """The registry has the image under its tag and its digest."""
+        self.engine.registry.update({NEW: self.image, NEW_EXACT: self.image})
+
+    def stopped(self, target=TARGET):
+        self.publish()
+        driver = self.guest.driver()
+        driver.prepare_target(target, GuestOptions(), quiet)
+        self.portable = driver.portable_target()
+
+    def new_root(self):
+        """Without any image, and with a registry that is away."""
+        self.guest.new_root(())
+        self.publish()
+        self.engine.registry_is_down = True
+        self.engine.loads = dataclasses.replace(self.image, digests=())
+
+    @contextlib.contextmanager
+    def copied(self):
+        self.copies += 1
+        yield io.BytesIO(self.content)
+
+    def received(self, **changes):
+        driver = self.guest.driver(**changes)
+        driver.receive(ARCHIVE, self.copied)
+        return driver
+
+
+class TestArrival(ArrivalTestCase):
+    def chosen(self, driver):
+        self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
+        return driver.host.records.require().chosen
+
+    def test_the_image_that_was_tried_is_given_without_a_name(self):
+        self.stopped()
+        self.assertEqual(IMAGE, self.portable.image_id)
+        with self.portable.saved():
+            self.assertIn(('save', IMAGE), self.engine.asked)
+
+    def test_an_image_from_the_volume_runs_under_the_name_that_was_tried_and_no_registry_is_asked(
+        self,
+    ):
+        self.stopped()
+        self.new_root()
+        driver = self.received()
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual('carried', driver.image_source())
+        self.assertEqual(['load', 'tag'], self.engine.names())
+
+    def named(self, choice):
+        return choice.reference, choice.image_id
+
+    def test_before_the_stash_has_come_it_is_loaded_and_named_later(self):
+        self.stopped()
+        record = self.guest.driver().host.records.path
+        kept = record.read_bytes()
+        record.unlink()
+        self.new_root()
+        driver = self.received(number='11.8')
+        driver.prefetch()
+        self.assertEqual(['load'], self.engine.names())
+        record.write_bytes(kept)
+        driver.receive(ARCHIVE, self.copied)
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual(['load', 'tag'], self.engine.names())
+
+    def test_a_preloaded_image_is_taken_and_nothing_is_copied(self):
+        self.stopped()
+        self.new_root()
+        self.engine.images[NEW] = self.image
+        driver = self.received()
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual(
+            ('preloaded', 0, []), (driver.image_source(), self.copies, self.engine.names())
+        )
+
+    def test_without_one_on_the_volume_the_registry_gives_it(self):
+        self.stopped()
+        self.new_root()
+        self.engine.registry_is_down = False
+        driver = self.guest.driver()
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual(('pulled', ['pull']), (driver.image_source(), self.engine.names()))
+
+    def test_what_a_head_start_has_pulled_was_not_preloaded(self):
+        self.stopped()
+        self.new_root()
+        self.engine.registry_is_down = False
+        driver = self.guest.driver(number='11.8')
+        driver.prefetch()
+        self.chosen(driver)
+        self.assertEqual('pulled', driver.image_source())
+
+    def test_an_image_of_another_id_than_the_one_that_was_tried_does_not_run(self):
+        self.stopped()
+        self.new_root()
+        self.engine.loads = fakes.image('another')
+        error = self.assertRaises(errors.ImageNotLoaded, self.received)
+        self.assertIn('another id', error.message)
+        self.engine.registry_is_down = False
+        driver = self.guest.driver()
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual('pulled', driver.image_source())
+
+    def test_an_archive_with_another_image_or_a_name_is_not_loaded(self):
+        self.stopped()
+        self.new_root()
+        for content in (archives.archive(b'another'), archives.archive(names=[OLD]), b'none'):
+            self.content = content
+            self.assertRaises(errors.ImageNotLoaded, self.received)
+        self.assertEqual([], self.engine.names())
+
+    def test_an_image_that_is_not_the_records_is_left_where_it_is(self):
+        self.stopped()
+        self.new_root()
+        self.engine.registry_is_down = False
+        driver = self.received()
+        driver.expect(TargetFacts(container_image='registry/mariadb:11.8.7'))
+        self.engine.registry['registry/mariadb:11.8.7'] = self.image
+        records = driver.host.records
+        records.write(
+            dataclasses.replace(
+                records.require(),
+                target=dataclasses.replace(records.require().target, image_id='sha256:other'),
+            )
+        )
+        self.chosen(driver)
+        self.assertEqual('pulled', driver.image_source())
+        self.assertNotIn('tag', self.engine.names())
+
+    def test_a_mended_image_is_taken_by_a_retry(self):
+        self.stopped()
+        self.new_root()
+        driver = self.received()
+        self.chosen(driver)
+        self.engine.registry_is_down = False
+        self.engine.registry[NEW] = fakes.image('mended')
+        driver.check_again(GuestOptions(), quiet)
+        self.assertEqual(fakes.image('mended').id, driver.host.records.require().chosen.image_id)
+
+    def test_a_retry_with_the_registry_away_goes_on_with_it(self):
+        self.stopped()
+        self.new_root()
+        driver = self.received()
+        self.chosen(driver)
+        self.assertIsNone(driver.check_again(GuestOptions(), quiet))
+
+
+class TestDigest(ArrivalTestCase):
+    """The target's facts name a digest, which no loaded image has."""
+
+    def chosen(self):
+        self.stopped(EXACT)
+        self.new_root()
+        driver = self.received()
+        driver.expect(EXACT)
+        self.assertEqual('ok', driver.check_configuration(GuestOptions()).outcome)
+        return driver
+
+    def test_it_runs_under_a_tag_that_stands_for_the_digest(self):
+        driver = self.chosen()
+        choice = driver.host.records.require().chosen
+        self.assertEqual((NEW_LOADED, IMAGE), (choice.reference, choice.image_id))
+        driver.start_isolated()
+        self.assertIn(('create', 'trove-upgrade-first-start', NEW_LOADED), self.engine.asked)
+        self.assertNotIn('pull', self.engine.names())
+
+    def test_a_retry_with_the_registry_away_goes_on_with_it(self):
+        self.chosen()
+        self.assertIsNone(self.guest.driver().check_again(GuestOptions(), quiet))
+        self.assertNotIn('pull', self.engine.names())
+
+    def test_it_comes_from_the_registry_where_it_was_removed(self):
+        driver = self.chosen()
+        self.engine.images.clear()
+        self.engine.registry_is_down = False
+        driver.start_isolated()
+        self.assertEqual(NEW_EXACT, driver.host.records.require().chosen.reference)
+
+    def test_the_next_upgrade_remembers_the_digest_for_a_way_back(self):
+        driver = self.chosen()
+        driver.start_isolated()
+        driver.open_for_clients()
+        self.engine.registry_is_down = False
+        driver.prepare_target(TARGET, GuestOptions(), quiet)
+        former = driver.host.records.require().former
+        self.assertEqual((NEW_LOADED, IMAGE), (former.reference, former.image_id))
+        self.assertIn(NEW_EXACT, former.digests)
+
+        self.guest.new_root(())
+        self.publish()
+        back = self.guest.driver().host.images.fetch_again(former, quiet, exact=True)
+        self.assertEqual((NEW_EXACT, IMAGE), (back.reference, back.image_id))

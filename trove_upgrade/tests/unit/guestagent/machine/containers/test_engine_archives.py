@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives of images, from and to an engine that answers oddly."""
+
+import io
+import json
+
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.tests.unit.guestagent.machine.containers.test_engine import (
+    EngineTestCase,
+    answer,
+)
+
+ID = f'sha256:{"1" * 64}'
+_CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+
+
+class SavedTest(EngineTestCase):
+    def saved(self, raw, **kwargs):
+        engine = self.engine({f'GET /images/{ID}/get': raw}, **kwargs)
+        with engine.saved(ID) as pieces:
+            return b''.join(pieces)
+
+    def test_it_comes_piece_by_piece(self):
+        self.assertEqual(b'onetwo', self.saved(_CHUNKED + b'3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n'))
+
+    def test_one_that_ends_too_early_is_an_error(self):
+        self.assertRaises(errors.EngineNotAnswering, self.saved, _CHUNKED + b'3\r\none\r\n3\r\ntw')
+
+    def test_an_engine_that_refuses_tells_why(self):
+        error = self.assertRaises(
+            errors.ImageNotLoaded,
+            self.saved,
+            answer({'message': 'no space left on device'}, '500 Internal Server Error'),
+        )
+        self.assertIn('no space left on device', error.message)
+
+    def test_an_engine_that_hangs_costs_the_time_that_was_given(self):
+        self.assertRaises(errors.ImageNotLoaded, self.saved, None, limits={'archive': 0.2})
+
+
+class LoadTest(EngineTestCase):
+    def load(self, raw, content=b'an archive', **kwargs):
+        engine = self.engine({'POST /images/load': raw}, **kwargs)
+        engine.load(io.BytesIO(content), len(content))
+
+    def test_it_is_sent_as_it_is(self):
+        content = b'x' * 300_000
+        self.load(answer({'stream': 'Loaded image ID: sha256:1\n'}), content)
+        self.assertEqual(content, self.fake.bodies[-1])
+
+    def test_an_error_in_the_middle_of_an_answer_that_began_well_is_an_error(self):
+        lines = [{'stream': 'Loading'}, {'errorDetail': {'message': 'invalid tar header'}}]
+        for text in (
+            '\r\n'.join(json.dumps(line) for line in lines),
+            json.dumps({'error': 'invalid tar header'}),
+        ):
+            error = self.assertRaises(errors.ImageNotLoaded, self.load, answer(text.encode()))
+            self.assertIn('invalid tar header', error.message)
+
+    def test_what_cannot_be_understood_is_an_error(self):
+        for text in (b'x', b'[]', b'{"errorDetail": 1}'):
+            self.assertRaises(errors.ImageNotLoaded, self.load, answer(text))
+
+    def test_an_engine_that_refuses_tells_why(self):
+        error = self.assertRaises(
+            errors.ImageNotLoaded,
+            self.load,
+            answer({'message': 'no space left'}, '500 Internal Server Error'),
+        )
+        self.assertIn('no space left', error.message)
+
+    def test_an_engine_that_hangs_costs_the_time_that_was_given(self):
+        self.assertRaises(errors.ImageNotLoaded, self.load, None, limits={'archive': 0.2})
+
+
+class TagTest(EngineTestCase):
+    def test_a_registry_with_a_port_stays_in_the_name(self):
+        engine = self.engine({f'POST /images/{ID}/tag': answer(b'', '201 Created')})
+        engine.tag(ID, 'r:5000/team/mariadb:11.8')
+        self.assertEqual([f'POST /images/{ID}/tag'], self.fake.asked)
+
+    def test_an_image_that_has_gone_is_an_error(self):
+        engine = self.engine({})
+        self.assertRaises(errors.ContainerImageNotFound, engine.tag, ID, 'mariadb:11.8')

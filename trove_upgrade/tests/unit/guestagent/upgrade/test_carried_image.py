@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The target's container image on the volume: saved before the stop, taken by the next root
+disk.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+
+from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
+from trove_upgrade.guestagent import agent
+from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
+from trove_upgrade.guestagent.machine import identity
+from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.upgrade import (
+    carried_image,
+    finish,
+    quiesce,
+    restore,
+    undo,
+    verify,
+)
+from trove_upgrade.guestagent.upgrade.marks import Mark
+from trove_upgrade.tests.unit.guestagent import archives, fakes
+from trove_upgrade.tests.unit.guestagent.upgrade.test_flows import FlowTestCase
+
+CARRY = GuestOptions(carry_image=True)
+CONTENT = archives.archive(b'a layer' * 1000)
+IMAGE = archives.id_of(b'a layer' * 1000)
+
+
+class Driver(fakes.Driver):
+    """A driver whose new server is a container image; `machine.images` are those of its engine."""
+
+    def portable_target(self):
+        self._may_fail('portable_target')
+        return PortableTarget(image_id=IMAGE, size_bytes=len(CONTENT), saved=self._saved)
+
+    @contextlib.contextmanager
+    def _saved(self):
+        self.machine.served_while_saving = self.machine.running is not None
+        self.machine.named_while_saving = self.machine.kept()
+        yield iter(self.machine.pieces)
+
+    def upgrade_bytes(self, target, options):
+        return self.machine.upgrade_bytes
+
+    def receive(self, archive, copied):
+        self._may_fail('receive')
+        if archive.image_id in self.machine.images:
+            return
+        with copied() as stream:
+            self.machine.before_load()
+            self.machine.images[archive.image_id] = stream.read()
+
+    def image_source(self):
+        return ImageSource.CARRIED if self.machine.images else ImageSource.PULLED
+
+
+class Machine(fakes.Machine):
+    """A guest with a container engine."""
+
+    def __init__(self, directory):
+        self.images = {}
+        self.pieces = [CONTENT[:1000], CONTENT[1000:]]
+        self.upgrade_bytes = 0
+        self.served_while_saving = self.named_while_saving = None
+        self.before_load = lambda: None
+        super().__init__(directory)
+
+    def rebuild(self, marker=f'{fakes.UPGRADE}:1'):
+        self.images = {}
+        super().rebuild(marker)
+
+    def kept(self):
+        """Where the image is, with the volume mounted or not."""
+        places = self.layout.on_volume, self.volume_directory / '.trove-upgrade'
+        return [path for place in places for path in place.glob(carried_image.NAME)]
+
+    def guest(self, wire=None):
+        driver = Driver(self)
+        if wire is not None:
+            driver = wire.wrap(driver, 'receive', 'fingerprint_and_stop', 'own_data')
+        carried = lambda: identity.read_archive(self.layout.marker)  # noqa: E731 - as the agent reads it
+        return dataclasses.replace(super().guest(wire), driver=driver, carried=carried)
+
+    def tell(self, info):
+        """As user data of the rebuild tells it."""
+        archive = ImageArchive.from_wire(info['image_archive'])
+        with self.layout.marker.open('a') as marker:
+            marker.write(f'upgrade_volume_uuid = {info["volume_uuid"]}\n')
+            marker.write(f'upgrade_image_archive = {archive.to_option()}\n')
+
+
+class CarriedTestCase(FlowTestCase):
+    def new_machine(self):
+        made = super().new_machine()
+        return Machine(made.layout.root.parent / 'other')
+
+    def outcome(self, machine=None, **changes):
+        return quiesce.quiesce((machine or self.machine).work(**{'options': CARRY, **changes}))
+
+    def quiesced(self, machine=None):
+        return self.outcome(machine).result['upgrade_info']
+
+    def rebuilt(self, machine=None):
+        machine = machine or self.machine
+        info = super().rebuilt(machine)
+        if 'image_archive' in info:
+            machine.tell(info)
+        return info
+
+
+class SavingTest(CarriedTestCase):
+    def assert_not_carried(self, outcome, reason):
+        self.assertNotIn('image_archive', outcome.result['upgrade_info'])
+        self.assertIn(f'The container image is not carried there: {reason}', outcome.message)
+        self.assertEqual([], self.machine.kept())
+
+    def test_it_is_saved_while_the_database_serves_and_has_its_name_after_the_stop(self):
+        info = self.quiesced()
+        self.assertTrue(self.machine.served_while_saving)
+        self.assertEqual([], self.machine.named_while_saving)
+        (file,) = self.machine.kept()
+        self.assertEqual(CONTENT, file.read_bytes())
+        self.assertEqual((0, 0o600), (file.stat().st_uid, file.stat().st_mode & 0o777))
+        self.assertEqual(
+            {
+                'sha256': hashlib.sha256(CONTENT).hexdigest(),
+                'size_bytes': len(CONTENT),
+                'image_id': IMAGE,
+            },
+            info['image_archive'],
+        )
+
+    def test_the_second_call_answers_the_same(self):
+        self.assertEqual(self.quiesced(), self.quiesced())
+
+    def test_a_taskmanager_that_does_not_ask_for_it_gets_what_the_release_before_gives(self):
+        outcome = self.outcome(options=GuestOptions())
+        self.assertNotIn('image_archive', outcome.result['upgrade_info'])
+        self.assertTrue(outcome.message.endswith('the volume is unmounted.'))
+        self.assertEqual([], self.machine.kept())
+
+    def test_a_volume_without_room_for_it_carries_none_and_the_upgrade_goes_on(self):
+        self.machine.upgrade_bytes = 1 << 40
+        self.assert_not_carried(self.outcome(), 'it has 0 MB, and the upgrade leaves 0 MB')
+        self.assertIsNone(self.machine.running)
+
+    def test_an_image_that_is_larger_than_the_engine_tells_leaves_the_upgrade_its_room(self):
+        free = self.machine.guest().volume.free_bytes()
+        self.machine.upgrade_bytes = free - (64 << 20) - len(CONTENT) - 100_000
+        self.machine.pieces = [b'x' * (1 << 20)] * 3
+        self.assert_not_carried(self.outcome(), 'what the engine gives cannot be used')
+
+    def test_what_cannot_be_used_is_not_carried(self):
+        for pieces in ([CONTENT[:2000]], [b'no archive'], [archives.archive(b'another')]):
+            self.machine = self.new_machine()
+            self.machine.pieces = pieces
+            self.assert_not_carried(self.outcome(), 'what the engine gives cannot be used')
+
+    def test_an_engine_that_does_not_give_it_ends_no_upgrade(self):
+        self.machine.fail['portable_target'] = errors.ImageNotLoaded('It cannot be saved.')
+        self.assert_not_carried(self.outcome(), 'It cannot be saved.')
+
+    def test_a_volume_that_fails_meanwhile_ends_no_upgrade(self):
+        def failing():
+            yield CONTENT[:1000]
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        self.machine.pieces = failing()
+        self.assert_not_carried(self.outcome(), 'it cannot be written to the volume')
+
+    def test_an_abort_while_it_is_saved_ends_the_upgrade_with_the_database_serving(self):
+        def progress(_percent, message):
+            if 'Saving' in message:
+                raise exceptions.StepRefused('It was aborted.', 'UPGRADE_ABORTED')
+
+        work = dataclasses.replace(self.machine.work(options=CARRY), progress=progress)
+        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, work)
+        self.assertEqual('UPGRADE_ABORTED', error.code)
+        self.assert_serves_as_before(self.machine)
+        self.assertEqual([], self.machine.kept())
+
+    def test_one_of_an_earlier_attempt_is_replaced(self):
+        self.quiesced()
+        undo.abort(self.machine.work())
+        self.assertEqual([], self.machine.kept())
+        self.machine.layout.on_volume.mkdir(mode=0o700, exist_ok=True)
+        (self.machine.layout.on_volume / carried_image.NAME).write_text('left over')
+        self.quiesced()
+        self.assertEqual(CONTENT, self.machine.kept()[0].read_bytes())
+
+    def test_one_of_an_earlier_attempt_goes_where_none_is_carried_now(self):
+        self.machine.layout.on_volume.mkdir(mode=0o700)
+        (self.machine.layout.on_volume / carried_image.NAME).write_text('left over')
+        self.outcome(options=GuestOptions())
+        self.assertEqual([], self.machine.kept())
+
+    def test_an_agent_that_dies_anywhere_leaves_none_or_a_whole_one(self):
+        def flow(work):
+            return quiesce.quiesce(
+                dataclasses.replace(work, call=dataclasses.replace(work.call, options=CARRY))
+            )
+
+        for machine, _, story in self._each_death(
+            flow, lambda machine: {}, lives=[self.agent_restart, self.reboot]
+        ):
+            for file in machine.kept():
+                self.assertEqual(CONTENT, file.read_bytes(), story)
+            info = self.rebuilt(machine)
+            self.assertEqual('carried', self.restored(machine, info)['image_source'], story)
+
+    def restored(self, machine, info):
+        return restore.restore(machine.work(upgrade_info=info)).result
+
+
+class TakingTest(CarriedTestCase):
+    def restored(self, info):
+        return restore.restore(self.machine.work(upgrade_info=info)).result
+
+    def assert_other_way(self, result, reason):
+        self.assertEqual({}, self.machine.images)
+        self.assertEqual('pulled', result['image_source'])
+        self.assertIn(reason, result['image_not_carried'])
+        self.assert_upgraded(self.machine)
+
+    def file(self):
+        return self.machine.volume_directory / '.trove-upgrade' / carried_image.NAME
+
+    def test_the_next_root_disk_takes_it(self):
+        result = self.restored(self.rebuilt())
+        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+        self.assertEqual('carried', result['image_source'])
+        self.assertNotIn('image_not_carried', result)
+
+    def test_a_repeated_call_tells_the_same(self):
+        info = self.rebuilt()
+        self.assertEqual(self.restored(info), self.restored(info))
+
+    def test_a_file_that_was_changed_is_not_taken(self):
+        for change in (
+            lambda file: file.write_bytes(CONTENT[:-1] + b'x'),
+            lambda file: file.write_bytes(CONTENT + b'x'),
+            lambda file: file.write_bytes(b''),
+        ):
+            self.machine = self.new_machine()
+            info = self.rebuilt()
+            change(self.file())
+            self.assert_other_way(self.restored(info), 'another one than the former guest has put')
+
+    def test_what_is_no_plain_file_is_not_opened(self):
+        for change in (
+            lambda file: file.symlink_to('/etc/passwd'),
+            os.mkfifo,
+            os.mkdir,
+            lambda _file: None,
+        ):
+            self.machine = self.new_machine()
+            info = self.rebuilt()
+            self.file().unlink()
+            change(self.file())
+            self.assert_other_way(self.restored(info), 'the volume does not have it')
+
+    def test_the_copy_is_what_is_loaded_whatever_becomes_of_the_file(self):
+        info = self.rebuilt()
+        self.machine.before_load = lambda: (
+            self.machine.layout.on_volume / carried_image.NAME
+        ).write_bytes(b'another')
+        self.restored(info)
+        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+
+    def test_nothing_of_the_copy_stays_on_the_root_disk(self):
+        self.restored(self.rebuilt())
+        self.assertEqual([], list(self.machine.layout.state.glob('*image*')))
+
+    def test_an_engine_that_does_not_take_it_gets_it_in_another_way(self):
+        info = self.rebuilt()
+        self.machine.fail['receive'] = errors.ImageNotLoaded('The engine has no room.')
+        self.assert_other_way(self.restored(info), 'The engine has no room')
+
+    def test_a_root_disk_that_user_data_tells_nothing_takes_nothing(self):
+        info = FlowTestCase.rebuilt(self)
+        self.assertEqual('pulled', self.restored(info)['image_source'])
+        self.assertEqual({}, self.machine.images)
+
+    def test_user_data_of_another_form_tells_nothing(self):
+        info = FlowTestCase.rebuilt(self)
+        for lines in (
+            'upgrade_image_archive = x\n',
+            f'upgrade_volume_uuid = {fakes.UUID}\nupgrade_image_archive = x 1 sha256:x\n',
+            f'upgrade_volume_uuid = x\nupgrade_image_archive = {"a" * 64} 1 sha256:{"a" * 64}\n',
+        ):
+            self.machine.layout.marker.write_text(f'[trove_upgrade]\n{lines}')
+            self.assertIsNone(self.machine.guest().carried(), lines)
+        self.restored(info)
+
+    def test_a_way_back_takes_none(self):
+        info = self.rebuilt()
+        self.machine.target = '10.11.14-MariaDB'
+        self.machine.rebuild(f'{fakes.UPGRADE}:2')
+        self.machine.tell(info)
+        restore.restore(self.machine.work(upgrade_info=info, options=GuestOptions(rollback=True)))
+        self.assertEqual({}, self.machine.images)
+
+    def test_it_goes_when_the_upgrade_has_ended(self):
+        self.machine.agent_marker = f'{fakes.UPGRADE}:1'
+        info = self.rebuilt()
+        self.restored(info)
+        self.assertEqual(1, len(self.machine.kept()))
+        verify.verify(self.machine.work(upgrade_info=info))
+        finish.finish(self.machine.work(upgrade_info=info))
+        self.assertEqual([], self.machine.kept())
+        self.assertNotEqual([], list(self.machine.layout.on_volume.glob('stash-*')))
+
+
+class HeadStartTest(CarriedTestCase):
+    def booted(self):
+        info = self.rebuilt()
+        self.machine.agent_marker = f'{fakes.UPGRADE}:1'
+        return info
+
+    def test_it_is_loaded_before_the_restore_is_asked_for(self):
+        info = self.booted()
+        agent.prefetch(self.machine.guest())
+        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+        self.machine.before_load = lambda: self.fail('it was loaded twice')
+        result = restore.restore(self.machine.work(upgrade_info=info)).result
+        self.assertEqual('carried', result['image_source'])
+
+    def test_the_root_disk_that_stopped_the_database_mounts_nothing(self):
+        info = self.quiesced()
+        self.machine.layout.marker.write_text('[trove_upgrade]\n')
+        self.machine.tell(info)
+        self.machine.agent_marker = f'{fakes.UPGRADE}:1'
+        agent.prefetch(self.machine.guest())
+        self.assertFalse(self.machine.mounted)
+        self.assertEqual({}, self.machine.images)
+
+    def test_a_volume_that_is_not_there_is_left_to_the_restore(self):
+        info = self.booted()
+        text = self.machine.layout.marker.read_text()
+        self.machine.layout.marker.write_text(
+            text.replace(fakes.UUID, f'{"0" * 8}{fakes.UUID[8:]}')
+        )
+        agent.prefetch(self.machine.guest())
+        self.assertFalse(self.machine.mounted)
+        restore.restore(self.machine.work(upgrade_info=info))
+        self.assert_upgraded(self.machine)
+
+    def test_a_root_disk_that_is_restored_takes_nothing(self):
+        info = self.booted()
+        restore.restore(self.machine.work(upgrade_info=info))
+        self.machine.images.clear()
+        self.assertTrue(self.machine.guest().marks.has(Mark.RESTORED, fakes.UPGRADE))
+        agent.prefetch(self.machine.guest())
+        self.assertEqual({}, self.machine.images)
