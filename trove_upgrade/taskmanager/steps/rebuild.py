@@ -57,6 +57,8 @@ class Rebuild:
 
         :raises StepFailed: accepted, then failed.
         """
+        # before the look at the server: what arrives until the deadline is seen by it
+        late = self._of_former_holder(upgrade)
         server = self.nova.server(upgrade.server_id)
         if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
             return self._next(upgrade, 1, 'A rebuild is asked for.')
@@ -65,7 +67,6 @@ class Rebuild:
         if server.task_state is not None or server.status not in _REBUILDABLE:
             busy = f'The server is busy: {server.status}, task {server.task_state}.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=busy)
-        late = self._of_former_holder(upgrade)
         if late is not None:
             return late
         answer = self._ask_guest(upgrade, server)
