@@ -9,6 +9,7 @@ import yaml
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.taskmanager import guest_files, user_data
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -225,6 +226,23 @@ class TestGuestFiles(base.TestCase):
             'upgrade_volume_uuid = 6d1b1c5e-5f0e-4a53-9e0e-0d7d6c3b2a99',
             base64.b64decode(sent['content']).decode(),
         )
+
+    def sent_with(self, info):
+        """The marker's file of the rebuild of a guest that has told this at its stop."""
+        self.stage.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
+        self.stage.run_on(self.db.begin().id)
+        sent = yaml.safe_load(self.stage.nova.rebuilds[0][3])['write_files'][-1]
+        return base64.b64decode(sent['content']).decode()
+
+    def test_the_rebuild_tells_of_the_container_image_on_the_volume(self):
+        archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
+        self.assertIn(
+            f'\nupgrade_image_archive = {"a" * 64} 7 sha256:{"b" * 64}\n',
+            self.sent_with({'image_archive': archive.to_wire()}),
+        )
+
+    def test_a_guest_that_carries_none_is_told_of_none(self):
+        self.assertNotIn('upgrade_image_archive', self.sent_with({}))
 
     def test_the_default_reader_reads_files(self):
         self.assertIn('SPDX', guest_files.read_text(__file__))

@@ -7,6 +7,7 @@ import dataclasses
 
 from trove_upgrade.db import models
 from trove_upgrade.domain import compute, exceptions, guests, instances, states
+from trove_upgrade.domain.cloud_init import documents
 from trove_upgrade.domain.guests import JobState
 from trove_upgrade.taskmanager.healing import Healer, needs_healing
 from trove_upgrade.tests.unit import base, database
@@ -161,6 +162,22 @@ class TestRollsBack(RollbackCase):
                 ),
             )
         self.assertTrue(all(not call.options.rollback for call in self.guest.asked('pre_upgrade')))
+
+    def test_the_way_back_is_told_of_no_container_image_on_the_volume(self):
+        info = {
+            'stash': 'stash-s1',
+            'image_archive': {
+                'sha256': 'a' * 64,
+                'size_bytes': 7,
+                'image_id': f'sha256:{"b" * 64}',
+            },
+        }
+        self.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
+        self.nova.broken[database.IMAGE_11_8] = 'no space left'
+        self.begin()
+        forward, back = (str(documents.files(call[3])) for call in self.nova.rebuilds)
+        self.assertIn('upgrade_image_archive', forward)
+        self.assertNotIn('upgrade_image_archive', back)
 
     def test_a_boot_that_never_comes_goes_back(self):
         self.nova.silent.add(database.IMAGE_11_8)

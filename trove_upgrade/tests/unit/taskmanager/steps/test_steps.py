@@ -263,6 +263,8 @@ class TestQuiesce(_StepCase):
             {'volume_uuid': 'x\ntransport_url = rabbit://e@e/'},
             {'volume_uuid': 'x\u2028y'},
             {'other': 'a\x85b'},
+            {'image_archive': 'x'},
+            {'image_archive': {'sha256': 'a' * 64, 'size_bytes': 1, 'image_id': 'x\ny = z'}},
             'x',
             ['x'],
             {'schema': 1},
