@@ -206,10 +206,10 @@ OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'carry_container_image',
         default=True,
-        help='Where the database runs in a container: have the guest put the image of the target '
-        'onto its data volume before the database stops, so that the rebuilt guest needs no '
-        'registry. Off: the registry gives it while the database is down; right where guest images '
-        'have the container image already.',
+        help='Where the database runs in a container, and the facts of the target version have '
+        'container_image_id: have the guest put that image onto its data volume before the '
+        'database stops, so that the rebuilt guest needs no registry. Off: the registry gives it '
+        'while the database is down; right where guest images have the container image already.',
     ),
     cfg.BoolOpt(
         'allow_replication',

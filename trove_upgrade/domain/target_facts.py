@@ -30,6 +30,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     'server_version': _is_text,
     'datastore_manager': _is_text,
     'container_image': _is_text,
+    'container_image_id': _is_text,
     'version_number': _is_text,
     'version_name': _is_text,
     'image_id': _is_text,
@@ -49,6 +50,7 @@ class TargetFacts:
     datastore_manager: str = ''  #: e.g. mariadb
     #: the whole reference; '': it is made of the number; None: an earlier release does not tell
     container_image: str | None = None
+    container_image_id: str = ''  #: by which engines know it, sha256:...; for what is carried
     version_number: str = ''  #: of Trove's datastore version
     version_name: str = ''
     image_id: str = ''  #: the Glance image that is booted

@@ -16,10 +16,11 @@ from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
 _VICTORIA, _TODAY = 3, 2  # how many words follow the image
+_IMAGE_ID = re.compile(r'sha256:[0-9a-f]{64}')
 _RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
 #: Facts of an image for databases in a container that tell of the agent and not of a server, which
 #: is in another image.
-_OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image')
+_OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image', 'container_image_id')
 
 
 def add_commands(commands: Commands) -> None:
@@ -189,6 +190,17 @@ def _require_image_name(path: str, facts: dict[str, Any]) -> None:
             ) from error
 
 
+def _require_image_id(path: str, facts: dict[str, Any]) -> None:
+    found = facts.get('container_image_id')
+    if found is not None and not (isinstance(found, str) and _IMAGE_ID.fullmatch(found)):
+        raise errors.ConfigurationRulesInvalid(
+            path=path,
+            found='container_image_id is no id of a container image',
+            advice='Write what "docker image inspect --format {{.Id}} IMAGE" prints, or leave it '
+            'out.',
+        )
+
+
 def _require_rpc_version(path: str, facts: dict[str, Any]) -> None:
     found = facts.get('guest_rpc')
     if found is not None and not (isinstance(found, str) and _RPC_VERSION.fullmatch(found)):
@@ -220,6 +232,7 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
             )
         facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
     _require_image_name(arguments.file, facts)
+    _require_image_id(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(
         f'{len(facts)} target facts loaded for datastore version '

@@ -107,6 +107,8 @@ def _saved(work: Work, stack: contextlib.ExitStack) -> Saved:
         if target is None:
             return Saved()
         remove(guest.layout)  # of an earlier attempt
+        if target.image_id != work.call.target.container_image_id:
+            raise NotCarried('it has another id than the datastore version names')
         limit = _room(work, target)
         stream = stack.enter_context(unnamed.file(guest.layout.volume))
         with target.saved() as pieces:

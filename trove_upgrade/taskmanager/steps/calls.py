@@ -81,7 +81,12 @@ class Calls:
         # frozen; the version may have been given another one since, or have tags
         if upgrade.wanted_image_id:
             target = dataclasses.replace(target, image_id=upgrade.wanted_image_id)
-        options = dataclasses.replace(self.options, rollback=upgrade.is_rolling_back)
+        options = dataclasses.replace(
+            self.options,
+            rollback=upgrade.is_rolling_back,
+            # the former guest is not believed about the image that its successor is to run
+            carry_image=self.options.carry_image and bool(target.container_image_id),
+        )
         return guests.GuestCall(
             instance_id=upgrade.instance_id,
             upgrade_id=upgrade.id,
@@ -97,12 +102,18 @@ class Calls:
     def _short(self, upgrade: Upgrade) -> TargetFacts:
         """The facts that each call carries."""
         version_id, number = upgrade.wanted_version_id, upgrade.wanted_number
+        recorded = self._recorded(version_id)
         own = TargetFacts(
             server_version=spoken(number),
             datastore_manager=upgrade.datastore_manager,
-            container_image=self._recorded(version_id).container_image or '',
+            container_image=recorded.container_image or '',
+            container_image_id=recorded.container_image_id,
         )
         return self._of_version(own, version_id, number)
+
+    def is_target_image(self, upgrade: Upgrade, image_id: str) -> bool:
+        """Return whether the target version names this id of a container image."""
+        return self._recorded(upgrade.target_version_id).container_image_id == image_id
 
     def ask_again(self, upgrade: Upgrade, answer: guests.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""

@@ -12,7 +12,7 @@ row says until when one may be, before it is sent.
 
 import dataclasses
 
-from trove_upgrade.domain import compute, exceptions, guests, leases, ports, upgrade_info
+from trove_upgrade.domain import compute, exceptions, guests, leases, logs, ports, upgrade_info
 from trove_upgrade.domain.compute import ServerStatus
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.outcomes import Done, Outcome, Wait
@@ -27,6 +27,9 @@ from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 _REBUILDABLE = frozenset(ServerStatus)
 #: From the announcement of a POST to its beginning, at most.
 _ANNOUNCED_SECONDS = 2.0
+
+
+LOG = logs.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -202,7 +205,7 @@ class Rebuild:
 
     def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         version = self.datastores.version_by_id(upgrade.wanted_version_id)
-        volume_uuid, image_archive = _on_volume(upgrade)
+        volume_uuid, image_archive = self._on_volume(upgrade)
         self.leases.require(upgrade.id)
         try:
             key = self.key_delivery.for_rebuild(upgrade, is_carried=is_carried)
@@ -221,6 +224,30 @@ class Rebuild:
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
         ended = upgrade.evolve(progress=upgrade.progress.post_ended())
         return self._posted(ended, server, rendered)
+
+    def _on_volume(self, upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
+        """Return the UUID of the volume's file system, and the facts of the container image there.
+
+        None of the latter for a way back, which runs the former image, and where the image is not
+        the one that the target version names: root in the former guest could have put it there.
+
+        :raises StepFailed: UPGRADE_INFO_INVALID; stored by a release that did not look.
+        """
+        info = upgrade.progress.quiesce.info
+        try:
+            volume_uuid, archive = info.volume_uuid(), info.image_archive()
+        except upgrade_info.Invalid as error:
+            raise upgrade_info.not_returned(str(error)) from None
+        if archive is None or upgrade.is_rolling_back:
+            return volume_uuid, None
+        if not self.calls.is_target_image(upgrade, archive.image_id):
+            LOG.warning(
+                'Upgrade %s: the container image on the volume is not the one that the target '
+                'version names by container_image_id; a registry gives it',
+                upgrade.id,
+            )
+            return volume_uuid, None
+        return volume_uuid, archive
 
     def _posted(self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None) -> Wait:
         """Ask Nova once.  What it returns, or raises, is committed without the announcement."""
@@ -253,19 +280,6 @@ class Rebuild:
         if upgrade.former_guest_is_gone:
             raise exceptions.StepFailed(error.message, error.code) from error
         raise exceptions.StepRefused(error.message, error.code) from error
-
-
-def _on_volume(upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
-    """Return the UUID of the volume's file system, and the facts of the container image there; a
-    way back runs the former image, and needs none.
-
-    :raises StepFailed: UPGRADE_INFO_INVALID; stored by a release that did not look.
-    """
-    info = upgrade.progress.quiesce.info
-    try:
-        return info.volume_uuid(), None if upgrade.is_rolling_back else info.image_archive()
-    except upgrade_info.Invalid as error:
-        raise upgrade_info.not_returned(str(error)) from None
 
 
 def _accepted(upgrade: Upgrade) -> Upgrade:

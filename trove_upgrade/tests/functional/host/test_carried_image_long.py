@@ -23,7 +23,10 @@ class CarriedImageTest(ContainerTestCase):
         self.seed()
         self.guest.load(recipes.MARIADB_11_8)
         self.tried = self.guest.client().image('mariadb:11.8').id
-        return quiesce.quiesce(self.guest.work(options=CARRY)).result['upgrade_info']
+        made = self.guest.work(options=CARRY)
+        target = dataclasses.replace(made.call.target, container_image_id=self.tried)
+        work = dataclasses.replace(made, call=dataclasses.replace(made.call, target=target))
+        return quiesce.quiesce(work).result['upgrade_info']
 
     def work(self, info):
         """On the root disk whose user data tells of the image."""

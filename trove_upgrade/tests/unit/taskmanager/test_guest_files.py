@@ -234,8 +234,29 @@ class TestGuestFiles(base.TestCase):
         sent = yaml.safe_load(self.stage.nova.rebuilds[0][3])['write_files'][-1]
         return base64.b64decode(sent['content']).decode()
 
+    def name_image(self, image_id):
+        """As an operator records it with the target version."""
+        facts = {'container_image_id': image_id}
+        self.stage.repos.datastores.save_target_facts(database.MARIADB_11_8, facts)
+
+    def test_another_image_than_the_version_names_is_told_to_no_guest(self):
+        archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
+        self.name_image(f'sha256:{"c" * 64}')
+        self.assertNotIn(
+            'upgrade_image_archive', self.sent_with({'image_archive': archive.to_wire()})
+        )
+
+    def test_of_a_version_that_names_none_no_image_is_asked_for_or_told(self):
+        archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
+        self.assertNotIn(
+            'upgrade_image_archive', self.sent_with({'image_archive': archive.to_wire()})
+        )
+        [call, *_] = self.stage.guest.asked('pre_upgrade')
+        self.assertFalse(call.options.carry_image)
+
     def test_the_rebuild_tells_of_the_container_image_on_the_volume(self):
         archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
+        self.name_image(archive.image_id)
         self.assertIn(
             f'\nupgrade_image_archive = {"a" * 64} 7 sha256:{"b" * 64}\n',
             self.sent_with({'image_archive': archive.to_wire()}),

@@ -172,6 +172,9 @@ class TestRollsBack(RollbackCase):
                 'image_id': f'sha256:{"b" * 64}',
             },
         }
+        self.stage.repos.datastores.save_target_facts(
+            database.MARIADB_11_8, {'container_image_id': info['image_archive']['image_id']}
+        )
         self.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         self.begin()

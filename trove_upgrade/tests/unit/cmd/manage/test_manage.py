@@ -293,6 +293,26 @@ class TestVersions(ManageTestCase):
             self.file({'container_image': f'r.example:5000/a:1@sha256:{"a" * 64}'}),
         )
 
+    def test_the_id_of_a_container_image_is_one_as_an_engine_prints_it(self):
+        for found in ('a:1', 'a' * 64, f'sha256:{"A" * 64}', f'sha256:{"a" * 64}\n', ['a'], 7, ''):
+            self.assertIn(
+                'container_image_id is no id of a container image',
+                self.run_tool(
+                    'datastore_version_facts',
+                    'mariadb',
+                    '11.8.6',
+                    self.file({'container_image_id': found}),
+                    code=1,
+                ),
+            )
+        facts = {'database_runtime': 'container', 'guest_rpc': '1.2'}
+        facts['container_image_id'] = f'sha256:{"a" * 64}'
+        self.run_tool('datastore_version_facts', 'mariadb', '11.8.6', self.file(facts))
+        self.assertEqual(
+            facts['container_image_id'],
+            self.repos.datastores.target_facts(database.MARIADB_11_8)['container_image_id'],
+        )
+
     def test_of_an_image_for_containers_only_the_facts_of_its_agent_are_loaded(self):
         facts = {
             'schema': 1,

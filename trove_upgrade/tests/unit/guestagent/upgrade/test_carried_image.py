@@ -12,6 +12,7 @@ import os
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
+from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
 from trove_upgrade.guestagent.machine import identity
@@ -31,6 +32,7 @@ from trove_upgrade.tests.unit.guestagent.upgrade.test_flows import FlowTestCase
 CARRY = GuestOptions(carry_image=True)
 CONTENT = archives.archive(b'a layer' * 1000)
 IMAGE = archives.id_of(b'a layer' * 1000)
+TARGET = {'container_image_id': IMAGE}
 
 
 class Driver(fakes.Driver):
@@ -102,7 +104,9 @@ class CarriedTestCase(FlowTestCase):
         return Machine(made.layout.root.parent / 'other')
 
     def outcome(self, machine=None, **changes):
-        return quiesce.quiesce((machine or self.machine).work(**{'options': CARRY, **changes}))
+        return quiesce.quiesce(
+            (machine or self.machine).work(**{'options': CARRY, 'target': TARGET, **changes})
+        )
 
     def quiesced(self, machine=None):
         return self.outcome(machine).result['upgrade_info']
@@ -136,6 +140,12 @@ class SavingTest(CarriedTestCase):
             },
             info['image_archive'],
         )
+
+    def test_another_image_than_the_version_names_is_not_carried(self):
+        for named in (f'sha256:{"0" * 64}', ''):
+            outcome = self.outcome(target={'container_image_id': named})
+            self.assert_not_carried(outcome, 'it has another id than the datastore version names')
+            self.machine = self.new_machine()
 
     def test_the_second_call_answers_the_same(self):
         self.assertEqual(self.quiesced(), self.quiesced())
@@ -180,7 +190,9 @@ class SavingTest(CarriedTestCase):
             if 'Saving' in message:
                 raise exceptions.StepRefused('It was aborted.', 'UPGRADE_ABORTED')
 
-        work = dataclasses.replace(self.machine.work(options=CARRY), progress=progress)
+        work = dataclasses.replace(
+            self.machine.work(options=CARRY, target=TARGET), progress=progress
+        )
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, work)
         self.assertEqual('UPGRADE_ABORTED', error.code)
         self.assert_serves_as_before(self.machine)
@@ -204,7 +216,12 @@ class SavingTest(CarriedTestCase):
     def test_an_agent_that_dies_anywhere_leaves_none_or_a_whole_one(self):
         def flow(work):
             return quiesce.quiesce(
-                dataclasses.replace(work, call=dataclasses.replace(work.call, options=CARRY))
+                dataclasses.replace(
+                    work,
+                    call=dataclasses.replace(
+                        work.call, options=CARRY, target=TargetFacts.from_wire(TARGET)
+                    ),
+                )
             )
 
         for machine, _, story in self._each_death(
