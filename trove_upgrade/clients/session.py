@@ -3,7 +3,7 @@
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from keystoneauth1 import exceptions as keystone_exceptions
@@ -64,7 +64,12 @@ class OneTry(keystone_session.Session):
         self._until = monotonic() + seconds
 
     def request(self, url: str, method: str, **more: Any) -> Any:
-        """Send a request with what is left of the time; raises ConnectTimeout where none is."""
+        """Send a request with what is left of the time; raises ConnectTimeout where none is.
+
+        The login and the endpoint come first, by requests of this session: what they take is not
+        left for the request itself, which would else begin when the time is over.
+        """
+        self._find_way(more)
         left = self._until - self._monotonic()
         if left <= 0:
             raise keystone_exceptions.ConnectTimeout(f'No time was left to send {method} {url}')
@@ -72,6 +77,14 @@ class OneTry(keystone_session.Session):
         connect = left * _CONNECT_SHARE
         more.update(allow_reauth=False, timeout=(connect, left - connect))
         return super().request(url, method, **more)
+
+    def _find_way(self, more: Mapping[str, Any]) -> None:
+        auth = more.get('auth') or self.auth
+        if auth is None or more.get('authenticated') is False:
+            return
+        self.get_auth_headers(auth)
+        if more.get('endpoint_filter') and not more.get('endpoint_override'):
+            self.get_endpoint(auth, **more['endpoint_filter'])
 
 
 def asked(

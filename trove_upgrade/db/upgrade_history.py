@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import progress_codec, trove_tables
+from trove_upgrade.db import batches, progress_codec, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.upgrades import MOST_LISTED
@@ -36,9 +36,8 @@ class UpgradeHistory:
             .subquery()
         )
         query = (
-            sa.select(_upgrades.c.target_version_id, _upgrades.c.data, _instances.c.volume_size)
+            sa.select(_upgrades.c.instance_id, _upgrades.c.target_version_id, _upgrades.c.data)
             .join(newest, newest.c.id == _upgrades.c.id)
-            .outerjoin(_instances, _instances.c.id == _upgrades.c.instance_id)
             .where(
                 _upgrades.c.former_version_id == former_version_id,
                 _upgrades.c.state == str(UpgradeState.COMPLETED),
@@ -49,6 +48,7 @@ class UpgradeHistory:
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
+            sizes = _sizes(connection, [row.instance_id for row in rows])
         found = []
         for row in rows:
             seconds = progress_codec.decode(row.data).restore.downtime_seconds
@@ -59,7 +59,18 @@ class UpgradeHistory:
                         former_version_id=former_version_id,
                         target_version_id=row.target_version_id,
                         downtime_seconds=seconds,
-                        volume_size_gb=row.volume_size,
+                        volume_size_gb=sizes.get(row.instance_id),
                     )
                 )
         return found
+
+
+def _sizes(connection: sa.Connection, instance_ids: Sequence[str]) -> dict[str, int | None]:
+    """Return the sizes of volumes by instance, by a statement of their own: no column of Trove's is
+    compared with one of ours, as their collations may differ.
+    """
+    sizes: dict[str, int | None] = {}
+    for ids in batches.of_ids(instance_ids):
+        query = sa.select(_instances.c.id, _instances.c.volume_size).where(_instances.c.id.in_(ids))
+        sizes.update((row.id, row.volume_size) for row in connection.execute(query))
+    return sizes

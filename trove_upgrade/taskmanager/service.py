@@ -28,7 +28,6 @@ from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fenced_guest import FencedGuest
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
-from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
@@ -126,10 +125,9 @@ class Service:
 
     def _runs(self, conf: cfg.ConfigOpts, call: calls.Calls) -> dict[str, Run]:
         """Return what carries out each kind of work."""
-        preflight = composition.preflight_of(conf, self._outside)
         checks = CheckRunner(
             checks=self._outside.repos.checks,
-            preflight=preflight,
+            preflight=composition.preflight_of(conf, self._outside),
             calls=call,
             pause=self._pause,
             holdings=self._held_checks,
@@ -138,16 +136,17 @@ class Service:
             outages=self._outages,
         )
         return {
-            manager.UPGRADE: self._runner(conf, preflight, call).run,
+            manager.UPGRADE: self._runner(conf, call).run,
             manager.CHECK: checks.run,
             manager.HEAL: composition.healer_of(conf, self._outside, call, self._outages).run,
             manager.GREET: greeting.Greeter(self._outside.agent, self._outages).run,
         }
 
-    def _runner(self, conf: cfg.ConfigOpts, preflight: Preflight, call: calls.Calls) -> Runner:
+    def _runner(self, conf: cfg.ConfigOpts, call: calls.Calls) -> Runner:
         options, held = conf[our_conf.GROUP], self._held_upgrades
         fenced = FencedGuest(self._outside.agent, held)
         outside = dataclasses.replace(self._outside, agent=fenced)
+        preflight = composition.preflight_of(conf, outside)
         hold = composition.guest_hold(conf)
         return Runner(
             upgrades=outside.repos.upgrades,

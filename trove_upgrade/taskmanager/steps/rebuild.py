@@ -214,6 +214,9 @@ class Rebuild:
         rendered = self.files.render(
             server, upgrade.instance_id, version, upgrade.marker, volume_uuid, key, image_archive
         )
+        if self._is_too_late(upgrade):
+            late = 'The time of this step does not suffice for a call to Nova any more.'
+            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
         started = self.calls.clock.monotonic()
         self.held.announce_post(upgrade, _ANNOUNCED_SECONDS + self.post_seconds)
         # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
@@ -224,6 +227,15 @@ class Rebuild:
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
         ended = upgrade.evolve(progress=upgrade.progress.post_ended())
         return self._posted(ended, server, rendered)
+
+    def _is_too_late(self, upgrade: Upgrade) -> bool:
+        """Return whether the step may be given up while its call is under way: it would be undone
+        first, and rebuilt then.
+        """
+        deadline, needed = upgrade.step_deadline, _ANNOUNCED_SECONDS + self.post_seconds
+        if deadline is None:
+            return False
+        return (deadline - self.calls.clock.now()).total_seconds() < needed
 
     def _on_volume(self, upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
         """Return the UUID of the volume's file system, and the facts of the container image there.

@@ -12,7 +12,7 @@ from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.host.real_database import MigratedDatabase
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 
 
 class TestCollations(databases.OneServer, base.TestCase):
@@ -70,3 +70,10 @@ class TestCollations(databases.OneServer, base.TestCase):
                 [one.state for one in made.repositories.upgrades.list(limit=10).items],
                 collation,
             )
+            another = made.repositories.upgrades.claim(
+                made.begin(made.add_instance(name='past', server_id='s')).id, 'me', 60
+            )
+            told = stored.adding(another, downtime_seconds=9.5)
+            made.repositories.upgrades.end(told, UpgradeState.COMPLETED)
+            [past] = made.repositories.history.of(another.project_id, another.former_version_id)
+            self.assertEqual((9.5, 1), (past.downtime_seconds, past.volume_size_gb), collation)

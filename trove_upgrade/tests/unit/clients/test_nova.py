@@ -4,6 +4,8 @@
 import base64
 
 from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import plugin
+from keystoneauth1 import session as keystone_session
 
 from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
@@ -278,6 +280,21 @@ class TestOneTry(base.TestCase):
             self.assertRaises(
                 keystone_exceptions.ConnectTimeout, self.session.get, f'{self.cloud.url}{SHOW}'
             )
+        self.assertEqual([], self.cloud.requests)
+
+    def test_it_sends_nothing_after_a_login_that_took_its_time(self):
+        clock = self.clock
+
+        class Slow(plugin.BaseAuthPlugin):
+            def get_token(self, session, **_more):
+                clock.pass_time(30)
+                return 'a token'
+
+        shared = keystone_session.Session(auth=Slow())
+        slow = session.OneTry(shared, 10, clock.monotonic)
+        self.assertRaises(
+            keystone_exceptions.ConnectTimeout, slow.post, f'{self.cloud.url}{ACTION}', json={}
+        )
         self.assertEqual([], self.cloud.requests)
 
 

@@ -2,6 +2,7 @@
 """Every description of Nova and the guest that the rebuild step can find, also after a takeover."""
 
 import dataclasses
+import datetime
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import compute, exceptions, instances, leases, states
@@ -257,6 +258,14 @@ class TestRebuild(base.TestCase):
         self.assertEqual([], self.nova.rebuilds)
         self.assertIn('too late', wait.message)
         self.assertGreater(wait.seconds, 0)
+
+    def test_none_is_made_that_the_end_of_the_step_could_overtake(self):
+        """Else the former guest would serve again, and be rebuilt then."""
+        now = self.stage.clock.now()
+        for seconds, rebuilds in ((11.9, 0), (12.1, 1)):
+            deadline = now + datetime.timedelta(seconds=seconds)
+            self.assertIsInstance(self.step.run(self.row.evolve(step_deadline=deadline)), Wait)
+            self.assertEqual(rebuilds, len(self.nova.rebuilds), seconds)
 
     def test_none_is_made_once_the_lease_is_over(self):
         class Over:
