@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's own packet filter, as far as it keeps clients away from a database server.
 
-Two rules, of which each would do: no packet comes to the server's ports, and none of TCP leaves
-from its user, so that no client gets an answer, on whichever port.  They hold for both address
+Two rules, of which each would do: no packet comes to the server's ports, and its user takes no
+connection of TCP, on whichever port.  The server's own connections go out: it may fetch a key by
+one.  They hold for both address
 families and for the guest's own programs.  The kernel forgets them at a boot.
 """
 
@@ -13,6 +14,9 @@ from trove_upgrade.guestagent.machine.commands import Commands, Completed
 
 TABLE = 'trove_upgrade_closed'
 _SECONDS = 20
+_NOT_FOUND = 127
+#: The packets by which a server takes a connection; those of one that it makes itself differ.
+_ANSWERS = ('--tcp-flags', 'SYN,ACK', 'SYN,ACK')
 
 
 class FilterError(Exception):
@@ -58,7 +62,8 @@ class Nftables:
                 'chain input {\ntype filter hook input priority -10; policy accept;\n'
                 f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
                 'chain output {\ntype filter hook output priority -10; policy accept;\n'
-                f'meta l4proto tcp meta skuid {user} drop comment "{token}"\n}}\n'
+                f'meta skuid {user} tcp flags & (syn | ack) == (syn | ack) '
+                f'drop comment "{token}"\n}}\n'
                 '}\n'
             )
         )
@@ -94,7 +99,7 @@ class Iptables:
     def _close(self, token: str, ports: Sequence[int], user: int) -> None:
         matches = (
             *(('INPUT', ['--dport', str(port)]) for port in sorted(set(ports))),
-            ('OUTPUT', ['-m', 'owner', '--uid-owner', str(user)]),
+            ('OUTPUT', [*_ANSWERS, '-m', 'owner', '--uid-owner', str(user)]),
         )
         for program in self._PROGRAMS:
             for hook in self._HOOKS:
@@ -124,8 +129,9 @@ class Iptables:
 
     def open(self) -> None:
         for program in self._PROGRAMS:
-            for hook in self._HOOKS:
-                self._remove(program, hook)
+            if is_installed(self._commands, program):
+                for hook in self._HOOKS:
+                    self._remove(program, hook)
 
     def _remove(self, program: str, hook: str) -> None:
         listed = _done(self._run(program, '-S'))
@@ -160,7 +166,16 @@ class Either:
         return self._found().is_closed(token)
 
     def open(self) -> None:
-        self._found().open()
+        """Lift the rules of both: one may have been installed since."""
+        if is_installed(self._commands, 'nft'):
+            self._nft.open()
+        self._iptables.open()
+
+
+def is_installed(commands: Commands, program: str) -> bool:
+    """Return whether the guest has the program: one that it lacks has left no rule."""
+    found = commands.run([program, '--version'], timeout_seconds=_SECONDS)
+    return found.returncode != _NOT_FOUND
 
 
 def _done(completed: Completed) -> Completed:

@@ -111,9 +111,12 @@ class Calls:
         )
         return self._of_version(own, version_id, number)
 
-    def is_target_image(self, upgrade: Upgrade, image_id: str) -> bool:
-        """Return whether the target version names this id of a container image."""
-        return self._recorded(upgrade.target_version_id).container_image_id == image_id
+    def may_carry(self, upgrade: Upgrade, image_id: str) -> bool:
+        """Return whether the volume may bring the container image of this id: the operator lets
+        images be carried, and the target version names it.
+        """
+        named = self._recorded(upgrade.target_version_id).container_image_id
+        return self.options.carry_image and named == image_id
 
     def ask_again(self, upgrade: Upgrade, answer: guests.GuestAnswer) -> Wait:
         """The guest works: soon at first, then less often."""

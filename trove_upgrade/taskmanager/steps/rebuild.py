@@ -240,8 +240,9 @@ class Rebuild:
     def _on_volume(self, upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
         """Return the UUID of the volume's file system, and the facts of the container image there.
 
-        None of the latter for a way back, which runs the former image, and where the image is not
-        the one that the target version names: root in the former guest could have put it there.
+        None of the latter for a way back, which runs the former image, where none is to be carried,
+        and where the image is not the one that the target version names: root in the former guest
+        could have put it there.
 
         :raises StepFailed: UPGRADE_INFO_INVALID; stored by a release that did not look.
         """
@@ -252,10 +253,11 @@ class Rebuild:
             raise upgrade_info.not_returned(str(error)) from None
         if archive is None or upgrade.is_rolling_back:
             return volume_uuid, None
-        if not self.calls.is_target_image(upgrade, archive.image_id):
+        if not self.calls.may_carry(upgrade, archive.image_id):
             LOG.warning(
                 'Upgrade %s: the container image on the volume is not the one that the target '
-                'version names by container_image_id; a registry gives it',
+                'version names by container_image_id, or none is to be carried; a registry gives '
+                'it',
                 upgrade.id,
             )
             return volume_uuid, None

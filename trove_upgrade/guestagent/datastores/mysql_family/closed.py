@@ -71,9 +71,19 @@ class ClosedServer:
             self._packets.close(record.token, ports, user)
         except FilterError as error:
             LOG.info('The packet filter of the guest cannot be used: %s', error)
-            self._path.unlink()
+            self._forget_what_failed()
             return Restart.FILTER
         return None
+
+    def _forget_what_failed(self) -> None:
+        """Remove the record of rules that are not there; it stays where they may be."""
+        try:
+            if self._packets is not None:
+                self._packets.open()
+        except FilterError as error:
+            LOG.info('Rules may be left: %s', error)
+            return
+        self._path.unlink()
 
     def settle(self) -> Restart | None:
         """Look by the server's own word whether it may be opened as it runs; then take the

@@ -34,6 +34,7 @@ class Restart(enum.StrEnum):
     PORTS = 'the server listens on a port that its configuration did not tell'
     FILTER = 'the guest has no packet filter that keeps clients away'
     FILTER_LOST = 'the rules of the packet filter have been removed meanwhile'
+    START = 'the server did not start behind the packet filter'
     SETTINGS = 'a setting of the running server is another one than after a start'
 
 

@@ -17,6 +17,15 @@ from typing import Any, BinaryIO
 #: An image has at most 127 layers, with a directory and three files each.
 _MEMBERS = 4096
 _DOCUMENT_BYTES = 4 << 20
+#: What engines write, and nothing else: another program may read other names as these.
+_MEMBER = re.compile(
+    r'manifest\.json|index\.json|repositories|oci-layout|blobs(/sha256(/[0-9a-f]{64})?)?'
+    r'|[0-9a-f]{64}(\.json|/(VERSION|json|layer\.tar))?'
+)
+_SIZE, _SIZE_FIELD = re.compile(rb'[0-7]{11}\0'), slice(124, 136)
+_BLOCK_BYTES = 512
+#: Records of an extended header by which a member would be another one.
+_CHANGING = frozenset({'path', 'linkpath', 'size'})
 _MANIFEST, _INDEX, _NAMES = 'manifest.json', 'index.json', 'repositories'
 _CONFIG = re.compile(r'(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?')
 #: By them an engine with containerd's store names what it loads.
@@ -63,6 +72,9 @@ def _read(archive: BinaryIO) -> _Found:
     archive.seek(0)
     with tarfile.open(fileobj=archive, mode='r:') as members:
         for member in members:
+            if member.name in found.names or not _is_plain(member):
+                raise NotOneImage('it has members that engines do not write')
+            _require_size(archive, member)
             found.names.add(member.name)
             if len(found.names) > _MEMBERS:
                 raise NotOneImage('it has too many members')
@@ -73,6 +85,23 @@ def _read(archive: BinaryIO) -> _Found:
                 raise NotOneImage(f'its {member.name} is not of its form')
             found.documents[member.name] = json.loads(stream.read())
     return found
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """Return whether every reader takes the member for the same file."""
+    is_kind = member.isreg() or member.isdir() or (member.issym() and '/' in member.name)
+    is_named = _MEMBER.fullmatch(member.name) is not None
+    return is_kind and is_named and not _CHANGING & set(member.pax_headers)
+
+
+def _require_size(archive: BinaryIO, member: tarfile.TarInfo) -> None:
+    """Refuse a size that is written in a form which readers read differently."""
+    place = archive.tell()
+    archive.seek(member.offset_data - _BLOCK_BYTES)
+    header = archive.read(_BLOCK_BYTES)
+    archive.seek(place)
+    if _SIZE.fullmatch(header[_SIZE_FIELD]) is None:
+        raise NotOneImage('a size in it is not of the usual form')
 
 
 def _id_of(path: str) -> str:

@@ -17,12 +17,17 @@ def id_of(content=b'a layer'):
     return f'sha256:{hashlib.sha256(config_of(content)).hexdigest()}'
 
 
+def layer_of(content=b'a layer'):
+    """The member that has the layer."""
+    return f'{hashlib.sha256(content).hexdigest()}/layer.tar'
+
+
 def archive(content=b'a layer', *, names=None, more=(), without=()):
     """An archive as Docker 20.10 saves an image by its id; `names` are those of `manifest.json`."""
-    digest = id_of(content).partition(':')[2]
-    manifest = [{'Config': f'{digest}.json', 'RepoTags': names, 'Layers': ['layer/layer.tar']}]
+    digest, layer = id_of(content).partition(':')[2], layer_of(content)
+    manifest = [{'Config': f'{digest}.json', 'RepoTags': names, 'Layers': [layer]}]
     members = {
-        'layer/layer.tar': content,
+        layer: content,
         f'{digest}.json': config_of(content),
         'manifest.json': json.dumps(manifest).encode(),
         **dict(more),

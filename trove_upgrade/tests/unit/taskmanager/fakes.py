@@ -305,7 +305,7 @@ class Stage(fixtures.Fixture):
         self.calls = calls.Calls(
             datastores=self.repos.datastores,
             clock=self.clock,
-            options=GuestOptions(),
+            options=GuestOptions(carry_image=True),
             poll_seconds=0.5,
             poll_max_seconds=5,
             call_timeout_seconds=15,

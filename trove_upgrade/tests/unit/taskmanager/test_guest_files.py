@@ -9,6 +9,7 @@ import yaml
 
 from trove_upgrade.db import trove_tables
 from trove_upgrade.domain import exceptions
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.taskmanager import guest_files, user_data
 from trove_upgrade.tests.unit import base, database
@@ -242,6 +243,15 @@ class TestGuestFiles(base.TestCase):
     def test_another_image_than_the_version_names_is_told_to_no_guest(self):
         archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
         self.name_image(f'sha256:{"c" * 64}')
+        self.assertNotIn(
+            'upgrade_image_archive', self.sent_with({'image_archive': archive.to_wire()})
+        )
+
+    def test_where_none_is_to_be_carried_none_is_told_whatever_the_guest_tells(self):
+        archive = ImageArchive(sha256='a' * 64, size_bytes=7, image_id=f'sha256:{"b" * 64}')
+        self.name_image(archive.image_id)
+        calls = dataclasses.replace(self.stage.calls, options=GuestOptions())
+        self.stage.rebuild = dataclasses.replace(self.stage.rebuild, calls=calls)
         self.assertNotIn(
             'upgrade_image_archive', self.sent_with({'image_archive': archive.to_wire()})
         )

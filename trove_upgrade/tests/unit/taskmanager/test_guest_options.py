@@ -39,6 +39,7 @@ class TestGuestOptions(base.TestCase):
                 allow_replication=True,
                 keep_changed_defaults=True,
                 database_min_free_mb=3,
+                carry_container_image=True,
             ),
         )
 
@@ -46,8 +47,7 @@ class TestGuestOptions(base.TestCase):
         sent = self.sent()
         self.assertFalse(sent.allow_replication)
         self.assertEqual(0, sent.min_free_bytes)
-        self.assertTrue(sent.carry_image)
-        self.assertFalse(self.sent(carry_container_image=False).carry_image)
+        self.assertFalse(sent.carry_image)
 
     def test_nothing_is_sent_of_what_was_not_chosen(self):
         self.assertEqual({}, GuestOptions().to_wire())

@@ -130,7 +130,7 @@ class ImageArrival:
         `Images.fetch_again`.
         """
         here = self._engine.image(choice.reference)
-        if not exact and self._has_received(choice) and here is None:
+        if not exact and self._has_received(choice) and (here is None or here.id != self._received):
             self.source = ImageSource.CARRIED
             return self._named(choice)
         found = self._images.fetch_again(choice, _quiet, exact=exact)

@@ -206,7 +206,11 @@ class ServiceHost:
         reason = self._closed.close(owner)
         if reason is not None:
             return reason
-        self.server.start(autostart.DATABASE, arguments)
+        try:
+            self.server.start(autostart.DATABASE, arguments)
+        except exceptions.StepFailed as error:
+            LOG.warning('The server did not start behind the packet filter: %s', error.message)
+            return Restart.START
         return self._closed.settle()
 
     def _is_isolated(self) -> bool:
@@ -259,10 +263,10 @@ class ServiceHost:
         if reason is not None:
             LOG.info('The database is opened by another start of its server: %s', reason)
             return False
-        self.server.arguments_file.unlink(missing_ok=True)
         sockets = self._context.etc.parent / _SOCKETS
         if sockets.is_dir():  # an isolated start closes it for other users
             sockets.chmod(0o755)
+        self.server.arguments_file.unlink(missing_ok=True)
         return True
 
     def start(self) -> None:

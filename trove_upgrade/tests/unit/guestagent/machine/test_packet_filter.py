@@ -11,11 +11,16 @@ class Programs:
 
     def __init__(self, refused=()):
         self.refused = refused
+        self.has_nft = False
         self.rules = {'iptables': [], 'ip6tables': []}
         self.chains = {'iptables': set(), 'ip6tables': set()}
 
     def run(self, argv, timeout_seconds=60):
         program, words = argv[0], argv[3:]
+        if program == 'nft' and self.has_nft:
+            return Completed(0, '', '')
+        if argv[1:] == ['--version'] and program != 'nft':
+            return Completed(0, 'v1', '')
         if program == 'nft':
             return Completed(127, '', 'nft: command not found')
         if (program, words[0]) in self.refused:
@@ -49,6 +54,14 @@ class TestIptables(base.TestCase):
         filter_.close('abc', [3306], 101)
         self.assertEqual(2, len(programs.rules['iptables']))
         filter_.open()
+        filter_.open()
+        self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
+
+    def test_rules_of_one_are_lifted_where_the_other_was_installed_since(self):
+        programs = Programs()
+        filter_ = Either(programs)
+        filter_.close('abc', [3306], 101)
+        programs.has_nft = True
         filter_.open()
         self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
 

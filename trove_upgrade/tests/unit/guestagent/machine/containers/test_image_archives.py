@@ -55,8 +55,25 @@ class ImageArchivesTest(base.TestCase):
         self.assertIn('another image', self.refused(archives.archive(b'another layer')))
 
     def test_an_archive_that_lacks_a_part_is_refused(self):
-        self.assertIn('lacks', self.refused(archives.archive(without=['layer/layer.tar'])))
+        self.assertIn('lacks', self.refused(archives.archive(without=[archives.layer_of()])))
         self.assertIn('cannot be read', self.refused(archives.archive(without=['manifest.json'])))
+
+    def test_what_another_reader_takes_for_another_member_is_refused(self):
+        second = json.dumps([{'Config': 'x', 'RepoTags': ['mariadb:11.8'], 'Layers': []}]).encode()
+        for name in ('./manifest.json', 'a/../manifest.json', '/manifest.json', 'MANIFEST.JSON'):
+            content = archives.archive(more=[(name, second)])
+            self.assertIn('do not write', self.refused(content), name)
+        self.assertIn('do not write', self.refused(archives.packed({'\x1f\x8b': b''})))
+        twice = archives.archive()[:-1024].rstrip(b'\0')
+        whole = twice + b'\0' * (-len(twice) % 512)
+        self.refused(whole + archives.packed({'manifest.json': second}))
+
+    def test_a_size_that_readers_read_differently_is_refused(self):
+        content = bytearray(archives.archive())
+        content[124:136] = b'\0' + bytes(content[124:134]) + b'\0'
+        header = bytes(content[:148]) + b' ' * 8 + bytes(content[156:512])
+        content[148:156] = b'%06o\0 ' % sum(header)
+        self.assertIn('usual form', self.refused(bytes(content)))
 
     def test_an_archive_that_was_cut_is_refused(self):
         content = archives.archive(b'x' * 100_000)
