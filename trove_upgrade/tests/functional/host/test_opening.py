@@ -4,6 +4,7 @@ network of the test's own.
 """
 
 import socket
+import subprocess
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
@@ -13,6 +14,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import Mar
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine import packet_filter
 from trove_upgrade.guestagent.machine.commands import Completed, SystemCommands
+from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb, private_network
 from trove_upgrade.tests.functional.host.test_mariadb_driver import MariaDBTestCase
 from trove_upgrade.waiting import wait_until
@@ -24,6 +26,16 @@ _EVENT = (
     'CREATE DATABASE app',
     'CREATE TABLE app.ticks (id INT PRIMARY KEY AUTO_INCREMENT)',
     'CREATE EVENT app.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO app.ticks () VALUES ()',
+)
+
+_PYTHON = '/usr/bin/python3'  #: one that every user may run
+_LISTEN = (
+    'import socket, sys; s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); '
+    'print("listens", flush=True); sys.stdin.read()'
+)
+_CONNECT = (
+    'import socket, sys; '
+    'socket.create_connection(("127.0.0.1", int(sys.argv[1])), float(sys.argv[2])).close()'
 )
 
 
@@ -166,6 +178,44 @@ class TestAServerThatIsOpenedAsItRuns(OpeningTestCase):
         self.driver.open_for_clients()
         self.assertEqual(['127.0.0.1', '::1'], self.reached())
         self.assertEqual([isolated.BEHIND_A_FILTER], self.starts())
+
+
+class TestTheServersOwnConnections(base.TestCase):
+    """A key server, for instance, is asked at the start."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(private_network.PrivateNetwork())
+
+    def connected(self, listener, client):
+        """Return whether a client with one user reaches a port of the other's."""
+        port, user = '5000', private_mariadb.ACCOUNT.pw_uid
+        accounts = {'server': {'user': user, 'group': user, 'extra_groups': ()}, 'root': {}}
+        with subprocess.Popen(
+            [_PYTHON, '-c', _LISTEN, port],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            cwd='/',
+            **accounts[listener],
+        ) as listening:
+            listening.stdout.readline()
+            asked = subprocess.run(
+                [_PYTHON, '-c', _CONNECT, port, str(_SECONDS)],
+                capture_output=True,
+                cwd='/',
+                **accounts[client],
+            )
+        return asked.returncode == 0
+
+    def test_go_out_while_no_port_of_its_user_takes_any(self):
+        for packets in (Without(), Without('nft')):
+            filter_ = packet_filter.Either(packets)
+            filter_.close('abc', [3306], private_mariadb.ACCOUNT.pw_uid)
+            self.assertTrue(filter_.is_closed('abc'))
+            self.assertTrue(self.connected('root', 'server'), packets.names)
+            self.assertFalse(self.connected('server', 'root'), packets.names)
+            filter_.open()
+            self.assertTrue(self.connected('server', 'root'), packets.names)
 
 
 class TestAnAgentThatDies(OpeningTestCase):
