@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 _SHA256 = re.compile(r'[0-9a-f]{64}')
-_IMAGE_ID = re.compile(r'sha256:[0-9a-f]{64}')
+#: Id of a container image, as engines print it.
+IMAGE_ID = re.compile(r'sha256:[0-9a-f]{64}')
 #: Far above an image of a database.
 LARGEST_BYTES = 1 << 36
 _NAMES = ('sha256', 'size_bytes', 'image_id')
@@ -46,7 +47,7 @@ class ImageArchive:
         """
         if not (
             _matches(_SHA256, self.sha256)
-            and _matches(_IMAGE_ID, self.image_id)
+            and _matches(IMAGE_ID, self.image_id)
             and _is_size(self.size_bytes)
         ):
             raise Invalid('the facts of an archive are not of their form')

@@ -8,6 +8,7 @@ have the row.
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -33,9 +34,9 @@ class Holdings:
         self,
         held: leases.Leases,
         clock: ports.Clock,
-        *,
         owner: str,
         lease_seconds: float,
+        *,
         lost: Callable[[str], exceptions.LeaseLost],
     ) -> None:
         """`lost` makes the error of a row that is held no more, from its id."""
@@ -116,27 +117,14 @@ class Holdings:
         return holding
 
 
-def of_upgrades(
-    held: leases.Leases, clock: ports.Clock, owner: str, lease_seconds: float
-) -> Holdings:
-    """Return the upgrades that this process holds: none yet."""
-    return Holdings(
-        held,
-        clock,
-        owner=owner,
-        lease_seconds=lease_seconds,
-        lost=lambda row_id: leases.LeaseOver(upgrade_id=row_id),
-    )
+def _lost_upgrade(row_id: str) -> exceptions.LeaseLost:
+    return leases.LeaseOver(upgrade_id=row_id)
 
 
-def of_checks(
-    held: leases.Leases, clock: ports.Clock, owner: str, lease_seconds: float
-) -> Holdings:
-    """Return the upgrade checks that this process holds: none yet."""
-    return Holdings(
-        held,
-        clock,
-        owner=owner,
-        lease_seconds=lease_seconds,
-        lost=lambda row_id: upgrade_checks.CheckTaken(check_id=row_id),
-    )
+def _lost_check(row_id: str) -> exceptions.LeaseLost:
+    return upgrade_checks.CheckTaken(check_id=row_id)
+
+
+#: The upgrades, and the checks, that this process holds: none yet.
+of_upgrades = functools.partial(Holdings, lost=_lost_upgrade)
+of_checks = functools.partial(Holdings, lost=_lost_check)

@@ -2,6 +2,7 @@
 """Datastores and their versions, by the names and arguments that Trove's own tool has."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +13,35 @@ from trove_upgrade.cmd.manage.context import Context, load_json
 from trove_upgrade.db import errors
 from trove_upgrade.db.configuration_parameters import ConfigurationParameter
 from trove_upgrade.db.datastores import VersionChange
+from trove_upgrade.domain.image_archive import IMAGE_ID
 from trove_upgrade.domain.image_reference import ImageReference
 
 _ACTIVE = {'1': True, 'true': True, '0': False, 'false': False}
 _VICTORIA, _TODAY = 3, 2  # how many words follow the image
-_IMAGE_ID = re.compile(r'sha256:[0-9a-f]{64}')
-_RPC_VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """Form of a fact that is text."""
+
+    pattern: re.Pattern[str]
+    kind: str  #: what such a text is called
+    advice: str  #: for one that is not
+
+
+_FORMS = {
+    'guest_rpc': _Form(
+        re.compile(r'[0-9]{1,4}\.[0-9]{1,4}'),
+        'version such as "1.2"',
+        'Record what the agent in the image prints, as text, or leave it out where the image has '
+        'none.',
+    ),
+    'container_image_id': _Form(
+        IMAGE_ID,
+        'id of a container image',
+        'Write what "docker image inspect --format {{.Id}} IMAGE" prints, or leave it out.',
+    ),
+}
 #: Facts of an image for databases in a container that tell of the agent and not of a server, which
 #: is in another image.
 _OF_CONTAINERS = ('schema', 'agent_version', 'guest_rpc', 'container_image', 'container_image_id')
@@ -190,26 +214,17 @@ def _require_image_name(path: str, facts: dict[str, Any]) -> None:
             ) from error
 
 
-def _require_image_id(path: str, facts: dict[str, Any]) -> None:
-    found = facts.get('container_image_id')
-    if found is not None and not (isinstance(found, str) and _IMAGE_ID.fullmatch(found)):
-        raise errors.ConfigurationRulesInvalid(
-            path=path,
-            found='container_image_id is no id of a container image',
-            advice='Write what "docker image inspect --format {{.Id}} IMAGE" prints, or leave it '
-            'out.',
-        )
+def _require_form(path: str, facts: dict[str, Any]) -> None:
+    """Refuse facts that are not of their form.
 
-
-def _require_rpc_version(path: str, facts: dict[str, Any]) -> None:
-    found = facts.get('guest_rpc')
-    if found is not None and not (isinstance(found, str) and _RPC_VERSION.fullmatch(found)):
-        raise errors.ConfigurationRulesInvalid(
-            path=path,
-            found='guest_rpc is no version such as "1.2"',
-            advice='Record what the agent in the image prints, as text, or leave it out where the '
-            'image has none.',
-        )
+    :raises ConfigurationRulesInvalid: one is not.
+    """
+    for name, form in _FORMS.items():
+        found = facts.get(name)
+        if found is not None and not (isinstance(found, str) and form.pattern.fullmatch(found)):
+            raise errors.ConfigurationRulesInvalid(
+                path=path, found=f'{name} is no {form.kind}', advice=form.advice
+            )
 
 
 def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
@@ -221,7 +236,7 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
             found='it holds no JSON object',
             advice='Name the file that the image build wrote.',
         )
-    _require_rpc_version(arguments.file, facts)
+    _require_form(arguments.file, facts)
     if facts.get('database_runtime') == 'container':
         if 'guest_rpc' not in facts:
             raise errors.ConfigurationRulesInvalid(
@@ -232,7 +247,6 @@ def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
             )
         facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
     _require_image_name(arguments.file, facts)
-    _require_image_id(arguments.file, facts)
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(
         f'{len(facts)} target facts loaded for datastore version '

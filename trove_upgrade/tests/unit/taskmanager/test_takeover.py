@@ -4,6 +4,7 @@ repository, with one clock for the database and for all of them.
 """
 
 import dataclasses
+import itertools
 
 from trove_upgrade.db import models, trove_tables
 from trove_upgrade.domain import exceptions, states
@@ -102,6 +103,12 @@ class TakeoverCase(base.TestCase):
         self.new_stage()
         return wire.count
 
+    def moments(self, wire):
+        """Each call of a whole upgrade that changes something, before it and after it."""
+        count = self.calls_of_a_whole_upgrade(wire)
+        self.assertGreater(count, 20)
+        return itertools.product(range(1, count + 1), (False, True))
+
     def assert_completed_once(self, row):
         self.assertEqual((S.COMPLETED, None), (row.state, row.cause))
         self.assertEqual([f'{row.id}:1'], [call[2] for call in self.stage.nova.rebuilds])
@@ -130,29 +137,24 @@ class TestDeath(TakeoverCase):
         return False
 
     def test_another_host_goes_on_within_thirty_seconds_whatever_the_first_one_was_doing(self):
-        count = self.calls_of_a_whole_upgrade(Tripwire())
-        self.assertGreater(count, 20)
-        for number in range(1, count + 1):
-            for after in (False, True):
-                with self.subTest(killed_at=number, after=after):
-                    self.new_stage()
-                    self.assertTrue(self.killed(number, after=after))
-                    before = self.clock.monotonic()
-                    self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
-                    self.assertLess(self.clock.monotonic() - before, 30)
+        for number, after in self.moments(Tripwire()):
+            with self.subTest(killed_at=number, after=after):
+                self.new_stage()
+                self.assertTrue(self.killed(number, after=after))
+                before = self.clock.monotonic()
+                self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
+                self.assertLess(self.clock.monotonic() - before, 30)
 
     def test_the_next_on_the_same_host_goes_on_at_its_first_look(self):
-        count = self.calls_of_a_whole_upgrade(Tripwire())
-        for number in range(1, count + 1):
-            for after in (False, True):
-                with self.subTest(killed_at=number, after=after):
-                    self.new_stage()
-                    self.assertTrue(self.killed(number, after=after))
-                    before = self.clock.monotonic()
-                    allowed = POST if self.may_a_post_arrive() else 0
-                    self.look(dead={FIRST})
-                    self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
-                    self.assertLessEqual(self.clock.monotonic() - before, allowed + 3 * LOOK)
+        for number, after in self.moments(Tripwire()):
+            with self.subTest(killed_at=number, after=after):
+                self.new_stage()
+                self.assertTrue(self.killed(number, after=after))
+                before = self.clock.monotonic()
+                allowed = POST if self.may_a_post_arrive() else 0
+                self.look(dead={FIRST})
+                self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
+                self.assertLessEqual(self.clock.monotonic() - before, allowed + 3 * LOOK)
 
     def may_a_post_arrive(self):
         """One that was announced and has not arrived: the only thing that is waited for."""
@@ -244,26 +246,23 @@ class TestPause(TakeoverCase):
         return rows, list(self.stage.guest.calls), list(self.stage.nova.rebuilds)
 
     def test_it_changes_nothing_wherever_it_stood_still(self):
-        count = self.calls_of_a_whole_upgrade(Pausewire())
-        self.assertGreater(count, 20)
-        for number in range(1, count + 1):
-            for after in (False, True):
-                with self.subTest(paused_at=number, after=after):
-                    self.new_stage()
-                    seen = []
+        for number, after in self.moments(Pausewire()):
+            with self.subTest(paused_at=number, after=after):
+                self.new_stage()
+                seen = []
 
-                    def meanwhile(seen=seen):
-                        self.clock.pass_time(LEASE + POST)
-                        self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
-                        seen.append(self.everything())
+                def meanwhile(seen=seen):
+                    self.clock.pass_time(LEASE + POST)
+                    self.assert_completed_once(self.to_the_end(self.stage.runner(SECOND)))
+                    seen.append(self.everything())
 
-                    wire = Pausewire(number, after, meanwhile)
-                    try:
-                        self.to_the_end(self.runner(wire))
-                    except exceptions.IllegalMove as error:  # a fault of ours
-                        raise AssertionError(error.message) from error
-                    self.assertEqual(1, len(seen))
-                    self.assertEqual(seen[0], self.everything())
+                wire = Pausewire(number, after, meanwhile)
+                try:
+                    self.to_the_end(self.runner(wire))
+                except exceptions.IllegalMove as error:  # a fault of ours
+                    raise AssertionError(error.message) from error
+                self.assertEqual(1, len(seen))
+                self.assertEqual(seen[0], self.everything())
 
 
 class TestChecks(TakeoverCase):
