@@ -251,7 +251,7 @@ class DatastoreDriver:
 
     def start_isolated(self) -> None:
         """Start the server for the first time: no network, no events, no replication. Through the
-        database service, never as our child.
+        database service, never as our child.  `is_isolated` tells whether none could come since.
 
         :raises StepFailed: it did not come up; the message ends with what its log says.
         """
@@ -289,6 +289,12 @@ class DatastoreDriver:
         """See, when the agent starts, that clients are still kept from an isolated server that
         runs.
         """
+
+    def is_isolated(self) -> bool:
+        """Return False where a server that was started isolated runs and clients may have come to
+        it since: others have removed what keeps them away.
+        """
+        return True
 
     def open_for_clients(self) -> None:
         """End the isolation, and wait until the server answers; by another start of it where its

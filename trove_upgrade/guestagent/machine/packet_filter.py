@@ -15,6 +15,9 @@ from trove_upgrade.guestagent.machine.commands import Commands, Completed
 TABLE = 'trove_upgrade_closed'
 _SECONDS = 20
 _NOT_FOUND = 127
+#: Lines of a listed table that are no rules of it.  A list of flags is none of them.
+_FRAME = ('table inet ', 'chain ', 'type filter hook ', '}')
+_CHAINS = ('chain input {', 'chain output {')
 #: The packets by which a server takes a connection; those of one that it makes itself differ.
 _ANSWERS = ('--tcp-flags', 'SYN,ACK', 'SYN,ACK')
 
@@ -69,8 +72,18 @@ class Nftables:
         )
 
     def is_closed(self, token: str) -> bool:
+        """Look that the table is as it was made: its two rules alone, and no flag, as one would
+        let it sleep.
+        """
         done = self._nft(f'list table inet {TABLE}')
-        return done.returncode == 0 and done.stdout.count(f'drop comment "{token}"') == 2
+        lines = [line.strip() for line in done.stdout.splitlines()]
+        rules = [line for line in lines if line and not line.startswith(_FRAME)]
+        return (
+            done.returncode == 0
+            and [line for line in lines if line.startswith('chain ')] == list(_CHAINS)
+            and len(rules) == len(_CHAINS)
+            and all(rule.endswith(f'drop comment "{token}"') for rule in rules)
+        )
 
     def open(self) -> None:
         _done(self._nft(f'table inet {TABLE}\ndelete table inet {TABLE}\n'))
@@ -104,28 +117,30 @@ class Iptables:
         for program in self._PROGRAMS:
             for hook in self._HOOKS:
                 _done(self._run(program, '-N', f'{TABLE}_{hook}'))
-            for hook, match in matches:
-                words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', token, '-j', 'DROP')
+            for number, (hook, match) in enumerate(matches, 1):
+                comment = f'{token}-{number}-{len(matches)}'
+                words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', comment, '-j', 'DROP')
                 _done(self._run(program, '-A', f'{TABLE}_{hook}', *words))
             for hook in self._HOOKS:
                 _done(self._run(program, '-I', hook, '1', '-j', f'{TABLE}_{hook}'))
 
     def is_closed(self, token: str) -> bool:
-        return all(
-            self._is_asked_first(program, hook, token)
-            for program in self._PROGRAMS
-            for hook in self._HOOKS
-        )
+        return all(self._is_closed(program, token) for program in self._PROGRAMS)
 
-    def _is_asked_first(self, program: str, hook: str, token: str) -> bool:
-        rules = self._run(program, '-S', hook)
-        chain = self._run(program, '-S', f'{TABLE}_{hook}')
-        first = next((line for line in rules.stdout.splitlines() if line.startswith('-A ')), '')
-        return (
-            rules.returncode == chain.returncode == 0
-            and first == f'-A {hook} -j {TABLE}_{hook}'
-            and token in chain.stdout
-        )
+    def _is_closed(self, program: str, token: str) -> bool:
+        """Look that the chains are asked before all others, and have each of our rules and no
+        other one.
+        """
+        listed = self._run(program, '-S')
+        rules = [line for line in listed.stdout.splitlines() if line.startswith('-A ')]
+        for hook in self._HOOKS:
+            first = next((rule for rule in rules if rule.startswith(f'-A {hook} ')), '')
+            if first != f'-A {hook} -j {TABLE}_{hook}':
+                return False
+        ours = [rule for rule in rules if rule.startswith(f'-A {TABLE}_')]
+        expected = [f'{token}-{number}-{len(ours)}' for number in range(1, len(ours) + 1)]
+        found = [_comment(rule) for rule in ours if rule.endswith(' -j DROP')]
+        return listed.returncode == 0 and bool(ours) and sorted(found) == sorted(expected)
 
     def open(self) -> None:
         for program in self._PROGRAMS:
@@ -170,6 +185,10 @@ class Either:
         if is_installed(self._commands, 'nft'):
             self._nft.open()
         self._iptables.open()
+
+
+def _comment(rule: str) -> str:
+    return rule.partition(' --comment ')[2].partition(' ')[0].strip('"')
 
 
 def is_installed(commands: Commands, program: str) -> bool:

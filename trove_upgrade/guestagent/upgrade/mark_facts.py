@@ -14,7 +14,7 @@ from trove_upgrade.guestagent.storage.volume_ownership import Top
 from trove_upgrade.guestagent.upgrade.marks import Facts, Mark
 
 #: Named alone where there is one: an earlier release does not write them.
-_MAY_LACK = frozenset({'top', 'quiesced_at', 'opening_at'})
+_MAY_LACK = frozenset({'top', 'quiesced_at', 'opening_at', 'isolation_lost_at'})
 
 
 def _without_none(document: dict[str, Any]) -> dict[str, Any]:
@@ -106,10 +106,12 @@ class ServerStartedFacts(Facts):
     boot_id: str | None = None  #: for people, as `at`
     at: str | None = None  #: ISO 8601
     rollback: bool = False  #: it is the former server that is started, after a rollback
+    #: ISO 8601: clients may have come before it, and before the comparison
+    isolation_lost_at: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file; it names `rollback` in a rollback alone."""
-        document = super().to_json()
+        document = _without_none(super().to_json())
         if not self.rollback:
             del document['rollback']
         return document

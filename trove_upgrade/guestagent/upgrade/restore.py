@@ -11,9 +11,7 @@ lost since.
 
 import configparser
 import contextlib
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions, logs, upgrade_info
 from trove_upgrade.domain.codes import Code
@@ -21,12 +19,13 @@ from trove_upgrade.domain.guest_results import Compared, Restored
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.machine import durable, service
+from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash.restore import Stash
 from trove_upgrade.guestagent.upgrade import (
     carried_image,
     files,
+    first_start,
     generations,
     root_disk,
     taking,
@@ -37,15 +36,11 @@ from trove_upgrade.guestagent.upgrade.mark_facts import (
     ConfiguredFacts,
     OpenedFacts,
     RestoredFacts,
-    ServerStartedFacts,
-    UpgradedFacts,
 )
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
-
-_NAMED = 5
 
 
 def restore(work: Work) -> JobOutcome:
@@ -81,8 +76,7 @@ def restore(work: Work) -> JobOutcome:
             _require_untouched(work, stash, info)
         _configure(work, stash, info)
     if not guest.marks.has(Mark.COMPARED, info.upgrade_id):
-        _upgrade(work, info, before)
-        _compare(work, info, before)
+        first_start.run(work, info, before, is_rollback=_is_rollback(work))
     _open(work, info)
     return _outcome(work, info)
 
@@ -241,96 +235,6 @@ def _require_accepted(tried: CheckResult | None) -> None:
         raise exceptions.StepFailed(tried.message, tried.code or Code.CONFIGURATION_REFUSED)
 
 
-def _upgrade(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
-    """Start the new server, past the point of no return from the first mark on: a start that is
-    refused has changed files, too.
-    """
-    guest = work.guest
-    if not guest.marks.has(Mark.SERVER_STARTED, info.upgrade_id):
-        guest.marks.record(
-            ServerStartedFacts(
-                upgrade_id=info.upgrade_id,
-                boot_id=guest.boot_id(),
-                at=guest.clock.now().isoformat(),
-                rollback=_is_rollback(work),
-            )
-        )
-    if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
-        # a server of a run that was cut short; whether it is isolated cannot be told
-        guest.service.stop(service.DATABASE)
-    work.progress(30, 'Starting the new server, isolated.')
-    guest.driver.start_isolated()
-    upgraded = guest.marks.get(UpgradedFacts, info.upgrade_id)
-    # a mended image can be of another release
-    if upgraded is None or upgraded.server_version != guest.driver.server_version():
-        work.progress(40, 'Upgrading the data.')
-        guest.driver.upgrade_data(work.progress, before.server_version)
-        guest.marks.record(
-            UpgradedFacts(upgrade_id=info.upgrade_id, server_version=guest.driver.server_version())
-        )
-
-
-def _compare(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> None:
-    """Compare the data before any client comes: afterwards its writes would be differences."""
-    guest = work.guest
-    work.progress(70, 'Comparing tables, users and grants.')
-    after = guest.driver.fingerprint(work.call.options, work.progress)
-    comparison = guest.driver.compare(before, after)
-    accepted = _accepted(work.guest, info)
-    missing = [difference for difference in comparison.missing if difference not in accepted]
-    if missing:
-        durable.write_json(
-            guest.layout.differences(info.upgrade_id), {'differences': list(comparison.missing)}
-        )
-        more = len(missing) - _NAMED
-        raise exceptions.StepFailed(
-            f'The upgraded data is not what it was: {"; ".join(missing[:_NAMED])}'
-            f'{f"; and {more} more" if more > 0 else ""}. The database was not opened for clients; '
-            f'compare it with a backup.',
-            'FINGERPRINT_DIFFERS',
-        )
-    kept = guest.driver.keep_settings(before, after, work.call.options)
-    digest = hashlib.sha256(after.to_document()).hexdigest()
-    result = Compared(
-        fingerprint=_summary(before, after, comparison, digest),
-        settings_changed=[change.to_row() for change in comparison.settings_changed],
-        settings_kept=kept,
-    )
-    guest.marks.record(ComparedFacts(upgrade_id=info.upgrade_id, result=result))
-
-
-def _accepted(guest: Guest, info: UpgradeInfo) -> Sequence[str]:
-    """Return what an operator has written in the guest, word for word as the differences are; else
-    a false one would cost an instance.
-    """
-    path = guest.layout.accepted(info.upgrade_id)
-    try:
-        return [str(difference) for difference in durable.read_json(path).get('differences') or ()]
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError) as error:
-        LOG.warning('%s cannot be read and accepts nothing: %s', path, error)
-        return ()
-
-
-def _summary(
-    before: base.Fingerprint, after: base.Fingerprint, comparison: base.Comparison, digest: str
-) -> Mapping[str, Any]:
-    return {
-        'missing': [],
-        'accepted': list(comparison.missing)[:100],
-        'tables_compared': comparison.tables_compared,
-        'rows_compared': comparison.rows_compared,
-        'users': len(after.users),
-        'objects': len(after.objects),
-        'counted_only_by_file': list(before.counted_only_by_file)[:100],
-        'not_compared': list(comparison.not_compared)[:100],
-        'former_server_version': before.server_version,
-        'server_version': after.server_version,
-        'digest': digest,
-    }
-
-
 def _open(work: Work, info: UpgradeInfo) -> None:
     """Boot first, clients next: a guest that reboots in between serves by itself."""
     guest = work.guest
@@ -362,6 +266,14 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     )
 
 
+def _remarks(guest: Guest, info: UpgradeInfo, configured: ConfiguredFacts | None) -> Sequence[str]:
+    lost = first_start.lost_isolation(guest, info)
+    return (
+        *(() if configured is None else configured.remarks),
+        *(() if lost is None else (lost,)),
+    )
+
+
 def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
     marks = work.guest.marks
     compared = marks.get(ComparedFacts, info.upgrade_id)
@@ -375,7 +287,7 @@ def _outcome(work: Work, info: UpgradeInfo) -> JobOutcome:
             stopped_at=info.stopped_at,
             opened_at=None if opened is None else opened.opened_at,
             opening_at=None if opened is None else opened.opening_at,
-            remarks=() if configured is None else configured.remarks,
+            remarks=_remarks(work.guest, info, configured),
             image_source=None if configured is None else configured.image_source,
             not_carried=None if configured is None else configured.not_carried,
         ).to_wire(),

@@ -52,6 +52,7 @@ class ClosedServer:
         self._server = server
         self._packets = packets
         self._path = run / _NAME
+        self._was_lost = False  #: in the life of this agent: the guest has something that does it
 
     def close(self, user: int) -> Restart | None:
         """Put the rules in force, before the server is started; or return why it must not be.
@@ -60,6 +61,8 @@ class ClosedServer:
         """
         if self._packets is None:
             return Restart.FILTER
+        if self._was_lost:
+            return Restart.FILTER_LOST
         configuration = self._server.configuration()
         reason = restart_reasons.of_configuration(configuration)
         if reason is not None:
@@ -129,6 +132,11 @@ class ClosedServer:
         """Return whether a server was started so; it need not run."""
         return self._path.exists()
 
+    def is_lost(self) -> bool:
+        """Return whether a server was started behind rules that are not all in force since."""
+        record = self._read()
+        return self.is_recorded() and (record is None or not self._is_in_force(record))
+
     def renew(self) -> None:
         """Put the rules in force again where they have been lost.  They are others then, and the
         opening is a start: a client may have come meanwhile.
@@ -136,6 +144,7 @@ class ClosedServer:
         record = self._read()
         if record is None or self._packets is None or self._is_in_force(record):
             return
+        self._was_lost = True
         LOG.warning('The rules that keep clients from the database were lost; they are made again')
         try:
             self._packets.close(secrets.token_hex(16), record.ports, record.user)

@@ -279,6 +279,9 @@ class Datastore(base.DatastoreDriver):
     def keep_closed(self) -> None:
         self.host.keep_closed()
 
+    def is_isolated(self) -> bool:
+        return self.host.is_isolated()
+
     def open_for_clients(self) -> None:
         self.host.open_for_clients()
 

@@ -180,6 +180,108 @@ class TestAServerThatIsOpenedAsItRuns(OpeningTestCase):
         self.assertEqual([isolated.BEHIND_A_FILTER], self.starts())
 
 
+class TestRulesThatOthersChange(OpeningTestCase):
+    """The guest's own firewall is loaded anew, or its operator works on it."""
+
+    def run_program(self, *argv):
+        subprocess.run(argv, check=True, capture_output=True)
+
+    def assert_isolated_anew(self, changes, reached):
+        """Upgrade, change the packet filter, and go on as the guest agent does."""
+        self.driver = self.another_agent()
+        before = self.upgrade()
+        self.driver.upgrade_data(self.progress)
+        self.assertTrue(self.driver.is_isolated())
+        for argv in changes:
+            self.run_program(*argv)
+        self.assertEqual(reached, self.reached(), changes)
+        self.assertFalse(self.driver.is_isolated(), changes)
+        self.driver.keep_closed()
+        self.assertEqual([], self.reached(), changes)
+        self.assertFalse(self.driver.is_isolated(), changes)
+        self.service.stop('trove-upgrade-database')
+        self.driver.start_isolated()
+        self.assertEqual((isolated.WITHOUT_TLS, []), (self.starts()[-1], self.reached()))
+        self.assertTrue(self.driver.is_isolated())
+        after = self.driver.fingerprint(GuestOptions(), self.progress)
+        self.assertEqual([], self.driver.compare(before, after).missing)
+        self.assert_opened_by_a_start()
+        self.service.stop('trove-upgrade-database')
+
+    def test_with_nft_are_missed_whichever_part_of_them_has_gone(self):
+        table = ('inet', packet_filter.TABLE)
+        both = ['127.0.0.1', '::1']
+        for changes, reached in (
+            ([('nft', 'flush', 'ruleset')], both),
+            ([('nft', 'delete', 'table', *table)], both),
+            ([('nft', 'flush', 'table', *table)], both),
+            ([('nft', 'flush', 'chain', *table, 'input')], []),
+            ([('nft', 'add', 'table', *table, '{ flags dormant; }')], both),
+            (
+                [
+                    ('nft', 'insert', 'rule', *table, chain, 'accept')
+                    for chain in ('input', 'output')
+                ],
+                both,
+            ),
+        ):
+            self.assert_isolated_anew(changes, reached)
+
+    def test_with_iptables_are_missed_in_one_family_alone_too(self):
+        self.packets = packet_filter.Either(Without('nft'))
+        for changes, reached in (
+            ([('iptables', '-F')], ['127.0.0.1']),
+            ([('ip6tables', '-F')], ['::1']),
+            ([('iptables', '-F', f'{packet_filter.TABLE}_INPUT')], []),
+            (
+                [('iptables', '-I', hook, '1', '-j', 'ACCEPT') for hook in ('INPUT', 'OUTPUT')],
+                ['127.0.0.1'],
+            ),
+        ):
+            self.assert_isolated_anew(changes, reached)
+
+    def test_with_nft_keep_clients_away_whatever_accepts_them_in_another_table(self):
+        self.upgrade()
+        self.run_program(
+            'nft',
+            'table inet other { chain input { type filter hook input priority -300; accept; }; '
+            'chain output { type filter hook output priority -300; accept; }; }',
+        )
+        self.assertTrue(self.driver.is_isolated())
+        self.assertEqual([], self.reached())
+        self.driver.open_for_clients()
+        self.assertEqual([isolated.BEHIND_A_FILTER], self.starts())
+
+
+class FlushedAtTheStart:
+    """A guest whose firewall is loaded anew while the server starts."""
+
+    def __init__(self, packets):
+        self._packets = packets
+
+    def close(self, token, ports, user):
+        self._packets.close(token, ports, user)
+        self._packets.open()
+
+    def __getattr__(self, name):
+        return getattr(self._packets, name)
+
+
+class TestRulesThatAreLostWhileTheServerStarts(OpeningTestCase):
+    def test_have_it_started_without_a_network_once_that_is_known(self):
+        self.packets = FlushedAtTheStart(packet_filter.Either(SystemCommands()))
+        self.driver = self.another_agent()
+        self.upgrade()
+        self.assertFalse(self.driver.is_isolated())
+        self.driver.keep_closed()
+        self.driver.start_isolated()
+        self.assertTrue(self.driver.is_isolated())
+        self.assertEqual(
+            ([isolated.BEHIND_A_FILTER, isolated.WITHOUT_TLS], []), (self.starts(), self.reached())
+        )
+        self.assert_opened_by_a_start()
+
+
 class TestTheServersOwnConnections(base.TestCase):
     """A key server, for instance, is asked at the start."""
 

@@ -113,9 +113,8 @@ class ContainerHost:
             state / 'database-health-accounts.json', self._context.data_directory
         )
         mysql = self._context.etc / 'mysql'
-        self.tried = Tried(
-            state / 'database-configuration-tried.json', mysql, self.server.configuration
-        )
+        tried = state / 'database-configuration-tried.json'
+        self.tried = Tried(tried, mysql, self.server.configuration)
         self._kept_files = KeptFiles(mysql, (self.records.path, self.tried.path, self._health.path))
         self._privileges = privileges.Privileges(
             volume=self._context.volume,
@@ -142,9 +141,7 @@ class ContainerHost:
 
     # --- before -----------------------------------------------------------------------------------
 
-    def preserve(
-        self,
-    ) -> Callable[[option_files.Configuration], preserved.Preserved] | None:
+    def preserve(self) -> Callable[[option_files.Configuration], preserved.Preserved] | None:
         """Return None: all of /etc/mysql comes back, and no directory that it names is searched."""
         return None
 
@@ -354,6 +351,10 @@ class ContainerHost:
 
     def keep_closed(self) -> None:
         """Do nothing: a container without a network is closed, and opening makes another one."""
+
+    def is_isolated(self) -> bool:
+        """Return True: a container without a network gets none while it runs."""
+        return True
 
     def start(self) -> None:
         """Start the same container; it is made again only if it was removed."""

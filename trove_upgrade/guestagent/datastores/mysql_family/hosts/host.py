@@ -169,6 +169,9 @@ class Host(Protocol):
     def keep_closed(self) -> None:
         """Implement `DatastoreDriver.keep_closed`: put lost rules in force again."""
 
+    def is_isolated(self) -> bool:
+        """Implement `DatastoreDriver.is_isolated`: tell whether clients may have come."""
+
     def open_for_clients(self) -> None:
         """Implement `DatastoreDriver.open_for_clients`: end the isolation."""
 

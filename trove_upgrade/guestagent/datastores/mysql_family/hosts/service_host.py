@@ -187,12 +187,12 @@ class ServiceHost:
         ownership.give(self._context.data_directory, self._user)
 
     def run_isolated(self, arguments: Sequence[str]) -> None:
-        if self._is_isolated():
+        if self._runs_isolated():
             return
         self._end_closed()  # of a run that was cut short
         reason = self._run_closed()
-        if reason is None:
-            return
+        if reason is None or not self.is_isolated():
+            return  # the caller asks `is_isolated`: a client may have come to it
         LOG.info('The database will be opened by another start of its server: %s', reason)
         self._end_closed()
         self.server.start(autostart.DATABASE, arguments)
@@ -213,7 +213,7 @@ class ServiceHost:
             return Restart.START
         return self._closed.settle()
 
-    def _is_isolated(self) -> bool:
+    def _runs_isolated(self) -> bool:
         try:
             session = self.server.session()
         except connection.NoAnswer:
@@ -232,6 +232,10 @@ class ServiceHost:
 
     def keep_closed(self) -> None:
         self._closed.renew()
+
+    def is_isolated(self) -> bool:
+        """Ask the packet filter; a server that has no network is isolated as long as it runs."""
+        return not (self._closed.is_lost() and self._answers())
 
     def for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
         return credentials
@@ -304,13 +308,16 @@ class ServiceHost:
         :raises StepFailed: DATABASE_NOT_STOPPED; a server answers all the same.
         """
         self._stop_whatever_runs()
-        if self._closed.is_recorded() and (self.server.version() or self.server.refusal()):
+        if self._closed.is_recorded() and self._answers():
             reason = (
                 'The database server cannot be stopped: it answers, and no service says that it '
                 'runs it. Clients are kept away. Stop it by hand, and try again.'
             )
             raise exceptions.StepFailed(reason, Code.DATABASE_NOT_STOPPED)
         self._closed.forget()
+
+    def _answers(self) -> bool:
+        return bool(self.server.version() or self.server.refusal())
 
     def _stop_whatever_runs(self) -> None:
         running = self.autostart.running()

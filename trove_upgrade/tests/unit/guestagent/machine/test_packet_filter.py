@@ -29,8 +29,12 @@ class Programs:
         match words:
             case ['-N', name]:
                 chains.add(name)
-            case ['-A' | '-F', name, *_]:
+            case ['-A', name, *match]:
                 assert name in chains
+                rules.append(f'-A {name} {" ".join(match)}')
+            case ['-F', name]:
+                assert name in chains
+                rules[:] = [rule for rule in rules if not rule.startswith(f'-A {name} ')]
             case ['-X', name]:
                 chains.remove(name)
             case ['-I', hook, '1', '-j', name]:
@@ -52,7 +56,7 @@ class TestIptables(base.TestCase):
         programs = Programs()
         filter_ = Either(programs)
         filter_.close('abc', [3306], 101)
-        self.assertEqual(2, len(programs.rules['iptables']))
+        self.assertEqual(4, len(programs.rules['iptables']))
         filter_.open()
         filter_.open()
         self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
@@ -64,6 +68,19 @@ class TestIptables(base.TestCase):
         programs.has_nft = True
         filter_.open()
         self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
+
+    def test_each_rule_that_is_missing_or_added_counts_as_not_closed(self):
+        programs = Programs()
+        filter_ = Iptables(programs)
+        filter_.close('abc', [3306, 3307], 101)
+        self.assertTrue(filter_.is_closed('abc'))
+        self.assertFalse(filter_.is_closed('abd'))
+        whole = list(programs.rules['ip6tables'])
+        for index in range(len(whole)):
+            programs.rules['ip6tables'] = whole[:index] + whole[index + 1 :]
+            self.assertFalse(filter_.is_closed('abc'), whole[index])
+        programs.rules['ip6tables'] = ['-A trove_upgrade_closed_INPUT -j ACCEPT', *whole]
+        self.assertFalse(filter_.is_closed('abc'))
 
     def test_a_rule_that_others_have_put_before_counts_as_not_closed(self):
         programs = Programs()
