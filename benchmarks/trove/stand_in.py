@@ -85,7 +85,7 @@ class World:
 
 
 class StandInNova:
-    """Implements ports.Compute, and ports.Images."""
+    """Implements ports.Compute, ports.Images and ServerChanges."""
 
     def __init__(self, world: World, beat: Any) -> None:
         self._world = world
@@ -112,6 +112,16 @@ class StandInNova:
             host='stand-in',
             nic_count=1,
         )
+
+    def recent(self) -> Any:
+        """Return each server that was rebuilt: implements ServerChanges."""
+        from trove_upgrade.domain import server_changes
+
+        found = {server_id: self.server(server_id) for server_id in list(self._world.markers)}
+        return {
+            server_id: server_changes.Glance(one.status, one.task_state, one.metadata)
+            for server_id, one in found.items()
+        }
 
     def server_with_user_data(self, server_id: str) -> Any:
         """Return the answer of `server`, which has user data in it already."""
@@ -256,7 +266,11 @@ def _wrapped(conf: Any, world: World, outside: Any) -> Any:
 
     nova = StandInNova(world, beat)
     return dataclasses.replace(
-        outside, nova=nova, images=nova, agent=StandInGuest(world, _report_to(outside))
+        outside,
+        nova=nova,
+        images=nova,
+        changes=nova,
+        agent=StandInGuest(world, _report_to(outside)),
     )
 
 

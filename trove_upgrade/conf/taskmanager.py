@@ -87,10 +87,17 @@ OPTS: list[cfg.Opt] = [
         default=0.5,
         min=0.1,
         max=60.0,
-        help=(
-            'Seconds between two looks at a server that Nova rebuilds. Each is one or three '
-            'requests to Nova.'
-        ),
+        help='Seconds between two looks at a server that Nova rebuilds. Each is one or three '
+        'requests to Nova; where several upgrades wait for Nova, one request for all of them '
+        '(compute_shared_look).',
+    ),
+    cfg.BoolOpt(
+        'compute_shared_look',
+        default=True,
+        help='Where several upgrades of one taskmanager wait for Nova, look at the servers of all '
+        'projects that have changed of late, in one request, instead of at each server. Each '
+        'server is read once more before anything is done. Where Nova lets only administrators '
+        'list the servers of all projects and the service user is none, each server is looked at.',
     ),
     cfg.FloatOpt(
         'precheck_timeout',

@@ -30,6 +30,9 @@ class Agenda:
         self._clock = clock
         self._numbers = itertools.count()  # jobs of the same moment are not compared
         self._timers: list[tuple[float, int, Job]] = []
+        #: of each job the number of its timer that counts: a run on a nudge sets a new one, and two
+        #: would run the job twice as often from then on
+        self._current: dict[tuple[str, str], int] = {}
 
     def put(self, job: Job) -> None:
         """Run a job as soon as a worker is free for it; where it runs just now, once more
@@ -46,6 +49,7 @@ class Agenda:
         taskmanager has it.
         """
         nudged = self._queue.done(job)
+        self._current.pop(job.key, None)
         if again is not None:
             job = dataclasses.replace(
                 job, turn=dataclasses.replace(job.turn, is_slow=again.is_slow)
@@ -53,14 +57,20 @@ class Agenda:
         if nudged is not None and (again is None or not again.rests):
             self.put(nudged if again is None else job)
         elif again is not None:
-            heapq.heappush(
-                self._timers, (self._clock.monotonic() + again.seconds, next(self._numbers), job)
-            )
+            number = self._current[job.key] = next(self._numbers)
+            heapq.heappush(self._timers, (self._clock.monotonic() + again.seconds, number, job))
 
     def wake(self) -> float | None:
         """Put in what has waited for its time; by the monotonic clock,
         when the next one's time comes.
         """
-        while self._timers and self._timers[0][0] <= self._clock.monotonic():
-            self.put(heapq.heappop(self._timers)[2])
-        return self._timers[0][0] if self._timers else None
+        while self._timers:
+            moment, number, job = self._timers[0]
+            counts = self._current.get(job.key) == number
+            if counts and moment > self._clock.monotonic():
+                return moment
+            heapq.heappop(self._timers)
+            if counts:
+                del self._current[job.key]
+                self.put(job)
+        return None

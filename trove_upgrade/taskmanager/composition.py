@@ -12,6 +12,7 @@ from trove_upgrade.conf import new_guests as new_guests_conf
 from trove_upgrade.db.migrations import gate
 from trove_upgrade.domain import leases, states
 from trove_upgrade.domain.events import NOTIFICATIONS, EventKind
+from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager import guest_options, manager, outages
 from trove_upgrade.taskmanager.composed_user_data import Settings
 from trove_upgrade.taskmanager.fair_queue import Shares
@@ -24,6 +25,7 @@ from trove_upgrade.taskmanager.outside import Ports
 from trove_upgrade.taskmanager.preflight import Preflight
 from trove_upgrade.taskmanager.root_disk import RootDisk
 from trove_upgrade.taskmanager.sealed_reports import SealedReports
+from trove_upgrade.taskmanager.server_watch import ServerWatch
 from trove_upgrade.taskmanager.step_runner import RunnableStep, StepRunner
 from trove_upgrade.taskmanager.steps import boot, calls, precheck, quiesce, rebuild, restore, verify
 
@@ -81,6 +83,19 @@ def relays_of(
         )
         for name, some in kinds.items()
     }
+
+
+def watch_of(
+    conf: cfg.ConfigOpts, outside: Ports, nudge: Callable[[Turn], None], met: outages.Outages
+) -> ServerWatch:
+    """Return what looks at the servers that upgrades wait for."""
+    return ServerWatch(
+        outside.changes,
+        nudge,
+        outside.clock,
+        poll_seconds=conf[our_conf.GROUP].compute_poll_interval,
+        outages=met,
+    )
 
 
 def preflight_of(conf: cfg.ConfigOpts, outside: Ports) -> Preflight:
@@ -186,8 +201,11 @@ def steps(
     preflight: Preflight,
     call: calls.Calls,
     held: leases.LeaseCheck,
+    rest: rebuild.Rest | None = None,
 ) -> dict[states.Step, RunnableStep]:
-    """Return all six, with their time-outs; `outside` has the guests as its steps may ask them."""
+    """Return all six, with their time-outs; `outside` has the guests as its steps may ask them,
+    `rest` tells how long one may wait for Nova.
+    """
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent
     hold = guest_hold(conf)
@@ -207,23 +225,19 @@ def steps(
             timeout_seconds=options.quiesce_timeout,
             hold_seconds=hold,
         ),
-        states.Step.REBUILD: rebuild_of(conf, outside, call, held),
+        states.Step.REBUILD: rebuild_of(conf, outside, call, held, rest),
         states.Step.BOOT: boot_of(conf, outside),
-        states.Step.RESTORE: restore.Restore(
-            agent=agent,
-            guests=repos.guests,
-            instances=repos.instances,
-            calls=call,
-            root_disk=RootDisk(nova=outside.nova, keys=repos.guest_keys),
-            timeout_seconds=options.restore_timeout,
-            hold_seconds=hold + float(options.compute_timeout),
-        ),
+        states.Step.RESTORE: restore_of(conf, outside, call),
         states.Step.VERIFY: verify_of(conf, outside, call),
     }
 
 
 def rebuild_of(
-    conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls, held: leases.LeaseCheck
+    conf: cfg.ConfigOpts,
+    outside: Ports,
+    call: calls.Calls,
+    held: leases.LeaseCheck,
+    rest: rebuild.Rest | None = None,
 ) -> rebuild.Rebuild:
     """Return the step that asks Nova."""
     options = conf[our_conf.GROUP]
@@ -245,6 +259,7 @@ def rebuild_of(
         limit=options.rebuild_limit,
         timeout_seconds=options.rebuild_timeout,
         hold_seconds=guest_hold(conf) + reads + post,
+        rest=rest,
     )
 
 
@@ -268,6 +283,20 @@ def boot_of(conf: cfg.ConfigOpts, outside: Ports) -> boot.Boot:
         timeout_seconds=options.boot_timeout,
         hold_seconds=MARGIN_SECONDS,
         takes_unsealed=options.guest_rpc_security != guest_keys_conf.REQUIRED,
+    )
+
+
+def restore_of(conf: cfg.ConfigOpts, outside: Ports, call: calls.Calls) -> restore.Restore:
+    """Return the step that has the new guest take over the data."""
+    options, repos = conf[our_conf.GROUP], outside.repos
+    return restore.Restore(
+        agent=outside.agent,
+        guests=repos.guests,
+        instances=repos.instances,
+        calls=call,
+        root_disk=RootDisk(nova=outside.nova, keys=repos.guest_keys),
+        timeout_seconds=options.restore_timeout,
+        hold_seconds=guest_hold(conf) + float(options.compute_timeout),
     )
 
 

@@ -12,12 +12,14 @@ from trove_upgrade.clients import session
 from trove_upgrade.clients.glance import Glance
 from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.nova import Nova
+from trove_upgrade.clients.nova_changes import NovaChanges
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import engine, services
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.network import Network
+from trove_upgrade.domain.server_changes import ServerChanges
 from trove_upgrade.domain.user_nics import UserNics
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
@@ -40,6 +42,8 @@ class Ports:
     broker: ports.GuestBroker | None = None
     network: Network | None = None  #: None: no port is looked for that a bridge has left open
     nics: UserNics | None = None  #: None: no NIC is given to a database alone
+    #: None: each upgrade that waits for Nova asks for its own server
+    changes: ServerChanges | None = None
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
@@ -69,6 +73,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
         broker=GuestQueues(conf, _BROKER_SECONDS),
         network=neutron,
         nics=neutron,
+        changes=NovaChanges.from_conf(conf, clock.now) if options.compute_shared_look else None,
         drops=drops,
     )
 

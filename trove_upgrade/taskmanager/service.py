@@ -99,6 +99,9 @@ class Service:
             put_check=lambda turn: self._nudge(manager.CHECK, turn),
             outages=self._outages,
         )
+        self._watch = composition.watch_of(
+            conf, outside, lambda turn: self._nudge(manager.UPGRADE, turn), self._outages
+        )
         self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
         self._scheduler = Scheduler(
             self._runs(conf, call),
@@ -110,7 +113,7 @@ class Service:
         self._listeners = self._listening(conf)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
         self._keeper = Repeater('leases', self._keep, options.lease_seconds / _RENEWALS)
-        self._repeaters = [*self._relays, *self._reapers(options), self._life]
+        self._repeaters = [*self._relays, *self._looks(options), self._life]
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
@@ -151,7 +154,7 @@ class Service:
         return Runner(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
-            steps=composition.steps(conf, outside, preflight, call, held),
+            steps=composition.steps(conf, outside, preflight, call, held, self._watch.rest),
             undo=undo.Undo(
                 agent=outside.agent,
                 calls=call,
@@ -184,12 +187,14 @@ class Service:
         )
         return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
 
-    def _reapers(self, options: cfg.ConfigOpts) -> list[Repeater]:
+    def _looks(self, options: cfg.ConfigOpts) -> list[Repeater]:
+        """Return what looks at the cloud again and again."""
+        servers = Repeater('servers', self._watch.look, options.compute_poll_interval)
         network, repos, nova = self._outside.network, self._outside.repos, self._outside.nova
         if network is None:
-            return []
+            return [servers]
         look = openings_left.watch(network, repos.openings, repos.instances, nova, self._outages)
-        return [Repeater('openings-left', look, options.bridge_reap_interval)]
+        return [servers, Repeater('openings-left', look, options.bridge_reap_interval)]
 
     def start(self) -> None:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are

@@ -11,6 +11,7 @@ row says until when one may be, before it is sent.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 from trove_upgrade.domain import compute, exceptions, guests, leases, logs, ports, upgrade_info
 from trove_upgrade.domain.compute import ServerStatus
@@ -28,6 +29,8 @@ _REBUILDABLE = frozenset(ServerStatus)
 #: From the announcement of a POST to its beginning, at most.
 _ANNOUNCED_SECONDS = 2.0
 
+#: Seconds until a step reads a server again whose rebuild is under way.
+Rest = Callable[[Upgrade, compute.Server], float]
 
 LOG = logs.get_logger(__name__)
 
@@ -52,6 +55,8 @@ class Rebuild:
     limit: int  #: rebuilds in one attempt that Nova accepts and does not do
     timeout_seconds: float
     hold_seconds: float
+    #: tells how long a step that Nova works for may wait until it looks again; None: `poll_seconds`
+    rest: Rest | None = None
 
     def run(self, upgrade: Upgrade) -> Outcome:
         """Ask for a rebuild, then look for its result.
@@ -150,9 +155,17 @@ class Rebuild:
                 )
         return Wait(
             upgrade=accepted,
-            seconds=self.poll_seconds,
+            seconds=self._rest(upgrade, server),
             message=f'Nova rebuilds the server: {server.status}, task {server.task_state}.',
         )
+
+    def _rest(self, upgrade: Upgrade, server: compute.Server) -> float:
+        """Return when to look again: soon where only the end of Nova's action is missing, as no
+        change of the server tells it.
+        """
+        if self.rest is None or server.task_state is None:
+            return self.poll_seconds
+        return self.rest(upgrade, server)
 
     def _again(self, upgrade: Upgrade) -> Wait:
         asked = upgrade.progress.rebuild.times_asked

@@ -135,7 +135,8 @@ def main(configuration, cloud):
     nova = Nova(pathlib.Path(cloud), (compute, exceptions))
 
     def wrap(outside):
-        return dataclasses.replace(outside, nova=nova, images=Images(compute))
+        more = {'changes': None} if hasattr(outside, 'changes') else {}  # earlier releases: none
+        return dataclasses.replace(outside, nova=nova, images=Images(compute), **more)
 
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

@@ -57,3 +57,14 @@ class TestAgenda(base.TestCase):
         self.clock.pass_time(1000)
         self.assertIsNone(self.agenda.wake())
         self.assertIsNone(self.agenda.take())
+
+    def test_a_run_on_a_nudge_sets_the_time_of_the_next_one_alone(self):
+        self.agenda.put(JOB)
+        self.run_once(Again(5))
+        self.agenda.put(JOB)
+        self.run_once(Again(1))
+        self.assertEqual(self.clock.monotonic() + 1, self.agenda.wake())
+        for _ in range(10):
+            self.clock.pass_time(1)
+            self.run_once(Again(1))
+            self.assertIsNone(self.agenda.take())
