@@ -4,10 +4,12 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
 
-#: Gives a copy of the file on the root disk, which nothing can change any more.
-Copied = Callable[[], AbstractContextManager[BinaryIO]]
+from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
+
+#: Gives the archive of the image that is wanted alone, from a copy on the root disk, which nothing
+#: can change any more.
+Copied = Callable[[], AbstractContextManager[Rewritten]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

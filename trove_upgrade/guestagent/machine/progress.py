@@ -1,8 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of work that takes more than a moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 #: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's
 #: deadline has passed.
 Progress = Callable[[int | None, str], None]
+
+_TOLD_EVERY_BYTES = 64 << 20
+
+
+class BytesTold:
+    """Progress of bytes that pass: by a report a job is ended that was aborted, or is late."""
+
+    def __init__(self, progress: Progress, doing: str) -> None:
+        """`doing`: the sentence, without how much."""
+        self._progress, self._doing = progress, doing
+        self._done = self._next = 0
+
+    def __call__(self, count: int) -> None:
+        """Count so many bytes more."""
+        if self._done >= self._next:
+            self._next = self._done + _TOLD_EVERY_BYTES
+            self._progress(None, f'{self._doing}, {self._done >> 20} MB.')
+        self._done += count
+
+    def of(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Hand the pieces on, and count them."""
+        for piece in pieces:
+            self(len(piece))
+            yield piece

@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-CHUNK_BYTES = 1 << 20
-
 
 @contextlib.contextmanager
 def file(directory: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -42,12 +40,6 @@ def write(stream: BinaryIO, chunks: Iterable[bytes], limit_bytes: int) -> tuple[
 
 class TooLong(ValueError):
     """Error of what would not end where it should."""
-
-
-def chunks_of(descriptor: int) -> Iterator[bytes]:
-    """Yield what a file has from where it stands."""
-    while chunk := os.read(descriptor, CHUNK_BYTES):
-        yield chunk
 
 
 def link(stream: BinaryIO, name: str, directory: int) -> None:

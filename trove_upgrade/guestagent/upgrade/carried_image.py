@@ -3,8 +3,9 @@
 
 Before the stop it is saved into a file without a name, which nothing but this process can open, and
 which is gone if the agent is killed.  It gets its name once the volume's top is root's.  Trove's
-agent of the next root disk may give it to the database's user all the same: there it is copied to
-the root disk while it is hashed, and the copy is used if it has the digest that user data tells.
+agent of the next root disk may give it to the database's user all the same, and root of the former
+guest may have written anything: the parts are copied to the root disk while they are hashed, and
+the engine gets an archive of those alone that the id of the image leads to; user data tells it.
 It is not compressed: an engine takes longer to unpack it than a disk to read it.
 """
 
@@ -21,7 +22,9 @@ from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
 from trove_upgrade.guestagent.machine import durable, untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
-from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
+from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
+from trove_upgrade.guestagent.machine.progress import BytesTold, Progress
 from trove_upgrade.guestagent.storage import unnamed, volume_ownership
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.storage.stash import publish
@@ -34,11 +37,11 @@ NAME = 'container-image.tar'
 #: An engine unpacks an archive beside its store first: the copy, that, and the image.
 _TIMES_ON_ROOT_DISK = 3
 _ROOT_DISK_FREE_BYTES = 256 << 20
-_TOLD_EVERY_BYTES = 64 << 20
 #: For a head start; the restore waits as long as the operator has set.
 _HEAD_START_WAIT_SECONDS = 5
 #: One thread loads it, and others wait for that.
 _LOADING = threading.Lock()
+_TURN_SECONDS = 1.0
 
 
 class NotCarried(Exception):
@@ -111,14 +114,15 @@ def _saved(work: Work, stack: contextlib.ExitStack) -> Saved:
             raise NotCarried('it has another id than the datastore version names')
         limit = _room(work, target)
         stream = stack.enter_context(unnamed.file(guest.layout.volume))
+        tell = BytesTold(work.progress, 'Saving the container image onto the volume')
         with target.saved() as pieces:
-            digest, size = unnamed.write(stream, _telling(pieces, work.progress), limit)
+            digest, size = unnamed.write(stream, tell.of(pieces), limit)
         os.fsync(stream.fileno())
         image_archives.require(stream, target.image_id)
         archive = ImageArchive(sha256=digest, size_bytes=size, image_id=target.image_id)
     except OSError as error:
         raise NotCarried(f'it cannot be written to the volume ({error.strerror})') from error
-    except (unnamed.TooLong, image_archives.NotOneImage, image_archive.Invalid) as error:
+    except (unnamed.TooLong, NotOneImage, image_archive.Invalid) as error:
         raise NotCarried(f'what the engine gives cannot be used, {error}') from error
     except (exceptions.StepRefused, exceptions.StepFailed) as error:
         if error.code in _OF_THE_JOB:
@@ -129,17 +133,6 @@ def _saved(work: Work, stack: contextlib.ExitStack) -> Saved:
 
 #: Errors by which a progress report ends the job that makes it.
 _OF_THE_JOB = frozenset({'DEADLINE_PASSED', 'UPGRADE_ABORTED'})
-
-
-def _telling(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    """Hand the pieces on, and tell of them: by that a job is ended which was aborted."""
-    done, told = 0, -_TOLD_EVERY_BYTES
-    for piece in pieces:
-        if done - told >= _TOLD_EVERY_BYTES:
-            told = done
-            progress(None, f'Saving the container image onto the volume, {done >> 20} MB.')
-        yield piece
-        done += len(piece)
 
 
 def _room(work: Work, target: PortableTarget) -> int:
@@ -177,26 +170,32 @@ def head_start(guest: Guest) -> None:
         told.volume_uuid,
         min(_HEAD_START_WAIT_SECONDS, guest.settings.volume_wait_seconds),
     )
-    load(guest)
+    load(guest, lambda _percent, _sentence: None)
 
 
-def load(guest: Guest) -> str | None:
+def load(guest: Guest, progress: Progress) -> str | None:
     """Have the driver take the image from the mounted volume, if it lacks it; waits for a thread
     that does so.
 
     Returns why it could not: then it comes from a registry.  None: it is here, or none was carried.
+
+    :raises StepRefused, StepFailed: the job was aborted meanwhile, or is late.
     """
     told = guest.carried()
     if told is None:
         return None
-    with _LOADING:
+    with _turn(progress):
         try:
-            guest.driver.receive(told.archive, functools.partial(_copy, guest.layout, told.archive))
+            guest.driver.receive(
+                told.archive, functools.partial(_copy, guest.layout, told.archive, progress)
+            )
         except NotCarried as error:
             reason = str(error)
         except OSError as error:
             reason = f'it cannot be copied to the root disk ({error.strerror})'
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
+            if error.code in _OF_THE_JOB:
+                raise
             reason = error.message.rstrip('.')
         else:
             return None
@@ -205,10 +204,22 @@ def load(guest: Guest) -> str | None:
 
 
 @contextlib.contextmanager
-def _copy(layout: Layout, archive: ImageArchive) -> Iterator[BinaryIO]:
-    """Give a copy on the root disk that has the digest that was told.
+def _turn(progress: Progress) -> Iterator[None]:
+    """Wait for the thread that loads, and tell of it."""
+    while not _LOADING.acquire(timeout=_TURN_SECONDS):
+        progress(None, 'The container image from the volume is being loaded.')
+    try:
+        yield
+    finally:
+        _LOADING.release()
 
-    :raises NotCarried: there is none, or it is another file.
+
+@contextlib.contextmanager
+def _copy(layout: Layout, archive: ImageArchive, progress: Progress) -> Iterator[Rewritten]:
+    """Give the archive of the image that was told, from a copy of its parts on the root disk.
+
+    :raises NotCarried: there is none, or no room for it.
+    :raises NotOneImage: it is the archive of another image.
     :raises OSError: it cannot be copied.
     """
     durable.make_directory(layout.state, 0o700)
@@ -220,28 +231,23 @@ def _copy(layout: Layout, archive: ImageArchive) -> Iterator[BinaryIO]:
             f'the root disk has {free >> 20} MB free, and {needed >> 20} MB are needed to load it'
         )
     with unnamed.file(layout.state) as copy:
+        tell = BytesTold(progress, 'Copying the container image from the volume')
         with _opened(layout) as source:
-            try:
-                digest, _ = unnamed.write(copy, unnamed.chunks_of(source), archive.size_bytes)
-            except unnamed.TooLong:
-                digest = ''
-        if digest != archive.sha256:
-            raise NotCarried('the file on the volume is another one than the former guest has put')
-        copy.seek(0)
-        yield copy
+            contents = image_archives.copied(source, copy, archive.size_bytes, tell)
+        image = contents.image(archive.image_id)
+        loading = BytesTold(progress, 'Loading the container image from the volume')
+        yield dataclasses.replace(image, pieces=loading.of(image.pieces))
 
 
 @contextlib.contextmanager
-def _opened(layout: Layout) -> Iterator[int]:
+def _opened(layout: Layout) -> Iterator[BinaryIO]:
     try:
         with untrusted_files.directory(layout.on_volume) as kept:
             source = untrusted_files.open_regular(NAME, below=kept)
     except OSError as error:
         raise NotCarried(f'the volume does not have it ({error.strerror})') from error
-    try:
-        yield source
-    finally:
-        os.close(source)
+    with os.fdopen(source, 'rb') as stream:
+        yield stream
 
 
 def remove(layout: Layout) -> None:

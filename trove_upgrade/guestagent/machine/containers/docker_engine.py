@@ -8,8 +8,8 @@ import dataclasses
 import json
 import pathlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from trove_upgrade.guestagent.machine.containers import (
     answers,
@@ -290,7 +290,7 @@ class DockerEngine:
     def saved(self, image_id: str) -> contextlib.AbstractContextManager[Iterator[bytes]]:
         return self._images.saved(image_id)
 
-    def load(self, archive: BinaryIO, size_bytes: int) -> None:
+    def load(self, archive: Iterable[bytes], size_bytes: int) -> None:
         self._images.load(archive, size_bytes)
 
     def tag(self, image_id: str, reference: str) -> None:

@@ -2,9 +2,9 @@
 """The port to a container engine: what an upgrade needs of it."""
 
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
 from trove_upgrade.guestagent.machine.finished import Finished
@@ -130,8 +130,8 @@ class Engine(Protocol):
         :raises EngineError: it cannot be given, or not to its end.
         """
 
-    def load(self, archive: BinaryIO, size_bytes: int) -> None:
-        """Bring the images here that are in an archive of so many bytes.
+    def load(self, archive: Iterable[bytes], size_bytes: int) -> None:
+        """Bring the images here that are in an archive of so many bytes, which comes in pieces.
 
         :raises ImageNotLoaded: the engine does not take it.
         """

@@ -3,8 +3,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping
 
 from trove_upgrade.domain.image_reference import ImageReference
 from trove_upgrade.guestagent.machine.containers import answers, http, output
@@ -114,7 +113,7 @@ class EngineImages:
                 f'not whole after {self._archive_seconds:.0f} s',
             ) from error
 
-    def load(self, archive: BinaryIO, size_bytes: int) -> None:
+    def load(self, archive: Iterable[bytes], size_bytes: int) -> None:
         what = 'The image from the data volume cannot be loaded'
         try:
             with self._calls.transport.stream(

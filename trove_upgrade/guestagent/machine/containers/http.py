@@ -16,8 +16,8 @@ import pathlib
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 from urllib import parse
 
 from trove_upgrade.guestagent.machine.containers.errors import EngineNotAnswering
@@ -121,9 +121,9 @@ def _as_silence(path: pathlib.Path) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """File that is sent with a request as it is, from where it stands, of so many bytes."""
+    """Pieces that are sent with a request as they are, of so many bytes in all."""
 
-    stream: BinaryIO
+    pieces: Iterable[bytes]
     size_bytes: int
     media_type: str
 
@@ -306,7 +306,7 @@ class UnixTransport:
         connection.request(
             method,
             address,
-            body=body.stream if isinstance(body, Content) else body,
+            body=body.pieces if isinstance(body, Content) else body,
             headers={**described, 'Connection': 'close', **headers},
         )
         return connection.getresponse()

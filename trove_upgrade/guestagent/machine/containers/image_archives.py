@@ -1,119 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives of container images, as an engine saves them: what must hold before one is loaded.
+"""Archives of container images, as engines save them: taken apart, and written anew for an engine.
 
-An engine gives each image of an archive the names that the archive has for it, and they could be
-names that something else is run by.  So one is taken with a single image, without any name.
-
-Source: the Docker Image Specification v1.2 (manifest.json) and the OCI Image Layout (index.json).
+Two programs can read one tar differently.  So nothing is taken from an archive but the contents of
+its files, each under the SHA-256 that it has: no names, links, extended headers, and nothing that
+it tells of itself.  The id of an image is the digest of the document that names the digests of the
+rest; what an engine is given is written anew from these, and has this image alone.
 """
 
 import dataclasses
-import json
-import re
+import hashlib
 import tarfile
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
+
+from trove_upgrade.guestagent.machine.containers import image_documents
+from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
 
 #: An image has at most 127 layers, with a directory and three files each.
 _MEMBERS = 4096
-_DOCUMENT_BYTES = 4 << 20
-#: What engines write, and nothing else: another program may read other names as these.
-_MEMBER = re.compile(
-    r'manifest\.json|index\.json|repositories|oci-layout|blobs(/sha256(/[0-9a-f]{64})?)?'
-    r'|[0-9a-f]{64}(\.json|/(VERSION|json|layer\.tar))?'
-)
-_SIZE, _SIZE_FIELD = re.compile(rb'[0-7]{11}\0'), slice(124, 136)
-_BLOCK_BYTES = 512
-#: Records of an extended header by which a member would be another one.
-_CHANGING = frozenset({'path', 'linkpath', 'size'})
-_MANIFEST, _INDEX, _NAMES = 'manifest.json', 'index.json', 'repositories'
-_CONFIG = re.compile(r'(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?')
-#: By them an engine with containerd's store names what it loads.
-_NAMING = frozenset({'io.containerd.image.name', 'org.opencontainers.image.ref.name'})
+_BLOCK_BYTES = tarfile.BLOCKSIZE
+_CHUNK_BYTES = 1 << 20
+#: What the plain form of a header can tell.
+_LARGEST_FILE_BYTES = 0o77777777777
+_END = bytes(2 * _BLOCK_BYTES)
+_FILES = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE})
+
+#: Is told of so many bytes more.
+Counted = Callable[[int], None]
 
 
-class NotOneImage(ValueError):
-    """Error of a file that is not the archive of one image without a name."""
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Content of one file of an archive, by its place in what holds it."""
+
+    place: int
+    size_bytes: int
 
 
-@dataclasses.dataclass
-class _Found:
-    """Members of an archive that tell of it."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """Archive that has one image, no name for it, and nothing else."""
 
-    documents: dict[str, Any] = dataclasses.field(default_factory=dict)
-    names: set[str] = dataclasses.field(default_factory=set)
+    size_bytes: int
+    pieces: Iterator[bytes]  #: of what it is made of; once
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """Contents of the files of an archive, by their SHA-256."""
+
+    _holder: BinaryIO
+    _parts: Mapping[str, _Part]
+
+    def image(self, image_id: str) -> Rewritten:
+        """Return the archive of this image alone.
+
+        :raises NotOneImage: it is not here, or lacks a part.
+        """
+        described = image_documents.describe(image_id, self)
+        sizes = [
+            *(len(text) for text in described.own.values()),
+            *(self._parts[digest].size_bytes for digest in described.digests),
+        ]
+        return Rewritten(
+            size_bytes=sum(_BLOCK_BYTES + _padded(size) for size in sizes) + len(_END),
+            pieces=self._pieces(described),
+        )
+
+    def has(self, digest: str) -> bool:
+        """Implement `Parts.has`."""
+        return digest in self._parts
+
+    def text(self, digest: str, limit_bytes: int) -> bytes:
+        """Implement `Parts.text`."""
+        part = self._parts[digest]
+        if part.size_bytes > limit_bytes:
+            raise NotOneImage('a document of its image is too long')
+        return b''.join(self._content(part))
+
+    def _pieces(self, described: image_documents.Described) -> Iterator[bytes]:
+        for digest in described.digests:
+            part = self._parts[digest]
+            yield _header(image_documents.place_of(digest), part.size_bytes)
+            yield from self._content(part)
+            yield _padding(part.size_bytes)
+        for name, text in described.own.items():
+            yield _header(name, len(text)) + text + _padding(len(text))
+        yield _END
+
+    def _content(self, part: _Part) -> Iterator[bytes]:
+        self._holder.seek(part.place)
+        return _exactly(self._holder, part.size_bytes)
 
 
 def require(archive: BinaryIO, image_id: str) -> None:
-    """Check that the archive has this image alone, whole as far as its members tell, and no name
-    for it.
+    """Check that an archive has this image, whole.
 
-    :raises NotOneImage: it has another, a name, or cannot be read.
+    :raises NotOneImage: it has not, or cannot be read.
     """
-    try:
-        found = _read(archive)
-        described = found.documents[_MANIFEST]
-        if len(described) != 1 or described[0].get('RepoTags') or found.documents.get(_NAMES):
-            raise NotOneImage('it has several images, or names for them')
-        ids = {_id_of(described[0]['Config']), *_ids(found.documents.get(_INDEX) or {})}
-        missing = {described[0]['Config'], *described[0]['Layers']} - found.names
-    except (tarfile.TarError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise NotOneImage(f'it cannot be read ({type(error).__name__})') from error
-    except ValueError as error:
-        raise NotOneImage(str(error)) from error
-    if missing:
-        raise NotOneImage('it lacks a layer or the configuration of its image')
-    if image_id not in ids:
-        raise NotOneImage('it has another image')
-
-
-def _read(archive: BinaryIO) -> _Found:
-    found = _Found()
     archive.seek(0)
-    with tarfile.open(fileobj=archive, mode='r:') as members:
-        for member in members:
-            if member.name in found.names or not _is_plain(member):
-                raise NotOneImage('it has members that engines do not write')
-            _require_size(archive, member)
-            found.names.add(member.name)
-            if len(found.names) > _MEMBERS:
-                raise NotOneImage('it has too many members')
-            if member.name not in {_MANIFEST, _INDEX, _NAMES}:
-                continue
-            stream = members.extractfile(member) if member.isreg() else None
-            if stream is None or member.size > _DOCUMENT_BYTES or member.name in found.documents:
-                raise NotOneImage(f'its {member.name} is not of its form')
-            found.documents[member.name] = json.loads(stream.read())
+    _read(archive, None, None, lambda _count: None).image(image_id)
+
+
+def copied(archive: BinaryIO, copy: BinaryIO, size_bytes: int, counted: Counted) -> Contents:
+    """Copy the contents of an archive of so many bytes, from where it stands; what has come into
+    the copy is what is hashed.
+
+    :raises NotOneImage: it is longer, or cannot be read.
+    """
+    return _read(archive, copy, size_bytes, counted)
+
+
+def _read(
+    archive: BinaryIO, copy: BinaryIO | None, size_bytes: int | None, counted: Counted
+) -> Contents:
+    parts: dict[str, _Part] = {}
+    left = size_bytes
+    for _ in range(_MEMBERS):
+        block = _whole(archive, _BLOCK_BYTES)
+        if not any(block):
+            return Contents(archive if copy is None else copy, parts)
+        member = _member(block)
+        if left is not None:
+            left -= _BLOCK_BYTES + _padded(member.size)
+            if left < 0:
+                raise NotOneImage('it is longer than was told')
+        if member.type in _FILES:
+            digest, part = _content(archive, copy, member.size, counted)
+            parts.setdefault(digest, part)
+            _whole(archive, len(_padding(member.size)))
+        else:
+            for piece in _exactly(archive, _padded(member.size)):
+                counted(len(piece))
+    raise NotOneImage('it has too many members')
+
+
+def _member(block: bytes) -> tarfile.TarInfo:
+    try:
+        member = tarfile.TarInfo.frombuf(block, 'utf-8', 'surrogateescape')
+    except tarfile.HeaderError as error:
+        raise NotOneImage(f'it cannot be read ({error})') from error
+    if not 0 <= member.size <= _LARGEST_FILE_BYTES:
+        raise NotOneImage('a size in it is not of the usual form')
+    return member
+
+
+def _content(
+    archive: BinaryIO, copy: BinaryIO | None, size: int, counted: Counted
+) -> tuple[str, _Part]:
+    place = (archive if copy is None else copy).tell()
+    digest = hashlib.sha256()
+    for piece in _exactly(archive, size):
+        digest.update(piece)
+        if copy is not None:
+            copy.write(piece)
+        counted(len(piece))
+    return f'sha256:{digest.hexdigest()}', _Part(place, size)
+
+
+def _exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        piece = _whole(stream, min(size, _CHUNK_BYTES))
+        size -= len(piece)
+        yield piece
+
+
+def _whole(stream: BinaryIO, size: int) -> bytes:
+    found = stream.read(size)
+    if len(found) < size:
+        raise NotOneImage('it ends too early')
     return found
 
 
-def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Return whether every reader takes the member for the same file."""
-    is_kind = member.isreg() or member.isdir() or (member.issym() and '/' in member.name)
-    is_named = _MEMBER.fullmatch(member.name) is not None
-    return is_kind and is_named and not _CHANGING & set(member.pax_headers)
+def _header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member.tobuf(tarfile.USTAR_FORMAT)
 
 
-def _require_size(archive: BinaryIO, member: tarfile.TarInfo) -> None:
-    """Refuse a size that is written in a form which readers read differently."""
-    place = archive.tell()
-    archive.seek(member.offset_data - _BLOCK_BYTES)
-    header = archive.read(_BLOCK_BYTES)
-    archive.seek(place)
-    if _SIZE.fullmatch(header[_SIZE_FIELD]) is None:
-        raise NotOneImage('a size in it is not of the usual form')
+def _padding(size: int) -> bytes:
+    return bytes(-size % _BLOCK_BYTES)
 
 
-def _id_of(path: str) -> str:
-    match = _CONFIG.fullmatch(path)
-    if match is None:
-        raise NotOneImage('the name of its configuration is no digest')
-    return f'sha256:{match[1]}'
-
-
-def _ids(index: Mapping[str, Any]) -> list[str]:
-    """Digests of the one manifest, or list of manifests, that an index has."""
-    described = index.get('manifests') or ()
-    if len(described) > 1 or any(_NAMING & set(one.get('annotations') or ()) for one in described):
-        raise NotOneImage('it has several images, or names for them')
-    return [str(one['digest']) for one in described]
+def _padded(size: int) -> int:
+    return size + -size % _BLOCK_BYTES

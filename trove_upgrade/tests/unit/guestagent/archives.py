@@ -6,15 +6,24 @@ import io
 import json
 import tarfile
 
+from trove_upgrade.guestagent.machine.containers import image_archives
 
-def config_of(content):
-    """The configuration of an image with one layer."""
-    return json.dumps({'rootfs': {'diff_ids': [hashlib.sha256(content).hexdigest()]}}).encode()
+_OCI = 'application/vnd.oci.image'
 
 
-def id_of(content=b'a layer'):
-    """The id by which engines know it."""
-    return f'sha256:{hashlib.sha256(config_of(content)).hexdigest()}'
+def digest_of(content):
+    """The digest by which a document names it."""
+    return f'sha256:{hashlib.sha256(content).hexdigest()}'
+
+
+def config_of(*layers):
+    """The configuration of an image with these layers."""
+    return json.dumps({'rootfs': {'diff_ids': [digest_of(layer) for layer in layers]}}).encode()
+
+
+def id_of(*layers):
+    """The id by which engines know it; of `archive`, without layers."""
+    return digest_of(config_of(*(layers or (b'a layer',))))
 
 
 def layer_of(content=b'a layer'):
@@ -35,6 +44,28 @@ def archive(content=b'a layer', *, names=None, more=(), without=()):
     return packed({name: text for name, text in members.items() if name not in without})
 
 
+def manifest_of(*layers):
+    """The manifest of an image in containerd's store, whose layers are compressed there."""
+    return json.dumps(
+        {
+            'mediaType': f'{_OCI}.manifest.v1+json',
+            'config': {'digest': id_of(*layers)},
+            'layers': [{'digest': digest_of(layer)} for layer in layers],
+        }
+    ).encode()
+
+
+def index_of(*digests):
+    """An index of manifests."""
+    manifests = [{'digest': digest} for digest in digests]
+    return json.dumps({'mediaType': f'{_OCI}.index.v1+json', 'manifests': manifests}).encode()
+
+
+def layout(*parts):
+    """An archive as engines of today save one, of these parts."""
+    return packed({f'blobs/{digest_of(part).replace(":", "/")}': part for part in parts})
+
+
 def packed(members):
     """A tar of these members."""
     made = io.BytesIO()
@@ -44,3 +75,26 @@ def packed(members):
             entry.size = len(text)
             tar.addfile(entry, io.BytesIO(text))
     return made.getvalue()
+
+
+def rewritten(content, image_id):
+    """What an engine is given of an archive."""
+    contents = image_archives.copied(
+        io.BytesIO(content), io.BytesIO(), len(content), lambda _count: None
+    )
+    image = contents.image(image_id)
+    found = b''.join(image.pieces)
+    assert len(found) == image.size_bytes
+    return found
+
+
+def read(content):
+    """The files of a tar, for a reader that knows plain headers alone."""
+    found, at = {}, 0
+    while any(content[at : at + 512]):
+        header = tarfile.TarInfo.frombuf(content[at : at + 512], 'ascii', 'strict')
+        assert header.type == tarfile.REGTYPE and header.name not in found
+        found[header.name] = content[at + 512 : at + 512 + header.size]
+        at += 512 + header.size + -header.size % 512
+    assert content[at:] == bytes(1024)
+    return found

@@ -16,7 +16,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Records,
 )
 from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
-from trove_upgrade.guestagent.machine.containers import errors, image_archives
+from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 _TAG_CHARACTERS = 128
@@ -34,6 +34,7 @@ class ImageArrival:
         self._records = records
         self._number = number
         self._received: str | None = None  # id of the image that has come on the volume
+        self._refused: errors.ImageNotLoaded | None = None  # why none can come from there
         self._pulled: set[str] = set()
         self.source: ImageSource | None = None  #: of the image that runs
 
@@ -79,8 +80,9 @@ class ImageArrival:
     # --- after ------------------------------------------------------------------------------------
 
     def receive(self, archive: ImageArchive, copied: Copied) -> None:
-        """Load it from a copy of its archive, unless the image is preloaded: as the record names
-        it, or by the number as long as there is no record.  Safe to repeat.
+        """Load it from its archive, unless the image is preloaded: as the record names it, or by
+        the number as long as there is no record.  Safe to repeat: what cannot be used is not tried
+        once more.
 
         :raises StepFailed: it cannot be loaded, or another image has come.
         """
@@ -88,23 +90,30 @@ class ImageArrival:
         reference = self._expected()
         if self._received is None and reference and self._engine.image(reference) is not None:
             return
+        if self._refused is not None:
+            raise self._refused
+        try:
+            self._load(archive, copied)
+        except errors.ImageNotLoaded as error:
+            self._refused = error
+            raise
+        self._received = archive.image_id
+
+    def _load(self, archive: ImageArchive, copied: Copied) -> None:
         if self._engine.image(archive.image_id) is None:
-            with copied() as stream:
-                try:
-                    image_archives.require(stream, archive.image_id)
-                except image_archives.NotOneImage as error:
-                    raise errors.ImageNotLoaded(
-                        f'The image from the data volume cannot be loaded: {error}. Look at the '
-                        'former guest, which has put it there.'
-                    ) from error
-                stream.seek(0)
-                self._engine.load(stream, archive.size_bytes)
+            try:
+                with copied() as image:
+                    self._engine.load(image.pieces, image.size_bytes)
+            except image_documents.NotOneImage as error:
+                raise errors.ImageNotLoaded(
+                    f'The image from the data volume cannot be loaded: {error}. Look at the '
+                    'former guest, which has put it there.'
+                ) from error
         if self._engine.image(archive.image_id) is None:
             raise errors.ImageNotLoaded(
                 'The image from the data volume cannot be used: the engine knows it by another id '
                 'than the former one. See that both have the same kind of image store.'
             )
-        self._received = archive.image_id
 
     def _expected(self) -> str | None:
         record = self._records.read()

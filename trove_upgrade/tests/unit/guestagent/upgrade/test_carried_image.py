@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import threading
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
@@ -17,6 +18,7 @@ from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
 from trove_upgrade.guestagent.machine import identity
 from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
 from trove_upgrade.guestagent.upgrade import (
     carried_image,
     finish,
@@ -32,7 +34,19 @@ from trove_upgrade.tests.unit.guestagent.upgrade.test_flows import FlowTestCase
 CARRY = GuestOptions(carry_image=True)
 CONTENT = archives.archive(b'a layer' * 1000)
 IMAGE = archives.id_of(b'a layer' * 1000)
+#: What an engine is given of it.
+LOADED = archives.rewritten(CONTENT, IMAGE)
 TARGET = {'container_image_id': IMAGE}
+
+
+def aborting(doing, error=exceptions.StepFailed):
+    """Progress of a job that is aborted at this."""
+
+    def progress(_percent, message):
+        if doing in message:
+            raise error('It was aborted.', 'UPGRADE_ABORTED')
+
+    return progress
 
 
 class Driver(fakes.Driver):
@@ -55,9 +69,12 @@ class Driver(fakes.Driver):
         self._may_fail('receive')
         if archive.image_id in self.machine.images:
             return
-        with copied() as stream:
-            self.machine.before_load()
-            self.machine.images[archive.image_id] = stream.read()
+        try:
+            with copied() as image:
+                self.machine.before_load()
+                self.machine.images[archive.image_id] = b''.join(image.pieces)
+        except NotOneImage as error:
+            raise errors.ImageNotLoaded(f'It cannot be loaded: {error}.') from error
 
     def image_source(self):
         return ImageSource.CARRIED if self.machine.images else ImageSource.PULLED
@@ -186,12 +203,9 @@ class SavingTest(CarriedTestCase):
         self.assert_not_carried(self.outcome(), 'it cannot be written to the volume')
 
     def test_an_abort_while_it_is_saved_ends_the_upgrade_with_the_database_serving(self):
-        def progress(_percent, message):
-            if 'Saving' in message:
-                raise exceptions.StepRefused('It was aborted.', 'UPGRADE_ABORTED')
-
         work = dataclasses.replace(
-            self.machine.work(options=CARRY, target=TARGET), progress=progress
+            self.machine.work(options=CARRY, target=TARGET),
+            progress=aborting('Saving', exceptions.StepRefused),
         )
         error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, work)
         self.assertEqual('UPGRADE_ABORTED', error.code)
@@ -251,7 +265,7 @@ class TakingTest(CarriedTestCase):
 
     def test_the_next_root_disk_takes_it(self):
         result = self.restored(self.rebuilt())
-        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+        self.assertEqual({IMAGE: LOADED}, self.machine.images)
         self.assertEqual('carried', result['image_source'])
         self.assertNotIn('image_not_carried', result)
 
@@ -261,14 +275,37 @@ class TakingTest(CarriedTestCase):
 
     def test_a_file_that_was_changed_is_not_taken(self):
         for change in (
-            lambda file: file.write_bytes(CONTENT[:-1] + b'x'),
-            lambda file: file.write_bytes(CONTENT + b'x'),
+            lambda file: file.write_bytes(CONTENT.replace(b'a layer', b'a liar!', 1)),
+            lambda file: file.write_bytes(CONTENT[:5000]),
+            lambda file: file.write_bytes(archives.archive(b'another' * 1000)),
             lambda file: file.write_bytes(b''),
         ):
             self.machine = self.new_machine()
             info = self.rebuilt()
             change(self.file())
-            self.assert_other_way(self.restored(info), 'another one than the former guest has put')
+            self.assert_other_way(self.restored(info), 'It cannot be loaded')
+
+    def test_of_a_file_that_has_more_the_image_alone_is_taken(self):
+        more = (f'{"b" * 64}/layer.tar', b'of others'), ('manifest.json', b'[{"RepoTags": ["a"]}]')
+        self.machine.pieces = [archives.archive(b'a layer' * 1000, more=more)]
+        self.assertEqual('carried', self.restored(self.rebuilt())['image_source'])
+        self.assertEqual({IMAGE: LOADED}, self.machine.images)
+
+    def test_a_file_that_grows_without_end_is_not_read_to_its_end(self):
+        info = self.rebuilt()
+        large = archives.archive(b'a layer' * 1000, more=[(f'{"b" * 64}/layer.tar', b'x' * 90_000)])
+        self.file().write_bytes(large)
+        self.assert_other_way(self.restored(info), 'longer than was told')
+
+    def test_an_abort_while_it_is_taken_ends_the_step(self):
+        info = self.rebuilt()
+        for doing in ('Copying the container image', 'Loading the container image'):
+            work = dataclasses.replace(
+                self.machine.work(upgrade_info=info), progress=aborting(doing)
+            )
+            error = self.assertRaises(exceptions.StepFailed, restore.restore, work)
+            self.assertEqual('UPGRADE_ABORTED', error.code)
+        self.assertEqual('carried', self.restored(info)['image_source'])
 
     def test_what_is_no_plain_file_is_not_opened(self):
         for change in (
@@ -289,7 +326,7 @@ class TakingTest(CarriedTestCase):
             self.machine.layout.on_volume / carried_image.NAME
         ).write_bytes(b'another')
         self.restored(info)
-        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+        self.assertEqual({IMAGE: LOADED}, self.machine.images)
 
     def test_nothing_of_the_copy_stays_on_the_root_disk(self):
         self.restored(self.rebuilt())
@@ -344,10 +381,35 @@ class HeadStartTest(CarriedTestCase):
     def test_it_is_loaded_before_the_restore_is_asked_for(self):
         info = self.booted()
         agent.prefetch(self.machine.guest())
-        self.assertEqual({IMAGE: CONTENT}, self.machine.images)
+        self.assertEqual({IMAGE: LOADED}, self.machine.images)
         self.machine.before_load = lambda: self.fail('it was loaded twice')
         result = restore.restore(self.machine.work(upgrade_info=info)).result
         self.assertEqual('carried', result['image_source'])
+
+    def test_a_restore_that_waits_for_it_tells_so_and_can_be_aborted(self):
+        info = self.booted()
+        begun, told = threading.Event(), threading.Event()
+
+        def slow():
+            begun.set()
+            told.wait(30)
+
+        def progress(_percent, message):
+            if 'is being loaded' in message:
+                told.set()
+                raise exceptions.StepFailed('It was aborted.', 'UPGRADE_ABORTED')
+
+        self.machine.before_load = slow
+        thread = threading.Thread(target=agent.prefetch, args=(self.machine.guest(),))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(told.set)
+        self.assertTrue(begun.wait(30))
+        work = dataclasses.replace(self.machine.work(upgrade_info=info), progress=progress)
+        error = self.assertRaises(exceptions.StepFailed, restore.restore, work)
+        self.assertEqual('UPGRADE_ABORTED', error.code)
+        thread.join()
+        self.assertEqual({IMAGE: LOADED}, self.machine.images)
 
     def test_the_root_disk_that_stopped_the_database_mounts_nothing(self):
         info = self.quiesced()

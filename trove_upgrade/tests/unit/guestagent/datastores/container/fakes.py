@@ -209,7 +209,7 @@ class FakeEngine:
         yield iter([archives.archive()])
 
     def load(self, archive, size_bytes):
-        self._note('load', len(archive.read()), size_bytes)
+        self._note('load', len(b''.join(archive)), size_bytes)
         self.images[self.loads.id] = self.loads
 
     def tag(self, image_id, reference):

@@ -13,7 +13,7 @@ import fixtures
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.guestagent.machine.containers import errors, image_archives
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import archives
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
@@ -21,7 +21,6 @@ from trove_upgrade.tests.unit.guestagent.datastores.container.fakes import (
     NEW,
     NEW_EXACT,
     NEW_LOADED,
-    OLD,
 )
 from trove_upgrade.tests.unit.guestagent.datastores.container.test_driver import TARGET, quiet
 
@@ -63,7 +62,9 @@ class ArrivalTestCase(base.TestCase):
     @contextlib.contextmanager
     def copied(self):
         self.copies += 1
-        yield io.BytesIO(self.content)
+        yield image_archives.copied(
+            io.BytesIO(self.content), io.BytesIO(), len(self.content), lambda _count: None
+        ).image(IMAGE)
 
     def received(self, **changes):
         driver = self.guest.driver(**changes)
@@ -147,13 +148,45 @@ class TestArrival(ArrivalTestCase):
         self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
         self.assertEqual('pulled', driver.image_source())
 
-    def test_an_archive_with_another_image_or_a_name_is_not_loaded(self):
+    def test_an_archive_with_another_image_is_not_loaded(self):
         self.stopped()
         self.new_root()
-        for content in (archives.archive(b'another'), archives.archive(names=[OLD]), b'none'):
+        for content in (archives.archive(b'another'), b'none'):
             self.content = content
             self.assertRaises(errors.ImageNotLoaded, self.received)
         self.assertEqual([], self.engine.names())
+
+    def test_an_archive_that_cannot_be_used_is_tried_once_and_the_registry_gives_the_image(self):
+        self.stopped()
+        self.new_root()
+        self.engine.registry_is_down = False
+        for content, loads in (
+            (archives.archive(b'another'), dataclasses.replace(self.image)),
+            (CONTENT, fakes.image('another')),
+        ):
+            self.content, self.engine.loads, self.copies = content, loads, 0
+            driver = self.guest.driver()
+            first = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.copied)
+            second = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.copied)
+            self.assertEqual((1, first.message), (self.copies, second.message))
+            self.chosen(driver)
+            self.assertEqual('pulled', driver.image_source())
+            self.engine.images.clear()
+
+    def test_an_engine_that_did_not_answer_is_asked_again(self):
+        self.stopped()
+        self.new_root()
+        driver = self.guest.driver()
+
+        @contextlib.contextmanager
+        def silent():
+            raise errors.EngineNotAnswering('The engine does not answer.')
+            yield
+
+        self.assertRaises(errors.EngineNotAnswering, driver.receive, ARCHIVE, silent)
+        driver.receive(ARCHIVE, self.copied)
+        self.chosen(driver)
+        self.assertEqual('carried', driver.image_source())
 
     def test_an_image_that_is_not_the_records_is_left_where_it_is(self):
         self.stopped()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Archives of images, from and to an engine that answers oddly."""
 
-import io
 import json
 
 from trove_upgrade.guestagent.machine.containers import errors
@@ -41,7 +40,7 @@ class SavedTest(EngineTestCase):
 class LoadTest(EngineTestCase):
     def load(self, raw, content=b'an archive', **kwargs):
         engine = self.engine({'POST /images/load': raw}, **kwargs)
-        engine.load(io.BytesIO(content), len(content))
+        engine.load(iter([content[:1000], content[1000:]]), len(content))
 
     def test_it_is_sent_as_it_is(self):
         content = b'x' * 300_000

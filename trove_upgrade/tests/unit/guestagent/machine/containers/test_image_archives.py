@@ -1,54 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
+import gzip
 import io
+import itertools
 import json
+import tarfile
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trove_upgrade.guestagent.machine.containers import image_archives
+from trove_upgrade.guestagent.machine.containers import image_archives, image_documents
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import archives
 
 IMAGE = archives.id_of()
-DIGEST = f'sha256:{"d" * 64}'
+LAYERS = b'the lower layer' * 100, b'the upper layer'
+OWN = archives.id_of(*LAYERS)
+OTHER = b'a layer of others', b'and one more'
 
 
-def index(*manifests):
-    return ('index.json', json.dumps({'manifests': list(manifests)}).encode())
+def place(content):
+    return f'blobs/{archives.digest_of(content).replace(":", "/")}'
 
 
-class ImageArchivesTest(base.TestCase):
+def wanted(*layers):
+    """What an engine has to be given of an image with these layers."""
+    config = archives.config_of(*layers)
+    manifest = {
+        'Config': place(config),
+        'RepoTags': None,
+        'Layers': [place(layer) for layer in layers],
+    }
+    return {
+        **{place(part): part for part in (*layers, config)},
+        'manifest.json': json.dumps([manifest]).encode(),
+    }
+
+
+def entry(name, kind=tarfile.REGTYPE, link='', pax=None):
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.pax_headers = kind, link, pax or {}
+    return made
+
+
+def tar(*members, form=tarfile.PAX_FORMAT):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode='w', format=form) as written:
+        for member, content in members:
+            if content is None:
+                written.addfile(member)
+            else:
+                member.size = len(content)
+                written.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+class RefusedTest(base.TestCase):
     def refused(self, content, image_id=IMAGE):
         return str(
-            self.assertRaises(
-                image_archives.NotOneImage, image_archives.require, io.BytesIO(content), image_id
-            )
-        )
-
-    def test_an_archive_of_the_image_alone_is_taken(self):
-        image_archives.require(io.BytesIO(archives.archive()), archives.id_of())
-        image_archives.require(io.BytesIO(archives.archive(names=[])), archives.id_of())
-
-    def test_an_image_that_is_known_by_the_digest_of_its_manifest_is_taken(self):
-        content = archives.archive(more=[index({'digest': DIGEST})])
-        image_archives.require(io.BytesIO(content), DIGEST)
-
-    def test_a_name_in_the_archive_is_refused_wherever_it_stands(self):
-        name = 'mariadb:10.11'
-        for content in (
-            archives.archive(names=[name]),
-            archives.archive(more=[('repositories', json.dumps({'mariadb': {}}).encode())]),
-            *(
-                archives.archive(more=[index({'digest': DIGEST, 'annotations': {key: name}})])
-                for key in ('io.containerd.image.name', 'org.opencontainers.image.ref.name')
-            ),
-        ):
-            self.assertIn('names', self.refused(content))
-
-    def test_another_image_beside_it_is_refused(self):
-        self.assertIn(
-            'several',
-            self.refused(archives.archive(more=[index({'digest': 'a'}, {'digest': 'b'})])),
+            self.assertRaises(image_documents.NotOneImage, archives.rewritten, content, image_id)
         )
 
     def test_another_image_in_its_place_is_refused(self):
@@ -56,28 +65,52 @@ class ImageArchivesTest(base.TestCase):
 
     def test_an_archive_that_lacks_a_part_is_refused(self):
         self.assertIn('lacks', self.refused(archives.archive(without=[archives.layer_of()])))
-        self.assertIn('cannot be read', self.refused(archives.archive(without=['manifest.json'])))
 
-    def test_what_another_reader_takes_for_another_member_is_refused(self):
-        second = json.dumps([{'Config': 'x', 'RepoTags': ['mariadb:11.8'], 'Layers': []}]).encode()
-        for name in ('./manifest.json', 'a/../manifest.json', '/manifest.json', 'MANIFEST.JSON'):
-            content = archives.archive(more=[(name, second)])
-            self.assertIn('do not write', self.refused(content), name)
-        self.assertIn('do not write', self.refused(archives.packed({'\x1f\x8b': b''})))
-        twice = archives.archive()[:-1024].rstrip(b'\0')
-        whole = twice + b'\0' * (-len(twice) % 512)
-        self.refused(whole + archives.packed({'manifest.json': second}))
+    def test_a_layer_that_is_another_one_or_compressed_is_refused(self):
+        for layer in (b'another layer', gzip.compress(b'a layer')):
+            content = archives.archive(more=[(archives.layer_of(), layer)])
+            self.assertIn('lacks', self.refused(content))
+
+    def test_a_configuration_that_is_not_the_one_of_the_id_is_refused(self):
+        name = f'{IMAGE.partition(":")[2]}.json'
+        content = archives.archive(more=[(name, archives.config_of(b'a layer') + b' ')])
+        self.assertIn('another image', self.refused(content))
+
+    def test_a_link_is_no_layer(self):
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+            content = tar(
+                (entry('config'), archives.config_of(b'a layer')),
+                (entry('layer.tar', kind, '/etc/shadow'), None),
+            )
+            self.assertIn('lacks', self.refused(content))
 
     def test_a_size_that_readers_read_differently_is_refused(self):
-        content = bytearray(archives.archive())
-        content[124:136] = b'\0' + bytes(content[124:134]) + b'\0'
-        header = bytes(content[:148]) + b' ' * 8 + bytes(content[156:512])
-        content[148:156] = b'%06o\0 ' % sum(header)
-        self.assertIn('usual form', self.refused(bytes(content)))
+        large = tar((entry('layer.tar'), b'a layer'), form=tarfile.GNU_FORMAT)
+        for size in (b'\x80' + b'\0' * 5 + b'\x7f' + b'\0' * 5, b'\xff' * 12):
+            header = bytearray(large[:512])
+            header[124:136], header[148:156] = size, b' ' * 8
+            header[148:156] = b'%06o\0 ' % sum(header)
+            self.assertIn('usual form', self.refused(bytes(header) + large[512:]))
 
     def test_an_archive_that_was_cut_is_refused(self):
         content = archives.archive(b'x' * 100_000)
         self.refused(content[: len(content) // 2], archives.id_of(b'x' * 100_000))
+
+    def test_an_archive_that_is_longer_than_was_told_is_refused(self):
+        content = archives.archive()
+        error = self.assertRaises(
+            image_documents.NotOneImage,
+            image_archives.copied,
+            io.BytesIO(content),
+            io.BytesIO(),
+            1024,
+            lambda _count: None,
+        )
+        self.assertIn('longer than was told', str(error))
+
+    def test_an_archive_without_end_is_refused(self):
+        member = entry('x').tobuf(tarfile.USTAR_FORMAT)
+        self.assertIn('too many members', self.refused(member * 5000))
 
     @given(st.binary(max_size=2000))
     def test_what_is_no_archive_is_refused(self, content):
@@ -87,9 +120,205 @@ class ImageArchivesTest(base.TestCase):
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(),
             lambda inner: (
-                st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(('rootfs', 'diff_ids', 'manifests', 'layers', 'config'))
+                    | st.text(),
+                    inner,
+                    max_size=3,
+                )
             ),
         )
     )
-    def test_a_manifest_of_another_form_is_refused(self, document):
-        self.refused(archives.packed({'manifest.json': json.dumps(document).encode()}))
+    def test_a_document_of_another_form_is_refused(self, document):
+        text = json.dumps(document).encode()
+        if document != {'rootfs': {'diff_ids': []}}:
+            self.refused(archives.layout(text), archives.digest_of(text))
+
+    def test_too_many_layers_are_refused(self):
+        layers = [str(number).encode() for number in range(200)]
+        content = archives.layout(archives.config_of(*layers), *layers)
+        self.assertIn('too many layers', self.refused(content, archives.id_of(*layers)))
+
+    def test_a_document_that_is_too_long_or_unreadable_is_refused(self):
+        for text in (b' ' * (5 << 20), b'{', b'[' * 200_000):
+            self.assertIn(
+                'a document', self.refused(archives.layout(text), archives.digest_of(text))
+            )
+
+
+class RewrittenTest(base.TestCase):
+    def assert_given(self, content, *layers):
+        self.assertEqual(
+            wanted(*layers), archives.read(archives.rewritten(content, archives.id_of(*layers)))
+        )
+
+    def test_an_engine_gets_the_image_alone_without_a_name(self):
+        for names in (None, [], ['mariadb:10.11']):
+            self.assert_given(archives.archive(names=names), b'a layer')
+        self.assert_given(archives.layout(*LAYERS, archives.config_of(*LAYERS)), *LAYERS)
+
+    def test_an_archive_that_would_be_taken_passes_the_check(self):
+        content = archives.archive()
+        image_archives.require(io.BytesIO(content), IMAGE)
+        self.assertRaises(
+            image_documents.NotOneImage, image_archives.require, io.BytesIO(content), OWN
+        )
+
+    def test_a_layer_that_the_image_has_twice_is_given_once(self):
+        self.assert_given(
+            archives.layout(b'layer', b'upper', archives.config_of(b'layer', b'upper', b'layer')),
+            *(b'layer', b'upper', b'layer'),
+        )
+
+    def test_what_stands_behind_the_end_is_not_read(self):
+        more = tar((entry('manifest.json'), b'[{"RepoTags": ["mariadb:10.11"]}]'))
+        self.assert_given(archives.archive() + more, b'a layer')
+
+    def test_what_an_archive_tells_of_itself_is_not_read(self):
+        second = json.dumps([{'Config': 'x', 'RepoTags': ['mariadb:11.8'], 'Layers': []}]).encode()
+        for name in ('./manifest.json', 'a/../manifest.json', '/manifest.json', 'manifest.json'):
+            self.assert_given(archives.archive(more=[(name, second)]), b'a layer')
+        self.assert_given(archives.archive(more=[('repositories', b'{"a": {}}')]), b'a layer')
+
+
+class StoreTest(base.TestCase):
+    """An image of an engine with containerd's store, whose id is that of a manifest."""
+
+    def result(self, image_id, *parts):
+        return archives.read(archives.rewritten(archives.layout(*parts), image_id))
+
+    def own(self, members):
+        described = json.loads(members.pop('index.json'))['manifests']
+        self.assertEqual({'imageLayoutVersion': '1.0.0'}, json.loads(members.pop('oci-layout')))
+        return described
+
+    def test_the_manifest_and_what_it_names_are_given(self):
+        manifest = archives.manifest_of(*LAYERS)
+        parts = (*LAYERS, archives.config_of(*LAYERS), manifest)
+        members = self.result(archives.digest_of(manifest), *parts, *OTHER)
+        self.assertEqual(
+            [
+                {
+                    'mediaType': 'application/vnd.oci.image.manifest.v1+json',
+                    'digest': archives.digest_of(manifest),
+                    'size': len(manifest),
+                }
+            ],
+            self.own(members),
+        )
+        self.assertEqual({place(part): part for part in parts}, members)
+
+    def test_of_an_index_the_manifests_that_are_there_are_given(self):
+        manifest = archives.manifest_of(*LAYERS)
+        index = archives.index_of(archives.digest_of(manifest), archives.digest_of(b'not here'))
+        parts = (*LAYERS, archives.config_of(*LAYERS), manifest, index)
+        members = self.result(archives.digest_of(index), *parts)
+        (described,) = self.own(members)
+        self.assertEqual(archives.digest_of(index), described['digest'])
+        self.assertEqual({place(part): part for part in parts}, members)
+
+    def test_what_lacks_a_part_or_is_of_another_kind_is_refused(self):
+        manifest = archives.manifest_of(*LAYERS)
+        index = archives.index_of(archives.digest_of(manifest))
+        of_another_kind = json.dumps({'mediaType': 'x', 'layers': [], 'config': {}}).encode()
+        for wanted_part, *parts in (
+            (manifest, *LAYERS),
+            (manifest, LAYERS[0], archives.config_of(*LAYERS)),
+            (index, *LAYERS),
+            (index, *LAYERS, manifest),
+            (of_another_kind,),
+            (archives.index_of(*('a' * 100)),),
+        ):
+            self.assertRaises(
+                image_documents.NotOneImage,
+                self.result,
+                archives.digest_of(wanted_part),
+                wanted_part,
+                *parts,
+            )
+
+
+_OWN_PARTS = (*LAYERS, archives.config_of(*LAYERS))
+_NAMES = st.sampled_from(
+    (
+        'manifest.json',
+        './manifest.json',
+        'repositories',
+        'index.json',
+        'oci-layout',
+        'x' * 150,
+        *map(place, _OWN_PARTS),
+    )
+)
+_CONTENTS = st.sampled_from(
+    (
+        *_OWN_PARTS,
+        *OTHER,
+        archives.config_of(*OTHER),
+        gzip.compress(LAYERS[0]),
+        json.dumps([{'Config': 'x', 'RepoTags': ['mariadb:11.8'], 'Layers': []}]).encode(),
+        b'',
+    )
+)
+_KINDS = st.sampled_from(
+    (
+        tarfile.REGTYPE,
+        tarfile.AREGTYPE,
+        tarfile.CONTTYPE,
+        tarfile.LNKTYPE,
+        tarfile.SYMTYPE,
+        tarfile.DIRTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.CHRTYPE,
+        tarfile.GNUTYPE_SPARSE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+    )
+)
+_PAX = st.dictionaries(
+    st.sampled_from(('path', 'linkpath', 'size', 'GNU.sparse.major', 'GNU.sparse.name', 'mtime')),
+    st.sampled_from(('manifest.json', '0', '1', '1000000', 'x')),
+    max_size=2,
+)
+_MEMBERS = st.tuples(st.builds(entry, _NAMES, _KINDS, _NAMES, _PAX), st.none() | _CONTENTS)
+_FORMS = st.sampled_from((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
+
+
+class HostileTest(base.TestCase):
+    """Whatever is in an archive, an engine gets the image that is wanted, whole, or nothing."""
+
+    def result(self, content):
+        try:
+            found = archives.rewritten(content, OWN)
+        except image_documents.NotOneImage:
+            return False
+        self.assertEqual(wanted(*LAYERS), archives.read(found))
+        return True
+
+    @given(st.lists(_MEMBERS, max_size=8), _FORMS)
+    def test_of_any_members(self, members, form):
+        self.result(tar(*members, form=form))
+
+    @given(st.lists(_MEMBERS, max_size=5), _FORMS, st.randoms(use_true_random=False))
+    def test_a_whole_image_among_them_is_found_or_nothing(self, members, form, order):
+        own = [(entry(place(part)), part) for part in _OWN_PARTS]
+        mixed = [*own, *members]
+        order.shuffle(mixed)
+        self.result(tar(*mixed, form=form))
+
+    @given(st.lists(st.tuples(_NAMES, _CONTENTS), max_size=5), st.permutations(_OWN_PARTS), _FORMS)
+    def test_files_beside_it_whatever_their_names_change_nothing(self, others, own, form):
+        named = [(entry(name), content) for name, content in others]
+        parts = [(entry('x' * number), part) for number, part in enumerate(own, 1)]
+        mixed = itertools.chain.from_iterable(itertools.zip_longest(named, parts))
+        self.assertTrue(self.result(tar(*(one for one in mixed if one is not None), form=form)))
+
+    @given(st.data())
+    def test_with_any_byte_changed(self, data):
+        content = bytearray(tar(*((entry(place(part)), part) for part in _OWN_PARTS)))
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+        self.result(bytes(content))
