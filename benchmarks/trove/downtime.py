@@ -237,7 +237,7 @@ def preloaded(stage: TroveStage, progress: Progress) -> Registered:
     version = known or stage.datastores.register(
         trove_stage.DATASTORE, name, stage.target.number, publishing.upload(stage.handle, guest)
     )
-    trove_stage.load_facts(stage.product, version.name, guest.facts)
+    trove_stage.load_facts(stage.product, version.name, trove_stage.version_facts(guest, image))
     return version
 
 

@@ -53,6 +53,13 @@ class Image:
         return digest_of_bytes(self.config)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Return what an operator records of it with a version, beside the facts of the guest
+        image: engines of the lab keep images in a store of their own.
+        """
+        return {'container_image_id': self.config_digest}
+
+    @property
     def manifest(self) -> bytes:
         """Return what a registry keeps under each tag."""
         layers = [

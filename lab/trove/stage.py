@@ -176,15 +176,20 @@ def add_product(layout: Layout, side: TroveSide, cloud: Cloud) -> Product:
 
 
 def record_facts(layout: Layout, ours: Product) -> None:
-    """Load what the images record of their agents, as an operator does with each version: a guest
-    is given a key by it.  Safe to repeat.
+    """Load what is recorded of the images, as an operator does with each version: by it a guest is
+    given a key, and its container image is carried.  Safe to repeat.
     """
     for number, facts in json.loads(_facts(layout).read_text()).items():
         load_facts(ours, number, facts)
 
 
+def version_facts(guest: publishing.ImageFile, container: Image) -> Mapping[str, Any]:
+    """Return what is recorded with a version: of its guest image and of its container image."""
+    return {**guest.facts, **container.facts}
+
+
 def facts_of(layout: Layout, number: str) -> Mapping[str, Any]:
-    """Return the facts of the guest image that was registered with a version's number."""
+    """Return the facts that were recorded with a version's number."""
     found: Mapping[str, Mapping[str, Any]] = json.loads(_facts(layout).read_text())
     return found[number]
 
@@ -207,13 +212,14 @@ def _register(
     found: list[Registered] = []
     facts: dict[str, Mapping[str, Any]] = {}
     for (_guest, recipe), guest in zip(PAIRS, guests, strict=True):
-        number = next(image.version for image in containers if recipe.family in image.tags)
+        container = next(image for image in containers if recipe.family in image.tags)
+        number = container.version
         found.append(
             datastores.register(
                 DATASTORE, number, number, publishing.upload(handle, guest), default=not found
             )
         )
-        facts[number] = guest.facts
+        facts[number] = version_facts(guest, container)
     _facts(layout).write_text(json.dumps(facts, default=dict))
     fresh = _record(layout).with_suffix('.new')
     fresh.write_text(json.dumps([dataclasses.asdict(version) for version in found]))

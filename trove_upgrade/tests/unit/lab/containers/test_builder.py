@@ -7,10 +7,11 @@ import pathlib
 import tarfile
 import tempfile
 
-from lab import errors
+from lab import errors, publishing
 from lab.containers import recipes
 from lab.containers.builder import ContainerBuilder
 from lab.containers.image import digest_of_bytes
+from lab.trove import stage
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.lab import fakes
 
@@ -54,6 +55,23 @@ class BuilderTest(base.TestCase):
             image.references('10.0.0.1:5000'),
         )
         self.assertIn('MARIADB_VERSION=11.8.6', json.loads(image.config)['config']['Env'])
+
+    def test_its_version_is_recorded_with_the_id_by_which_engines_know_it(self):
+        image = self.builder.build(recipes.MARIADB_11_8)
+        guest = publishing.ImageFile(
+            name='guest',
+            path=self.cache,
+            properties={},
+            facts={'guest_rpc': '1.2', 'database_runtime': 'container'},
+        )
+        self.assertEqual(
+            {
+                'guest_rpc': '1.2',
+                'database_runtime': 'container',
+                'container_image_id': f'sha256:{hashlib.sha256(image.config).hexdigest()}',
+            },
+            stage.version_facts(guest, image),
+        )
 
     def test_packages_are_fetched_once_also_for_spoilt_images(self):
         for recipe in (
