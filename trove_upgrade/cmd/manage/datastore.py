@@ -59,7 +59,15 @@ def add_commands(commands: Commands) -> None:
     facts = commands.add(
         'datastore_version_facts', 'load what the image build recorded about a version'
     )
-    _add_version_and_file(facts, 'JSON file that the image build wrote')
+    _add_version_and_file(
+        facts, 'JSON file that the image build wrote; without it what is loaded stays', nargs='?'
+    )
+    facts.add_argument(
+        '--container-image-id',
+        metavar='ID',
+        help='id of the container image of the version, as an engine prints it: sha256:...; it is '
+        'carried to guests on their volumes then',
+    )
     facts.set_defaults(command=_load_facts)
 
 
@@ -99,10 +107,12 @@ def _add_version_update(commands: Commands) -> None:
     version.set_defaults(command=_version_update)
 
 
-def _add_version_and_file(parser: argparse.ArgumentParser, what: str) -> None:
+def _add_version_and_file(
+    parser: argparse.ArgumentParser, what: str, nargs: str | None = None
+) -> None:
     parser.add_argument('datastore', help='name or id of the datastore')
     parser.add_argument('version_name', help='name or id of the version')
-    parser.add_argument('file', help=what)
+    parser.add_argument('file', help=what, nargs=nargs)
     parser.add_argument('--version', help='number of the version, where several have the name')
 
 
@@ -227,26 +237,49 @@ def _require_form(path: str, facts: dict[str, Any]) -> None:
             )
 
 
-def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
-    version = run.version(arguments.datastore, arguments.version_name, arguments.version)
-    facts = load_json(arguments.file)
+def _read_facts(path: str) -> dict[str, Any]:
+    """Read what is loaded of the file.
+
+    :raises ConfigurationRulesInvalid: it cannot be read, or has what no version has.
+    """
+    facts = load_json(path)
     if not isinstance(facts, dict):
         raise errors.ConfigurationRulesInvalid(
-            path=arguments.file,
+            path=path,
             found='it holds no JSON object',
             advice='Name the file that the image build wrote.',
         )
-    _require_form(arguments.file, facts)
+    _require_form(path, facts)
     if facts.get('database_runtime') == 'container':
         if 'guest_rpc' not in facts:
             raise errors.ConfigurationRulesInvalid(
-                path=arguments.file,
+                path=path,
                 found='it is of an image for databases in a container, and has no guest_rpc',
                 advice='Such a version is registered without facts, or with those of its agent: '
                 'record guest_rpc in the image.',
             )
         facts = {name: facts[name] for name in _OF_CONTAINERS if name in facts}
-    _require_image_name(arguments.file, facts)
+    _require_image_name(path, facts)
+    return facts
+
+
+def _require_image_id(found: str | None) -> None:
+    form = _FORMS['container_image_id']
+    if found is not None and form.pattern.fullmatch(found) is None:
+        raise UsageError(f'--container-image-id: {found!r} is no {form.kind}. {form.advice}')
+
+
+def _load_facts(run: Context, arguments: argparse.Namespace) -> None:
+    if arguments.file is None and arguments.container_image_id is None:
+        raise UsageError('datastore_version_facts: a file or --container-image-id is needed')
+    _require_image_id(arguments.container_image_id)
+    version = run.version(arguments.datastore, arguments.version_name, arguments.version)
+    if arguments.file is None:
+        facts = dict(run.repositories.datastores.target_facts(version.id))
+    else:
+        facts = _read_facts(arguments.file)
+    if arguments.container_image_id is not None:
+        facts['container_image_id'] = arguments.container_image_id
     run.repositories.datastores.save_target_facts(version.id, facts)
     print_line(
         f'{len(facts)} target facts loaded for datastore version '

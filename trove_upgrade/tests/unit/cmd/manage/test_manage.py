@@ -313,6 +313,29 @@ class TestVersions(ManageTestCase):
             self.repos.datastores.target_facts(database.MARIADB_11_8)['container_image_id'],
         )
 
+    def test_the_id_of_a_container_image_is_recorded_without_a_file(self):
+        version = 'datastore_version_facts', 'mariadb', '11.8.6'
+        first, second = f'sha256:{"a" * 64}', f'sha256:{"b" * 64}'
+        self.run_tool(
+            *version,
+            self.file({'database_runtime': 'container', 'guest_rpc': '1.2'}),
+            '--container-image-id',
+            first,
+        )
+        self.assertEqual(
+            {'guest_rpc': '1.2', 'container_image_id': first},
+            self.repos.datastores.target_facts(database.MARIADB_11_8),
+        )
+        self.run_tool(*version, '--container-image-id', second)
+        self.assertEqual(
+            {'guest_rpc': '1.2', 'container_image_id': second},
+            self.repos.datastores.target_facts(database.MARIADB_11_8),
+        )
+        refused = self.run_tool(*version, '--container-image-id', 'mariadb:11.8', code=2)
+        self.assertIn("'mariadb:11.8' is no id of a container image", refused)
+        self.assertIn('docker image inspect', refused)
+        self.assertIn('a file or --container-image-id', self.run_tool(*version, code=2))
+
     def test_of_an_image_for_containers_only_the_facts_of_its_agent_are_loaded(self):
         facts = {
             'schema': 1,
