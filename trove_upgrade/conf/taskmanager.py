@@ -212,13 +212,12 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.BoolOpt(
         'carry_container_image',
-        default=False,
+        default=True,
         help='Where the database runs in a container, and the facts of the target version have '
         'container_image_id: have the guest put that image onto its data volume before the '
-        'database stops, so that the rebuilt guest needs no registry. Root in the former guest '
-        'writes what the container engine of the next root disk then reads. Off: the registry '
-        'gives it while the database is down; right where guest images have the container image '
-        'already.',
+        'database stops, so that the rebuilt guest needs no registry. Without room for it on the '
+        'volume the upgrade goes on without. Off: the registry gives the image while the database '
+        'is down; right where guest images have the container image already.',
     ),
     cfg.BoolOpt(
         'allow_replication',

@@ -47,7 +47,10 @@ class TestGuestOptions(base.TestCase):
         sent = self.sent()
         self.assertFalse(sent.allow_replication)
         self.assertEqual(0, sent.min_free_bytes)
-        self.assertFalse(sent.carry_image)
+
+    def test_a_container_image_is_carried_unless_the_operator_says_no(self):
+        self.assertTrue(self.sent().carry_image)
+        self.assertFalse(self.sent(carry_container_image=False).carry_image)
 
     def test_nothing_is_sent_of_what_was_not_chosen(self):
         self.assertEqual({}, GuestOptions().to_wire())
