@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trove_upgrade.domain import guests, target_facts, tree, upgrade_info
+from trove_upgrade.domain import guests, image_archive, target_facts, tree, upgrade_info
 
 _CHARACTERS = 8_000_000
 _LARGEST_NUMBER = 2**53
@@ -92,6 +92,7 @@ _OPTIONS: Mapping[str, Callable[[Any], bool]] = {
     'keep_changed_defaults': _is_flag,
     'rollback': _is_flag,
     'carry_image': _is_flag,
+    'former_image_id': image_archive.is_image_id,
     'lock_seconds': _is_number,
     'fingerprint_seconds': _is_number,
     'shutdown_seconds': _is_number,

@@ -20,6 +20,8 @@ class GuestOptions:
     #: put the target's container image onto the volume; a taskmanager of the release before would
     #: not tell the next root disk of it
     carry_image: bool = False
+    #: put the container image that runs onto the volume, too, if it has this id; '': not
+    former_image_id: str = ''
 
     def to_wire(self) -> dict[str, Any]:
         """Return what differs from the choice of no option."""

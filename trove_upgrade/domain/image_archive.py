@@ -47,7 +47,7 @@ class ImageArchive:
         """
         if not (
             _matches(_SHA256, self.sha256)
-            and _matches(IMAGE_ID, self.image_id)
+            and is_image_id(self.image_id)
             and _is_size(self.size_bytes)
         ):
             raise Invalid('the facts of an archive are not of their form')
@@ -90,6 +90,11 @@ def is_archive(value: object) -> bool:
     except Invalid:
         return False
     return True
+
+
+def is_image_id(value: object) -> bool:
+    """Return whether `value` is an id as engines print it."""
+    return _matches(IMAGE_ID, value)
 
 
 def _matches(form: re.Pattern[str], value: object) -> bool:

@@ -13,7 +13,7 @@ came, within the same bounds, and those that have a name of ours have our form.
 import dataclasses
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from trove_upgrade.domain import exceptions, image_archive, tree
@@ -38,8 +38,8 @@ _DIGEST = re.compile(r'[0-9a-f]{64}')
 _FILESYSTEM = re.compile(r'[a-z0-9][a-z0-9._-]{0,31}')
 _NAME = re.compile(r'[A-Za-z0-9_.-]{1,64}')
 _LARGEST_ATTEMPT = 2**31 - 1
-#: The one fact that an agent may leave out.
-_ARCHIVE = 'image_archive'
+#: The facts that an agent may leave out.
+_ARCHIVES = ('image_archive', 'former_image_archive')
 
 
 class Invalid(ValueError):
@@ -86,9 +86,10 @@ class UpgradeInfo:
     stopped_at: str  #: ISO 8601 UTC: from here on no client was served
     #: of the target's container image on the volume; None: there is none
     image_archive: ImageArchive | None = None
+    former_image_archive: ImageArchive | None = None  #: of the one that runs now, for a way back
 
     def to_wire(self) -> dict[str, Any]:
-        """Return a dictionary that is ready for JSON; it names the archive where there is one."""
+        """Return a dictionary that is ready for JSON; it names the archives that there are."""
         wire = {'schema': SCHEMA, **dataclasses.asdict(self)}
         return {name: value for name, value in wire.items() if value is not None}
 
@@ -100,20 +101,18 @@ class UpgradeInfo:
         :raises Invalid: a field is missing or not of its form, or the whole is too large.
         """
         _require_bounds(wire)
-        names = [field.name for field in dataclasses.fields(cls) if field.name != _ARCHIVE]
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in _ARCHIVES]
         broken = sorted(name for name in names if name not in wire or not _FORMS[name](wire[name]))
         if wire.get('schema') != SCHEMA or isinstance(wire.get('schema'), bool):
             broken.append('schema')
-        archive = wire.get(_ARCHIVE)
-        if archive is not None and not _FORMS[_ARCHIVE](archive):
-            broken.append(_ARCHIVE)
+        archives = {name: wire[name] for name in _ARCHIVES if wire.get(name) is not None}
+        broken += [name for name, found in archives.items() if not _FORMS[name](found)]
         if broken:
             raise Invalid(f'see {", ".join(broken)}')
         _require_plain(wire)
-        return cls(
-            **{name: wire[name] for name in names},
-            image_archive=None if archive is None else ImageArchive.from_wire(archive),
-        )
+        read: dict[str, Any] = {name: wire[name] for name in names}
+        read |= {name: ImageArchive.from_wire(found) for name, found in archives.items()}
+        return cls(**read)
 
 
 def carried(wire: Any) -> dict[str, Any]:
@@ -174,13 +173,15 @@ class StoredInfo:
         found = self.checked().get('volume_uuid')
         return None if found is None else str(found)
 
-    def image_archive(self) -> ImageArchive | None:
-        """Return the facts of the container image on the volume, or None where there is none.
+    def image_archives(self) -> Sequence[ImageArchive]:
+        """Return the facts of the container images on the volume.
 
         :raises Invalid: as `checked`.
         """
-        found = self.checked().get(_ARCHIVE)
-        return None if found is None else ImageArchive.from_wire(found)
+        found = self.checked()
+        return [
+            ImageArchive.from_wire(found[name]) for name in _ARCHIVES if found.get(name) is not None
+        ]
 
 
 #: Of an upgrade whose guest has not answered pre_upgrade yet.
@@ -244,5 +245,5 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
     'former_agent_version': _is_words,
     'former_boot_id': _is_words,
     'stopped_at': is_time,
-    _ARCHIVE: image_archive.is_archive,
+    **dict.fromkeys(_ARCHIVES, image_archive.is_archive),
 }

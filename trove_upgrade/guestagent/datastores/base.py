@@ -20,7 +20,7 @@ from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -160,7 +160,7 @@ class DatastoreDriver:
         """
         return 0
 
-    def portable_target(self) -> PortableTarget | None:
+    def portable_target(self) -> PortableImage | None:
         """Return what `prepare_target` has brought here and tried, where the next root disk can be
         given it; None: it has its own.
 
@@ -168,9 +168,13 @@ class DatastoreDriver:
         """
         return None
 
+    def portable_former(self) -> PortableImage | None:
+        """Return the server that `prepare_target` has found here, as `portable_target` does."""
+        return None
+
     def receive(self, archive: ImageArchive, copied: Copied) -> None:
-        """Take the image that the former guest has tried from a copy of its archive, if this root
-        disk lacks it.  Safe to repeat.
+        """Take the image that the former guest has tried, or has run where this is a way back, from
+        its archive, if this root disk lacks it.  Safe to repeat.
 
         :raises StepFailed: it cannot be taken; `check_configuration` gets it in another way.
         """

@@ -1,39 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The target's container image on the data volume: nothing is fetched while the database is down.
+"""A container image that comes on the data volume: nothing is fetched while the database is down.
 
-Before the stop it is saved into a file without a name, which nothing but this process can open, and
-which is gone if the agent is killed.  It gets its name once the volume's top is root's.  Trove's
-agent of the next root disk may give it to the database's user all the same, and root of the former
+Trove's agent of the next root disk may give the file to the database's user, and root of the former
 guest may have written anything: the parts are copied to the root disk while they are hashed, and
 the engine gets an archive of those alone that the id of the image leads to; user data tells it.
-It is not compressed: an engine takes longer to unpack it than a disk to read it.
 """
 
 import contextlib
 import dataclasses
 import functools
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from trove_upgrade.domain import exceptions, image_archive, logs
+from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.image_archive import ImageArchive
-from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
 from trove_upgrade.guestagent.machine import durable, untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
-from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
 from trove_upgrade.guestagent.machine.progress import BytesTold, Progress
 from trove_upgrade.guestagent.storage import unnamed, volume_ownership
 from trove_upgrade.guestagent.storage.layout import Layout
-from trove_upgrade.guestagent.storage.stash import publish
-from trove_upgrade.guestagent.upgrade import check, root_disk, taking
-from trove_upgrade.guestagent.upgrade.work import Guest, Work
+from trove_upgrade.guestagent.upgrade import root_disk, taking
+from trove_upgrade.guestagent.upgrade.work import Guest
 
 LOG = logs.get_logger(__name__)
 
 NAME = 'container-image.tar'
+_NAMES = re.compile(r'container-image(-[0-9a-f]{64})?\.tar')
 #: An engine unpacks an archive beside its store first: the copy, that, and the image.
 _TIMES_ON_ROOT_DISK = 3
 _ROOT_DISK_FREE_BYTES = 256 << 20
@@ -44,116 +40,17 @@ _LOADING = threading.Lock()
 _TURN_SECONDS = 1.0
 
 
+def name_of_former(image_id: str) -> str:
+    """Return the name that the archive of the former image has: no call tells of it at the boot."""
+    return f'container-image-{image_id.removeprefix("sha256:")}.tar'
+
+
 class NotCarried(Exception):
     """Reason why the image does not come by way of the volume; a registry may have it."""
 
 
-@dataclasses.dataclass
-class Saved:
-    """Archive on the volume that has no name yet, or why there is none."""
-
-    archive: ImageArchive | None = None
-    why_not: str | None = None  #: None where nothing was to be carried
-    stream: BinaryIO | None = None
-
-    def publish(self, layout: Layout) -> None:
-        """Give it its name, in place of an earlier one; the volume's top must be root's.
-
-        What goes wrong leaves the database as stopped as it is: then nothing is carried.
-        """
-        try:
-            with untrusted_files.directory(layout.on_volume) as kept:
-                _remove(kept)
-                if self.stream is not None:
-                    unnamed.link(self.stream, NAME, kept)
-        except OSError as error:
-            if self.stream is not None:
-                self.archive = None
-                self.why_not = f'it cannot be given a name on the volume ({error.strerror})'
-                LOG.warning('The container image is not carried: %s', self.why_not)
-        finally:
-            if self.stream is not None:
-                self.stream.close()  # or the volume cannot be unmounted
-
-    @property
-    def remark(self) -> str:
-        """Sentence about it for the end of a message; '' where nothing was to be carried."""
-        if self.archive is not None:
-            return f' The container image of {self.archive.size_bytes >> 20} MB is carried there.'
-        if self.why_not is not None:
-            return f' The container image is not carried there: {self.why_not}.'
-        return ''
-
-
-@contextlib.contextmanager
-def saved(work: Work) -> Iterator[Saved]:
-    """Save the image that was tried onto the volume, while the database serves.
-
-    :raises StepRefused, StepFailed: the upgrade was aborted meanwhile, or is late.
-    """
-    with contextlib.ExitStack() as stack:
-        found = Saved()
-        if work.call.options.carry_image:
-            try:
-                found = _saved(work, stack)
-            except NotCarried as error:
-                LOG.warning('The container image is not carried: %s', error)
-                stack.close()  # its space is needed from here on
-                found = Saved(why_not=str(error))
-        yield found
-
-
-def _saved(work: Work, stack: contextlib.ExitStack) -> Saved:
-    guest = work.guest
-    try:
-        target = guest.driver.portable_target()
-        if target is None:
-            return Saved()
-        remove(guest.layout)  # of an earlier attempt
-        if target.image_id != work.call.target.container_image_id:
-            raise NotCarried('it has another id than the datastore version names')
-        limit = _room(work, target)
-        stream = stack.enter_context(unnamed.file(guest.layout.volume))
-        tell = BytesTold(work.progress, 'Saving the container image onto the volume')
-        with target.saved() as pieces:
-            digest, size = unnamed.write(stream, tell.of(pieces), limit)
-        os.fsync(stream.fileno())
-        image_archives.require(stream, target.image_id)
-        archive = ImageArchive(sha256=digest, size_bytes=size, image_id=target.image_id)
-    except OSError as error:
-        raise NotCarried(f'it cannot be written to the volume ({error.strerror})') from error
-    except (unnamed.TooLong, NotOneImage, image_archive.Invalid) as error:
-        raise NotCarried(f'what the engine gives cannot be used, {error}') from error
-    except (exceptions.StepRefused, exceptions.StepFailed) as error:
-        if error.code in _OF_THE_JOB:
-            raise
-        raise NotCarried(error.message.rstrip('.')) from error
-    return Saved(archive, stream=stream)
-
-
 #: Errors by which a progress report ends the job that makes it.
-_OF_THE_JOB = frozenset({'DEADLINE_PASSED', 'UPGRADE_ABORTED'})
-
-
-def _room(work: Work, target: PortableTarget) -> int:
-    """Return the bytes that the archive may have: what the upgrade itself leaves of the volume.
-
-    :raises NotCarried: that is less than the image has.
-    """
-    guest, numbers = work.guest, os.statvfs(work.guest.layout.volume)
-    free = min(guest.volume.free_bytes(), numbers.f_bavail * numbers.f_frsize)
-    spare = (
-        free
-        - publish.measure(check.stash_roots(guest))
-        - guest.settings.volume_margin_bytes
-        - guest.driver.upgrade_bytes(work.call.target, work.call.options)
-    )
-    if spare < target.size_bytes:
-        raise NotCarried(
-            f'it has {target.size_bytes >> 20} MB, and the upgrade leaves '
-            f'{max(0, spare) >> 20} MB of the volume free'
-        )
-    return min(image_archive.LARGEST_BYTES, spare)
+OF_THE_JOB = frozenset({'DEADLINE_PASSED', 'UPGRADE_ABORTED'})
 
 
 def head_start(guest: Guest) -> None:
@@ -194,7 +91,7 @@ def load(guest: Guest, progress: Progress) -> str | None:
         except OSError as error:
             reason = f'it cannot be copied to the root disk ({error.strerror})'
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
-            if error.code in _OF_THE_JOB:
+            if error.code in OF_THE_JOB:
                 raise
             reason = error.message.rstrip('.')
         else:
@@ -231,19 +128,23 @@ def _copy(layout: Layout, archive: ImageArchive, progress: Progress) -> Iterator
             f'the root disk has {free >> 20} MB free, and {needed >> 20} MB are needed to load it'
         )
     with unnamed.file(layout.state) as copy:
-        tell = BytesTold(progress, 'Copying the container image from the volume')
-        with _opened(layout) as source:
-            contents = image_archives.copied(source, copy, archive.size_bytes, tell)
+        told = BytesTold(progress, 'Copying the container image from the volume')
+        with _opened(layout, archive.image_id) as source:
+            contents = image_archives.copied(source, copy, archive.size_bytes, told)
         image = contents.image(archive.image_id)
         loading = BytesTold(progress, 'Loading the container image from the volume')
         yield dataclasses.replace(image, pieces=loading.of(image.pieces))
 
 
 @contextlib.contextmanager
-def _opened(layout: Layout) -> Iterator[BinaryIO]:
+def _opened(layout: Layout, image_id: str) -> Iterator[BinaryIO]:
+    """Open the archive of an image: the former one's has a name of its own."""
     try:
         with untrusted_files.directory(layout.on_volume) as kept:
-            source = untrusted_files.open_regular(NAME, below=kept)
+            try:
+                source = untrusted_files.open_regular(name_of_former(image_id), below=kept)
+            except FileNotFoundError:
+                source = untrusted_files.open_regular(NAME, below=kept)
     except OSError as error:
         raise NotCarried(f'the volume does not have it ({error.strerror})') from error
     with os.fdopen(source, 'rb') as stream:
@@ -251,16 +152,18 @@ def _opened(layout: Layout) -> Iterator[BinaryIO]:
 
 
 def remove(layout: Layout) -> None:
-    """Remove it from the mounted volume.  Safe to repeat; what is not root's alone is left.
+    """Remove all images from the mounted volume.  Safe to repeat; what is not root's alone stays.
 
     :raises OSError: it cannot be removed.
     """
     if volume_ownership.is_ours(layout.on_volume):
         with untrusted_files.directory(layout.on_volume) as kept:
-            _remove(kept)
+            remove_in(kept)
 
 
-def _remove(kept: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(NAME, dir_fd=kept)
-        os.fsync(kept)
+def remove_in(kept: int) -> None:
+    """Remove them from the directory that a descriptor has open."""
+    for name in os.listdir(kept):
+        if _NAMES.fullmatch(name):
+            os.unlink(name, dir_fd=kept)
+            os.fsync(kept)

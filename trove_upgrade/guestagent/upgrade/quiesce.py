@@ -12,7 +12,7 @@ from trove_upgrade.guestagent.datastores.base import Fingerprint
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.volume import Mounted
-from trove_upgrade.guestagent.upgrade import carried_image, check, generations, undo
+from trove_upgrade.guestagent.upgrade import check, generations, image_saving, undo
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     QuiescedFacts,
     QuiescingFacts,
@@ -39,18 +39,18 @@ def quiesce(work: Work) -> JobOutcome:
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
-    with carried_image.saved(work) as image:
-        return _quiesce(work, image)
+    with image_saving.saved(work) as images:
+        return _quiesce(work, images)
 
 
-def _quiesce(work: Work, image: carried_image.Saved) -> JobOutcome:
+def _quiesce(work: Work, images: image_saving.SavedImages) -> JobOutcome:
     """All from the first mark on."""
     guest, call = work.guest, work.call
     mounted = _mounted(guest)
     found = _found(work, mounted)
     guest.marks.record(found)
     try:
-        info = _stop_and_stash(work, mounted, image).to_wire()
+        info = _stop_and_stash(work, mounted, images).to_wire()
         guest.volume.unmount()
         quiesced_at = guest.clock.now().isoformat()
         guest.marks.record(
@@ -65,7 +65,7 @@ def _quiesce(work: Work, image: carried_image.Saved) -> JobOutcome:
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, the database must serve again; nothing is swallowed
         _undo(guest, error)
-    return _outcome(info, quiesced_at, image.remark)
+    return _outcome(info, quiesced_at, images.remark)
 
 
 def _found(work: Work, mounted: Mounted) -> QuiescingFacts:
@@ -134,7 +134,7 @@ def _stop(work: Work) -> Fingerprint:
     return fingerprint
 
 
-def _stop_and_stash(work: Work, mounted: Mounted, image: carried_image.Saved) -> UpgradeInfo:
+def _stop_and_stash(work: Work, mounted: Mounted, images: image_saving.SavedImages) -> UpgradeInfo:
     guest, call = work.guest, work.call
     fingerprint = _stop(work)
     work.progress(80, 'Keeping the configuration on the volume.')
@@ -155,7 +155,7 @@ def _stop_and_stash(work: Work, mounted: Mounted, image: carried_image.Saved) ->
     guest.marks.record(
         StashedFacts(upgrade_id=call.upgrade_id, stash=published.name, digest=published.digest)
     )
-    image.publish(guest.layout)
+    images.publish(guest.layout)
     generations.carry_over(guest, call)  # now there is a directory on the volume to keep it in
     work.progress(95, 'Unmounting the volume.')
     return UpgradeInfo(
@@ -171,5 +171,6 @@ def _stop_and_stash(work: Work, mounted: Mounted, image: carried_image.Saved) ->
         former_agent_version=guest.agent_version,
         former_boot_id=guest.boot_id(),
         stopped_at=fingerprint.taken_at,
-        image_archive=image.archive,
+        image_archive=images.target.archive,
+        former_image_archive=images.former.archive,
     )

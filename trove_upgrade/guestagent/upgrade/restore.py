@@ -217,7 +217,7 @@ def _configure(work: Work, stash: Stash, info: UpgradeInfo) -> None:
     durable.write(guest.layout.volume_uuid, f'{info.volume_uuid}\n'.encode())
     guest.driver.own_data()
     # not sooner: only the files that have come tell which image is wanted
-    not_carried = None if _is_rollback(work) else carried_image.load(guest, work.progress)
+    not_carried = carried_image.load(guest, work.progress)
     work.progress(20, 'Trying the configuration on an empty data directory.')
     _require_accepted(guest.driver.check_configuration(work.call.options))
     guest.marks.record(

@@ -60,9 +60,15 @@ class Calls:
         """Make a call for what is checked against the target; the facts are too many to travel with
         every other call.
         """
-        return self.plain(
+        call = self.plain(
             upgrade,
             self.facts(upgrade.target_version_id, upgrade.datastore_manager, upgrade.target_number),
+        )
+        if not self.options.carry_image:
+            return call
+        former = self._recorded(upgrade.former_version_id).container_image_id
+        return dataclasses.replace(
+            call, options=dataclasses.replace(call.options, former_image_id=former)
         )
 
     def plain(
@@ -113,9 +119,9 @@ class Calls:
 
     def may_carry(self, upgrade: Upgrade, image_id: str) -> bool:
         """Return whether the volume may bring the container image of this id: the operator lets
-        images be carried, and the target version names it.
+        images be carried, and the version that is to serve names it.
         """
-        named = self._recorded(upgrade.target_version_id).container_image_id
+        named = self._recorded(upgrade.wanted_version_id).container_image_id
         return self.options.carry_image and named == image_id
 
     def ask_again(self, upgrade: Upgrade, answer: guests.GuestAnswer) -> Wait:

@@ -253,28 +253,27 @@ class Rebuild:
     def _on_volume(self, upgrade: Upgrade) -> tuple[str | None, ImageArchive | None]:
         """Return the UUID of the volume's file system, and the facts of the container image there.
 
-        None of the latter for a way back, which runs the former image, where none is to be carried,
-        and where the image is not the one that the target version names: root in the former guest
-        could have put it there.
+        None of the latter where none is to be carried, and where no image there is the one that the
+        version names which is to serve: root in the former guest could have put it there.
 
         :raises StepFailed: UPGRADE_INFO_INVALID; stored by a release that did not look.
         """
         info = upgrade.progress.quiesce.info
         try:
-            volume_uuid, archive = info.volume_uuid(), info.image_archive()
+            volume_uuid, archives = info.volume_uuid(), info.image_archives()
         except upgrade_info.Invalid as error:
             raise upgrade_info.not_returned(str(error)) from None
-        if archive is None or upgrade.is_rolling_back:
-            return volume_uuid, None
-        if not self.calls.may_carry(upgrade, archive.image_id):
+        for archive in archives:
+            if self.calls.may_carry(upgrade, archive.image_id):
+                return volume_uuid, archive
+        if archives:
             LOG.warning(
-                'Upgrade %s: the container image on the volume is not the one that the target '
-                'version names by container_image_id, or none is to be carried; a registry gives '
-                'it',
+                'Upgrade %s: no container image on the volume is the one that version %s names by '
+                'container_image_id, or none is to be carried; a registry gives it',
                 upgrade.id,
+                upgrade.wanted_version_id,
             )
-            return volume_uuid, None
-        return volume_uuid, archive
+        return volume_uuid, None
 
     def _posted(self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None) -> Wait:
         """Ask Nova once.  What it returns, or raises, is committed without the announcement."""

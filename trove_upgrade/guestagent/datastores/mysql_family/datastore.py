@@ -31,7 +31,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import (
 from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import FingerprintCollector
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import Host, HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Defaults of the operator's choices, in seconds.
@@ -114,8 +114,11 @@ class Datastore(base.DatastoreDriver):
         finally:
             session.close()
 
-    def portable_target(self) -> PortableTarget | None:
+    def portable_target(self) -> PortableImage | None:
         return self.host.portable_target()
+
+    def portable_former(self) -> PortableImage | None:
+        return self.host.portable_former()
 
     def fingerprint_and_stop(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
         configuration = self._server.configuration()

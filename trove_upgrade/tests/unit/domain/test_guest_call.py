@@ -61,6 +61,7 @@ class TestGuestCall(base.TestCase):
             {'options': {'min_free_bytes': -1}},
             {'options': {'lock_seconds': float('nan')}},
             {'options': {'allow_replication': 1}},
+            {'options': {'former_image_id': 'a' * 64}},
             *({'target': {'container_image': f'x{one}y'}} for one in HOSTILE),
             *({'options': {f'x{one}': 1}} for one in HOSTILE),
         ):

@@ -28,7 +28,11 @@ INFO = UpgradeInfo(
     stopped_at='2026-11-21T12:00:00+00:00',
 )
 #: Of those that are one value.
-NAMES = [field.name for field in dataclasses.fields(UpgradeInfo) if field.name != 'image_archive']
+NAMES = [
+    field.name
+    for field in dataclasses.fields(UpgradeInfo)
+    if not field.name.endswith('image_archive')
+]
 #: Ends of lines for str.splitlines, for a terminal, for an INI file, and a text that no encoding
 #: takes.
 HOSTILE = [
@@ -37,6 +41,12 @@ HOSTILE = [
 ]
 _HEX = st.text('0123456789abcdef', min_size=64, max_size=64)
 _WORDS = st.text(st.characters(exclude_categories=['C', 'Zl', 'Zp', 'Zs']), max_size=200)
+_ARCHIVES = st.none() | st.builds(
+    ImageArchive,
+    sha256=_HEX,
+    size_bytes=st.integers(1, LARGEST_BYTES),
+    image_id=_HEX.map(lambda one: f'sha256:{one}'),
+)
 INFOS = st.builds(
     UpgradeInfo,
     upgrade_id=st.uuids().map(str),
@@ -53,13 +63,8 @@ INFOS = st.builds(
     stopped_at=st.datetimes(timezones=st.timezones())
     .map(lambda one: one.isoformat())
     .filter(upgrade_info.is_time),
-    image_archive=st.none()
-    | st.builds(
-        ImageArchive,
-        sha256=_HEX,
-        size_bytes=st.integers(1, LARGEST_BYTES),
-        image_id=_HEX.map(lambda one: f'sha256:{one}'),
-    ),
+    image_archive=_ARCHIVES,
+    former_image_archive=_ARCHIVES,
 )
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -108,15 +113,29 @@ class TestUpgradeInfo(base.TestCase):
             {'image_id': None},
         ):
             for read in (UpgradeInfo.from_wire, upgrade_info.carried):
-                self.assertRaises(upgrade_info.Invalid, read, self.with_image({**good, **changed}))
+                for name in ('image_archive', 'former_image_archive'):
+                    self.assertRaises(
+                        upgrade_info.Invalid, read, self.with_image({**good, **changed}, name)
+                    )
         self.assertRaises(upgrade_info.Invalid, UpgradeInfo.from_wire, self.with_image([good]))
 
-    def with_image(self, archive):
-        return {**INFO.to_wire(), 'image_archive': archive}
+    def with_image(self, archive, name='image_archive'):
+        return {**INFO.to_wire(), name: archive}
+
+    def test_facts_of_both_images_are_read_as_they_were_written(self):
+        target, former = (
+            ImageArchive(sha256='a' * 64, size_bytes=1, image_id=f'sha256:{digit * 64}')
+            for digit in 'bc'
+        )
+        info = dataclasses.replace(INFO, image_archive=target, former_image_archive=former)
+        self.assertEqual(info, UpgradeInfo.from_wire(info.to_wire()))
+        stored = upgrade_info.StoredInfo(info.to_wire())
+        self.assertEqual([target, former], stored.image_archives())
 
     def test_a_guest_without_an_image_on_its_volume_returns_what_the_release_before_returns(self):
         self.assertNotIn('image_archive', INFO.to_wire())
-        self.assertIsNone(upgrade_info.StoredInfo(INFO.to_wire()).image_archive())
+        self.assertNotIn('former_image_archive', INFO.to_wire())
+        self.assertEqual([], upgrade_info.StoredInfo(INFO.to_wire()).image_archives())
 
     @given(ANYTHING)
     def test_whatever_comes_is_kept_with_plain_texts_or_refused(self, value):

@@ -16,6 +16,7 @@ from trove_upgrade.tests.unit.taskmanager import fakes
 
 S, Step = states.UpgradeState, states.Step
 BACK_BOOT = 'boot-back'
+IMAGE_NEW, IMAGE_OLD = f'sha256:{"b" * 64}', f'sha256:{"e" * 64}'
 
 
 class Cloud(fakes.FakeNova):
@@ -163,24 +164,34 @@ class TestRollsBack(RollbackCase):
             )
         self.assertTrue(all(not call.options.rollback for call in self.guest.asked('pre_upgrade')))
 
-    def test_the_way_back_is_told_of_no_container_image_on_the_volume(self):
+    def told_of_images(self, *, of_former):
+        """What both rebuilds tell; `of_former` is the id that is recorded with the version."""
         info = {
             'stash': 'stash-s1',
-            'image_archive': {
-                'sha256': 'a' * 64,
-                'size_bytes': 7,
-                'image_id': f'sha256:{"b" * 64}',
-            },
+            'image_archive': {'sha256': 'a' * 64, 'size_bytes': 7, 'image_id': IMAGE_NEW},
+            'former_image_archive': {'sha256': 'c' * 64, 'size_bytes': 8, 'image_id': IMAGE_OLD},
         }
-        self.stage.repos.datastores.save_target_facts(
-            database.MARIADB_11_8, {'container_image_id': info['image_archive']['image_id']}
-        )
+        versions = self.stage.repos.datastores
+        versions.save_target_facts(database.MARIADB_11_8, {'container_image_id': IMAGE_NEW})
+        versions.save_target_facts(database.MARIADB_10_11, {'container_image_id': of_former})
         self.guest.says('pre_upgrade', fakes.answer(result={'upgrade_info': info}))
         self.nova.broken[database.IMAGE_11_8] = 'no space left'
         self.begin()
-        forward, back = (str(documents.files(call[3])) for call in self.nova.rebuilds)
-        self.assertIn('upgrade_image_archive', forward)
-        self.assertNotIn('upgrade_image_archive', back)
+        return (str(documents.files(call[3])) for call in self.nova.rebuilds)
+
+    def test_each_way_is_told_of_the_container_image_on_the_volume_that_it_is_to_run(self):
+        forward, back = self.told_of_images(of_former=IMAGE_OLD)
+        self.assertIn(f'upgrade_image_archive = {"a" * 64} 7 {IMAGE_NEW}', forward)
+        self.assertIn(f'upgrade_image_archive = {"c" * 64} 8 {IMAGE_OLD}', back)
+        [call, *_] = self.guest.asked('pre_upgrade')
+        self.assertEqual(IMAGE_OLD, call.options.former_image_id)
+
+    def test_the_way_back_is_told_of_no_image_that_the_former_version_does_not_name(self):
+        for recorded in ('', f'sha256:{"d" * 64}'):
+            self.new_stage()
+            forward, back = self.told_of_images(of_former=recorded)
+            self.assertIn('upgrade_image_archive', forward)
+            self.assertNotIn('upgrade_image_archive', back)
 
     def test_a_boot_that_never_comes_goes_back(self):
         self.nova.silent.add(database.IMAGE_11_8)

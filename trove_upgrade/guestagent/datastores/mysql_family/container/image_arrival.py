@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrival of the target's image on the next root disk: it is there already, comes on the data
-volume, or from a registry, in this order.
+"""Arrival of the image on the next root disk, or of the former one on a way back: it is there
+already, comes on the data volume, or from a registry, in this order.
 
 An image that was loaded has no digests of a registry.  What stands for them is its id: the one that
-the former guest has tried under the name that the record has, and that user data tells.
+the former guest has tried, or run, under the name that the record has, and that user data tells.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     ImageChoice,
     Records,
 )
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 
@@ -23,7 +23,7 @@ _TAG_CHARACTERS = 128
 
 
 class ImageArrival:
-    """Way of the target's image to one guest."""
+    """Way of the image to one guest."""
 
     def __init__(
         self, engine: Engine, images: Images, records: Records, number: str | None
@@ -40,26 +40,25 @@ class ImageArrival:
 
     # --- before -----------------------------------------------------------------------------------
 
-    def portable(self) -> PortableTarget:
-        """Give the image that was tried, by its id: so it has no name in the archive.
+    def portable(self, choice: ImageChoice) -> PortableImage:
+        """Give an image by its id: so it has no name in the archive.
 
         :raises StepFailed: it has gone, or there is no room for what an engine writes first.
         """
-        tried = self._records.require().target
-        image = self._engine.image(tried.image_id)
+        image = self._engine.image(choice.image_id)
         if image is None:
             raise errors.ContainerImageNotFound(
-                f'Container image {tried.reference} cannot be saved: the engine does not have it '
+                f'Container image {choice.reference} cannot be saved: the engine does not have it '
                 'any more. Look whether a program prunes images.'
             )
         place, free = self._images.room()
         if free < image.size_bytes:
             raise errors.ImageNotLoaded(
-                f'Container image {tried.reference} cannot be saved: {place} has {free >> 20} MiB '
+                f'Container image {choice.reference} cannot be saved: {place} has {free >> 20} MiB '
                 f'free, and the engine writes {image.size_bytes >> 20} MiB there first. Make room '
                 "on the guest's root disk."
             )
-        return PortableTarget(
+        return PortableImage(
             image_id=image.id,
             size_bytes=image.size_bytes,
             saved=lambda: self._engine.saved(image.id),
@@ -87,8 +86,7 @@ class ImageArrival:
         :raises StepFailed: it cannot be loaded, or another image has come.
         """
         self._images.wait_for_engine()
-        reference = self._expected()
-        if self._received is None and reference and self._engine.image(reference) is not None:
+        if self._received is None and self._is_preloaded(archive):
             return
         if self._refused is not None:
             raise self._refused
@@ -115,13 +113,17 @@ class ImageArrival:
                 'than the former one. See that both have the same kind of image store.'
             )
 
-    def _expected(self) -> str | None:
+    def _is_preloaded(self, archive: ImageArchive) -> bool:
+        """Return whether the image is here by its name; for a way back that very image."""
         record = self._records.read()
         if record is not None:
-            return record.target.reference
+            is_back = archive.image_id == record.former.image_id
+            here = self._engine.image((record.former if is_back else record.target).reference)
+            return here is not None and not (is_back and here.id != archive.image_id)
         if not self._number:
-            return None
-        return self._images.reference(TargetFacts(version_number=self._number))
+            return False
+        reference = self._images.reference(TargetFacts(version_number=self._number))
+        return self._engine.image(reference) is not None
 
     def prefetch(self) -> None:
         """Pull the image of the number, where none has come on the volume.  The stash cannot be
@@ -139,7 +141,7 @@ class ImageArrival:
         `Images.fetch_again`.
         """
         here = self._engine.image(choice.reference)
-        if not exact and self._has_received(choice) and (here is None or here.id != self._received):
+        if self._has_received(choice) and (here is None or here.id != self._received):
             self.source = ImageSource.CARRIED
             return self._named(choice)
         found = self._images.fetch_again(choice, _quiet, exact=exact)

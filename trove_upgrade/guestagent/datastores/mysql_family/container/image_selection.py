@@ -74,7 +74,7 @@ class ImageSelection:
         self._images.wait_for_engine()
         backwards = options.rollback
         choice = record.former if backwards else self._target(record)
-        if not backwards and self._arrival.is_settled(choice, record.chosen):
+        if self._arrival.is_settled(choice, record.chosen):
             return None
         found = self._images.renew(choice, progress, exact=backwards)
         if (

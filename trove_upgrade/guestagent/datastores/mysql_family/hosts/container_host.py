@@ -41,7 +41,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.server import Co
 from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.containers.engine import Engine as ContainerEngine
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -166,9 +166,7 @@ class ContainerHost:
         )
 
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
-        """Bring the target's image here, which tries the configuration as it is
-        now.
-        """
+        """Bring the target's image here, which tries the configuration as it is now."""
         target_preparation.TargetPreparation(
             engine=self._containers,
             images=self.images,
@@ -181,8 +179,11 @@ class ContainerHost:
             tried=self.tried,
         ).prepare(target, progress)
 
-    def portable_target(self) -> PortableTarget:
-        return self._arrival.portable()
+    def portable_target(self) -> PortableImage:
+        return self._arrival.portable(self.records.require().target)
+
+    def portable_former(self) -> PortableImage:
+        return self._arrival.portable(self.records.require().former)
 
     def _record(self, picked: ImageChoice) -> Record:
         container, image = self.images.of_database()
@@ -221,9 +222,7 @@ class ContainerHost:
         return self._kept_files.roots(self._trove_agent.marker_files())
 
     def restore_paths(self, stashed: base.Stashed) -> Sequence[str]:
-        """Place last the files by which Trove's agent takes its database to serve:
-        `publish`.
-        """
+        """Place last the files by which Trove's agent takes its database to serve: `publish`."""
         return self.restore_first(stashed.files)
 
     def left_alone(self, stashed: base.Stashed) -> Sequence[str]:  # noqa: ARG002 - the contract has it

@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, preserved
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine.progress import Progress
 
 START_SECONDS = 900
@@ -122,8 +122,11 @@ class Host(Protocol):
     def check_restored(self, stashed: base.Stashed) -> CheckResult | None:
         """Implement `DatastoreDriver.check_restored`: judge as a whole what has come."""
 
-    def portable_target(self) -> PortableTarget | None:
+    def portable_target(self) -> PortableImage | None:
         """Implement `DatastoreDriver.portable_target`: give what was tried as a file."""
+
+    def portable_former(self) -> PortableImage | None:
+        """Implement `DatastoreDriver.portable_former`: give what runs as a file."""
 
     def receive(self, archive: ImageArchive, copied: Copied) -> None:
         """Implement `DatastoreDriver.receive`: take the image from a copy of its archive."""

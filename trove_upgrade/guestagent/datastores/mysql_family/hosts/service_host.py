@@ -27,7 +27,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engi
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.datastores.portable_target import Copied, PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.packet_filter import PacketFilter
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -109,8 +109,12 @@ class ServiceHost:
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Do nothing: the target's server is in the image that Nova boots."""
 
-    def portable_target(self) -> PortableTarget | None:
+    def portable_target(self) -> PortableImage | None:
         """Return none: the target's server is in the image that Nova boots."""
+        return None
+
+    def portable_former(self) -> PortableImage | None:
+        """Return none: the former server is in the image that Nova boots again."""
         return None
 
     def stopped(self, fingerprint: base.Fingerprint) -> None:

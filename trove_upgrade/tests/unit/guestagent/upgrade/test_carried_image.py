@@ -15,7 +15,7 @@ from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
-from trove_upgrade.guestagent.datastores.portable_target import PortableTarget
+from trove_upgrade.guestagent.datastores.portable_image import PortableImage
 from trove_upgrade.guestagent.machine import identity
 from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
@@ -32,6 +32,9 @@ from trove_upgrade.tests.unit.guestagent import archives, fakes
 from trove_upgrade.tests.unit.guestagent.upgrade.test_flows import FlowTestCase
 
 CARRY = GuestOptions(carry_image=True)
+FORMER = archives.archive(b'a former layer' * 1000)
+FORMER_IMAGE = archives.id_of(b'a former layer' * 1000)
+BOTH = dataclasses.replace(CARRY, former_image_id=FORMER_IMAGE)
 CONTENT = archives.archive(b'a layer' * 1000)
 IMAGE = archives.id_of(b'a layer' * 1000)
 #: What an engine is given of it.
@@ -54,13 +57,21 @@ class Driver(fakes.Driver):
 
     def portable_target(self):
         self._may_fail('portable_target')
-        return PortableTarget(image_id=IMAGE, size_bytes=len(CONTENT), saved=self._saved)
+        return PortableImage(image_id=IMAGE, size_bytes=len(CONTENT), saved=self._saved)
 
     @contextlib.contextmanager
     def _saved(self):
         self.machine.served_while_saving = self.machine.running is not None
         self.machine.named_while_saving = self.machine.kept()
         yield iter(self.machine.pieces)
+
+    def portable_former(self):
+        self._may_fail('portable_former')
+        return PortableImage(
+            image_id=self.machine.former_image,
+            size_bytes=self.machine.former_bytes,
+            saved=lambda: contextlib.nullcontext(iter([FORMER])),
+        )
 
     def upgrade_bytes(self, target, options):
         return self.machine.upgrade_bytes
@@ -86,6 +97,7 @@ class Machine(fakes.Machine):
     def __init__(self, directory):
         self.images = {}
         self.pieces = [CONTENT[:1000], CONTENT[1000:]]
+        self.former_image, self.former_bytes = FORMER_IMAGE, len(FORMER)
         self.upgrade_bytes = 0
         self.served_while_saving = self.named_while_saving = None
         self.before_load = lambda: None
@@ -98,7 +110,7 @@ class Machine(fakes.Machine):
     def kept(self):
         """Where the image is, with the volume mounted or not."""
         places = self.layout.on_volume, self.volume_directory / '.trove-upgrade'
-        return [path for place in places for path in place.glob(carried_image.NAME)]
+        return [path for place in places for path in place.glob('container-image*')]
 
     def guest(self, wire=None):
         driver = Driver(self)
@@ -107,9 +119,9 @@ class Machine(fakes.Machine):
         carried = lambda: identity.read_archive(self.layout.marker)  # noqa: E731 - as the agent reads it
         return dataclasses.replace(super().guest(wire), driver=driver, carried=carried)
 
-    def tell(self, info):
+    def tell(self, info, name='image_archive'):
         """As user data of the rebuild tells it."""
-        archive = ImageArchive.from_wire(info['image_archive'])
+        archive = ImageArchive.from_wire(info[name])
         with self.layout.marker.open('a') as marker:
             marker.write(f'upgrade_volume_uuid = {info["volume_uuid"]}\n')
             marker.write(f'upgrade_image_archive = {archive.to_option()}\n')
@@ -250,6 +262,55 @@ class SavingTest(CarriedTestCase):
         return restore.restore(machine.work(upgrade_info=info)).result
 
 
+class FormerTest(CarriedTestCase):
+    """The image that runs is saved beside the target's, for a way back."""
+
+    def archives(self, outcome):
+        info = outcome.result['upgrade_info']
+        return [
+            info[name]['image_id'] if name in info else None
+            for name in ('image_archive', 'former_image_archive')
+        ]
+
+    def contents(self):
+        return {path.read_bytes() for path in self.machine.kept()}
+
+    def test_both_have_their_names_after_the_stop(self):
+        outcome = self.outcome(options=BOTH)
+        self.assertEqual([IMAGE, FORMER_IMAGE], self.archives(outcome))
+        self.assertEqual({CONTENT, FORMER}, self.contents())
+        self.assertIn('The former container image of', outcome.message)
+
+    def test_one_that_the_former_version_does_not_name_is_not_saved(self):
+        self.machine.former_image = f'sha256:{"0" * 64}'
+        outcome = self.outcome(options=BOTH)
+        self.assertEqual([IMAGE, None], self.archives(outcome))
+        self.assertEqual({CONTENT}, self.contents())
+        self.assertIn('The former container image is not carried there: it has', outcome.message)
+
+    def test_one_that_both_versions_have_is_saved_once(self):
+        outcome = self.outcome(options=dataclasses.replace(CARRY, former_image_id=IMAGE))
+        self.assertEqual([IMAGE, None], self.archives(outcome))
+        self.assertNotIn('former', outcome.message)
+
+    def test_without_room_for_both_the_targets_is_carried(self):
+        self.machine.former_bytes = 1 << 40
+        outcome = self.outcome(options=BOTH)
+        self.assertEqual([IMAGE, None], self.archives(outcome))
+        self.assertIn('The former container image is not carried there: it has', outcome.message)
+        self.assertEqual({CONTENT}, self.contents())
+
+    def test_the_former_one_is_saved_where_the_target_names_none(self):
+        outcome = self.outcome(options=GuestOptions(former_image_id=FORMER_IMAGE), target={})
+        self.assertEqual([None, FORMER_IMAGE], self.archives(outcome))
+        self.assertEqual({FORMER}, self.contents())
+
+    def test_an_undo_leaves_neither(self):
+        self.outcome(options=BOTH)
+        undo.abort(self.machine.work())
+        self.assertEqual([], self.machine.kept())
+
+
 class TakingTest(CarriedTestCase):
     def restored(self, info):
         return restore.restore(self.machine.work(upgrade_info=info)).result
@@ -353,19 +414,24 @@ class TakingTest(CarriedTestCase):
             self.assertIsNone(self.machine.guest().carried(), lines)
         self.restored(info)
 
-    def test_a_way_back_takes_none(self):
-        info = self.rebuilt()
+    def test_a_way_back_takes_the_former_one(self):
+        info = self.outcome(options=BOTH).result['upgrade_info']
         self.machine.target = '10.11.14-MariaDB'
         self.machine.rebuild(f'{fakes.UPGRADE}:2')
-        self.machine.tell(info)
-        restore.restore(self.machine.work(upgrade_info=info, options=GuestOptions(rollback=True)))
-        self.assertEqual({}, self.machine.images)
+        self.machine.tell(info, 'former_image_archive')
+        back = self.machine.work(upgrade_info=info, options=GuestOptions(rollback=True))
+        self.assertEqual('carried', restore.restore(back).result['image_source'])
+        self.assertEqual(
+            {FORMER_IMAGE: archives.rewritten(FORMER, FORMER_IMAGE)}, self.machine.images
+        )
 
-    def test_it_goes_when_the_upgrade_has_ended(self):
+    def test_they_go_when_the_upgrade_has_ended(self):
         self.machine.agent_marker = f'{fakes.UPGRADE}:1'
-        info = self.rebuilt()
+        info = self.outcome(options=BOTH).result['upgrade_info']
+        self.machine.rebuild()
+        self.machine.tell(info)
         self.restored(info)
-        self.assertEqual(1, len(self.machine.kept()))
+        self.assertEqual(2, len(self.machine.kept()))
         verify.verify(self.machine.work(upgrade_info=info))
         finish.finish(self.machine.work(upgrade_info=info))
         self.assertEqual([], self.machine.kept())

@@ -21,6 +21,7 @@ from trove_upgrade.tests.unit.guestagent.datastores.container.fakes import (
     NEW,
     NEW_EXACT,
     NEW_LOADED,
+    OLD,
 )
 from trove_upgrade.tests.unit.guestagent.datastores.container.test_driver import TARGET, quiet
 
@@ -222,6 +223,50 @@ class TestArrival(ArrivalTestCase):
         driver = self.received()
         self.chosen(driver)
         self.assertIsNone(driver.check_again(GuestOptions(), quiet))
+
+
+class TestWayBack(ArrivalTestCase):
+    """The former image, with the registry away: an upgrade is rolled back on it."""
+
+    def setUp(self):
+        super().setUp()
+        former = dataclasses.replace(fakes.IMAGES[OLD], id=IMAGE)
+        self.engine.images[OLD] = former
+        self.engine.containers['database'] = dataclasses.replace(
+            self.engine.containers['database'], image_id=IMAGE
+        )
+        self.image = fakes.IMAGES[NEW]
+        self.stopped()
+        self.former = self.guest.driver().portable_former()
+        self.new_root()
+        self.engine.loads = dataclasses.replace(former, digests=())
+
+    def chosen(self, driver):
+        options = GuestOptions(rollback=True)
+        self.assertEqual('ok', driver.check_configuration(options).outcome)
+        return driver.host.records.require().chosen
+
+    def test_the_image_that_runs_is_given_without_a_name(self):
+        self.assertEqual(IMAGE, self.former.image_id)
+
+    def test_it_runs_again_under_its_name_and_no_registry_is_asked(self):
+        driver = self.received()
+        chosen = self.chosen(driver)
+        self.assertEqual((OLD, IMAGE), (chosen.reference, chosen.image_id))
+        self.assertEqual('carried', driver.image_source())
+        self.assertEqual(['load', 'tag'], self.engine.names())
+        self.assertIsNone(driver.check_again(GuestOptions(rollback=True), quiet))
+        self.assertNotIn('pull', self.engine.names())
+
+    def test_one_that_is_preloaded_is_taken_and_another_one_of_its_name_is_not(self):
+        self.engine.images[OLD] = dataclasses.replace(self.engine.loads)
+        driver = self.received()
+        self.chosen(driver)
+        self.assertEqual(('preloaded', 0), (driver.image_source(), self.copies))
+        self.engine.images = {OLD: fakes.image('mended')}
+        driver = self.received()
+        self.assertEqual(IMAGE, self.chosen(driver).image_id)
+        self.assertEqual(('carried', 1), (driver.image_source(), self.copies))
 
 
 class TestDigest(ArrivalTestCase):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The new server as one file, where this guest has it and the next root disk need not."""
+"""A server as one file, where this guest has it and the next root disk need not."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ Copied = Callable[[], AbstractContextManager[Rewritten]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PortableTarget:
-    """Image of the new server, which was tried in this guest."""
+class PortableImage:
+    """Image of a server that this guest has."""
 
     image_id: str
     size_bytes: int  #: about; of the file
