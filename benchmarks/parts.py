@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import api, load, opening, schema, sealing, silent, stash
+from benchmarks.outage import run as outage
 from benchmarks.trove import run as trove_run
 from lab import stage as lab_stage
 from lab.cloud import Cloud
@@ -69,7 +70,10 @@ PARTS: dict[str, Callable[[], Any]] = {
     'silent': silent.measure,
     'sealing': sealing.measure,
     'opening': opening.measure,
+    'outage': outage.measure,
+    'outage-killed': outage.measure_killed,
 }
+_FINE = {'holds': True}
 #: On a cloud of their own, and too long for every `make bench`.
 TROVE_PARTS: dict[str, Callable[[], Any]] = {
     'trove': trove_run.measure,
@@ -100,7 +104,8 @@ def measure(names: Sequence[str]) -> int:
     failed = sum(
         run['failed'] for server in found.get('schema', {}).values() for run in server['runs']
     )
-    missed = [
+    missed = [name for name in ('outage', 'outage-killed') if not found.get(name, _FINE)['holds']]
+    missed += [
         part
         for name in TROVE_PARTS
         if name in found

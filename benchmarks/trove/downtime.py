@@ -2,25 +2,27 @@
 """Downtime of a major upgrade, as a client sees it: MariaDB 10.11 to 11.8 in a container, to a
 guest with the newer system and agents.
 
-Four times in one run, each on an instance of its own: ours to a guest image that has the container
-image already, ours to one that has it from its volume, ours to one that must pull it, and by hand:
-stock Trove's `upgrade`, which the guest refuses and which sets the row all the same, then the
-administrator's `rebuild` with the target's image.  The client writes a row every 50 ms all through;
-its downtime is from its first failed write to the first that succeeds after the last failure.  By
-hand it is only the rebuild's: the refused upgrade stops nothing.
+Four ways in one run, each on an instance of its own: ours to a guest image that has the container
+image already, ours to one that has it from its volume while the registry is away, ours to one that
+must pull it, and by hand: stock Trove's `upgrade`, which the guest refuses and which sets the row all the same, then the administrator's
+`rebuild` with the target's image.  The client writes a row every 50 ms all through; its downtime is
+from its first failed write to the first that succeeds after the last failure.  By hand it is only
+the rebuild's: the refused upgrade stops nothing.
 """
 
 import contextlib
 import dataclasses
-import datetime
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks.outage import case
+from benchmarks.trove import floor
 from benchmarks.trove.instance import created
 from lab import errors, publishing, rest
 from lab.commands import HostCommands
+from lab.containers import registry
 from lab.containers.builder import ContainerBuilder
 from lab.containers.recipes import MARIADB_11_8
 from lab.demo import application, follow, snapshots, writer
@@ -28,50 +30,22 @@ from lab.images import recipes
 from lab.progress import Progress
 from lab.services import trove_deployment
 from lab.stage import build_images
+from lab.supervisor import Supervisor
 from lab.trove import database
 from lab.trove import stage as trove_stage
 from lab.trove.datastores import Registered
 from lab.trove.instances import DATABASE, TroveInstance
 from lab.trove.stage import TroveStage
+from trove_upgrade.waiting import wait_until
 
-ROWS = 100_000
+ROWS = (case.MILLION, 10 * case.MILLION)
 TICKS = f'{DATABASE}.ticks'
-ENDS_SECONDS = 900.0
-PRELOADED, CARRIED, PULLED = 'ours, preloaded', 'ours, carried', 'ours, pulled'
-BY_HAND = 'by hand'
-AIM_SECONDS = 12.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One upgrade, as its client saw it."""
-
-    name: str
-    downtime_seconds: float
-    whole_seconds: float  #: from the request until the instance is let go
-    acknowledged: int
-    lost: int
-    in_guest_seconds: float | None  #: as the guest measured it, where it is ours
-    steps: dict[
-        str, float
-    ]  #: seconds of each step in which the client was not served, where it is ours
-    timeline: list[
-        tuple[float, str]
-    ]  #: what the upgrade said, by seconds since the first failed write (before it: negative)
-
-    def line(self) -> str:
-        """For a terminal."""
-        steps = ', '.join(f'{step} {seconds:.1f}' for step, seconds in self.steps.items())
-        return (
-            f'{self.name:<18} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} '
-            f'{self.acknowledged:>6} {self.lost:>5}   {steps}'
-        )
-
-
-HEADING = (
-    f'{"upgrade":<18} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds of '
-    'that by step'
-)
+ENDS_SECONDS = 1800.0
+FLAVOR = 'trove.medium'  #: its volume has room for the most rows
+PRELOADED, CARRIED = 'ours, preloaded', 'ours, registry away'
+PULLED, BY_HAND = 'ours, pulled', 'by hand'
+AIM_SECONDS = 12.0  #: of CARRIED with the first of ROWS
+POLL_SECONDS = 0.05
 
 
 class Downtimes:
@@ -89,15 +63,23 @@ class Downtimes:
         )['projects']
         self._admin_project = str(projects[0]['id'])
 
-    def measure(self, name: str, upgrade: Callable[[TroveInstance], dict[str, Any]]) -> Case:
-        """On a new instance, which is deleted afterwards.
+    def measure(
+        self, name: str, rows: int, upgrade: Callable[[TroveInstance], dict[str, Any]]
+    ) -> tuple[case.Case, case.Floor | None]:
+        """On a new instance, which is deleted afterwards; the floor where the upgrade was ours.
 
         :raises LabError: it could not be created, or the upgrade did not complete.
         """
         instances = self._stage.instances
-        self._progress.line(f'{name}: creating an instance')
-        with created(self._stage, f'bench-{name.replace(", ", "-").replace(" ", "-")}') as instance:
-            database.asker(instances.guest(instance))(database.rows_sql(DATABASE, ROWS, TICKS))
+        self._progress.line(f'{name}: creating an instance with {rows} rows')
+        with created(
+            self._stage,
+            f'bench-{name.replace(", ", "-").replace(" ", "-")}-{rows}',
+            flavor=FLAVOR,
+        ) as instance:
+            database.asker(instances.guest(instance), ENDS_SECONDS)(
+                database.rows_sql(DATABASE, rows, TICKS)
+            )
             with (
                 self._progress.phase(f'{name}: upgrading it'),
                 application.writing(self._client(instance), self._folder) as written,
@@ -106,52 +88,80 @@ class Downtimes:
                 told = upgrade(instance)
                 whole = time.monotonic() - started
                 application.wait_for_writes(written, application.SETTLE_WRITES)
-            seen = writer.measure(writer.read(written))
             self._check(instance)
-            lost = len(
-                seen.acknowledged
-                - snapshots.numbers(database.asker(instances.guest(instance)), TICKS)
+            found = case.of_writes(
+                f'{name}, {rows // case.MILLION} million',
+                rows,
+                writer.measure(writer.read(written)),
+                snapshots.numbers(database.asker(instances.guest(instance)), TICKS),
+                whole,
+                told,
             )
-        down = _down(writer.read(written))
-        case = Case(
-            name,
-            seen.seconds,
-            whole,
-            len(seen.acknowledged),
-            lost,
-            told.get('downtime_seconds'),
-            _steps(told, *down),
-            [(round(at - down[0], 2), line.strip()) for at, line in told.get('timeline', ())],
-        )
-        print(
-            f'{HEADING}\n{case.line()}',
-            *(f'{at:>8.1f}  {line}' for at, line in case.timeline),
-            sep='\n',
-            flush=True,
-        )
-        return case
+            print(case.HEADING, found.line(), *found.timeline, sep='\n', flush=True)
+            bottom = (
+                floor.measure(self._stage, instance, found.parts['boot']) if found.parts else None
+            )
+        return found, bottom
 
-    def ours(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
-        """By our filter and taskmanager: what the API says of the upgrade at its end."""
+    def ours(
+        self, target: Registered, *, registry_away: bool = False
+    ) -> Callable[[TroveInstance], dict[str, Any]]:
+        """By our filter and taskmanager: what the API tells of the upgrade at its end.  The
+        registry of container images can be away from the stop of the database on.
+        """
 
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
             self._patch(f'{self._stage.side.url}/v1.0', instance, target)
-            timeline: list[tuple[float, str]] = []
-            follower = follow.Follower(
-                lambda path: self._demo.request('GET', self._stage.instances.base_url + path),
-                lambda line: timeline.append((time.time(), line)),
-            )
-            ended = follower.until_ended(instance.id, ENDS_SECONDS)
-            if ended['state'] != 'COMPLETED':
-                raise errors.LabError(
-                    f'The upgrade ended {ended["state"]}: {ended.get("cause")} '
-                    f'({ended.get("error_code")}). See the logs in '
-                    f'{self._stage.handle.run_dir}/log.',
-                    code='bench_upgrade_failed',
-                )
-            return {**ended, 'timeline': timeline}
+            if not registry_away:
+                return self._until_completed(instance)
+            with self._registry_away_from('rebuild', instance):
+                return self._until_completed(instance)
 
         return upgrade
+
+    def _until_completed(self, instance: TroveInstance) -> dict[str, Any]:
+        timeline: list[str] = []
+        started = time.monotonic()
+        follower = follow.Follower(
+            self._get,
+            lambda line: timeline.append(f'{time.monotonic() - started:>8.1f}  {line.strip()}'),
+        )
+        ended = follower.until_ended(instance.id, ENDS_SECONDS)
+        if ended['state'] != 'COMPLETED':
+            raise errors.LabError(
+                f'The upgrade ended {ended["state"]}: {ended.get("cause")} '
+                f'({ended.get("error_code")}). See the logs in '
+                f'{self._stage.handle.run_dir}/log.',
+                code='bench_upgrade_failed',
+            )
+        return {**ended, 'timeline': timeline}
+
+    @contextlib.contextmanager
+    def _registry_away_from(self, step: str, instance: TroveInstance) -> Iterator[None]:
+        """Stop the registry once the upgrade has come to this step, and start it again at the
+        end.
+        """
+
+        def begun() -> bool:
+            (newest, *_) = self._get(f'/instances/{instance.id}/upgrades')['upgrades']
+            return newest['state'] not in {'PENDING', 'RUNNING'} or any(
+                run['step'] == step for run in newest['steps']
+            )
+
+        if not wait_until(begun, ENDS_SECONDS, interval_seconds=POLL_SECONDS):
+            raise errors.NotReady(
+                f'The upgrade of instance {instance.id} did not come to {step} within '
+                f'{ENDS_SECONDS:.0f} s.'
+            )
+        stage, layout = self._stage, self._stage.layout
+        Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir).stop((registry.NAME,))
+        try:
+            yield
+        finally:
+            trove_stage.start_registry(layout, stage.side, lambda _text: None)
+
+    def _get(self, path: str) -> Any:
+        return self._demo.request('GET', self._stage.instances.base_url + path)
 
     def by_hand(self, target: Registered) -> Callable[[TroveInstance], dict[str, Any]]:
         """By stock Trove's API, conductor and taskmanager alone."""
@@ -238,7 +248,7 @@ def preloaded(stage: TroveStage, progress: Progress) -> Registered:
     version = known or stage.datastores.register(
         trove_stage.DATASTORE, name, stage.target.number, publishing.upload(stage.handle, guest)
     )
-    trove_stage.load_facts(stage.product, version.name, trove_stage.version_facts(guest, image))
+    trove_stage.load_facts(stage.product, version.name, guest.facts)
     return version
 
 
@@ -255,7 +265,9 @@ def without_image_id(stage: TroveStage) -> Iterator[None]:
 
 
 def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, Any]:
-    """Measure a preloaded image, a carried one, a pulled one and the way by hand."""
+    """Measure a preloaded image, one that the volume carries while the registry is away, and the
+    way by hand, with each number of rows; a pulled image with the first alone.
+    """
     bench = Downtimes(stage, progress, stock_url)
     target = preloaded(stage, progress)
     for version in (
@@ -265,44 +277,33 @@ def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, 
         progress.line(f'Creating an instance of {version.name}, so that the host has its image')
         with created(stage, f'bench-warm-{version.number}', version):
             pass
-    cases = [
-        bench.measure(PRELOADED, bench.ours(target)),
-        bench.measure(CARRIED, bench.ours(stage.target)),
-    ]
-    with without_image_id(stage):
-        cases.append(bench.measure(PULLED, bench.ours(stage.target)))
-    cases.append(bench.measure(BY_HAND, bench.by_hand(stage.target)))
-    print(f'\n{HEADING}', *(case.line() for case in cases), sep='\n', flush=True)
-    seconds = {case.name: case.downtime_seconds for case in cases}
-    return {
-        'cases': [dataclasses.asdict(case) for case in cases],
-        'aim_holds': seconds[PRELOADED] <= AIM_SECONDS,
-        'holds': seconds[PRELOADED] < seconds[BY_HAND]
-        and seconds[CARRIED] < seconds[BY_HAND]
-        and seconds[PULLED] < seconds[BY_HAND]
-        and not any(case.lost for case in cases),
+    ways = {
+        PRELOADED: bench.ours(target),
+        CARRIED: bench.ours(stage.target, registry_away=True),
+        BY_HAND: bench.by_hand(stage.target),
     }
-
-
-def _down(attempts: Sequence[writer.Attempt]) -> tuple[float, float]:
-    """From the first failed write to the first that succeeded after the last failure, in seconds
-    since the epoch.
-    """
-    failed = [attempt.at for attempt in attempts if not attempt.ok]
-    return failed[0], next(
-        attempt.at for attempt in attempts if attempt.ok and attempt.at > failed[-1]
-    )
-
-
-def _steps(told: dict[str, Any], down: float, up: float) -> dict[str, float]:
-    """The times of steps are in UTC and say no zone."""
-    found: dict[str, float] = {}
-    for run in told.get('steps', ()):
-        start, end = (
-            datetime.datetime.fromisoformat(run[name]).replace(tzinfo=datetime.UTC).timestamp()
-            for name in ('started_at', 'ended_at')
-        )
-        within = min(end, up) - max(start, down)
-        if within > 0:
-            found[run['step']] = round(found.get(run['step'], 0.0) + within, 2)
-    return found
+    found = {
+        (name, rows): bench.measure(name, rows, way) for rows in ROWS for name, way in ways.items()
+    }
+    further = {name: case.per_million([found[name, rows][0] for rows in ROWS]) for name in ways}
+    with without_image_id(stage):
+        found[PULLED, ROWS[0]] = bench.measure(PULLED, ROWS[0], bench.ours(stage.target))
+    cases = [one for one, _ in found.values()]
+    print('', case.HEADING, sep='\n')
+    for one, bottom in found.values():
+        print(one.line(), *(() if bottom is None else (bottom.line(),)), sep='\n')
+    for name, seconds in further.items():
+        print(f'each further million of rows, {name}: {seconds:.2f} s', flush=True)
+    first = {name: found[name, ROWS[0]][0].downtime_seconds for name in (*ways, PULLED)}
+    return {
+        'cases': [{**dataclasses.asdict(one), 'parts': dict(one.parts)} for one in cases],
+        'floors': [
+            {'name': one.name, **dataclasses.asdict(bottom)}
+            for one, bottom in found.values()
+            if bottom is not None
+        ],
+        'seconds_per_further_million': further,
+        'holds': first[CARRIED] <= AIM_SECONDS
+        and max(first[name] for name in (PRELOADED, CARRIED, PULLED)) < first[BY_HAND]
+        and not any(one.lost for one in cases),
+    }

@@ -11,12 +11,15 @@ from lab.trove.stage import TroveStage
 
 @contextlib.contextmanager
 def created(
-    stage: TroveStage, name: str, version: Registered | None = None
+    stage: TroveStage,
+    name: str,
+    version: Registered | None = None,
+    flavor: str = 'trove.small',
 ) -> Iterator[TroveInstance]:
     """HEALTHY, of the former version if no other is named; deleted afterwards, whatever has become
     of it.
     """
-    instance_id = stage.instances.begin(name, version or stage.former)
+    instance_id = stage.instances.begin(name, version or stage.former, flavor=flavor)
     try:
         yield stage.instances.wait_healthy(instance_id)
     finally:

@@ -27,7 +27,9 @@ def measure(parts: tuple[str, ...] = ALL) -> dict[str, Any]:
     was_up = layout.handle_file.exists()
     try:
         cloud.up(progress)
-        stage = trove_stage.start(layout, cloud, progress, with_product=True)
+        stage = trove_stage.start(
+            layout, cloud, progress, with_product=True, options={}
+        )  # as an operator has it
         with stock_api(stage) as stock_url:
             found = (
                 _on_rows(stage, progress, stock_url, parts) if set(parts) & set(ROWS_PARTS) else {}

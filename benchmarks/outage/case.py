@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One upgrade as its writing client saw it, and the floor that no way of doing it gets below."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.demo import writer
+
+MILLION = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Floor:
+    """Seconds of what every way of upgrading has to do while the database is away, each measured
+    alone, without pauses between.
+    """
+
+    stop: float
+    rebuild: float  #: by Nova, until the guest runs programs again
+    start: float
+    engine_upgrade: float
+
+    @property
+    def whole(self) -> float:
+        """Return the sum."""
+        return self.stop + self.rebuild + self.start + self.engine_upgrade
+
+    def line(self) -> str:
+        """For a terminal."""
+        parts = ', '.join(
+            f'{name} {seconds:.1f}' for name, seconds in dataclasses.asdict(self).items()
+        )
+        return f'{"floor":<34} {self.whole:>8.1f} {"":>8} {"":>6} {"":>5}   {parts}'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """One upgrade."""
+
+    name: str
+    rows: int  #: in the database when it begins
+    downtime_seconds: float  #: from the first failed write to the first that succeeded for good
+    whole_seconds: float  #: from the request until the instance is let go
+    acknowledged: int
+    lost: int  #: acknowledged rows that are not in the database at the end
+    parts: Mapping[str, float]  #: seconds of the outage by part, where they are told
+    timeline: Sequence[str] = ()  #: what the upgrade told while it went on
+
+    def line(self) -> str:
+        """For a terminal."""
+        parts = ', '.join(f'{name} {seconds:.1f}' for name, seconds in self.parts.items())
+        return (
+            f'{self.name:<34} {self.downtime_seconds:>8.1f} {self.whole_seconds:>8.1f} '
+            f'{self.acknowledged:>6} {self.lost:>5}   {parts}'
+        )
+
+
+HEADING = (
+    f'{"upgrade":<34} {"down s":>8} {"whole s":>8} {"writes":>6} {"lost":>5}   seconds by part'
+)
+
+
+def of_writes(
+    name: str,
+    rows: int,
+    seen: writer.Downtime,
+    found: set[int],
+    whole_seconds: float,
+    told: Mapping[str, Any],
+) -> Case:
+    """Return the case from what the client saw, and what the API tells of the upgrade (empty where
+    it was made by hand).
+    """
+    parts = told.get('downtime') or told.get('parts') or {}
+    return Case(
+        name=name,
+        rows=rows,
+        downtime_seconds=seen.seconds,
+        whole_seconds=whole_seconds,
+        acknowledged=len(seen.acknowledged),
+        lost=len(seen.acknowledged - found),
+        parts={part: seconds for part, seconds in parts.items() if seconds is not None},
+        timeline=tuple(told.get('timeline', ())),
+    )
+
+
+def per_million(cases: Sequence[Case]) -> float | None:
+    """Return the seconds that each further million of rows adds to the outage, from the smallest
+    and the largest of these cases; None where all are of one size.
+    """
+    smallest, largest = (
+        min(cases, key=lambda case: case.rows),
+        max(cases, key=lambda case: case.rows),
+    )
+    if smallest.rows == largest.rows:
+        return None
+    further = (largest.rows - smallest.rows) / MILLION
+    return (largest.downtime_seconds - smallest.downtime_seconds) / further
