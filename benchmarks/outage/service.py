@@ -54,6 +54,7 @@ class Services:
             )
         try:
             provision.sql(stage.maker.guest(instance.server_id), _TICKS)
+            case.settle()
             yield instance
         finally:
             stage.maker.delete(instance.server_id)

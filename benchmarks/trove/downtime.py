@@ -80,6 +80,7 @@ class Downtimes:
             database.asker(instances.guest(instance), ENDS_SECONDS)(
                 database.rows_sql(DATABASE, rows, TICKS)
             )
+            case.settle()
             with (
                 self._progress.phase(f'{name}: upgrading it'),
                 application.writing(self._client(instance), self._folder) as written,

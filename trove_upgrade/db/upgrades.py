@@ -58,10 +58,8 @@ class Upgrades:
 
     def __init__(self, database: Database, *, takeover_grace_seconds: float = 0) -> None:
         """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from
-        an owner of an earlier release, which does not announce its calls to Nova.
-
-        Set it to the whole deadline of such a call: one that was sent just before the lease ended
-        may still be on its way.
+        an owner of an earlier release, which does not announce its calls to Nova: the whole
+        deadline of such a call, which may still be on its way.
         """
         self._database = database
         self._grace = takeover_grace_seconds
@@ -244,12 +242,17 @@ class Upgrades:
         """Return the turn that a nudge may put in; None: it has ended, was never there, or rests
         after a call without answer.
         """
-        if not plausible_id(upgrade_id):
-            return None
+        return self._turn_where(_upgrades.c.id == upgrade_id) if plausible_id(upgrade_id) else None
+
+    def turn_of_instance(self, instance_id: str) -> Turn | None:
+        """Return that of the upgrade that holds an instance; None, too: none does."""
+        return self._turn_where(_upgrades.c.active_instance_id == instance_id)
+
+    def _turn_where(self, wanted: sa.ColumnElement[bool]) -> Turn | None:
         with self._database.read() as connection:
             form = self._form(connection)
             query = sa.select(*map(form.column, _TURN)).where(
-                _upgrades.c.id == upgrade_id,
+                wanted,
                 _upgrades.c.state.in_(_ACTIVE),
                 _AT_KNOWN_STEP,
                 sa.or_(form.column('stalls') == 0, ~_RESTS),

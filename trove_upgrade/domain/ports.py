@@ -170,6 +170,9 @@ class UpgradeRepository(Protocol):
         after a call without answer.
         """
 
+    def turn_of_instance(self, instance_id: str) -> Turn | None:
+        """Return the same of the upgrade that holds an instance; None, too: none does."""
+
     def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
         """Return an upgrade with its whole progress.
 

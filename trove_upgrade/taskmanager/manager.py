@@ -107,8 +107,16 @@ class TaskManager:
         if believed is None:
             return
         beat = believed.heartbeat
-        if not self._guests.record(beat, believed.key_id) or not beat.marker:
-            return
+        if self._guests.record(beat, believed.key_id) and not self._heals(beat):
+            # of a former guest, too: it tells that its job has ended
+            self._put(UPGRADE, self._upgrades.turn_of_instance(beat.instance_id))
+
+    def _heals(self, beat: Heartbeat) -> bool:
+        """Return whether the guest needs what an upgrade that has ended once gave it; it gets it
+        then.
+        """
+        if not beat.marker:
+            return False
         upgrade_id = markers.upgrade_of(beat.marker)
         try:
             row = self._upgrades.get(upgrade_id)
@@ -121,7 +129,7 @@ class TaskManager:
                 beat.instance_id,
                 beat.marker,
             )
-            return
+            return False
         if row.instance_id != beat.instance_id:
             LOG.debug(
                 (
@@ -132,11 +140,12 @@ class TaskManager:
                 beat.marker,
                 row.instance_id,
             )
-        elif needs_healing(row, beat):
-            # it has its heartbeats to ask for it, and no deadline
-            self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))
-        elif row.ended_at is None:
-            self._put(UPGRADE, self._upgrades.turn(upgrade_id))
+            return False
+        if not needs_healing(row, beat):
+            return False
+        # it has its heartbeats to ask for it, and no deadline
+        self._nudge(HEAL, Turn(upgrade_id, row.project_id, is_slow=True))
+        return True
 
     def _put(self, kind: str, turn: Turn | None) -> None:
         if turn is not None:

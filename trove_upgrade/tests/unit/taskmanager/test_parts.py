@@ -400,10 +400,14 @@ class TestHeartbeats(_PartCase):
         self.assertEqual(fakes.NEW_BOOT, self.repos.guests.heartbeat(database.INSTANCE).boot_id)
         self.assertEqual([('upgrade', row.id)], self.nudges)
 
-    def test_one_without_a_marker_or_of_an_unknown_upgrade_wakes_nothing(self):
+    def test_a_guest_that_no_upgrade_has_booted_wakes_the_one_that_holds_its_instance(self):
         row = self.stage.until_boot()
-        self.beat(row, marker=None)
-        self.beat(row, marker='00000000-0000-4000-8000-000000000000:1')
+        for marker in (None, '00000000-0000-4000-8000-000000000000:1'):
+            self.beat(row, marker=marker)
+        self.assertEqual([('upgrade', row.id)] * 2, self.nudges)
+
+    def test_a_guest_of_another_instance_wakes_nothing_whatever_marker_it_reports(self):
+        row = self.stage.until_boot()
         self.beat(row, instance_id=database.OTHER_INSTANCE)
         self.assertEqual([], self.nudges)
 
@@ -414,7 +418,6 @@ class TestHeartbeats(_PartCase):
         for number in range(20):
             self.beat(row, instance_id=unknown, marker=f'{unknown}:{number}')
             self.beat(row, instance_id=database.OTHER_INSTANCE)
-            self.beat(row, marker=f'{unknown}:{number}')
         self.assertEqual('', log.output)
         self.assertIsNone(self.repos.guests.heartbeat(unknown))
         self.assertEqual([], self.nudges)
