@@ -4,10 +4,10 @@ guest with the newer system and agents.
 
 Four ways in one run, each on an instance of its own: ours to a guest image that has the container
 image already, ours to one that has it from its volume while the registry is away, ours to one that
-must pull it, and by hand: stock Trove's `upgrade`, which the guest refuses and which sets the row all the same, then the administrator's
-`rebuild` with the target's image.  The client writes a row every 50 ms all through; its downtime is
-from its first failed write to the first that succeeds after the last failure.  By hand it is only
-the rebuild's: the refused upgrade stops nothing.
+must pull it, and by hand: stock Trove's `upgrade`, which the guest refuses and which sets the row
+all the same, then the administrator's `rebuild` with the target's image.  The client writes a row
+every 50 ms all through; its downtime is from its first failed write to the first that succeeds
+after the last failure.  By hand it is only the rebuild's: the refused upgrade stops nothing.
 """
 
 import contextlib
