@@ -11,7 +11,7 @@ import contextvars
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -141,19 +141,7 @@ class Database:
         unless set; where a caller waits for an answer, that is too long: without `waits_for_server`
         the first try counts, and the next use tries again.
         """
-
-        def connect() -> sa.Engine:
-            database_conf.register_connection_opts(conf)
-            if not conf.database.connection:
-                raise errors.DatabaseRefused(service='This program', found=_not_set(conf))
-            options = {
-                name: value
-                for name, value in dict(conf.database).items()
-                if name in _FACADE_OPTIONS and value is not None
-            }
-            return _engine(**options | ({} if waits_for_server else _ONE_TRY))
-
-        return cls(connect)
+        return cls(lambda: of_conf(conf, {} if waits_for_server else _ONE_TRY))
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> 'Database':
@@ -303,6 +291,32 @@ _FACADE_OPTIONS = frozenset(
         'sqlite_synchronous',
     }
 )
+
+
+def of_conf(
+    conf: cfg.ConfigOpts,
+    changed: Mapping[str, Any],
+    change_url: Callable[[sa.URL], sa.URL] = lambda url: url,
+) -> sa.Engine:
+    """Make the engine of `[database]`, with other values of the `changed` options; `change_url` is
+    asked last, and has what `connection_parameters` add.
+
+    :raises DatabaseRefused: the connection is missing, or none that its driver takes.
+    """
+    database_conf.register_connection_opts(conf)
+    if not conf.database.connection:
+        raise errors.DatabaseRefused(service='This program', found=_not_set(conf))
+    options = {
+        name: value
+        for name, value in dict(conf.database).items()
+        if name in _FACADE_OPTIONS and value is not None
+    }
+    url = address.parse(options.pop('connection'), 'This program')
+    added = options.pop('connection_parameters', '')
+    if added:
+        url = url.update_query_string(added, append=True)
+    connection = change_url(url).render_as_string(hide_password=False)
+    return _engine(connection, **options | dict(changed))
 
 
 def _engine(connection: str, **options: Any) -> sa.Engine:

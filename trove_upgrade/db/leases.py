@@ -5,13 +5,17 @@ owner has ended.
 They are taken and let go of by the table's own repository.
 """
 
+import dataclasses
 from collections.abc import Collection
+from typing import Self
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
-from trove_upgrade.db import columns
+from trove_upgrade.db import columns, models
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.repetition import retry_on_deadlock
+from trove_upgrade.domain.leases import Renewal
 
 #: Of an upgrade and of a check: the state in which a row is held.
 _HELD = 'RUNNING'
@@ -24,23 +28,48 @@ class Leases:
         self._database = database
         self._table = table
 
-    @retry_on_deadlock
-    def renew(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Collection[str]:
-        """Let the leases of `owner` on these rows end that many seconds from now; return the rows
-        that are still its own.
-
-        One statement, and a second one only where a row was lost, to learn which.  A lease that has
+    def renew(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Renewal:
+        """Let the leases of `owner` on these rows end that many seconds from now.  A lease that has
         run out and that no other has taken is simply renewed.
+
+        All in one statement; where that fails, row by row, so that a row that another transaction
+        has locked costs no other row its lease.  A connection that was cut is made anew at once.
         """
-        row = self._table.c
-        own = (row.id.in_(sorted(row_ids)), row.owner == owner, row.state == _HELD)
+        renewed = self._renewed_anew(owner, row_ids, lease_seconds)
+        if renewed.error is None or len(row_ids) == 1 or _is_away(renewed.error):
+            return renewed
+        whole = Renewal()
+        for row_id in row_ids:
+            one = self._renewed_anew(owner, [row_id], lease_seconds)
+            whole = whole.with_one(one)
+            if _is_away(one.error):  # so it is for the others
+                break
+        return whole
+
+    def _renewed_anew(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Renewal:
+        """Renew them, twice where the first time finds the connection cut."""
+        try:
+            try:
+                return self._renewed(owner, row_ids, lease_seconds)
+            except db_exc.DBConnectionError:
+                return self._renewed(owner, row_ids, lease_seconds)
+        except (sa.exc.SQLAlchemyError, db_exc.DBError) as error:
+            return Renewal(error=error)
+
+    def _renewed(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Renewal:
+        """One statement, and a second one only where a row was lost, to learn which.  Raises as
+        the database does.
+        """
+        row, asked = self._table.c, frozenset(row_ids)
+        own = (row.id.in_(sorted(asked)), row.owner == owner, row.state == _HELD)
         with self._database.write() as connection:
             renewed = connection.execute(
                 sa.update(self._table).where(*own).values(lease_until=columns.ahead(lease_seconds))
             )
-            if renewed.rowcount == len(row_ids):
-                return frozenset(row_ids)
-            return frozenset(connection.execute(sa.select(row.id).where(*own)).scalars())
+            if renewed.rowcount == len(asked):
+                return Renewal(asked)
+            still = frozenset(connection.execute(sa.select(row.id).where(*own)).scalars())
+            return Renewal(still, asked - still)
 
     def owners(self) -> Collection[str]:
         """Return the owners of leases that have not run out."""
@@ -66,3 +95,22 @@ class Leases:
                 .where(row.owner == owner, row.state == _HELD, row.lease_until > columns.now())
                 .values(lease_until=columns.now())
             ).rowcount
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptLeases:
+    """Leases of each kind of row that a taskmanager holds."""
+
+    upgrades: Leases
+    checks: Leases
+
+    @classmethod
+    def of(cls, database: Database) -> Self:
+        """Return them as they are renewed over this database."""
+        return cls(
+            Leases(database, models.instance_upgrades), Leases(database, models.upgrade_checks)
+        )
+
+
+def _is_away(error: Exception | None) -> bool:
+    return isinstance(error, db_exc.DBConnectionError)

@@ -12,18 +12,12 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
-import sqlalchemy as sa
 from oslo_config import cfg
 
-from trove_upgrade.db import address, engine
+from trove_upgrade.db import address, engine, impatient
 from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
-
-#: Of one answer of the database, where a caller's request or the end of a process waits for it.
-_ANSWER_SECONDS = 3
-#: Whose driver bounds each answer.
-_BOUNDED = frozenset({'mysql', 'mariadb'})
 
 
 class Registry(Protocol):
@@ -109,7 +103,7 @@ class ImpatientRegistry:
         :raises DatabaseRefused: the configured database is none that a service may use.
         """
         engine.require_server_database(conf, 'The API')
-        url = _impatient(address.parse(conf.database.connection, 'The API'))
+        url = impatient.Bounds().of_url(address.parse(conf.database.connection, 'The API'))
         self._database = engine.Database.from_url(
             url.render_as_string(hide_password=False), max_retries=0
         )
@@ -134,24 +128,5 @@ class ImpatientRegistry:
         try:
             yield
         finally:
-            if made.dialect.name not in _BOUNDED:
+            if not impatient.driver_bounds_answers(made.dialect.name):
                 made.dispose()
-
-
-def _impatient(url: sa.URL) -> sa.URL:
-    """PyMySQL can bound each answer.  libpq cannot: there the connect is bounded, by us, and the
-    statement, by the server.
-    """
-    if url.get_backend_name() in _BOUNDED:
-        names = ('connect_timeout', 'read_timeout', 'write_timeout')
-        return url.update_query_dict(dict.fromkeys(names, str(_ANSWER_SECONDS)))
-    given = url.query.get('options', '')
-    former = given if isinstance(given, str) else ' '.join(given)
-    options = f'{former} -c statement_timeout={_ANSWER_SECONDS}s'.strip()
-    return url.update_query_dict(
-        {
-            'connect_timeout': str(_ANSWER_SECONDS),
-            'tcp_user_timeout': str(_ANSWER_SECONDS * 1000),
-            'options': options,
-        }
-    )

@@ -3,6 +3,7 @@
 ahead while it lives.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -23,13 +24,31 @@ class LeaseOver(exceptions.LeaseLost):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Renewal:
+    """Rows of one renewal.  Those that are in neither set could not be asked for in time: their
+    leases end as they would have.
+    """
+
+    renewed: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()  #: taken over, or ended
+    error: Exception | None = None  #: met at the last row that could not be asked for
+
+    def with_one(self, other: 'Renewal') -> 'Renewal':
+        """Return both in one."""
+        return Renewal(
+            self.renewed | other.renewed, self.lost | other.lost, other.error or self.error
+        )
+
+
 class Leases(Protocol):
     """The leases on the rows of one table.  They are compared by the database's clock."""
 
-    def renew(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Collection[str]:
-        """Let the leases of `owner` on these rows end that many seconds from now, in one statement.
+    def renew(self, owner: str, row_ids: Collection[str], lease_seconds: float) -> Renewal:
+        """Let the leases of `owner` on these rows end that many seconds from now, in one statement;
+        in one for each where others hold up that one.
 
-        Returns the rows that are still its own: the others were taken over, or have ended.
+        Never raises for what the database does: the error is in what is returned.
         """
 
     def owners(self) -> Collection[str]:

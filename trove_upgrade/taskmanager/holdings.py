@@ -10,21 +10,31 @@ import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from trove_upgrade.domain import exceptions, leases, ports, upgrade_checks
+from trove_upgrade.domain import exceptions, leases, logs, ports, upgrade_checks
+
+LOG = logs.get_logger(__name__)
 
 Row = TypeVar('Row')
 
+_LOOK = (
+    'It was being worked on here. Look in this log whether leases could not be renewed, in the '
+    'database for a transaction that has held the row for long, and whether this process or its '
+    'machine stood still; where the database answers late, raise lease_seconds.'
+)
 
-@dataclasses.dataclass
+
+@dataclasses.dataclass(kw_only=True)
 class _Holding:
     """One claim.  Another claim of the same row is another object."""
 
     valid_until: float  #: the lease's own end
     works_until: float  #: the keeper renews it no longer
     is_lost: bool = False
+    is_held_up: bool = False  #: it could not be renewed, the last time
+    is_told: bool = False  #: that it was lost
 
 
 class Holdings:
@@ -69,6 +79,9 @@ class Holdings:
             self._held[row_id] = holding
         try:
             yield row
+        except exceptions.LeaseLost as error:
+            self._tell(holding, error)
+            raise
         finally:
             with self._lock:
                 if self._held.get(row_id) is holding:
@@ -92,23 +105,62 @@ class Holdings:
             self._valid(row_id)
 
     def renew(self) -> None:
-        """Renew the leases of all rows that are worked on.  Raises as the database does."""
-        since = self._clock.monotonic()
+        """Renew the leases of all rows that are worked on: those that were held up the last time
+        after the others, each by itself.  Raises as the database does, once all were asked for.
+        """
+        asked = self._worked_on(self._clock.monotonic())
+        groups = [[one for one in asked if not asked[one].is_held_up]]
+        groups += [[one] for one in asked if asked[one].is_held_up]
+        errors = [self._renewed(group, asked) for group in groups if group]
+        self._tell_of_ended(asked)
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _worked_on(self, now: float) -> dict[str, _Holding]:
         with self._lock:
-            asked = {
+            return {
                 row_id: holding
                 for row_id, holding in self._held.items()
-                if not holding.is_lost and holding.works_until > since
+                if not holding.is_lost and holding.works_until > now
             }
-        if not asked:
-            return
-        still = self._leases.renew(self._owner, asked.keys(), self._lease_seconds)
+
+    def _renewed(self, row_ids: list[str], asked: Mapping[str, _Holding]) -> Exception | None:
+        since = self._clock.monotonic()
+        renewal = self._leases.renew(self._owner, row_ids, self._lease_seconds)
         with self._lock:
-            for row_id, holding in asked.items():
-                if row_id in still:
+            for row_id in row_ids:
+                holding = asked[row_id]
+                holding.is_held_up = row_id not in renewal.renewed
+                if not holding.is_held_up:
                     holding.valid_until = since + self._lease_seconds
-                elif self._held.get(row_id) is holding:
+                elif row_id in renewal.lost and self._held.get(row_id) is holding:
                     holding.is_lost = True
+        return renewal.error
+
+    def _tell_of_ended(self, asked: Mapping[str, _Holding]) -> None:
+        """Tell of the leases that have run out since, while their rows are worked on: a worker may
+        not ask for long.  One that was taken away is told when its worker asks: it may just be
+        ending the row.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            ended = [
+                row_id
+                for row_id, holding in asked.items()
+                if self._held.get(row_id) is holding
+                and not holding.is_lost
+                and now >= holding.valid_until
+            ]
+        for row_id in ended:
+            self._tell(asked[row_id], self._lost(row_id))
+
+    def _tell(self, holding: _Holding, error: exceptions.LeaseLost) -> None:
+        """Log that a row was lost in the middle of its work, once."""
+        with self._lock:
+            is_new, holding.is_told = not holding.is_told, True
+        if is_new:
+            LOG.warning('%s: %s %s', error.code, error.message, _LOOK)
 
     def _valid(self, row_id: str) -> _Holding:
         holding = self._held.get(row_id)

@@ -15,6 +15,8 @@ from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clients.nova_changes import NovaChanges
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import engine, services
+from trove_upgrade.db.impatient import Bounds, ImpatientDatabase
+from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import ports, versions
 from trove_upgrade.domain.drops import Drops
@@ -44,6 +46,7 @@ class Ports:
     nics: UserNics | None = None  #: None: no NIC is given to a database alone
     #: None: each upgrade that waits for Nova asks for its own server
     changes: ServerChanges | None = None
+    kept: KeptLeases | None = None  #: None: leases are renewed as all else is written
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
 
 
@@ -74,8 +77,17 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
         network=neutron,
         nics=neutron,
         changes=NovaChanges.from_conf(conf, clock.now) if options.compute_shared_look else None,
+        kept=kept_leases(conf),
         drops=drops,
     )
+
+
+def kept_leases(conf: cfg.ConfigOpts) -> KeptLeases:
+    """Return the leases as they are renewed whatever holds up other statements: over a connection
+    of their own, each answer of which is bounded.
+    """
+    bounds = Bounds.within_lease(conf[our_conf.GROUP].lease_seconds)
+    return KeptLeases.of(ImpatientDatabase(conf, bounds))
 
 
 def former_post_seconds(conf: cfg.ConfigOpts) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 
 class Repeater:
-    """`act` must not raise: it is the edge of the thread."""
+    """`act` must not raise: it is the edge of the thread.  It may return the seconds until the next
+    time.
+    """
 
-    def __init__(self, name: str, act: Callable[[], None], interval_seconds: float) -> None:
+    def __init__(self, name: str, act: Callable[[], float | None], interval_seconds: float) -> None:
         self._act = act
         self._interval = interval_seconds
         self._woken = threading.Event()
@@ -33,6 +35,6 @@ class Repeater:
     def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            self._act()
+            seconds = self._act()
             if not self._stopping:
-                self._woken.wait(self._interval)
+                self._woken.wait(self._interval if seconds is None else seconds)

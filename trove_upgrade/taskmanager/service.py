@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, faults, installation, services
+from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
@@ -20,6 +21,7 @@ from trove_upgrade.taskmanager import (
     composition,
     greeting,
     holdings,
+    keeper,
     manager,
     openings_left,
     outages,
@@ -42,9 +44,7 @@ BINARY = services.TASKMANAGER
 _STOP_SECONDS = 60.0
 _LEAVE_SECONDS = 15.0
 _SIGN = 'The sign of life could not be written'
-_LEASES = 'The leases of what is worked on could not be renewed'
 _CHECK_SECONDS = 120.0
-_RENEWALS = 3  #: in the time of one lease
 
 
 def require_installation(conf: cfg.ConfigOpts) -> None:
@@ -112,19 +112,28 @@ class Service:
         )
         self._listeners = self._listening(conf)
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
-        self._keeper = Repeater('leases', self._keep, options.lease_seconds / _RENEWALS)
+        self._keeper = self._keeping(options.lease_seconds)
         self._repeaters = [*self._relays, *self._looks(options), self._life]
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
         is registered: another on this host sees by that when it has ended.
         """
-        repos, clock = self._outside.repos, self._outside.clock
-        owner = self._service_heartbeat.registration.place
+        outside, owner = self._outside, self._service_heartbeat.registration.place
+        kept = outside.kept or KeptLeases.of(outside.repos.database)
         return (
-            holdings.of_upgrades(repos.held_upgrades, clock, owner, lease_seconds),
-            holdings.of_checks(repos.held_checks, clock, owner, lease_seconds),
+            holdings.of_upgrades(kept.upgrades, outside.clock, owner, lease_seconds),
+            holdings.of_checks(kept.checks, outside.clock, owner, lease_seconds),
         )
+
+    def _keeping(self, lease_seconds: float) -> Repeater:
+        kept = keeper.Keeper(
+            held=(self._held_upgrades, self._held_checks),
+            clock=self._outside.clock,
+            outages=self._outages,
+            lease_seconds=lease_seconds,
+        )
+        return Repeater('leases', kept.keep, kept.interval_seconds)
 
     def _runs(self, conf: cfg.ConfigOpts, call: calls.Calls) -> dict[str, Run]:
         """Return what carries out each kind of work."""
@@ -278,16 +287,6 @@ class Service:
             self._outages.met(_SIGN, error)
         else:
             self._outages.over(_SIGN)
-
-    def _keep(self) -> None:
-        """Renew the leases, and log every error: it is the edge of a thread."""
-        try:
-            self._held_upgrades.renew()
-            self._held_checks.renew()
-        except Exception as error:  # noqa: BLE001 - see above; `outages` logs it
-            self._outages.met(_LEASES, error)
-        else:
-            self._outages.over(_LEASES)
 
     def _deregister(self) -> None:
         try:

@@ -130,7 +130,7 @@ class OnARealServer(real_database.RealDatabase):
             owner = owners[number % 4]
             ids = [row.id for row in held[owner]]
             if number < 4:  # the keeper of each
-                return [set(self.repos.held_upgrades.renew(owner, ids, 30)) for _ in range(30)]
+                return [self.repos.held_upgrades.renew(owner, ids, 30) for _ in range(30)]
             if number < 8:  # and its worker
                 for row in held[owner][1:]:
                     self.repos.held_upgrades.tell(row, 'upgrading')
@@ -141,11 +141,14 @@ class OnARealServer(real_database.RealDatabase):
 
         for renewed in self.together(8, work):
             self.assertIsInstance(renewed, list, renewed)
-            for still in renewed:
-                self.assertLessEqual(len(still - kept), 1)
+            for renewal in renewed:
+                self.assertLessEqual(len(renewal.renewed - kept), 1)
+                self.assertEqual(set(), renewal.lost & kept)
         for owner in owners:
             ids = [row.id for row in held[owner]]
-            self.assertEqual(set(ids) & kept, self.repos.held_upgrades.renew(owner, ids, 30))
+            self.assertEqual(
+                set(ids) & kept, self.repos.held_upgrades.renew(owner, ids, 30).renewed
+            )
         self.assertEqual(9, self.repos.held_upgrades.expire(owners[0]))
         free = {turn.id for turn in self.repos.upgrades.due(99)}
         self.assertEqual({row.id for row in held[owners[0]]} & kept, free)

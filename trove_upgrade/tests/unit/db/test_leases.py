@@ -4,6 +4,7 @@ import datetime
 import sqlalchemy as sa
 
 from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.leases import Renewal
 from trove_upgrade.tests.unit import base, database
 
 ME, OTHER, LEASE = 'host/1.2.0123abcd-00000001', 'host/3.4.0123abcd-00000002', 15
@@ -49,7 +50,7 @@ class TestRenewal(LeasesCase):
             mine = [claim().id for _ in range(20)]
             self.pass_time(LEASE - 1)
             statements = self.writes()
-            self.assertEqual(frozenset(mine), leases.renew(ME, mine, LEASE))
+            self.assertEqual(Renewal(frozenset(mine)), leases.renew(ME, mine, LEASE))
             self.assertEqual(1, len([one for one in statements if one != 'BEGIN']), statements)
             self.pass_time(LEASE - 1)
             self.assertEqual({ME}, leases.owners())
@@ -59,9 +60,12 @@ class TestRenewal(LeasesCase):
     def test_rows_that_others_have_taken_are_told_and_left_alone(self):
         for leases, claim in self.kinds():
             mine, lost = claim(), claim(OTHER)
-            self.assertEqual({mine.id}, leases.renew(ME, [mine.id, lost.id, 'nothing'], LEASE))
+            renewal = leases.renew(ME, [mine.id, lost.id, 'nothing'], LEASE)
+            self.assertEqual(
+                Renewal(frozenset({mine.id}), frozenset({lost.id, 'nothing'})), renewal
+            )
             self.pass_time(LEASE - 1)
-            self.assertEqual({mine.id}, leases.renew(ME, [mine.id, lost.id], LEASE))
+            self.assertEqual({mine.id}, leases.renew(ME, [mine.id, lost.id], LEASE).renewed)
             self.pass_time(2)
             self.assertEqual({ME}, leases.owners())
 
@@ -69,17 +73,18 @@ class TestRenewal(LeasesCase):
         for leases, claim in self.kinds():
             mine = claim()
             self.pass_time(LEASE * 3)
-            self.assertEqual({mine.id}, leases.renew(ME, [mine.id], LEASE))
+            self.assertEqual({mine.id}, leases.renew(ME, [mine.id], LEASE).renewed)
             self.assertEqual({ME}, leases.owners())
 
     def test_a_row_that_has_ended_or_was_let_go_of_is_none_of_the_owners(self):
         ended, let_go = self.upgrade(), self.upgrade()
         self.repos.upgrades.end(ended, states.UpgradeState.ABORTED)
         self.repos.upgrades.save(let_go, release_for_seconds=0)
-        self.assertEqual(set(), self.repos.held_upgrades.renew(ME, [ended.id, let_go.id], LEASE))
+        renewal = self.repos.held_upgrades.renew(ME, [ended.id, let_go.id], LEASE)
+        self.assertEqual(Renewal(lost=frozenset({ended.id, let_go.id})), renewal)
         check = self.check()
         self.repos.checks.finish(check, ME)
-        self.assertEqual(set(), self.repos.held_checks.renew(ME, [check.id], LEASE))
+        self.assertEqual({check.id}, self.repos.held_checks.renew(ME, [check.id], LEASE).lost)
 
     def test_the_leases_of_an_owner_that_has_died_end_at_once_and_no_others(self):
         mine, other = self.upgrade(), self.upgrade(OTHER)

@@ -5,7 +5,6 @@ from oslo_config import cfg
 
 from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import errors, service_heartbeat
-from trove_upgrade.db.address import parse as parse_url
 from trove_upgrade.tests.unit import base, database
 
 
@@ -110,27 +109,6 @@ class TestImpatientRegistry(base.TestCase):
         self.assertIn("'frob'", refused.message)
         self.assertIn('[database] connection', refused.message)
         self.assertNotIn('Secret', refused.message)
-
-    def test_every_wait_of_mysql_is_bounded(self):
-        query = service_heartbeat._impatient(
-            parse_url('mysql+pymysql://u:p@h/d?connect_timeout=60&charset=utf8mb4', 'x')
-        ).query
-        self.assertEqual(
-            {
-                'connect_timeout': '3',
-                'read_timeout': '3',
-                'write_timeout': '3',
-                'charset': 'utf8mb4',
-            },
-            dict(query),
-        )
-
-    def test_every_statement_of_postgresql_is_bounded_and_given_options_stay(self):
-        query = service_heartbeat._impatient(
-            parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x')
-        ).query
-        self.assertEqual('-c geqo=off -c statement_timeout=3s', query['options'])
-        self.assertEqual(('3', '3000'), (query['connect_timeout'], query['tcp_user_timeout']))
 
     def test_the_rows_are_those_of_the_services(self):
         db = self.useFixture(database.SampleDatabase(sample=False))

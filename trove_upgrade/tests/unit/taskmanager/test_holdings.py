@@ -2,16 +2,32 @@
 """Leases as a process knows them, on a real table whose clock is the test's own."""
 
 import contextlib
+import logging
 
+import fixtures
 from hypothesis import settings, stateful
 from hypothesis import strategies as st
 
-from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain import exceptions, leases, states
 from trove_upgrade.taskmanager import holdings
 from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import base, database
 
 LEASE = 15
+
+
+class HeldUp:
+    """Leases of a database in which other transactions hold `rows`; None: all of them."""
+
+    def __init__(self):
+        self.rows, self.asked = None, []
+
+    def renew(self, _owner, row_ids, _lease_seconds):
+        self.asked.append(row_ids)
+        rows = set(row_ids) if self.rows is None else self.rows & set(row_ids)
+        return leases.Renewal(
+            frozenset(row_ids) - rows, error=TimeoutError('locked') if rows else None
+        )
 
 
 class TestHoldings(base.TestCase):
@@ -75,6 +91,73 @@ class TestHoldings(base.TestCase):
         self.assertRaises(exceptions.LeaseLost, self.held.require, self.upgrade_id)
         with self.claimed(self.of('tm-2')) as taken:
             self.assertEqual(2, taken.generation)
+
+    def log(self):
+        return self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.WARNING))
+
+    def test_a_lease_that_runs_out_under_its_work_is_one_line_of_the_log(self):
+        log = self.log()
+        self.held = holdings.of_upgrades(HeldUp(), self.clock, 'tm-1', LEASE)
+        with contextlib.suppress(exceptions.LeaseLost), self.claimed():
+            self.held.works(self.upgrade_id, 1000)
+            for _ in range(4):
+                self.assertEqual('', log.output)
+                self.clock.pass_time(LEASE / 4)
+                self.assertRaises(TimeoutError, self.held.renew)
+            self.assertRaises(TimeoutError, self.held.renew)
+            self.held.require(self.upgrade_id)
+        [line] = log.output.splitlines()
+        self.assertIn('LEASE_LOST', line)
+        self.assertIn(self.upgrade_id, line)
+        self.assertIn('lease_seconds', line)
+
+    def test_a_row_that_another_has_taken_from_its_worker_is_one_line_of_the_log(self):
+        log = self.log()
+        with contextlib.suppress(exceptions.LeaseLost), self.claimed() as mine:
+            self.held.works(self.upgrade_id, 1000)
+            self.repos.held_upgrades.expire('tm-1')
+            self.repos.upgrades.claim(self.upgrade_id, 'tm-2', LEASE)
+            self.held.renew()
+            self.assertEqual('', log.output)  # its worker may just be ending it
+            self.repos.upgrades.save(mine)
+        self.assertEqual(1, len(log.output.splitlines()), log.output)
+
+    def test_a_row_that_its_worker_has_let_go_of_and_one_that_another_has_are_no_lines(self):
+        log = self.log()
+        with self.claimed() as mine:
+            self.held.works(self.upgrade_id, 1000)
+            self.repos.upgrades.save(mine, release_for_seconds=0)
+            self.held.renew()
+        with self.claimed():
+            self.assertRaises(exceptions.LeaseLost, self.claimed(self.of('tm-2')).__enter__)
+        self.assertEqual('', log.output)
+
+    def test_rows_that_were_held_up_are_asked_for_after_the_others_and_each_alone(self):
+        held_up = HeldUp()
+        held = holdings.of_upgrades(held_up, self.clock, 'tm-1', LEASE)
+        with contextlib.ExitStack() as rows:
+            for name in ('a', 'b', 'c', 'd'):
+                rows.enter_context(held.claimed(name, lambda *_: None))
+                held.works(name, 1000)
+            held_up.rows = {'b', 'd'}
+            self.assertRaises(TimeoutError, held.renew)
+            self.clock.pass_time(LEASE - 1)
+            self.assertRaises(TimeoutError, held.renew)
+            self.assertEqual(
+                [['a', 'b', 'c', 'd'], ['a', 'c'], ['b'], ['d']],
+                [sorted(row_ids) for row_ids in held_up.asked],
+            )
+            self.clock.pass_time(1)
+            for name in ('a', 'c'):
+                held.require(name)
+            for name in ('b', 'd'):
+                self.assertRaises(exceptions.LeaseLost, held.require, name)
+            held_up.rows = set()  # no other has taken them: they are simply renewed
+            held.renew()
+            held.renew()
+            self.assertEqual(['a', 'b', 'c', 'd'], sorted(held_up.asked[-1]))
+            for name in ('a', 'b', 'c', 'd'):
+                held.require(name)
 
     def test_one_that_was_never_claimed_is_not_held(self):
         self.assertRaises(exceptions.LeaseLost, self.held.require, self.upgrade_id)
