@@ -72,6 +72,19 @@ class Outbox:
             rows = connection.execute(query).all()
         return [_event(row) for row in rows]
 
+    def is_behind_end(self, event: OutboxEvent) -> bool:
+        """Return whether an end of its attempt stands before it: borealis gives an end a position
+        below that of an opening.
+        """
+        query = sa.select(_outbox.c.id).where(
+            _outbox.c.upgrade_id == event.upgrade_id,
+            _outbox.c.attempt == event.attempt,
+            _outbox.c.kind.in_([str(EventKind.END), str(EventKind.ERROR)]),
+            _outbox.c.position < event.kind.position,
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:
         """Mark the event as sent: it is not sent again."""

@@ -295,6 +295,11 @@ class OutboxRepository(Protocol):
         guest), so that order holds and a silent guest holds up no notification.
         """
 
+    def is_behind_end(self, event: OutboxEvent) -> bool:
+        """Return whether an end of its attempt goes before it: a taskmanager of an earlier release
+        has written that end, and numbers events in another way.
+        """
+
     def sent(self, event_id: str) -> None:
         """Mark the event as sent: it is not sent again."""
 

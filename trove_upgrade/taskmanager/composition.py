@@ -167,7 +167,7 @@ def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     return KeyDelivery(
         keys=outside.repos.guest_keys,
         datastores=outside.repos.datastores,
-        older_taskmanager=functools.partial(gate.older_taskmanager, outside.repos.services),
+        older_taskmanager=older_taskmanager_of(outside),
         is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
     )
 
@@ -181,10 +181,17 @@ def sealed_reports_of(
         keys=outside.repos.guest_keys,
         drops=outside.drops,
         greet=greet,
-        older_taskmanager=functools.partial(gate.older_taskmanager, outside.repos.services),
+        older_taskmanager=older_taskmanager_of(outside),
         is_required=security == guest_keys_conf.REQUIRED,
         is_off=security == guest_keys_conf.OFF,
     )
+
+
+def older_taskmanager_of(outside: Ports) -> Callable[[], str | None]:
+    """Return what names a taskmanager of an earlier release that is registered; None: there is
+    none.
+    """
+    return functools.partial(gate.older_taskmanager, outside.repos.services)
 
 
 def guest_hold(conf: cfg.ConfigOpts) -> float:

@@ -67,10 +67,7 @@ class Relay:
 
     def _send(self, event: OutboxEvent) -> bool:
         try:
-            if event.kind is EventKind.FINISH:
-                self._finish(event)
-            else:
-                self.notifier.send(event)
+            self._deliver(event)
         except (exceptions.MessagingUnavailable, exceptions.GuestUnavailable) as error:
             seconds = (
                 self.retry_seconds
@@ -99,6 +96,23 @@ class Relay:
             return False
         self.outbox.sent(event.id)
         return True
+
+    def _deliver(self, event: OutboxEvent) -> None:
+        """Hand the event to its receiver.  An opening that stands behind the end of its attempt is
+        delivered to none: listeners may have heard of the end.
+        """
+        if event.kind is EventKind.FINISH:
+            self._finish(event)
+        elif event.kind is EventKind.OPEN and self.outbox.is_behind_end(event):
+            LOG.info(
+                'Event %s (%s) of upgrade %s is not sent: a taskmanager of an earlier release has '
+                'ended the attempt',
+                event.id,
+                event.kind,
+                event.upgrade_id,
+            )
+        else:
+            self.notifier.send(event)
 
     def _rest_seconds(self, event: OutboxEvent) -> float:
         """Notifications go to one broker for all; each guest is silent by itself."""

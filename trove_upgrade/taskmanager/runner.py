@@ -62,6 +62,8 @@ class Runner:
     holdings: Holdings
     #: the operator's choice: what fails with its data untouched goes back by itself
     rolls_back: bool = False
+    #: False beside a taskmanager of an earlier release: its end would go before the opening
+    tells_openings: Callable[[], bool] = lambda: True
     is_stopping: Callable[[], bool] = lambda: False
     outages: Outages = dataclasses.field(default_factory=Outages)
 
@@ -165,7 +167,8 @@ class Runner:
         """Save it at its next step, and tell listeners in the same write that clients are let in
         again, once in an attempt.
         """
-        if not upgrade.is_open_untold or upgrade.step is not states.Step.RESTORE:
+        is_opening = upgrade.is_open_untold and upgrade.step is states.Step.RESTORE
+        if not is_opening or not self.tells_openings():
             return self.upgrades.save(self._at(upgrade, following))
         told = upgrade.evolve(progress=upgrade.progress.open_told(upgrade.attempt))
         saved = self.upgrades.save(self._at(told, following), event=EventKind.OPEN)

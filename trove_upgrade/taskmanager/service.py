@@ -159,7 +159,7 @@ class Service:
         fenced = FencedGuest(self._outside.agent, held)
         outside = dataclasses.replace(self._outside, agent=fenced)
         preflight = composition.preflight_of(conf, outside)
-        hold = composition.guest_hold(conf)
+        hold, older = composition.guest_hold(conf), composition.older_taskmanager_of(outside)
         return Runner(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
@@ -180,6 +180,7 @@ class Service:
                 on_event=self._wake_relays,
             ),
             rolls_back=options.rollback_on_failure,
+            tells_openings=lambda: older() is None,
             is_stopping=self._stopping.is_set,
             outages=self._outages,
         )

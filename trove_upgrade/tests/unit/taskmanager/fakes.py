@@ -439,6 +439,7 @@ class Stage(fixtures.Fixture):
             ),
             clock=self.clock,
             holdings=held,
+            tells_openings=lambda: self.older is None,
         )
 
     def _event(self):

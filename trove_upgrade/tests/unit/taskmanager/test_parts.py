@@ -75,6 +75,36 @@ class TestRelay(_PartCase):
         self.relay().run_once()
         self.assertEqual([('start', 1), ('open', 1), ('end', 1)], self.stage.notifier.sent)
 
+    def number_ends_as_borealis(self):
+        with self.stage.db.database.write() as connection:
+            connection.execute(
+                sa.update(models.upgrade_outbox)
+                .where(models.upgrade_outbox.c.kind == 'end')
+                .values(position=1)
+            )
+
+    def test_an_opening_is_not_told_after_an_end_that_borealis_has_written(self):
+        self.completed()
+        self.number_ends_as_borealis()
+        self.relay().run_once()
+        self.assertEqual([('start', 1), ('end', 1)], self.stage.notifier.sent)
+        self.assertEqual([], self.repos.outbox.pending(9, NOTIFICATIONS))
+
+    def test_an_opening_that_was_told_before_such_an_end_is_told_before_it(self):
+        self.completed()
+        notifier = self.stage.notifier
+        with self.stage.db.database.write() as connection:
+            end = sa.select(models.upgrade_outbox).where(models.upgrade_outbox.c.kind == 'end')
+            ended = connection.execute(end).one()._mapping
+            connection.execute(
+                sa.delete(models.upgrade_outbox).where(models.upgrade_outbox.c.kind == 'end')
+            )
+        self.relay().run_once()
+        with self.stage.db.database.write() as connection:
+            connection.execute(sa.insert(models.upgrade_outbox).values(**{**ended, 'position': 1}))
+        self.relay().run_once()
+        self.assertEqual([('start', 1), ('open', 1), ('end', 1)], notifier.sent)
+
     def test_what_was_not_sent_is_sent_later(self):
         self.completed()
         self.stage.notifier.down = True

@@ -67,6 +67,15 @@ class TestRunner(base.TestCase):
             ],
         )
 
+    def test_beside_a_taskmanager_of_an_earlier_release_the_opening_is_told_by_the_end_alone(self):
+        self.stage.older = 'a taskmanager of borealis'
+        row = self.stage.until_boot()
+        self.stage.heartbeat(row)
+        row = self.stage.run_on(row.id)
+        events = {event.kind: event for event in self.stage.db.rows(models.upgrade_outbox)}
+        self.assertEqual({'start', 'end', 'finish'}, events.keys())
+        self.assertEqual('2026-11-21T12:00:07.500000+00:00', events['end'].payload['opened_at'])
+
     def test_where_the_guest_tells_no_time_the_opening_has_the_taskmanagers(self):
         self.stage.guest.says('post_upgrade', fakes.answer(boot_id=fakes.NEW_BOOT))
         row = self.stage.until_boot()
