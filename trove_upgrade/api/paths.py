@@ -50,9 +50,10 @@ class Path:
         :raises PathInvalid: it has a character that is not printed.
         """
         path = str(environ.get('PATH_INFO', ''))
-        found = _UNPRINTED.search(_as_text(path))
-        if found is not None:
-            raise errors.PathInvalid(found=f'U+{ord(found[0]):04X}')
+        if not (path.isascii() and path.isprintable()):  # else there is nothing to find: mostly
+            found = _UNPRINTED.search(_as_text(path))
+            if found is not None:
+                raise errors.PathInvalid(found=f'U+{ord(found[0]):04X}')
         return cls(tuple(segment for segment in path.split('/') if segment))
 
     @property

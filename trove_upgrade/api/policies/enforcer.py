@@ -8,9 +8,11 @@ one of ours refers to it.
 
 import graphlib
 import itertools
-from collections.abc import Iterator
+import threading
+from collections.abc import Hashable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from oslo_context import context as oslo_context
 from oslo_policy import policy
 
 from trove_upgrade.domain import logs
@@ -20,9 +22,67 @@ LOG = logs.get_logger(__name__)
 #: Every rule of ours begins so.
 PREFIX = 'trove_upgrade:'
 
+#: Checks of this module always tell the same of the same caller and target.  Others ask elsewhere
+#: (`http:`), or are an operator's own.
+_CONSTANT = policy.RuleCheck.__module__
+#: Verdicts that are kept: one for each caller and rule.
+_MOST = 1024
+
 
 class Enforcer(policy.Enforcer):
-    """oslo.policy's, which judges our rules and those that they refer to, and no other."""
+    """oslo.policy's, which judges our rules and those that they refer to, and no other.
+
+    Judging takes it longer than the rest of a request takes us beside the database.  So a verdict
+    is kept until a file is read anew, unless a check asks elsewhere.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._loading = threading.RLock()
+        self._verdicts: dict[Hashable, bool] = {}
+        super().__init__(*args, **options)
+
+    def authorize(
+        self, rule: str, target: Mapping[str, Any], creds: oslo_context.RequestContext
+    ) -> bool:
+        """Tell whether the rule lets the caller do this to the target.
+
+        :raises PolicyNotRegistered: there is no such rule of ours.
+        """
+        key = _key(rule, target, creds)
+        with self._loading:
+            self.load_rules()
+            verdicts = self._verdicts  # what is judged by these rules goes nowhere else
+        known = verdicts.get(key)
+        if known is None:
+            known = bool(super().authorize(rule, target, creds))
+            if self._is_constant(rule) and len(verdicts) < _MOST:
+                verdicts[key] = known
+        return known
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        """Read what has changed of the files, one thread at a time."""
+        with self._loading:
+            super().load_rules(force_reload)
+
+    def set_rules(
+        self, rules: MutableMapping[str, Any], overwrite: bool = True, use_conf: bool = False
+    ) -> None:
+        """Take these rules, and forget the verdicts by former ones."""
+        super().set_rules(rules, overwrite, use_conf)
+        self._verdicts = {}
+
+    def _is_constant(self, rule: str) -> bool:
+        """Tell whether a rule, with all that it refers to, asks nothing elsewhere."""
+        waiting, seen = [rule], set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in self.rules:
+                continue
+            seen.add(name)
+            if not all(type(check).__module__ == _CONSTANT for check in _checks(self.rules[name])):
+                return False
+            waiting.extend(_references(self.rules[name]))
+        return True
 
     #: From when a fault is one of a file that was changed since the start: before, the start is
     #: refused with the same words.
@@ -33,6 +93,7 @@ class Enforcer(policy.Enforcer):
 
         :raises InvalidDefinitionError: they cannot, and `raise_on_violation`.
         """
+        self._verdicts = {}
         found = self.faults()
         if found and self.logs_faults:
             LOG.warning(
@@ -79,6 +140,24 @@ class Enforcer(policy.Enforcer):
                 graph[name] = set(_references(self.rules[name]))
                 waiting.extend(graph[name])
         return graph
+
+
+def _key(rule: str, target: Mapping[str, Any], creds: oslo_context.RequestContext) -> Hashable:
+    """Return all that a constant check can look at."""
+    caller = tuple(
+        (name, tuple(value) if isinstance(value, list) else value)
+        for name, value in creds.to_policy_values().items()
+    )
+    return rule, tuple(target.items()), caller
+
+
+def _checks(check: Any) -> Iterator[Any]:
+    """A check, and all that it is made of."""
+    yield check
+    if isinstance(check, policy.NotCheck):
+        yield from _checks(check.rule)
+    else:
+        yield from itertools.chain.from_iterable(map(_checks, getattr(check, 'rules', ())))
 
 
 def _references(check: Any) -> Iterator[str]:

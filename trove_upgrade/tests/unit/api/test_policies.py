@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import logging
+import os
 import pathlib
 
 import fixtures
 import webtest
 from oslo_config import cfg
+from oslo_context import context
 from oslo_policy import generator, policy
 from oslo_upgradecheck import upgradecheck
 
@@ -17,6 +19,8 @@ from trove_upgrade.cmd import status
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
 from trove_upgrade.tests.unit.cmd.status import rows
+
+UPGRADE = policies.instances.UPGRADE
 
 _ETC = pathlib.Path(trove_upgrade.__file__).parents[1] / 'etc' / 'trove-upgrade'
 
@@ -165,6 +169,43 @@ class TestRules(stage.ApiTestCase):
         self.app = self.new_app()
         self.assert_refused(self.patch('11.8.6'), 403, 'FORBIDDEN')
         self.assertEqual(202, self.patch('11.8.6', roles=stage.ADMIN).status_int)
+
+    def test_a_file_that_has_changed_counts_with_the_next_request(self):
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        path.write_text('"trove_upgrade:instances:upgrade": "rule:trove_upgrade:admin"')
+        self.conf = stage.private_conf(policy_file=str(path))
+        self.app = self.new_app()
+        for _ in range(2):
+            self.assert_refused(self.patch('11.8.6'), 403, 'FORBIDDEN')
+        path.write_text('"trove_upgrade:instances:upgrade": "role:member"')
+        os.utime(path, (0, path.stat().st_mtime + 10))
+        self.assertEqual(202, self.patch('11.8.6').status_int)
+
+    def test_the_verdict_on_one_caller_is_no_verdict_on_another(self):
+        enforcer = policies.new_enforcer(self.conf)
+        for _ in range(2):
+            for project_id in ('one', 'another'):
+                for role, expected in (('member', True), ('reader', False)):
+                    caller = context.RequestContext(project_id='one', roles=[role])
+                    self.assertEqual(
+                        expected and project_id == 'one',
+                        enforcer.authorize(UPGRADE, {'project_id': project_id}, caller),
+                    )
+
+    def test_a_check_that_may_ask_elsewhere_is_made_each_time(self):
+        enforcer = policies.new_enforcer(self.conf)
+        answers = iter([True, False, True])
+
+        class Elsewhere(policy.Check):
+            def __call__(self, target, creds, enforcer, current_rule=None):
+                return next(answers)
+
+        enforcer.load_rules()
+        named = {**enforcer.rules, 'of_the_operator': Elsewhere('elsewhere', 'x')}
+        enforcer.set_rules({**named, UPGRADE: policy.RuleCheck('rule', 'of_the_operator')})
+        caller = context.RequestContext(project_id='one')
+        found = [enforcer.authorize(UPGRADE, {'project_id': 'one'}, caller) for _ in range(3)]
+        self.assertEqual([True, False, True], found)
 
     def test_a_file_that_lets_nobody_in_by_a_fault_is_refused(self):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
