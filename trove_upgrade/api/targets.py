@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets: from what a user calls a version to the version that an instance may be upgraded to."""
 
+from collections.abc import Sequence
+
 from trove_upgrade.api import errors
 from trove_upgrade.api.call import Call, is_name, is_uuid
 from trove_upgrade.domain import exceptions, instances, versions
@@ -15,14 +17,35 @@ def instance_of(call: Call, instance_id: str, *, with_details: bool = False) -> 
     if not is_uuid(instance_id):
         raise exceptions.InstanceNotFound(instance_id=printable(instance_id))
     row = call.services.repos.instances.get(instance_id, with_details=with_details)
+    return _seen(call, row)
+
+
+def instance_with_named(
+    call: Call, instance_id: str, id_or_name: str
+) -> tuple[instances.Instance, Sequence[instances.DatastoreVersion] | None]:
+    """Return the instance of the address, and the versions that `id_or_name` may mean, for
+    `target_of`; None: they are not known yet.
+
+    :raises InstanceNotFound: as `instance_of`.
+    """
+    if not (is_uuid(instance_id) and id_or_name.isascii()):
+        return instance_of(call, instance_id), None
+    row, named = call.services.repos.instances.get_with_named(instance_id, id_or_name)
+    return _seen(call, row), named
+
+
+def _seen(call: Call, row: instances.Instance) -> instances.Instance:
     # the policy (`is_admin`) has to be asked only of another project's instance
     if row.project_id != call.project_id and not call.is_admin:
-        raise exceptions.InstanceNotFound(instance_id=instance_id)
+        raise exceptions.InstanceNotFound(instance_id=row.id)
     return row
 
 
 def target_of(
-    call: Call, instance: instances.Instance, id_or_name: str
+    call: Call,
+    instance: instances.Instance,
+    id_or_name: str,
+    known: Sequence[instances.DatastoreVersion] | None = None,
 ) -> instances.DatastoreVersion:
     """The version that `id_or_name` names, by id or by name within the instance's datastore, if the
     instance may be upgraded to it.
@@ -32,7 +55,7 @@ def target_of(
     :raises DatastoreVersionInactive, VersionHasNoImage, VersionNotAllowed: it may not be used, or
     not for this instance.
     """
-    target = _named(call, instance, id_or_name)
+    target = _named(call, instance, id_or_name, known)
     verdict = call.services.rules.between(instance.version, target)
     if verdict.allowed:
         return target
@@ -51,9 +74,14 @@ def target_of(
     )
 
 
-def _named(call: Call, instance: instances.Instance, id_or_name: str) -> instances.DatastoreVersion:
+def _named(
+    call: Call,
+    instance: instances.Instance,
+    id_or_name: str,
+    known: Sequence[instances.DatastoreVersion] | None,
+) -> instances.DatastoreVersion:
     try:
-        return version_of(call, instance.version.datastore_id, id_or_name)
+        return version_of(call, instance.version.datastore_id, id_or_name, known)
     except exceptions.DatastoreVersionNotFound as error:
         missing = exceptions.DatastoreVersionNotFound(
             version=id_or_name, datastore=instance.version.datastore_name
@@ -74,7 +102,12 @@ def _named(call: Call, instance: instances.Instance, id_or_name: str) -> instanc
     )
 
 
-def version_of(call: Call, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
+def version_of(
+    call: Call,
+    datastore_id: str,
+    id_or_name: str,
+    known: Sequence[instances.DatastoreVersion] | None = None,
+) -> instances.DatastoreVersion:
     """The version of a datastore by id or name.  Of several with one name the caller's choice is
     among those that the caller sees.
 
@@ -82,7 +115,7 @@ def version_of(call: Call, datastore_id: str, id_or_name: str) -> instances.Data
     """
     datastores = call.services.repos.datastores
     try:
-        return datastores.version(datastore_id, id_or_name)
+        return datastores.version(datastore_id, id_or_name, known)
     except exceptions.DatastoreVersionAmbiguous as error:
         if call.is_admin:
             raise

@@ -99,13 +99,21 @@ class Datastores:
             rows = connection.execute(query.order_by(_versions.c.name, _versions.c.version)).all()
         return [version_from(row) for row in rows]
 
-    def version(self, datastore_id: str, id_or_name: str) -> instances.DatastoreVersion:
+    def version(
+        self,
+        datastore_id: str,
+        id_or_name: str,
+        known: Sequence[instances.DatastoreVersion] | None = None,
+    ) -> instances.DatastoreVersion:
         """Return a version by id, else by name within the datastore, inactive ones too.
+
+        `known`: those that may be meant, where the caller has just read them.
 
         :raises DatastoreVersionNotFound: neither.
         :raises DatastoreVersionAmbiguous: several of that name.
         """
-        known = self._versions_called(datastore_id, id_or_name)
+        if known is None:
+            known = self._versions_called(datastore_id, id_or_name)
         matches = [version for version in known if version.id == id_or_name]
         matches = matches or [version for version in known if version.name == id_or_name]
         if not matches:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trove_upgrade.db import trove_tables
-from trove_upgrade.db.version_rows import VERSION_COLUMNS, version_from
+from trove_upgrade.db.version_rows import VERSION_COLUMNS, columns_of, version_from
 from trove_upgrade.domain import instances
 
 _instances = trove_tables.instances
@@ -113,6 +113,33 @@ def _is_running_backup() -> sa.ColumnElement[bool]:
         sa.or_(*(_backups.c.state == state for state in RUNNING_BACKUPS)),
         _backups.c.deleted.is_not(True),
     )
+
+
+#: The name before columns of a version that may be meant.
+NAMED = 'named'
+
+
+def _select_one_with_named() -> sa.Select[Any]:
+    versions, named = (
+        trove_tables.datastore_versions,
+        trove_tables.datastore_versions.alias('named'),
+    )
+    called = sa.bindparam('called', type_=sa.String(255))
+    is_named = sa.and_(
+        named.c.datastore_id == versions.c.datastore_id,
+        sa.or_(named.c.id == called, named.c.name == called),
+    )
+    return (
+        select_one(scoped=False, deleted=False)
+        .add_columns(*columns_of(named, NAMED))
+        .outerjoin(named, is_named)
+        .order_by(named.c.name, named.c.version)
+    )
+
+
+#: SELECT of one instance as `select_one` has it, once for each version of its datastore that
+#: `called` may mean by id or by name.
+ONE_WITH_NAMED = _select_one_with_named()
 
 
 HOLD = sa.select(

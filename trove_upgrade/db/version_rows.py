@@ -11,34 +11,45 @@ from trove_upgrade.domain import instances
 _datastores = trove_tables.datastores
 _versions = trove_tables.datastore_versions
 
-VERSION_COLUMNS = (
-    _versions.c.id.label('version_id'),
-    _versions.c.datastore_id.label('version_datastore_id'),
-    _datastores.c.name.label('version_datastore_name'),
-    _versions.c.name.label('version_name'),
-    _versions.c.version.label('version_number'),
-    _versions.c.manager.label('version_manager'),
-    _versions.c.image_id.label('version_image_id'),
-    _versions.c.image_tags.label('version_image_tags'),
-    _versions.c.packages.label('version_packages'),
-    _versions.c.active.label('version_active'),
+_FIELDS = (
+    'id',
+    'datastore_id',
+    'name',
+    'version',
+    'manager',
+    'image_id',
+    'image_tags',
+    'packages',
+    'active',
 )
 
 
-def version_from(row: sa.Row[Any]) -> instances.DatastoreVersion:
-    """Make a version from a row that has VERSION_COLUMNS."""
-    tags = tuple(tag.strip() for tag in (row.version_image_tags or '').split(',') if tag.strip())
+def columns_of(versions: sa.FromClause, prefix: str) -> tuple[sa.ColumnElement[Any], ...]:
+    """Return the columns of a version, and of its datastore's name, under names with a prefix."""
+    return (
+        *(versions.c[name].label(f'{prefix}_{name}') for name in _FIELDS),
+        _datastores.c.name.label(f'{prefix}_datastore_name'),
+    )
+
+
+VERSION_COLUMNS = columns_of(_versions, 'version')
+
+
+def version_from(row: sa.Row[Any], prefix: str = 'version') -> instances.DatastoreVersion:
+    """Make a version from a row that has its columns under this prefix."""
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
+    tags = found[f'{prefix}_image_tags'] or ''
     return instances.DatastoreVersion(
-        id=row.version_id,
-        datastore_id=row.version_datastore_id,
-        datastore_name=row.version_datastore_name,
-        name=row.version_name,
-        version=row.version_number,
-        manager=row.version_manager or '',
-        image_id=row.version_image_id or None,
-        image_tags=tags,
-        packages=row.version_packages or '',
-        active=bool(row.version_active),
+        id=found[f'{prefix}_id'],
+        datastore_id=found[f'{prefix}_datastore_id'],
+        datastore_name=found[f'{prefix}_datastore_name'],
+        name=found[f'{prefix}_name'],
+        version=found[f'{prefix}_version'],
+        manager=found[f'{prefix}_manager'] or '',
+        image_id=found[f'{prefix}_image_id'] or None,
+        image_tags=tuple(tag.strip() for tag in tags.split(',') if tag.strip()),
+        packages=found[f'{prefix}_packages'] or '',
+        active=bool(found[f'{prefix}_active']),
     )
 
 

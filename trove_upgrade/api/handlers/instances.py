@@ -65,13 +65,13 @@ def edit(call: Call, instance_id: str) -> webob.Response:
 
 
 def _begin(call: Call, instance_id: str, id_or_name: str) -> tuple[instances.Instance, Upgrade]:
-    row = targets.instance_of(call, instance_id)
+    row, named = targets.instance_with_named(call, instance_id, id_or_name)
     settings = call.services.settings
     is_left = settings.guest_without_agent is GuestWithoutAgent.LEAVE
     guests = call.services.repos.guests
     if is_left and not guests.heard(row.id, settings.guest_silence_seconds):
         _leave(call, row)
-    target = targets.target_of(call, row, id_or_name)
+    target = targets.target_of(call, row, id_or_name, named)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
         row,

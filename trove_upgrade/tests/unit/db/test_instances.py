@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import datetime
+import uuid
 
 import sqlalchemy as sa
 
@@ -231,3 +232,41 @@ class TestWrites(InstancesTestCase):
             instance_id=database.INSTANCE,
             **arguments,
         )
+
+
+class TestWithNamed(base.TestCase):
+    """One SELECT tells what two tell."""
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(database.SampleDatabase())
+        self.repos = self.db.repositories
+
+    def named(self, called):
+        found, named = self.repos.instances.get_with_named(database.INSTANCE, called)
+        self.assertEqual(self.repos.instances.get(database.INSTANCE, with_details=False), found)
+        return [version.id for version in named]
+
+    def test_versions_of_the_datastore_by_id_and_by_name_inactive_ones_too(self):
+        for called in ('11.8.6', database.MARIADB_11_8):
+            self.assertEqual([database.MARIADB_11_8], self.named(called))
+        self.assertEqual([database.MARIADB_INACTIVE], self.named('11.8.0'))
+        _, (version,) = self.repos.instances.get_with_named(database.INSTANCE, '11.8.6')
+        self.assertEqual(self.repos.datastores.version_by_id(database.MARIADB_11_8), version)
+
+    def test_all_that_have_the_name(self):
+        another = self.db.add_version(name='11.8.6', number='11.8.7')
+        self.assertEqual({database.MARIADB_11_8, another}, set(self.named('11.8.6')))
+
+    def test_none_of_another_datastore_and_none_that_is_not_there(self):
+        for called in ('9.7.4', database.MYSQL_9_7, 'nothing', ''):
+            self.assertEqual([], self.named(called))
+
+    def test_an_instance_that_is_deleted_or_was_never_there_is_not_found(self):
+        for instance_id in (database.DELETED_INSTANCE, str(uuid.uuid4()), 'no id'):
+            self.assertRaises(
+                exceptions.InstanceNotFound,
+                self.repos.instances.get_with_named,
+                instance_id,
+                '11.8.6',
+            )
