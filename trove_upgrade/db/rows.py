@@ -25,7 +25,9 @@ from trove_upgrade.domain.upgrades import StepRun, Upgrade
 
 #: Fields that are columns of their name; the progress is in the column `data`.
 _LISTED = tuple(
-    field.name for field in dataclasses.fields(Upgrade) if field.name not in {'steps', 'progress'}
+    field.name
+    for field in dataclasses.fields(Upgrade)
+    if field.name not in {'steps', 'progress', 'stored_steps'}
 )
 #: What a list does not read: the data of one row can be longer than all that is shown of a page.
 _FIELDS = (*_LISTED, 'data')
@@ -121,7 +123,12 @@ class Rows:
         return row
 
     def _whole(self, connection: sa.Connection, row: sa.Row[Any]) -> Upgrade:
-        return _upgrade_from(row, self._histories(connection, [row]).get(row.id, ()))
+        history = self._histories(connection, [row]).get(row.id, ())
+        return _upgrade_from(row, history, stored=self._stored(history))
+
+    def _stored(self, history: steps.History) -> steps.History | None:
+        """Return what is known of the rows of the steps, from what was just read or written."""
+        return history
 
     def _histories(
         self, connection: sa.Connection, found: Sequence[sa.Row[Any]]
@@ -147,15 +154,25 @@ class Rows:
         )
 
     def written(
-        self, connection: sa.Connection, upgrade_id: str, history: steps.History | None = None
+        self, connection: sa.Connection, upgrade_id: str, held: Upgrade | None = None
     ) -> Upgrade:
-        """The row after this transaction's own UPDATE of it, with `history` for its steps; None:
-        those that it has.
+        """The row after this transaction's own UPDATE of it, with the steps of `held`; None: those
+        that it has.
         """
         row = self._row(connection, upgrade_id)
-        if history is None:
+        if held is None:
             return self._whole(connection, row)
-        return _upgrade_from(row, steps.write(connection, upgrade_id, history))
+        history = steps.write(connection, upgrade_id, held.steps, held.stored_steps)
+        return _upgrade_from(row, history, stored=history)
+
+    def saved(self, connection: sa.Connection, held: Upgrade) -> Upgrade:
+        """Return `held` after this transaction's own UPDATE of its row with `journal_of`, without
+        reading what was just written: its `updated_at` stays what it was.
+        """
+        if self._absent:  # not all of it was written
+            return self.written(connection, held.id, held)
+        history = steps.write(connection, held.id, held.steps, held.stored_steps)
+        return held.evolve(steps=history, stored_steps=history)
 
 
 class ColumnAndRows(Rows):
@@ -185,6 +202,9 @@ class ColumnAndRows(Rows):
     ) -> dict[str, steps.History]:
         return {row.id: tuple(_step_run_from(entry) for entry in row.steps) for row in found}
 
+    def _stored(self, history: steps.History) -> None:
+        """Know nothing of the rows: another release writes the column alone."""
+
     def journal_of(self, held: Upgrade) -> dict[str, Any]:
         """Return what an UPDATE writes of the journal, with the column `steps`."""
         return {**super().journal_of(held), 'steps': [_step_run_to(run) for run in held.steps]}
@@ -193,7 +213,7 @@ class ColumnAndRows(Rows):
         self,
         connection: sa.Connection,
         upgrade_id: str,
-        history: steps.History | None = None,  # noqa: ARG002 - it is in the column
+        held: Upgrade | None = None,  # noqa: ARG002 - its steps are in the column
     ) -> Upgrade:
         """The rows become what the column says now, by any release; only then does the row say
         that they are the same.
@@ -204,6 +224,10 @@ class ColumnAndRows(Rows):
             steps.write(connection, upgrade_id, found.steps)
             connection.execute(self._copied, {'upgrade_id': upgrade_id, 'steps_at': row.updated_at})
         return found
+
+    def saved(self, connection: sa.Connection, held: Upgrade) -> Upgrade:
+        """Return the row as it was written: the copy of its steps needs its `updated_at`."""
+        return self.written(connection, held.id, held)
 
 
 def form(database: Database, connection: sa.Connection) -> Rows:
@@ -227,7 +251,9 @@ def _form(kind: type[Rows], absent: frozenset[str]) -> Rows:
     return kind(absent)
 
 
-def _upgrade_from(row: sa.Row[Any], history: steps.History) -> Upgrade:
+def _upgrade_from(
+    row: sa.Row[Any], history: steps.History, *, stored: steps.History | None = None
+) -> Upgrade:
     fields = {name: value for name, value in row._mapping.items() if name in _FIELDS}  # noqa: SLF001 - SQLAlchemy's public name
     if 'data' in fields:
         fields['progress'] = progress_codec.decode(fields.pop('data'))
@@ -237,6 +263,7 @@ def _upgrade_from(row: sa.Row[Any], history: steps.History) -> Upgrade:
             'state': states.UpgradeState(row.state),
             'step': states.Step(row.step),
             'steps': history,
+            'stored_steps': stored,
         }
     )
 

@@ -51,15 +51,24 @@ def read(connection: sa.Connection, upgrade_ids: Sequence[str]) -> dict[str, His
     return {upgrade_id: tuple(runs) for upgrade_id, runs in found.items()}
 
 
-def write(connection: sa.Connection, upgrade_id: str, history: Iterable[StepRun]) -> History:
+def write(
+    connection: sa.Connection,
+    upgrade_id: str,
+    history: Iterable[StepRun],
+    known: History | None = None,
+) -> History:
     """Make the rows this history, by writing what differs: mostly the last one.  Returns it as it
     will be read.
+
+    `known`: what the rows are, where the holder of the upgrade's row has read or written them under
+    its claim; None: they are read.
     """
     written = tuple(
         dataclasses.replace(run, message=columns.fitting(_steps.c.message, run.message, wide=True))
         for run in history
     )
-    known = read(connection, [upgrade_id]).get(upgrade_id, ())
+    if known is None:
+        known = read(connection, [upgrade_id]).get(upgrade_id, ())
     added = [
         {'upgrade_id': upgrade_id, 'position': position, **_values(run)}
         for position, run in enumerate(written)

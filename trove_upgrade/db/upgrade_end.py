@@ -52,7 +52,7 @@ def end(
     fence.write_held(
         connection, form, held, {**form.journal_of(held), **_OF_AN_END, 'state': str(state)}
     )
-    ended = form.written(connection, held.id, held.steps)
+    ended = form.written(connection, held.id, held)
     if state is _S.FAILED and not is_displaced:
         tasks.write_fault(connection, ended)
     if done:

@@ -311,7 +311,9 @@ class Upgrades:
         with self._database.write() as connection:
             form = self._form(connection)
             fence.write_held(connection, form, held, {**form.journal_of(held), **values})
-            saved = form.written(connection, held.id, held.steps)
+            if release_for_seconds is None and event is None:
+                return form.saved(connection, held)
+            saved = form.written(connection, held.id, held)
             if event is not None:
                 outbox.write(connection, event, saved)
             return saved

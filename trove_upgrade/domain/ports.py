@@ -198,6 +198,9 @@ class UpgradeRepository(Protocol):
         With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at
         once).  An `event` of it is written in the same transaction.
 
+        The next save is of what this one returns, or of what has been made of it: it may write
+        no more than what differs.  Where nothing is let go of, `updated_at` is as it was.
+
         :raises LeaseLost: overtaken; nothing was written.
         """
 

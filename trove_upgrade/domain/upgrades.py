@@ -59,6 +59,10 @@ class Upgrade:
     request_id: str | None = None
     user_id: str | None = None
     stalls: int = 0  #: how often it has kept a worker waiting of late: domain.stalls
+    #: the steps as the database has them, for its writer alone; None: it has to look
+    stored_steps: tuple[StepRun, ...] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
     @property
     def marker(self) -> str:
