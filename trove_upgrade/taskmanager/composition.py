@@ -53,7 +53,7 @@ def calls_of(conf: cfg.ConfigOpts, outside: Ports) -> calls.Calls:
     """Return what builds and paces the calls of guests."""
     options = conf[our_conf.GROUP]
     return calls.Calls(
-        datastores=outside.repos.datastores,
+        datastores=outside.datastores,
         clock=outside.clock,
         options=guest_options.from_conf(options),
         poll_seconds=options.guest_poll_interval,
@@ -102,7 +102,7 @@ def preflight_of(conf: cfg.ConfigOpts, outside: Ports) -> Preflight:
     """Return what checks an upgrade before it begins."""
     return Preflight(
         instances=outside.repos.instances,
-        datastores=outside.repos.datastores,
+        datastores=outside.datastores,
         nova=outside.nova,
         images=outside.images,
         agent=outside.agent,
@@ -134,7 +134,7 @@ def guest_files_of(conf: cfg.ConfigOpts, outside: Ports) -> GuestFiles:
     options = conf[our_conf.GROUP]
     return GuestFiles(
         instances=outside.repos.instances,
-        datastores=outside.repos.datastores,
+        datastores=outside.datastores,
         guest_config_file=options.guest_config_file,
         guest_topic_prefix=options.guest_topic_prefix,
         new_guests=new_guests_of(conf, outside),
@@ -166,7 +166,7 @@ def key_delivery_of(conf: cfg.ConfigOpts, outside: Ports) -> KeyDelivery:
     """Return what decides on guests' keys as the operator chose."""
     return KeyDelivery(
         keys=outside.repos.guest_keys,
-        datastores=outside.repos.datastores,
+        datastores=outside.datastores,
         older_taskmanager=older_taskmanager_of(outside),
         is_off=conf[our_conf.GROUP].guest_rpc_security == guest_keys_conf.OFF,
     )
@@ -257,7 +257,7 @@ def rebuild_of(
         nova=outside.nova,
         agent=outside.agent,
         instances=outside.repos.instances,
-        datastores=outside.repos.datastores,
+        datastores=outside.datastores,
         files=guest_files_of(conf, outside),
         key_delivery=key_delivery_of(conf, outside),
         calls=call,

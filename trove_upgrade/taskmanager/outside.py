@@ -2,6 +2,7 @@
 """The ports of a taskmanager: database, Nova, Glance, guests, broker and clock."""
 
 import dataclasses
+import functools
 import socket
 import time
 
@@ -26,6 +27,7 @@ from trove_upgrade.domain.user_nics import UserNics
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
+from trove_upgrade.taskmanager.recent_versions import RecentVersions
 
 _BROKER_SECONDS = 5.0
 
@@ -48,6 +50,11 @@ class Ports:
     changes: ServerChanges | None = None
     kept: KeptLeases | None = None  #: None: leases are renewed as all else is written
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
+
+    @functools.cached_property
+    def datastores(self) -> ports.DatastoreRepository:
+        """Return the datastores of `repos`, as they were a moment ago."""
+        return RecentVersions(self.repos.datastores, self.clock)
 
 
 def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:

@@ -60,13 +60,12 @@ def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
     try:
         text = parts.unpacked(former)
         _require_plain(marker, contents)
+        files = documents.files(text)
         kept = agent_options.kept_for_server(
-            documents.files(text), contents.guest_config, contents.datastore_manager, MARKER_PATH
+            files, contents.guest_config, contents.datastore_manager, MARKER_PATH
         )
         plain_values.require_lines(kept, 'the number of the database user')
-        repositories = container_repositories.of_guest(
-            documents.files(text), contents, marker, MARKER_PATH
-        )
+        repositories = container_repositories.of_guest(files, contents, marker, MARKER_PATH)
         contents = dataclasses.replace(contents, container_repositories=repositories)
         _require_plain(marker, contents)
         rendered = _Rendering(marker, contents, kept).of(text)
