@@ -73,15 +73,14 @@ class World:
         """Seconds that it takes."""
         return self._durations[upgrade_id][part]
 
+    def work(self, upgrade_id: str) -> float:
+        """Seconds that all parts take, one after the other."""
+        return sum(self._durations[upgrade_id].values())
+
     def write(self, upgrade_id: str) -> None:
         """Its work is done."""
         with self._lock, self._file.open('a') as sink:
-            sink.write(
-                json.dumps(
-                    {'upgrade': upgrade_id, 'work': sum(self._durations[upgrade_id].values())}
-                )
-                + '\n'
-            )
+            sink.write(json.dumps({'upgrade': upgrade_id, 'work': self.work(upgrade_id)}) + '\n')
 
 
 class StandInNova:
@@ -235,7 +234,8 @@ def _report_to(outside: Any) -> Any:
     return report
 
 
-def _wrapped(conf: Any, world: World, outside: Any) -> Any:
+def wrapped(conf: Any, world: World, outside: Any) -> Any:
+    """Return the ports of a taskmanager with stand-ins for Nova, Glance and the guests."""
     from trove_upgrade.domain import guests
     from trove_upgrade.rpc import serializer
     from trove_upgrade.rpc.taskmanager import TaskManagerAPI
@@ -296,7 +296,7 @@ def main() -> int:
     log.setup(conf, 'trove-upgrade')
     world = World(chosen.work_file)
     told = signals.told()
-    running = service.compose(conf, lambda outside: _wrapped(conf, world, outside))
+    running = service.compose(conf, lambda outside: wrapped(conf, world, outside))
     running.start()
     told.wait(LIFE_SECONDS)
     running.stop()
