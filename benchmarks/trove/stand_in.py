@@ -129,6 +129,10 @@ class StandInNova:
     def flavor_id(self, server_id: str) -> None:
         """Name no flavor: no step of the benchmark needs one."""
 
+    def max_microversion(self) -> tuple[int, int]:
+        """Return the newest that the product knows."""
+        return 2, 93
+
     def describe(self, server_id: str) -> Any:
         """Return a description in which no check finds a fault."""
         from trove_upgrade.domain import compute

@@ -124,6 +124,10 @@ class Nova:
         )
         return flavor_id
 
+    def max_microversion(self) -> Version:
+        """Return the lower of what is wanted and what Nova has.  Raises as `server`."""
+        return self._version()
+
     def describe(self, server_id: str) -> compute.ServerDescription:
         """Return what Nova could refuse a rebuild for.  Raises as `server`."""
         server, compute_up = self._ask(

@@ -50,6 +50,12 @@ class Compute(Protocol):
     def flavor_id(self, server_id: str) -> str | None:
         """The id of the server's flavor; None where Nova does not name it.  Raises as `server`."""
 
+    def max_microversion(self) -> tuple[int, int]:
+        """Return the one that requests are made in, which Nova is asked for once.
+
+        :raises ComputeUnavailable: no answer in time; ask again later.
+        """
+
     def describe(self, server_id: str) -> compute.ServerDescription:
         """Read what Nova could refuse a rebuild for.  Raises as `server`."""
 

@@ -28,6 +28,8 @@ from trove_upgrade.taskmanager.steps.task import require_our_task, require_quiet
 _REBUILDABLE = frozenset(ServerStatus)
 #: From the announcement of a POST to its beginning, at most.
 _ANNOUNCED_SECONDS = 2.0
+#: What a rebuild sends again of a server was read no longer ago than this when it is prepared.
+_READ_SECONDS = 2.0
 
 #: Seconds until a step reads a server again whose rebuild is under way.
 Rest = Callable[[Upgrade, compute.Server], float]
@@ -65,11 +67,11 @@ class Rebuild:
 
         :raises StepFailed: accepted, then failed.
         """
-        # before the look at the server: what arrives until the deadline is seen by it
-        late = self._of_former_holder(upgrade)
-        server = self.nova.server(upgrade.server_id)
         if upgrade.progress.rebuild.asked_in_attempt != upgrade.attempt:
             return self._next(upgrade, 1, 'A rebuild is asked for.')
+        # before the look at the server: what arrives until the deadline is seen by it
+        late = self._of_former_holder(upgrade)
+        server, read_at = self._read(upgrade), self.calls.clock.monotonic()
         if server.marker == upgrade.marker:
             return self._result(upgrade, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
@@ -81,8 +83,17 @@ class Rebuild:
         if answer is not None:
             return answer
         is_carried = self._is_carried(upgrade)
-        server = self.nova.server_with_user_data(upgrade.server_id)
+        if self.calls.clock.monotonic() - read_at > _READ_SECONDS:
+            server = self.nova.server_with_user_data(upgrade.server_id)
         return self._post(upgrade, server, is_carried)
+
+    def _read(self, upgrade: Upgrade) -> compute.Server:
+        """Read the server: whole where a rebuild is to be asked for, which sends its user data and
+        its metadata again; clients of the database wait while Nova is asked.
+        """
+        if upgrade.progress.rebuild.accepted_in_attempt == upgrade.attempt:
+            return self.nova.server(upgrade.server_id)
+        return self.nova.server_with_user_data(upgrade.server_id)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Return the error of the time-out: a failure once Nova has accepted the rebuild, else a
@@ -214,7 +225,7 @@ class Rebuild:
         """
         return not self.key_delivery.gives_key(
             upgrade.wanted_version_id, upgrade.wanted_image_id
-        ) or is_carried_by(self.nova.describe(upgrade.server_id).max_microversion)
+        ) or is_carried_by(self.nova.max_microversion())
 
     def _post(self, upgrade: Upgrade, server: compute.Server, is_carried: bool) -> Wait:
         version = self.datastores.version_by_id(upgrade.wanted_version_id)

@@ -68,6 +68,9 @@ class Nova:
         self.server(server_id)
         return '6'
 
+    def max_microversion(self):
+        return 2, 93
+
     def describe(self, server_id):
         # Borealis has the former names.
         kind = getattr(self._compute, 'ServerDescription', None) or self._compute.ComputePicture

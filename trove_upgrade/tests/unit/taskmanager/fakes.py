@@ -88,6 +88,9 @@ class FakeNova:
         self.server(server_id)
         return self.state
 
+    def max_microversion(self):
+        return self.microversion
+
     def describe(self, server_id):
         return compute.ServerDescription(
             server=self.server_with_user_data(server_id),
