@@ -19,7 +19,7 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guest_results import Quiesced
 from trove_upgrade.domain.guests import Method
-from trove_upgrade.rpc import either_place, place, sealed_calls, serializer, transport
+from trove_upgrade.rpc import answer_wait, either_place, place, sealed_calls, serializer, transport
 from trove_upgrade.rpc.sealed_calls import AnswerNotAuthentic, Unreadable
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -318,10 +318,15 @@ class GuestAgentAPI:
         )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
-        topic = self._topic(instance_id)
+        topic, wait = self._topic(instance_id), answer_wait.Wait.of(version, self._timeout)
         client = self._client.prepare(
-            topic=topic, server=topic, version=version, timeout=self._timeout
+            topic=topic,
+            server=topic,
+            version=version,
+            timeout=wait.seconds,
+            call_monitor_timeout=wait.sign_seconds,
         )
+        since = time.monotonic()
         try:
             if not self._connected:
                 self._require_broker(self._timeout)
@@ -331,7 +336,9 @@ class GuestAgentAPI:
             raise
         except oslo_messaging.MessagingTimeout as error:
             raise exceptions.GuestUnavailable(
-                instance_id=instance_id, method=method, timeout_seconds=self._timeout
+                instance_id=instance_id,
+                method=method,
+                timeout_seconds=wait.waited(time.monotonic() - since),
             ) from error
         except (exceptions.MessagingUnavailable, *transport.BROKER_ERRORS) as error:
             raise exceptions.GuestNotAsked(

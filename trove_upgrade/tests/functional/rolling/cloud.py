@@ -151,6 +151,10 @@ class Server:
     def boot(self, image):
         """Its agent starts, in a boot of its own."""
         self.boots += 1
+        self.start_agent(image)
+
+    def start_agent(self, image):
+        """It starts, again where it had ended, in the boot that there is."""
         log = self._cloud.directory / f'{self.id}-{self.boots}-{image.code.release}.log'
         arguments = (self.directory, image.server_version, f'boot-{self.boots}-{self.id}')
         self.process = Process(image.code, 'guest_program.py', arguments, log)
@@ -219,6 +223,9 @@ class Cloud(fixtures.Fixture):
         ]
         server.make(self._images[image_id], documents.dump({'write_files': entries}))
         return server
+
+    def image(self, image_id):
+        return self._images[image_id]
 
     def logs(self):
         """By name of the file."""

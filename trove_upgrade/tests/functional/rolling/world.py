@@ -49,7 +49,7 @@ taskmanager_topic = {name}
 guest_topic_prefix = {name}.
 trove_agent_topic_prefix = {name}.
 """
-_GUEST = 'heartbeat_interval = 0.3\nguest_join_seconds = 0.2\n'
+_GUEST = 'heartbeat_interval = 0.3\nguest_join_seconds = {join}\n'
 _TASKMANAGER = """guest_call_timeout = 2
 taskmanager_workers = 4
 taskmanager_poll_interval = 0.3
@@ -77,6 +77,7 @@ class WorldCase(Waiting, base.TestCase):
     """The servers are the class's; database, exchange and cloud are each test's own."""
 
     wait_seconds = 120.0
+    join_seconds = 0.2  #: for which a guest's call waits for its job
 
     @classmethod
     def setUpClass(cls):
@@ -103,7 +104,9 @@ class WorldCase(Waiting, base.TestCase):
             cloud.Image(WANTED, cygnus, '11.8.6-MariaDB'),
             cloud.Image(NEXT, cygnus, '11.8.7-MariaDB'),
         )
-        self.cloud = self.useFixture(cloud.Cloud(images, messaging + _GUEST))
+        self.cloud = self.useFixture(
+            cloud.Cloud(images, messaging + _GUEST.format(join=self.join_seconds))
+        )
         self.addOnException(lambda _info: self._tell())
         self.configuration = self.cloud.directory / 'trove-upgrade.conf'
         key = fernet.Fernet.generate_key().decode()
