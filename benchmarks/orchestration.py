@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long an upgrade takes beyond what Nova and the guest need, and what it asks of the database,
-without a cloud: from its row's beginning to COMPLETED, less their work.
+"""Time of an upgrade beyond what Nova and the guest need, and its statements, without a cloud: from
+its row's beginning to COMPLETED, less their work.
 
 The taskmanager, its MariaDB and its broker are real and this benchmark's own; Nova and the guests
 are the stand-ins of `trove.stand_in`, which take known times.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database tells of a datastore version, kept for a moment: one step of an upgrade asks
-for the same several times.
+"""Facts of datastore versions, kept for a moment: one step of an upgrade asks for the same several
+times.
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many statements a taskmanager's writes take: each is a round trip of an outage."""
+"""Statements of a taskmanager's writes: each is a round trip of an outage."""
 
 import datetime
 
