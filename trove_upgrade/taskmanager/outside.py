@@ -54,7 +54,7 @@ class Ports:
     @functools.cached_property
     def datastores(self) -> ports.DatastoreRepository:
         """Return the datastores of `repos`, as they were a moment ago."""
-        return RecentVersions(self.repos.datastores, self.clock)
+        return RecentVersions(repository=self.repos.datastores, clock=self.clock)
 
 
 def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:

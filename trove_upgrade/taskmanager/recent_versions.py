@@ -18,7 +18,7 @@ KEPT_SECONDS = 2.0
 _MOST = 256
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class RecentVersions:
     """Implements ports.DatastoreRepository.  Safe to share between threads.  No error is kept."""
 

@@ -10,7 +10,7 @@ class TestRecentVersions(base.TestCase):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.clock = FakeClock()
-        self.recent = RecentVersions(self.db.repositories.datastores, self.clock)
+        self.recent = RecentVersions(repository=self.db.repositories.datastores, clock=self.clock)
 
     def image(self, version_id=database.MARIADB_11_8):
         return self.recent.version_by_id(version_id).image_id
