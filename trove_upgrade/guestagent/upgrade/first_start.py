@@ -18,6 +18,7 @@ from trove_upgrade.domain.guest_results import Compared
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
+from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
     ServerStartedFacts,
@@ -29,6 +30,8 @@ from trove_upgrade.guestagent.upgrade.work import Guest, Work
 LOG = logs.get_logger(__name__)
 
 _NAMED = 5
+#: Between two looks at the isolation while something long goes on.
+_LOOK_SECONDS = 5.0
 #: The second one is without a network: none can reach that server.
 _STARTS = 2
 
@@ -81,6 +84,25 @@ def _remember_lost_isolation(guest: Guest, info: UpgradeInfo) -> None:
         guest.marks.record(dataclasses.replace(started, isolation_lost_at=now))
 
 
+def _keeping_closed(work: Work) -> Progress:
+    """Return the progress of something long, which sees to it on its way that clients who may have
+    come are kept away again.  That they may have come is found when it is over.
+    """
+    guest = work.guest
+    looked_at = guest.clock.monotonic()
+
+    def report(percent: int | None, sentence: str) -> None:
+        nonlocal looked_at
+        work.progress(percent, sentence)
+        now = guest.clock.monotonic()
+        if now - looked_at >= _LOOK_SECONDS:
+            looked_at = now
+            if not guest.driver.is_isolated():
+                guest.driver.keep_closed()
+
+    return report
+
+
 def _start(work: Work, info: UpgradeInfo, *, is_rollback: bool) -> None:
     """Start the server, past the point of no return from the first mark on: a start that is
     refused has changed files, too.
@@ -113,7 +135,7 @@ def _upgraded(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
         return True
     work.progress(40, 'Upgrading the data.')
     try:
-        guest.driver.upgrade_data(work.progress, before.server_version)
+        guest.driver.upgrade_data(_keeping_closed(work), before.server_version)
     except exceptions.StepFailed as error:
         if guest.driver.is_isolated():
             raise
@@ -133,7 +155,7 @@ def _compared(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
     """
     guest = work.guest
     work.progress(70, 'Comparing tables, users and grants.')
-    after = guest.driver.fingerprint(work.call.options, work.progress)
+    after = guest.driver.fingerprint(work.call.options, _keeping_closed(work))
     comparison = guest.driver.compare(before, after)
     if not guest.driver.is_isolated():
         return False

@@ -52,7 +52,9 @@ class ClosedServer:
         self._server = server
         self._packets = packets
         self._path = run / _NAME
-        self._was_lost = False  #: in the life of this agent: the guest has something that does it
+        #: of rules that were made again in the life of this agent: the guest has something that
+        #: removes them
+        self._renewed: str | None = None
 
     def close(self, user: int) -> Restart | None:
         """Put the rules in force, before the server is started; or return why it must not be.
@@ -61,7 +63,7 @@ class ClosedServer:
         """
         if self._packets is None:
             return Restart.FILTER
-        if self._was_lost:
+        if self._renewed is not None:
             return Restart.FILTER_LOST
         configuration = self._server.configuration()
         reason = restart_reasons.of_configuration(configuration)
@@ -144,10 +146,12 @@ class ClosedServer:
         record = self._read()
         if record is None or self._packets is None or self._is_in_force(record):
             return
-        self._was_lost = True
+        if self._renewed is not None and self._packets.is_closed(self._renewed):
+            return
         LOG.warning('The rules that keep clients from the database were lost; they are made again')
+        self._renewed = secrets.token_hex(16)
         try:
-            self._packets.close(secrets.token_hex(16), record.ports, record.user)
+            self._packets.close(self._renewed, record.ports, record.user)
         except FilterError as error:
             LOG.warning('They cannot be made: %s', error)
 

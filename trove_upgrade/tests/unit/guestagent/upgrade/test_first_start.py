@@ -86,6 +86,25 @@ class TestIsolationThatIsLost(FlowTestCase):
             self.assertEqual((1, 2), tuple(map(driver.done.count, ('upgrade_data', 'compare'))))
             self.assert_upgraded(self.machine)
 
+    def test_while_the_data_is_upgraded_lets_no_client_come_for_longer_than_a_few_seconds(self):
+        class Long(Reached):
+            def upgrade_data(self, progress, former=''):
+                self._happens('upgrade_data')
+                for _ in range(12):
+                    self.machine.clock.move(1)
+                    self.done.append('table')
+                    progress(50, 'a table')
+                fakes.Driver.upgrade_data(self, progress, former)
+
+        driver = Long(self.machine, 'upgrade_data')
+        restore.restore(self.restored(driver))
+        began = driver.done.index('upgrade_data')
+        self.assertEqual(
+            ['table'] * 5 + ['keep_closed'] + ['table'] * 5 + ['keep_closed'] + ['table'] * 2,
+            driver.done[began + 1 : began + 15],
+        )
+        self.assert_upgraded(self.machine)
+
     def test_is_no_reason_to_fail_for_what_a_client_has_broken_meanwhile(self):
         driver = Reached(self.machine, 'upgrade_data')
         self.machine.fail['upgrade_data'] = exceptions.StepFailed('locked', 'ENGINE_UPGRADE_FAILED')
