@@ -42,7 +42,7 @@ _OVERTAKEN = sa.exists().where(
 
 
 class Outbox:
-    """Events in the database: the port ports.OutboxRepository."""
+    """Events in the database: the port events.OutboxRepository."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

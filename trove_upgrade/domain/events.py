@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of an upgrade: what must be sent at least once, by way of the outbox."""
+"""Events of an upgrade: what must be sent at least once, by way of the outbox; and the ports to the
+outbox and to what is notified.
+"""
 
 import dataclasses
 import datetime
 import enum
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 #: Of notifications: raised when a key goes or changes its meaning; new keys alone do not raise it.
 PAYLOAD_VERSION = '1.0'
@@ -67,3 +69,36 @@ class OutboxEvent:
     payload: Mapping[str, Any]
     created_at: datetime.datetime
     tries: int = 0  #: how often it could not be sent
+
+
+class OutboxRepository(Protocol):
+    """Events that wait to be sent, in the table `upgrade_outbox`."""
+
+    def pending(self, limit: int, kinds: Collection[EventKind]) -> Sequence[OutboxEvent]:
+        """Unsent events of these kinds that are due,
+        those that were tried least often first.
+
+        Per upgrade only the oldest one of each of the two kinds of receivers (notifications;
+        guest), so that order holds and a silent guest holds up no notification.
+        """
+
+    def is_behind_end(self, event: OutboxEvent) -> bool:
+        """Return whether an end of its attempt goes before it: a taskmanager of an earlier release
+        has written that end, and numbers events in another way.
+        """
+
+    def sent(self, event_id: str) -> None:
+        """Mark the event as sent: it is not sent again."""
+
+    def postpone(self, event_id: str, seconds: float) -> None:
+        """Try again that much later."""
+
+
+class Notifier(Protocol):
+    """Sends notifications.  Returning means sent."""
+
+    def send(self, event: OutboxEvent) -> None:
+        """Send the notification of an event.
+
+        :raises MessagingUnavailable: not sent; try later.
+        """

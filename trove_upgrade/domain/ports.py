@@ -2,12 +2,12 @@
 """Ports: the protocols that adapters implement and that a test can stand in for."""
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from trove_upgrade.domain import compute, guests, states
 from trove_upgrade.domain.endings import Ending
-from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.instances import (
     Datastore,
     DatastoreVersion,
@@ -293,29 +293,6 @@ class UpgradeCheckRepository(Protocol):
         """
 
 
-class OutboxRepository(Protocol):
-    """Events that wait to be sent, in the table `upgrade_outbox`."""
-
-    def pending(self, limit: int, kinds: Collection[EventKind]) -> Sequence[OutboxEvent]:
-        """Unsent events of these kinds that are due,
-        those that were tried least often first.
-
-        Per upgrade only the oldest one of each of the two kinds of receivers (notifications;
-        guest), so that order holds and a silent guest holds up no notification.
-        """
-
-    def is_behind_end(self, event: OutboxEvent) -> bool:
-        """Return whether an end of its attempt goes before it: a taskmanager of an earlier release
-        has written that end, and numbers events in another way.
-        """
-
-    def sent(self, event_id: str) -> None:
-        """Mark the event as sent: it is not sent again."""
-
-    def postpone(self, event_id: str, seconds: float) -> None:
-        """Try again that much later."""
-
-
 class GuestRepository(Protocol):
     """`upgrade_guests`: the last heartbeat of each guest,
     and the image that its server was booted from.
@@ -395,14 +372,4 @@ class DatastoreRepository(Protocol):
     def configured_parameters(self, configuration_id: str) -> Sequence[str]:
         """Names of what a configuration group sets; empty for one that is deleted,
         or unknown.
-        """
-
-
-class Notifier(Protocol):
-    """Sends notifications.  Returning means sent."""
-
-    def send(self, event: OutboxEvent) -> None:
-        """Send the notification of an event.
-
-        :raises MessagingUnavailable: not sent; try later.
         """

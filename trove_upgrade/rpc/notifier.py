@@ -37,7 +37,7 @@ _ENVELOPES = {'messaging': 1.0, 'messagingv2': 2.0}
 
 
 class MessagingNotifier:
-    """Implements `domain.ports.Notifier` over the configured drivers of
+    """Implements `domain.events.Notifier` over the configured drivers of
     `[oslo_messaging_notifications]`.
 
     oslo.messaging's own Notifier logs and forgets what a driver could not send; here returning

@@ -8,7 +8,7 @@ import datetime
 import random
 
 from trove_upgrade.domain import exceptions, guests, logs, ports, stalls
-from trove_upgrade.domain.events import EventKind, OutboxEvent
+from trove_upgrade.domain.events import EventKind, Notifier, OutboxEvent, OutboxRepository
 from trove_upgrade.domain.guests import Method
 from trove_upgrade.taskmanager.outages import Outages
 from trove_upgrade.taskmanager.steps.calls import Calls
@@ -31,9 +31,9 @@ class Relay:
     no notification.
     """
 
-    outbox: ports.OutboxRepository
+    outbox: OutboxRepository
     upgrades: ports.UpgradeRepository
-    notifier: ports.Notifier
+    notifier: Notifier
     agent: ports.Guest
     calls: Calls
     kinds: frozenset[EventKind]

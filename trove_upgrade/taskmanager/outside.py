@@ -19,7 +19,7 @@ from trove_upgrade.db import engine, services
 from trove_upgrade.db.impatient import Bounds, ImpatientDatabase
 from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import ports, versions
+from trove_upgrade.domain import events, ports, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.server_changes import ServerChanges
@@ -40,7 +40,7 @@ class Ports:
     nova: ports.Compute
     images: ports.Images
     agent: ports.Guest
-    notifier: ports.Notifier
+    notifier: events.Notifier
     clock: ports.Clock
     rules: versions.Rules
     broker: ports.GuestBroker | None = None

@@ -90,15 +90,7 @@ class Service:
             for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
         ]
         self._held_upgrades, self._held_checks = self._holdings(options.lease_seconds)
-        self._recovery = Recovery(
-            held=(outside.repos.held_upgrades, outside.repos.held_checks),
-            has_ended=functools.partial(services.has_ended, host=self._host),
-            upgrades=outside.repos.upgrades,
-            checks=outside.repos.checks,
-            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
-            put_check=lambda turn: self._nudge(manager.CHECK, turn),
-            outages=self._outages,
-        )
+        self._recovery = self._recovering()
         self._watch = composition.watch_of(
             conf, outside, lambda turn: self._nudge(manager.UPGRADE, turn), self._outages
         )
@@ -114,6 +106,19 @@ class Service:
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
         self._keeper = self._keeping(options.lease_seconds)
         self._repeaters = [*self._relays, *self._looks(options), self._life]
+
+    def _recovering(self) -> Recovery:
+        """Return what finds rows that no nudge came for, and those of owners that have ended."""
+        outside = self._outside
+        return Recovery(
+            held=(outside.repos.held_upgrades, outside.repos.held_checks),
+            has_ended=functools.partial(services.has_ended, host=self._host),
+            upgrades=outside.repos.upgrades,
+            checks=outside.repos.checks,
+            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+            put_check=lambda turn: self._nudge(manager.CHECK, turn),
+            outages=self._outages,
+        )
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it

@@ -71,7 +71,7 @@ class Rebuild:
             return self._next(upgrade, 1, 'A rebuild is asked for.')
         # before the look at the server: what arrives until the deadline is seen by it
         late = self._of_former_holder(upgrade)
-        server, read_at = self._read(upgrade), self.calls.clock.monotonic()
+        server, read_at = self._read(upgrade)
         if server.marker == upgrade.marker:
             return self._result(upgrade, server)
         if server.task_state is not None or server.status not in _REBUILDABLE:
@@ -83,17 +83,19 @@ class Rebuild:
         if answer is not None:
             return answer
         is_carried = self._is_carried(upgrade)
-        if self.calls.clock.monotonic() - read_at > _READ_SECONDS:
+        if read_at is None or self.calls.clock.monotonic() - read_at > _READ_SECONDS:
             server = self.nova.server_with_user_data(upgrade.server_id)
         return self._post(upgrade, server, is_carried)
 
-    def _read(self, upgrade: Upgrade) -> compute.Server:
-        """Read the server: whole where a rebuild is to be asked for, which sends its user data and
-        its metadata again; clients of the database wait while Nova is asked.
+    def _read(self, upgrade: Upgrade) -> tuple[compute.Server, float | None]:
+        """Read the server: whole before a first rebuild, which sends its user data and its metadata
+        again, as clients of the database wait while Nova is asked; and when that was, None where
+        it was not read whole.
         """
-        if upgrade.progress.rebuild.accepted_in_attempt == upgrade.attempt:
-            return self.nova.server(upgrade.server_id)
-        return self.nova.server_with_user_data(upgrade.server_id)
+        if upgrade.progress.rebuild.accepted_in_attempt is not None:
+            return self.nova.server(upgrade.server_id), None
+        read_at = self.calls.clock.monotonic()
+        return self.nova.server_with_user_data(upgrade.server_id), read_at
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Return the error of the time-out: a failure once Nova has accepted the rebuild, else a

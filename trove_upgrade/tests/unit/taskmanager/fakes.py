@@ -275,7 +275,7 @@ def silent(method='pre_upgrade'):
 
 
 class FakeNotifier:
-    """Implements ports.Notifier."""
+    """Implements events.Notifier."""
 
     def __init__(self):
         self.sent = []

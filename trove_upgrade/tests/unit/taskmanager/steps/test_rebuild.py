@@ -297,16 +297,16 @@ class TestRebuild(base.TestCase):
     def test_one_that_arrives_just_after_the_look_at_the_server_is_seen_by_the_next(self):
         self.stage.db.follow_clock(self.stage.clock.now)
         announced = self.stage.repos.held_upgrades.announce_post(self.row, 12)
-        look = self.nova.server
+        look = self.nova.server_with_user_data
 
         def looked(server_id):
             found = look(server_id)
             self.stage.clock.pass_time(12)
             self.nova.rebuild(found, database.IMAGE_11_8, announced.marker, fakes.USER_DATA)
-            self.nova.server = look
+            self.nova.server_with_user_data = look
             return found
 
-        self.nova.server = looked
+        self.nova.server_with_user_data = looked
         self.assertIsInstance(self.step.run(announced), Wait)
         self.assertIsInstance(self.step.run(announced), Done)
         self.assertEqual(1, len(self.nova.rebuilds))
