@@ -207,8 +207,9 @@ class Upgrades:
 
     @repeat_on_new_columns
     def due(self, limit: int) -> Sequence[Turn]:
-        """PENDING or RUNNING rows that are due, with a lease that is free or has run out: the oldest
-        first, and of each project the first before any other's second.
+        """PENDING or RUNNING rows that are due, with a lease that is free or has run out.
+
+        Oldest first, and of each project the first before any other's second.
         """
         row = _upgrades.c
         oldest = (row.next_run_at, row.created_at)
