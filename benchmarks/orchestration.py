@@ -50,8 +50,7 @@ class Statements:
 
     def __init__(self, counted: sa.Engine, kinds: collections.Counter[str]) -> None:
         self._kinds = kinds
-        for name, kind in (('commit', 'COMMIT'), ('rollback', 'ROLLBACK')):
-            sa.event.listen(counted, name, lambda _connection, kind=kind: self._add(kind))
+        sa.event.listen(counted, 'commit', lambda _connection: self._add('COMMIT'))
         sa.event.listen(counted, 'before_cursor_execute', self._run)
 
     def _run(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
