@@ -215,7 +215,7 @@ class Upgrades:
         oldest = (row.next_run_at, row.created_at)
         with self._database.read() as connection:
             form = self._form(connection)
-            # a project's rows that keep workers waiting come after its others
+            # those that keep workers waiting come after their project's others
             slow = sa.case((form.column('stalls') > 0, 1), else_=0)
             place = (
                 sa.func.row_number()
@@ -238,9 +238,7 @@ class Upgrades:
 
     @repeat_on_new_columns
     def turn(self, upgrade_id: str) -> Turn | None:
-        """Return the turn that a nudge may put in; None: it has ended, was never there, or rests
-        after a call without answer.
-        """
+        """Return what a nudge may put in; None: it has ended, was never there, or rests."""
         return self._turn_where(_upgrades.c.id == upgrade_id) if plausible_id(upgrade_id) else None
 
     def turn_of_instance(self, instance_id: str) -> Turn | None:
