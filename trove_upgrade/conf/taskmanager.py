@@ -99,6 +99,28 @@ OPTS: list[cfg.Opt] = [
         'server is read once more before anything is done. Where Nova lets only administrators '
         'list the servers of all projects and the service user is none, each server is looked at.',
     ),
+    cfg.ListOpt(
+        'nova_notifications_topics',
+        default=[],
+        help="Topics of Nova's notifications that taskmanagers listen on: notifications, "
+        'versioned_notifications, as [oslo_messaging_notifications] topics or [notifications] '
+        'versioned_notifications_topics of Nova name them. The end of a rebuild then has its '
+        'upgrade look at its server at once. Unset: none; the server is looked at after '
+        'compute_poll_interval.',
+    ),
+    cfg.StrOpt(
+        'nova_notifications_transport_url',
+        default=None,
+        secret=True,
+        help='Where Nova sends its notifications, in the form of transport_url. Unset: '
+        'transport_url. The account needs a queue of its own there (trove-upgrade-nova.HOST), '
+        'and to bind it to the exchange of Nova.',
+    ),
+    cfg.StrOpt(
+        'nova_notifications_exchange',
+        default='nova',
+        help='Exchange of these notifications: control_exchange of Nova.',
+    ),
     cfg.FloatOpt(
         'precheck_timeout',
         default=300.0,

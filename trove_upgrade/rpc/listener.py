@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One RPC server of a taskmanager: at one place of the broker."""
+"""A server of a taskmanager that hears messages: at one place of the broker."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import oslo_messaging
 from oslo_config import cfg
@@ -20,17 +21,35 @@ class Listener:
     other.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, at: place.Place, host: str, endpoint: Any) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        at: place.Place,
+        queue: str,
+        make: Callable[[], oslo_messaging.MessageHandlingServer],
+    ) -> None:
+        """`queue`: the one that ends with the last listener of it; `make` makes the server."""
         self._conf = conf
         self._at = at
-        self._host = host
-        self._endpoint = endpoint
+        self._queue = queue
+        self._make = make
         self._stopping = threading.Event()
         self._server: oslo_messaging.MessageHandlingServer | None = None
 
+    @classmethod
+    def of_rpc(cls, conf: cfg.ConfigOpts, at: place.Place, host: str, endpoint: Any) -> Self:
+        """Return the one that hears nudges and heartbeats."""
+        target = transport.taskmanager_target(conf, server=host)
+        return cls(
+            conf,
+            at,
+            queues.of_host(conf, host),
+            lambda: transport.get_server(transport.get_transport(conf, at), target, [endpoint]),
+        )
+
     def start(self) -> None:
         """Start to listen in a thread of its own, and return at once."""
-        threading.Thread(target=self._serve, name='rpc-server', daemon=True).start()
+        threading.Thread(target=self._serve, name='listener', daemon=True).start()
 
     def stop(self) -> None:
         """Take nothing more; also where it has not begun yet."""
@@ -48,29 +67,23 @@ class Listener:
             return
         try:
             self._server.wait()
-            queues.remove(
-                self._conf, [queues.of_host(self._conf, self._host)], _BROKER_SECONDS, self._at
-            )
+            queues.remove(self._conf, [self._queue], _BROKER_SECONDS, self._at)
         except (queue_errors.BrokerUnavailable, *transport.BROKER_ERRORS) as error:
-            LOG.info('The queue of this host stays at the broker, empty: %s', error)
+            LOG.info('Queue %s stays at the broker: %s', self._queue, error)
 
     def _serve(self) -> None:
-        target = transport.taskmanager_target(self._conf, server=self._host)
         try:
-            server = transport.get_server(
-                transport.get_transport(self._conf, self._at), target, [self._endpoint]
-            )
+            server = self._make()
             server.start()
         except Exception:
             LOG.exception(
-                'The RPC server could not be started: no nudge or heartbeat is heard. Look at %s '
-                'and start it again',
+                'Queue %s could not be listened to: nothing of it is heard. Look at %s and start '
+                'the taskmanager again',
+                self._queue,
                 self._at.option,
             )
             return
         self._server = server
         if self._stopping.is_set():
             server.stop()
-        LOG.info(
-            'Taskmanager on %s listens on topic %s of %s', self._host, target.topic, self._at.option
-        )
+        LOG.info('The taskmanager listens on queue %s of %s', self._queue, self._at.option)

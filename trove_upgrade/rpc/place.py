@@ -34,6 +34,12 @@ def of_guests(conf: cfg.ConfigOpts) -> Place:
     return Place('[trove_upgrade] guest_transport_url', url) if url else SERVICES
 
 
+def of_nova(conf: cfg.ConfigOpts) -> Place:
+    """Return where Nova sends its notifications."""
+    url = conf[our_conf.GROUP].nova_notifications_transport_url
+    return Place('[trove_upgrade] nova_notifications_transport_url', url) if url else SERVICES
+
+
 def of_taskmanagers(conf: cfg.ConfigOpts) -> tuple[Place, ...]:
     """All places that a taskmanager listens at, the guests' first.  One where both options mean the
     same.

@@ -34,9 +34,20 @@ def of_host(conf: cfg.ConfigOpts, host: str) -> str:
     return f'{conf[our_conf.GROUP].taskmanager_topic}.{host}'
 
 
+def of_nova(host: str) -> str:
+    """Name of the queue by which taskmanagers of one host hear Nova."""
+    return f'trove-upgrade-nova.{host}'
+
+
 def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
     """Names of the shared queue and of those of `hosts`."""
-    return [conf[our_conf.GROUP].taskmanager_topic, *(of_host(conf, host) for host in hosts)]
+    options = conf[our_conf.GROUP]
+    hears_nova = options.nova_notifications_topics
+    return [
+        options.taskmanager_topic,
+        *(of_host(conf, host) for host in hosts),
+        *(of_nova(host) for host in hosts if hears_nova),
+    ]
 
 
 def find(

@@ -143,12 +143,20 @@ def _rpc_transport(
         return oslo_messaging.get_rpc_transport(conf, url=at.url, transport_cls=transport_class)
 
 
-def get_notification_transport(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:
-    """The transport of `[oslo_messaging_notifications]`.  Connects at the first message, not now.
+def get_notification_transport(
+    conf: cfg.ConfigOpts, at: place.Place | None = None
+) -> oslo_messaging.Transport:
+    """The transport of `[oslo_messaging_notifications]`, or of another place.  Connects at the
+    first message, not now.
 
     :raises TransportInvalid: its URL cannot be understood, or its driver cannot be loaded.
     """
     register_missing_opts(conf)
+    if at is not None:
+        with _as_invalid(at.option):
+            # not as text: without one that would be the place of our own notifications
+            url = oslo_messaging.TransportURL.parse(conf, at.url)
+            return oslo_messaging.get_notification_transport(conf, url=url)
     with _as_invalid(
         '[oslo_messaging_notifications] transport_url, or [DEFAULT] transport_url where that is '
         'not set,'

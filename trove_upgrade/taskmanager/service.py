@@ -15,7 +15,7 @@ from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.domain import logs
 from trove_upgrade.domain.turn import Turn
-from trove_upgrade.rpc import place
+from trove_upgrade.rpc import nova_notifications, place
 from trove_upgrade.rpc.listener import Listener
 from trove_upgrade.taskmanager import (
     composition,
@@ -85,15 +85,11 @@ class Service:
         options = conf[our_conf.GROUP]
         call = composition.calls_of(conf, outside)
         self._outages = outages.Outages(lambda error: faults.explain(error, _url(conf)))
-        self._relays = [
-            Repeater(f'outbox-{name}', relay.run_once, options.outbox_interval)
-            for name, relay in composition.relays_of(conf, outside, call, self._outages).items()
-        ]
+        self._relays = self._relaying(conf, call)
         self._held_upgrades, self._held_checks = self._holdings(options.lease_seconds)
         self._recovery = self._recovering()
-        self._watch = composition.watch_of(
-            conf, outside, lambda turn: self._nudge(manager.UPGRADE, turn), self._outages
-        )
+        nudge = functools.partial(self._nudge, manager.UPGRADE)
+        self._watch = composition.watch_of(conf, outside, nudge, self._outages)
         self._greetings = greeting.Greetings(outside.repos.instances, outside.clock)
         self._scheduler = Scheduler(
             self._runs(conf, call),
@@ -119,6 +115,13 @@ class Service:
             put_check=lambda turn: self._nudge(manager.CHECK, turn),
             outages=self._outages,
         )
+
+    def _relaying(self, conf: cfg.ConfigOpts, call: calls.Calls) -> list[Repeater]:
+        relays = composition.relays_of(conf, self._outside, call, self._outages)
+        interval = conf[our_conf.GROUP].outbox_interval
+        return [
+            Repeater(f'outbox-{name}', relay.run_once, interval) for name, relay in relays.items()
+        ]
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
@@ -200,7 +203,13 @@ class Service:
             self._recovery.run_once,
             composition.sealed_reports_of(conf, self._outside, self._greet),
         )
-        return [Listener(conf, at, self._host, endpoint) for at in place.of_taskmanagers(conf)]
+        return [
+            *(
+                Listener.of_rpc(conf, at, self._host, endpoint)
+                for at in place.of_taskmanagers(conf)
+            ),
+            *nova_notifications.listeners(conf, self._host, self._watch.told),
+        ]
 
     def _looks(self, options: cfg.ConfigOpts) -> list[Repeater]:
         """Return what looks at the cloud again and again."""

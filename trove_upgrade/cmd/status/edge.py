@@ -29,6 +29,7 @@ _URLS = (
     ('database', 'connection'),
     ('DEFAULT', 'transport_url'),
     ('trove_upgrade', 'guest_transport_url'),
+    ('trove_upgrade', 'nova_notifications_transport_url'),
     ('oslo_messaging_notifications', 'transport_url'),
 )
 _HIDDEN = '***'

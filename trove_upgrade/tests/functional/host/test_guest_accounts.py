@@ -104,7 +104,7 @@ class GuestAccountsTest(broker_case.BrokerCase):
         """(configuration, what it hears) of a taskmanager that listens."""
         conf, endpoint = self.taskmanager(), Heard()
         places = place.of_taskmanagers(conf)
-        listeners = [Listener(conf, at, host, endpoint) for at in places]
+        listeners = [Listener.of_rpc(conf, at, host, endpoint) for at in places]
         for listener in listeners:
             listener.start()
             self.addCleanup(listener.leave)
@@ -358,7 +358,7 @@ class GuestAccountsTest(broker_case.BrokerCase):
     def test_a_taskmanager_that_ends_takes_its_queue_at_both_places(self):
         conf = self.taskmanager()
         for at in place.of_taskmanagers(conf):
-            listener = Listener(conf, at, 'host-2', Heard())
+            listener = Listener.of_rpc(conf, at, 'host-2', Heard())
             listener.start()
             own = f'{TOPIC}.host-2'
             self.wait_until(lambda at=at, own=own: self.has_consumer(conf, own, at), at.option)

@@ -322,7 +322,7 @@ class Serving(SignalsTestCase):
             process = self.start(
                 BIN / 'trove-upgrade-taskmanager', '--config-file', configuration, ignored=ignored
             )
-            return self.printed(process, process.stderr, 'listens on topic')
+            return self.printed(process, process.stderr, 'listens on queue')
 
         self.ways(start)
 
