@@ -45,10 +45,14 @@ def _by_rows(stage: Stage, progress: Progress) -> dict[str, Any]:
     services = Services(stage, progress)
     warm = services.measure('warm-up', 1000, services.ours)  # a host's first server of an image
     sizes = [ROWS[0]] * ROUNDS + list(ROWS[1:])
-    ours = [services.measure(f'{OURS}, {_millions(rows)}', rows, services.ours) for rows in sizes]
-    hand = [
-        services.measure(f'{BY_HAND}, {_millions(rows)}', rows, services.by_hand) for rows in sizes
+    pairs = [
+        (
+            services.measure(f'{OURS}, {_millions(rows)}', rows, services.ours),
+            services.measure(f'{BY_HAND}, {_millions(rows)}', rows, services.by_hand),
+        )
+        for rows in sizes
     ]
+    ours, hand = [one for one, _ in pairs], [other for _, other in pairs]
     floors = [case.Floor(**each.parts) for each in hand]
     lines = [
         line
