@@ -20,7 +20,7 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 
 from trove_upgrade.conf import database as database_conf
-from trove_upgrade.db import address, errors, login, round_trips
+from trove_upgrade.db import address, errors, login
 from trove_upgrade.db.old_schema import is_of_old_columns
 
 P = ParamSpec('P')
@@ -178,7 +178,7 @@ class Database:
     def _take(self) -> sa.Connection:
         engine = self.engine
         with _as_connection_error(), _as_refusal(engine.url.render_as_string(hide_password=False)):
-            return round_trips.taken(engine.connect())
+            return engine.connect()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -201,13 +201,11 @@ class Database:
         kept = self._kept.get()
         if kept is None:
             with self._looking(), self._take() as connection, connection.begin():
-                round_trips.begin(connection)
                 yield connection
             return
         kept.rollback()  # what was read before stays outside of the transaction
         with self._looking():
             try:
-                round_trips.begin(kept)
                 yield kept
                 kept.commit()
             except BaseException:
@@ -361,6 +359,5 @@ def _for_use(engine: sa.Engine, *, limited: bool) -> sa.Engine:
             dbapi_connection._read_timeout = None  # noqa: SLF001 - PyMySQL has no other word for it, and looks at each packet
 
     sa.event.listen(engine, 'connect', settle)
-    round_trips.save(engine)
     engine.dispose()  # oslo.db has opened a connection to try it; the next one is ours
     return engine

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -54,34 +54,40 @@ class Bounds:
             return url.update_query_dict(dict.fromkeys(names, str(self.answer_seconds)))
         if url.get_backend_name() != 'postgresql':
             return url
-        given = url.query.get('options', '')
-        settings = [given if isinstance(given, str) else ' '.join(given)]
-        settings.append(f'-c statement_timeout={self.answer_seconds}s')
-        if self.lock_seconds is not None:
-            settings.append(f'-c lock_timeout={self.lock_seconds}s')
         return url.update_query_dict(
             {
                 'connect_timeout': str(self.answer_seconds),
                 'tcp_user_timeout': str(self.answer_seconds * 1000),
-                'options': ' '.join(settings).strip(),
             }
         )
 
     def settle(self, made: sa.Engine) -> sa.Engine:
-        """Return the engine, with the locks' bound in each session that its URL cannot set."""
-        if self.lock_seconds is None or made.dialect.name not in _BOUNDED:
+        """Return the engine, with the bounds in each session that its URL cannot set: a pooler
+        between refuses settings that come with the connect.
+        """
+        settings = self.of_session(made.dialect.name)
+        if not settings:
             return made
-        seconds = self.lock_seconds
 
         def limit(dbapi_connection: Any, _record: Any) -> None:
             with contextlib.closing(dbapi_connection.cursor()) as cursor:
-                cursor.execute(
-                    f'SET SESSION innodb_lock_wait_timeout = {seconds},'
-                    f' SESSION lock_wait_timeout = {seconds}'
-                )
+                for setting in settings:
+                    cursor.execute(f'SET SESSION {setting}')
+            dbapi_connection.commit()
 
         sa.event.listen(made, 'connect', limit)
         return made
+
+    def of_session(self, dialect: str) -> Sequence[str]:
+        """Return the settings of a session that bound what the URL does not."""
+        lock = self.lock_seconds
+        if dialect in _BOUNDED:
+            names = ('innodb_lock_wait_timeout', 'lock_wait_timeout')
+            return () if lock is None else [f'{name} = {lock}' for name in names]
+        if dialect != 'postgresql':
+            return ()
+        of_locks = () if lock is None else (f"lock_timeout = '{lock}s'",)
+        return [f"statement_timeout = '{self.answer_seconds}s'", *of_locks]
 
 
 def driver_bounds_answers(name: str) -> bool:

@@ -241,6 +241,7 @@ class Upgrades:
         """Return what a nudge may put in; None: it has ended, was never there, or rests."""
         return self._turn_where(_upgrades.c.id == upgrade_id) if plausible_id(upgrade_id) else None
 
+    @repeat_on_new_columns
     def turn_of_instance(self, instance_id: str) -> Turn | None:
         """Return that of the upgrade that holds an instance; None, too: none does."""
         return self._turn_where(_upgrades.c.active_instance_id == instance_id)

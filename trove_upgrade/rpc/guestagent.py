@@ -83,6 +83,7 @@ class GuestAgentAPI:
         self._client = client
         self._require_broker = require_broker
         self._connected = False
+        self._speakers = answer_wait.Speakers()
         self._prefix = topic_prefix
         self._timeout = timeout_seconds
         self._keys = keys
@@ -318,7 +319,8 @@ class GuestAgentAPI:
         )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
-        topic, wait = self._topic(instance_id), answer_wait.Wait.of(version, self._timeout)
+        topic = self._topic(instance_id)
+        wait = self._speakers.wait(topic, version, self._timeout)
         client = self._client.prepare(
             topic=topic,
             server=topic,
@@ -333,6 +335,7 @@ class GuestAgentAPI:
             answer = client.call(serializer.service_context(), method, **arguments)
         except (oslo_messaging.RemoteError, oslo_messaging.UnsupportedVersion):
             self._connected = True
+            self._speakers.refused(topic, version)
             raise
         except oslo_messaging.MessagingTimeout as error:
             raise exceptions.GuestUnavailable(
@@ -348,6 +351,7 @@ class GuestAgentAPI:
         except Exception as error:
             raise Unreadable from error
         self._connected = True
+        self._speakers.answered(topic, version)
         return answer
 
 
@@ -382,9 +386,7 @@ def _made_up(
     started: bool | None = None,
     result: dict[str, Any] | None = None,
 ) -> guests.GuestAnswer:
-    """An answer in the place of an agent that could not give one: it knows neither boot id nor
-    server.
-    """
+    """An answer in the place of an agent's, which alone knows its boot id and server."""
     return guests.GuestAnswer(
         state=state,
         message=message,

@@ -107,8 +107,10 @@ class TaskManager:
         if believed is None:
             return
         beat = believed.heartbeat
-        if self._guests.record(beat, believed.key_id) and not self._heals(beat):
-            # of a former guest, too: it tells that its job has ended
+        former = self._guests.heartbeat(beat.instance_id)
+        kept = self._guests.record(beat, believed.key_id)
+        if kept and not self._heals(beat) and _is_news(former, beat):
+            # of a former guest, too: it tells that its server has stopped
             self._put(UPGRADE, self._upgrades.turn_of_instance(beat.instance_id))
 
     def _heals(self, beat: Heartbeat) -> bool:
@@ -150,3 +152,13 @@ class TaskManager:
     def _put(self, kind: str, turn: Turn | None) -> None:
         if turn is not None:
             self._nudge(kind, turn)
+
+
+def _is_news(former: Heartbeat | None, beat: Heartbeat) -> bool:
+    """Tell whether a step may go on by it.  A guest that works sends one with every question, and
+    must not be asked the next one for that.
+    """
+    return former is None or any(
+        getattr(former, name) != getattr(beat, name)
+        for name in ('boot_id', 'marker', 'restored', 'server_state')
+    )

@@ -55,14 +55,22 @@ class Enforcer(policy.Enforcer):
         known = verdicts.get(key)
         if known is None:
             known = bool(super().authorize(rule, target, creds))
-            if self._is_constant(rule) and len(verdicts) < _MOST:
+            if self._is_constant(rule):
+                if len(verdicts) >= _MOST:
+                    verdicts.clear()
                 verdicts[key] = known
         return known
 
     def load_rules(self, force_reload: bool = False) -> None:
-        """Read what has changed of the files, one thread at a time."""
+        """Read what has changed of the files, one thread at a time, and forget the verdicts where
+        that has changed the rules: where the last file of a directory has gone, oslo.policy calls
+        neither of the two below.
+        """
         with self._loading:
+            before = self.rules
             super().load_rules(force_reload)
+            if self.rules is not before:
+                self._verdicts = {}
 
     def set_rules(
         self, rules: MutableMapping[str, Any], overwrite: bool = True, use_conf: bool = False

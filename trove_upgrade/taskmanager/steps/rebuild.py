@@ -29,7 +29,7 @@ _REBUILDABLE = frozenset(ServerStatus)
 #: From the announcement of a POST to its beginning, at most.
 _ANNOUNCED_SECONDS = 2.0
 #: What a rebuild sends again of a server was read no longer ago than this when it is prepared.
-_READ_SECONDS = 2.0
+_READ_SECONDS = 0.5
 
 #: Seconds until a step reads a server again whose rebuild is under way.
 Rest = Callable[[Upgrade, compute.Server], float]

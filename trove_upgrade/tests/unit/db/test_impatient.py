@@ -21,24 +21,33 @@ class TestBounds(base.TestCase):
             dict(query),
         )
 
-    def test_every_statement_of_postgresql_is_bounded_and_given_options_stay(self):
+    def test_every_connect_of_postgresql_is_bounded_and_given_options_stay(self):
         query = (
             impatient.Bounds()
             .of_url(parse_url('postgresql+psycopg2://u:p@h/d?options=-c geqo=off', 'x'))
             .query
         )
-        self.assertEqual('-c geqo=off -c statement_timeout=3s', query['options'])
+        self.assertEqual('-c geqo=off', query['options'])
         self.assertEqual(('3', '3000'), (query['connect_timeout'], query['tcp_user_timeout']))
+
+    def test_statements_and_locks_are_bounded_in_each_session_as_poolers_refuse_settings_before(
+        self,
+    ):
+        bounds = impatient.Bounds(3, 1)
+        self.assertEqual(
+            ["statement_timeout = '3s'", "lock_timeout = '1s'"], bounds.of_session('postgresql')
+        )
+        self.assertEqual(
+            ['innodb_lock_wait_timeout = 1', 'lock_wait_timeout = 1'], bounds.of_session('mysql')
+        )
+        self.assertEqual(["statement_timeout = '3s'"], impatient.Bounds().of_session('postgresql'))
+        self.assertEqual((), impatient.Bounds().of_session('mariadb'))
 
     def test_the_bounds_of_renewals_leave_room_in_every_lease(self):
         for lease_seconds, answer_seconds in ((5, 2), (14, 2), (15, 3), (3600, 3)):
             bounds = impatient.Bounds.within_lease(lease_seconds)
             self.assertEqual(answer_seconds, bounds.answer_seconds)
             self.assertLess(bounds.lock_seconds, bounds.answer_seconds)
-
-    def test_a_wait_for_a_lock_is_bounded_by_postgresql_itself(self):
-        url = impatient.Bounds(3, 1).of_url(parse_url('postgresql+psycopg://u:p@h/d', 'x'))
-        self.assertEqual('-c statement_timeout=3s -c lock_timeout=1s', url.query['options'])
 
     def test_what_no_server_has_is_left_as_it_is(self):
         url = parse_url('sqlite://', 'x')

@@ -436,6 +436,15 @@ class TestHeartbeats(_PartCase):
             self.beat(row, marker=marker)
         self.assertEqual([('upgrade', row.id)] * 2, self.nudges)
 
+    def test_a_guest_that_tells_the_same_again_wakes_nothing_more(self):
+        row = self.stage.until_boot()
+        for _ in range(3):
+            self.beat(row, server_state=ServerState.RUNNING)
+        self.assertEqual([('upgrade', row.id)], self.nudges)
+        self.beat(row, server_state=ServerState.STOPPED)
+        self.beat(row, restored=True)
+        self.assertEqual([('upgrade', row.id)] * 3, self.nudges)
+
     def test_a_guest_of_another_instance_wakes_nothing_whatever_marker_it_reports(self):
         row = self.stage.until_boot()
         self.beat(row, instance_id=database.OTHER_INSTANCE)
