@@ -181,6 +181,23 @@ class TestRules(stage.ApiTestCase):
         os.utime(path, (0, path.stat().st_mtime + 10))
         self.assertEqual(202, self.patch('11.8.6').status_int)
 
+    def test_a_rule_whose_last_file_has_gone_counts_no_more(self):
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (folder / 'policy.d').mkdir()
+        (folder / 'trove-upgrade.conf').write_text('[DEFAULT]\n')
+        conf = cfg.ConfigOpts()
+        our_conf.register_opts(conf)
+        conf(['--config-file', str(folder / 'trove-upgrade.conf')], project='trove-upgrade')
+        rule = folder / 'policy.d' / 'guests.yaml'
+        rule.write_text(f'"{UPGRADE}": "role:guest"')
+        enforcer = policies.new_enforcer(conf)
+        caller = context.RequestContext(project_id='one', roles=['guest'])
+        for _ in range(2):
+            self.assertTrue(enforcer.authorize(UPGRADE, {'project_id': 'one'}, caller))
+        rule.unlink()
+        os.utime(folder / 'policy.d', (0, (folder / 'policy.d').stat().st_mtime + 10))
+        self.assertFalse(enforcer.authorize(UPGRADE, {'project_id': 'one'}, caller))
+
     def test_the_verdict_on_one_caller_is_no_verdict_on_another(self):
         enforcer = policies.new_enforcer(self.conf)
         for _ in range(2):

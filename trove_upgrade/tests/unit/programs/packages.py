@@ -62,7 +62,7 @@ _OF = {
     'hostname': 'hostname',
     'init-system-helpers': 'service update-rc.d',
     'iproute2': 'ip',
-    'iptables': 'iptables',
+    'iptables': 'ip6tables iptables',
     'kmod': 'modprobe',
     'libc-bin': 'getconf ldd',
     'make': 'make',
@@ -108,7 +108,7 @@ BROUGHT_BY = {
 }
 #: Links that a package makes when it is installed, and the file of its own that they lead to.
 #: Source: update-alternatives(1).
-ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft'}
+ALTERNATIVES = {'awk': 'mawk', 'iptables': 'iptables-nft', 'ip6tables': 'ip6tables-nft'}
 #: Programs of the virtual environments: the distribution that has them, which a file of constraints
 #: pins.
 OF_ENVIRONMENT = {

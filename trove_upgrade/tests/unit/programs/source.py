@@ -53,6 +53,7 @@ FORWARDERS = frozenset(
         '_run_in',
         '_start',
         '_succeeds',
+        'run_program',
         '_migration',
         '_become',
         '_tempest',

@@ -47,6 +47,7 @@ _UNSPELLED = frozenset(
         'trove_upgrade/tests/functional/host/databases.py start',
         'trove_upgrade/tests/functional/host/databases.py run_as_user',
         'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
+        'trove_upgrade/tests/functional/host/test_opening.py run_program',
     }
 )
 _IS_PYTHON = re.compile(rb'#!.*\bpython3?\b')
