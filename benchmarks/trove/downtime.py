@@ -266,8 +266,8 @@ def without_image_id(stage: TroveStage) -> Iterator[None]:
 
 
 def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, Any]:
-    """Measure a preloaded image, one that the volume carries while the registry is away, and the
-    way by hand, with each number of rows; a pulled image with the first alone.
+    """Measure an image that the volume carries while the registry is away, and the way by hand,
+    with each number of rows; a preloaded image and a pulled one with the first alone.
     """
     bench = Downtimes(stage, progress, stock_url)
     target = preloaded(stage, progress)
@@ -284,9 +284,15 @@ def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, 
         BY_HAND: bench.by_hand(stage.target),
     }
     found = {
-        (name, rows): bench.measure(name, rows, way) for rows in ROWS for name, way in ways.items()
+        (name, rows): bench.measure(name, rows, way)
+        for rows in ROWS
+        for name, way in ways.items()
+        if rows == ROWS[0] or name != PRELOADED
     }
-    further = {name: case.per_million([found[name, rows][0] for rows in ROWS]) for name in ways}
+    further = {
+        name: case.per_million([found[name, rows][0] for rows in ROWS])
+        for name in (CARRIED, BY_HAND)
+    }
     with without_image_id(stage):
         found[PULLED, ROWS[0]] = bench.measure(PULLED, ROWS[0], bench.ours(stage.target))
     cases = [one for one, _ in found.values()]
