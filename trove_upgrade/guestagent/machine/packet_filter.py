@@ -3,53 +3,87 @@
 
 Two rules, of which each would do: no packet comes to the server's ports, and its user takes no
 connection of TCP, on whichever port.  The server's own connections go out: it may fetch a key by
-one.  They hold for both address
-families and for the guest's own programs.  The kernel forgets them at a boot.
+one.  They hold for both address families and for the guest's own programs.  The kernel forgets them
+at a boot.
+
+A program that is installed may be of no use: `iptables-legacy` wants a capability that the agent's
+unit does not have, and a kernel may lack a part.  Such a program has made no rule.
 """
 
-from collections.abc import Sequence
+import enum
+import itertools
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from trove_upgrade.domain import logs
 from trove_upgrade.guestagent.machine.commands import Commands, Completed
 
+LOG = logs.get_logger(__name__)
 TABLE = 'trove_upgrade_closed'
 _SECONDS = 20
-_NOT_FOUND = 127
+_OUT_OF_TIME, _NOT_FOUND = 124, 127
 #: Lines of a listed table that are no rules of it.  A list of flags is none of them.
 _FRAME = ('table inet ', 'chain ', 'type filter hook ', '}')
 _CHAINS = ('chain input {', 'chain output {')
 #: The packets by which a server takes a connection; those of one that it makes itself differ.
 _ANSWERS = ('--tcp-flags', 'SYN,ACK', 'SYN,ACK')
+#: Rules of others with these may stand before ours in iptables: they let nothing through.
+_HARMLESS = frozenset({'DROP', 'REJECT', 'LOG', 'NFLOG'})
+
+
+class Kind(enum.StrEnum):
+    """A packet filter, by its program; the record of a closed server has it."""
+
+    NFT = 'nft'
+    IPTABLES = 'iptables'
 
 
 class FilterError(Exception):
     """Refusal of the packet filter: its program is missing, or the kernel does not take rules."""
 
 
+class RulesLeft(FilterError):
+    """Refusal after which rules are still there, or may be."""
+
+
 class PacketFilter(Protocol):
     """Closes and opens the way to a server."""
 
-    def close(self, token: str, ports: Sequence[int], user: int) -> None:
-        """Keep every client away from `ports`, and from all that runs as `user`.
+    def close(self, token: str, ports: Sequence[int], user: int) -> Kind:
+        """Keep every client away from `ports`, and from all that runs as `user`; return which
+        filter does.
 
         `token`, of letters and digits, is of this closing alone: `is_closed` with it tells that the
         rules have been there ever since.
 
+        :raises RulesLeft: it cannot be done, and a part of the rules stays.
         :raises FilterError: it cannot be done; no rule is left.
         """
 
-    def is_closed(self, token: str) -> bool:
-        """Return whether the rules of that closing are all in force."""
+    def is_closed(self, token: str, made_by: Collection[str] = ()) -> bool:
+        """Return whether the rules of that closing are all in force; `made_by`: as `open` has
+        it.
+        """
 
-    def open(self) -> None:
+    def open(self, made_by: Collection[str] = ()) -> None:
         """Lift the rules.  Safe to repeat.
+
+        `made_by`: the filters that have made them, none where that is not known.  These must do it;
+        another one may fail, unless it shows rules of ours.
 
         :raises FilterError: they may still be there.
         """
 
+    def lift_left(self) -> None:
+        """Lift rules that no record knows of; a guest that saves its rules brings them back.
+
+        :raises FilterError: they are there, and stay.
+        """
+
 
 class Nftables:
-    """`PacketFilter` with nft: one table, made and removed in one step."""
+    """Packet filter with nft: one table, made and removed in one step."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
@@ -57,19 +91,28 @@ class Nftables:
     def close(self, token: str, ports: Sequence[int], user: int) -> None:
         listed = ', '.join(str(port) for port in sorted(set(ports)))
         # the first line makes the table for the second, which would fail without one
-        _done(
-            self._nft(
-                f'table inet {TABLE}\n'
-                f'delete table inet {TABLE}\n'
-                f'table inet {TABLE} {{\n'
-                'chain input {\ntype filter hook input priority -10; policy accept;\n'
-                f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
-                'chain output {\ntype filter hook output priority -10; policy accept;\n'
-                f'meta skuid {user} tcp flags & (syn | ack) == (syn | ack) '
-                f'drop comment "{token}"\n}}\n'
-                '}\n'
-            )
+        done = self._nft(
+            f'table inet {TABLE}\n'
+            f'delete table inet {TABLE}\n'
+            f'table inet {TABLE} {{\n'
+            'chain input {\ntype filter hook input priority -10; policy accept;\n'
+            f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
+            'chain output {\ntype filter hook output priority -10; policy accept;\n'
+            f'meta skuid {user} tcp flags & (syn | ack) == (syn | ack) '
+            f'drop comment "{token}"\n}}\n'
+            '}\n'
         )
+        if done.returncode != 0:
+            self._undo()
+            raise _refusal(done)
+
+    def _undo(self) -> None:
+        """Remove what an earlier closing may have left; a refused one has made nothing."""
+        try:
+            self.open()
+        except FilterError as error:
+            if self.is_left():
+                raise RulesLeft(*error.args) from error
 
     def is_closed(self, token: str) -> bool:
         """Look that the table is as it was made: its two rules alone, and no flag, as one would
@@ -86,14 +129,22 @@ class Nftables:
         )
 
     def open(self) -> None:
+        """Remove the table.
+
+        :raises FilterError: it may be there.
+        """
         _done(self._nft(f'table inet {TABLE}\ndelete table inet {TABLE}\n'))
+
+    def is_left(self) -> bool:
+        """Return whether the table is there; True where nft does not answer in time."""
+        return self._nft(f'list table inet {TABLE}').returncode in (0, _OUT_OF_TIME)
 
     def _nft(self, text: str) -> Completed:
         return self._commands.run(['nft', text], timeout_seconds=_SECONDS)
 
 
 class Iptables:
-    """`PacketFilter` with iptables and ip6tables: a chain of its own that is asked first."""
+    """Packet filter with iptables and ip6tables: a chain of its own that is asked first."""
 
     _PROGRAMS = ('iptables', 'ip6tables')
     _HOOKS = ('INPUT', 'OUTPUT')
@@ -102,40 +153,59 @@ class Iptables:
         self._commands = commands
 
     def close(self, token: str, ports: Sequence[int], user: int) -> None:
-        self.open()
+        begun: list[str] = []
         try:
-            self._close(token, ports, user)
-        except FilterError:
             self.open()
+            for program in self._PROGRAMS:
+                self._close(program, begun, token, ports, user)
+        except FilterError:
+            self._undo(begun)
             raise
 
-    def _close(self, token: str, ports: Sequence[int], user: int) -> None:
+    def _close(
+        self, program: str, begun: list[str], token: str, ports: Sequence[int], user: int
+    ) -> None:
+        """Close one address family; from its first rule on it is one of `begun`."""
         matches = (
             *(('INPUT', ['--dport', str(port)]) for port in sorted(set(ports))),
             ('OUTPUT', [*_ANSWERS, '-m', 'owner', '--uid-owner', str(user)]),
         )
-        for program in self._PROGRAMS:
-            for hook in self._HOOKS:
-                _done(self._run(program, '-N', f'{TABLE}_{hook}'))
-            for number, (hook, match) in enumerate(matches, 1):
-                comment = f'{token}-{number}-{len(matches)}'
-                words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', comment, '-j', 'DROP')
-                _done(self._run(program, '-A', f'{TABLE}_{hook}', *words))
-            for hook in self._HOOKS:
-                _done(self._run(program, '-I', hook, '1', '-j', f'{TABLE}_{hook}'))
+        for hook in self._HOOKS:
+            made = self._run(program, '-N', f'{TABLE}_{hook}')
+            if made.returncode in (0, _OUT_OF_TIME):
+                begun.append(program)
+            _done(made)
+        for number, (hook, match) in enumerate(matches, 1):
+            comment = f'{token}-{number}-{len(matches)}'
+            words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', comment, '-j', 'DROP')
+            _done(self._run(program, '-A', f'{TABLE}_{hook}', *words))
+        for hook in self._HOOKS:
+            _done(self._run(program, '-I', hook, '1', '-j', f'{TABLE}_{hook}'))
+
+    def _undo(self, begun: Collection[str]) -> None:
+        """Remove what has been made; of a family in which nothing was, only what it shows.
+
+        :raises RulesLeft: it may be there.
+        """
+        for error in [self._lift(program) for program in dict.fromkeys(begun)]:
+            if error is not None:
+                raise RulesLeft(*error.args) from error
+        if self.is_left():
+            raise RulesLeft(f'iptables or ip6tables shows chains {TABLE}_* that stay')
 
     def is_closed(self, token: str) -> bool:
         return all(self._is_closed(program, token) for program in self._PROGRAMS)
 
     def _is_closed(self, program: str, token: str) -> bool:
-        """Look that the chains are asked before all others, and have each of our rules and no
-        other one.
+        """Look that nothing that could let packets through is asked before our chains, and that
+        they have each of our rules and no other one.
         """
         listed = self._run(program, '-S')
         rules = [line for line in listed.stdout.splitlines() if line.startswith('-A ')]
         for hook in self._HOOKS:
-            first = next((rule for rule in rules if rule.startswith(f'-A {hook} ')), '')
-            if first != f'-A {hook} -j {TABLE}_{hook}':
+            asked = [rule for rule in rules if rule.startswith(f'-A {hook} ')]
+            jump = f'-A {hook} -j {TABLE}_{hook}'
+            if jump not in asked or not all(map(_is_harmless, asked[: asked.index(jump)])):
                 return False
         ours = [rule for rule in rules if rule.startswith(f'-A {TABLE}_')]
         expected = [f'{token}-{number}-{len(ours)}' for number in range(1, len(ours) + 1)]
@@ -143,10 +213,26 @@ class Iptables:
         return listed.returncode == 0 and bool(ours) and sorted(found) == sorted(expected)
 
     def open(self) -> None:
-        for program in self._PROGRAMS:
-            if is_installed(self._commands, program):
-                for hook in self._HOOKS:
-                    self._remove(program, hook)
+        """Remove chains and jumps of both families; of one where the other cannot.
+
+        :raises FilterError: some may be there.
+        """
+        for error in [self._lift(program) for program in self._PROGRAMS]:
+            if error is not None:
+                raise error
+
+    def is_left(self) -> bool:
+        """Return whether a family shows a chain of ours."""
+        return any(f'-N {TABLE}_' in self._run(name, '-S').stdout for name in self._PROGRAMS)
+
+    def _lift(self, program: str) -> FilterError | None:
+        """Remove chains and jumps of one family, or return why that cannot be done."""
+        try:
+            for hook in self._HOOKS:
+                self._remove(program, hook)
+        except FilterError as error:
+            return error
+        return None
 
     def _remove(self, program: str, hook: str) -> None:
         listed = _done(self._run(program, '-S'))
@@ -167,32 +253,62 @@ class Either:
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
-        self._nft, self._iptables = Nftables(commands), Iptables(commands)
+        self._filters: Mapping[Kind, Nftables | Iptables] = {
+            Kind.NFT: Nftables(commands),
+            Kind.IPTABLES: Iptables(commands),
+        }
 
-    def _found(self) -> Nftables | Iptables:
-        """Look anew each time: a customer's script may install one."""
+    def close(self, token: str, ports: Sequence[int], user: int) -> Kind:
+        # looked for anew each time: a customer's script may install one
         version = self._commands.run(['nft', '--version'], timeout_seconds=_SECONDS)
-        return self._nft if version.returncode == 0 else self._iptables
+        kind = Kind.NFT if version.returncode == 0 else Kind.IPTABLES
+        self._filters[kind].close(token, ports, user)
+        return kind
 
-    def close(self, token: str, ports: Sequence[int], user: int) -> None:
-        self._found().close(token, ports, user)
+    def is_closed(self, token: str, made_by: Collection[str] = ()) -> bool:
+        return any(
+            filter_.is_closed(token)
+            for kind, filter_ in self._filters.items()
+            if not made_by or kind in made_by
+        )
 
-    def is_closed(self, token: str) -> bool:
-        return self._found().is_closed(token)
+    def open(self, made_by: Collection[str] = ()) -> None:
+        """Ask both: one may have been installed since."""
+        refused = []
+        for kind, filter_ in self._filters.items():
+            try:
+                filter_.open()
+            except FilterError as error:
+                if kind in made_by or filter_.is_left():
+                    refused.append(error)
+                elif is_installed(self._commands, kind):
+                    LOG.info('%s has made no rules, and cannot be used: %s', kind, error)
+        if refused:
+            raise refused[0]
 
-    def open(self) -> None:
-        """Lift the rules of both: one may have been installed since."""
-        if is_installed(self._commands, 'nft'):
-            self._nft.open()
-        self._iptables.open()
+    def lift_left(self) -> None:
+        for kind, filter_ in self._filters.items():
+            if filter_.is_left():
+                LOG.warning('%s has rules of a closed database that no record tells of', kind)
+                filter_.open()
 
 
 def _comment(rule: str) -> str:
     return rule.partition(' --comment ')[2].partition(' ')[0].strip('"')
 
 
+def _is_harmless(rule: str) -> bool:
+    """Return whether a listed rule of others lets nothing through that ours would stop."""
+    try:
+        words = shlex.split(rule)
+    except ValueError:
+        return False
+    targets = [after for word, after in itertools.pairwise(words) if word in {'-j', '-g'}]
+    return len(targets) <= 1 and _HARMLESS.issuperset(targets)
+
+
 def is_installed(commands: Commands, program: str) -> bool:
-    """Return whether the guest has the program: one that it lacks has left no rule."""
+    """Return whether the guest has the program."""
     found = commands.run([program, '--version'], timeout_seconds=_SECONDS)
     return found.returncode != _NOT_FOUND
 
@@ -203,6 +319,10 @@ def _done(completed: Completed) -> Completed:
     :raises FilterError: it has not.
     """
     if completed.returncode != 0:
-        found = completed.said or f'the packet filter ended with code {completed.returncode}'
-        raise FilterError(found)
+        raise _refusal(completed)
     return completed
+
+
+def _refusal(completed: Completed) -> FilterError:
+    found = completed.said or f'the packet filter ended with code {completed.returncode}'
+    return FilterError(found)

@@ -2,8 +2,11 @@
 """A server that is started as clients are to meet it, and that none of them reaches yet: the
 guest's packet filter keeps them out, and opening is no start.
 
-The record below /run says that it is closed, by which rules, and how its settings were at the
-start.  It outlives the agent and no boot, as the server and the rules.
+The record below /run tells that it is closed, by which rules of which filter, and how its settings
+were at the start.  It outlives the agent and no boot, as the server and the rules.
+
+A filter that cannot be used fails nothing: the server is started without a network then, and opened
+by another start.
 """
 
 import dataclasses
@@ -22,7 +25,11 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.machine import durable
-from trove_upgrade.guestagent.machine.packet_filter import FilterError, PacketFilter
+from trove_upgrade.guestagent.machine.packet_filter import (
+    FilterError,
+    PacketFilter,
+    RulesLeft,
+)
 
 LOG = logs.get_logger(__name__)
 _NAME = 'database-closed.json'
@@ -30,6 +37,8 @@ _NAME = 'database-closed.json'
 _FORMER_NAMES = {'tx_read_only': 'transaction_read_only'}
 #: The engine's own upgrade may write to the binary log.
 _MOVES = 'gtid_'
+_UNUSABLE = 'The packet filter of the guest cannot be used; the database starts without it: %s'
+_LEFT = 'Rules of the packet filter may be left that keep clients from the database'
 _NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
 
 
@@ -37,11 +46,18 @@ _NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
 class Record:
     """Facts of a server that is closed, or about to be."""
 
+    #: of the rules; empty for rules that are to be lifted, by which no server counts as closed
     token: str
     ports: Sequence[int]
     user: int
+    #: the filters that have made rules; none is known before that, nor by the release before
+    made_by: Sequence[str] = ()
     #: of the server right after its start; empty until it has been given its limits
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+#: A later release may have written others, too.
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Record))
 
 
 class ClosedServer:
@@ -55,13 +71,38 @@ class ClosedServer:
         #: of rules that were made again in the life of this agent: the guest has something that
         #: removes them
         self._renewed: str | None = None
+        #: of a trial in the life of this agent
+        self._is_usable = True
+
+    def try_out(self, user: int) -> None:
+        """Make rules and lift them while there is a way back: a filter that cannot be used is known
+        then, and none is asked for later that could not be opened again.
+
+        :raises StepFailed: rules have been made, and cannot be lifted.
+        """
+        if self._packets is None or self.is_recorded():
+            return
+        token = secrets.token_hex(16)
+        try:
+            made_by = [self._packets.close(token, [restart_reasons.DEFAULT_PORT], user)]
+            self._is_usable = self._packets.is_closed(token, made_by)
+        except RulesLeft as error:
+            raise _not_lifted(error) from error
+        except FilterError as error:
+            self._is_usable = False
+            LOG.warning(_UNUSABLE, error)
+            return
+        try:
+            self._packets.open(made_by)
+        except FilterError as error:
+            raise _not_lifted(error) from error
 
     def close(self, user: int) -> Restart | None:
         """Put the rules in force, before the server is started; or return why it must not be.
 
         :raises StepFailed: the record cannot be written.
         """
-        if self._packets is None:
+        if self._packets is None or not self._is_usable or self.is_recorded():
             return Restart.FILTER
         if self._renewed is not None:
             return Restart.FILTER_LOST
@@ -71,24 +112,19 @@ class ClosedServer:
             return reason
         ports = sorted(restart_reasons.ports(configuration))
         record = Record(token=secrets.token_hex(16), ports=ports, user=user)
-        self._write(record)  # first: rules without one would be lifted by none
+        self._write(record)  # first: rules without one are lifted by the agent's next start alone
         try:
-            self._packets.close(record.token, ports, user)
-        except FilterError as error:
-            LOG.info('The packet filter of the guest cannot be used: %s', error)
-            self._forget_what_failed()
+            made_by = self._packets.close(record.token, ports, user)
+        except RulesLeft as error:
+            LOG.warning('%s: %s', _LEFT, error)
+            self._write(dataclasses.replace(record, token=''))
             return Restart.FILTER
-        return None
-
-    def _forget_what_failed(self) -> None:
-        """Remove the record of rules that are not there; it stays where they may be."""
-        try:
-            if self._packets is not None:
-                self._packets.open()
         except FilterError as error:
-            LOG.info('Rules may be left: %s', error)
-            return
-        self._path.unlink()
+            LOG.warning(_UNUSABLE, error)
+            self._path.unlink()
+            return Restart.FILTER
+        self._write(dataclasses.replace(record, made_by=[made_by]))
+        return None
 
     def settle(self) -> Restart | None:
         """Look by the server's own word whether it may be opened as it runs; then take the
@@ -137,23 +173,39 @@ class ClosedServer:
     def is_lost(self) -> bool:
         """Return whether a server was started behind rules that are not all in force since."""
         record = self._read()
+        if record is not None and not record.token:
+            return False  # what was behind them has ended, or was being opened
         return self.is_recorded() and (record is None or not self._is_in_force(record))
 
     def renew(self) -> None:
         """Put the rules in force again where they have been lost.  They are others then, and the
-        opening is a start: a client may have come meanwhile.
+        opening is a start: a client may have come meanwhile.  Rules without a record are lifted.
         """
+        if self._packets is None:
+            return
+        if not self.is_recorded():
+            self._lift_left(self._packets)
+            return
         record = self._read()
-        if record is None or self._packets is None or self._is_in_force(record):
+        if record is None or not record.token or self._is_in_force(record):
             return
         if self._renewed is not None and self._packets.is_closed(self._renewed):
             return
         LOG.warning('The rules that keep clients from the database were lost; they are made again')
         self._renewed = secrets.token_hex(16)
         try:
-            self._packets.close(self._renewed, record.ports, record.user)
+            made_by = self._packets.close(self._renewed, record.ports, record.user)
         except FilterError as error:
             LOG.warning('They cannot be made: %s', error)
+            return
+        self._write(dataclasses.replace(record, made_by=sorted({*record.made_by, made_by})))
+
+    def _lift_left(self, packets: PacketFilter) -> None:
+        """Lift what a list of rules has brought back that was saved while a server was closed."""
+        try:
+            packets.lift_left()
+        except FilterError as error:
+            LOG.warning('%s: %s', _LEFT, error)
 
     def open(self) -> Restart | None:
         """Give the settings back, look that they are those of the start, and lift the rules; or
@@ -162,7 +214,9 @@ class ClosedServer:
         :raises StepFailed: the rules cannot be lifted.
         """
         record = self._read()
-        if record is None or not record.settings or not self._is_in_force(record):
+        if record is None or not record.settings:
+            return Restart.FILTER_LOST
+        if record.token and not self._is_in_force(record):
             return Restart.FILTER_LOST
         session, _ = self._server.require_session()
         try:
@@ -173,7 +227,7 @@ class ClosedServer:
         finally:
             session.close()
         if reason is None:
-            self.forget()
+            self._lift(dataclasses.replace(record, token=''))
         return reason
 
     def _give_back(self, session: connection.Session, record: Record) -> Restart | None:
@@ -193,20 +247,39 @@ class ClosedServer:
         return None
 
     def forget(self) -> None:
-        """Lift the rules, then remove the record: a death in between leaves one that counts as
-        lost.
+        """Lift the rules behind which no server runs any more, then remove the record.
 
-        :raises StepFailed: the rules may still be there.
+        :raises StepFailed: the rules may still be there; the record stays, and tells so.
+        """
+        record = self._read()
+        self._lift(record and dataclasses.replace(record, token='', settings={}))
+
+    def forget_if_it_can(self) -> None:
+        """Do as `forget`; rules that stay hinder the opening alone, which tries again."""
+        try:
+            self.forget()
+        except exceptions.StepFailed as error:
+            LOG.warning('%s: %s', _LEFT, error.message)
+
+    def _lift(self, record: Record | None) -> None:
+        """Lift the rules; `record`, which goes with them, tells till then that they are to go: an
+        agent that starts in between makes none of them again.
         """
         if self._packets is not None and self.is_recorded():
+            if record is not None:
+                self._write(record)
             try:
-                self._packets.open()
+                self._packets.open(() if record is None else record.made_by)
             except FilterError as error:
                 raise _not_lifted(error) from error
         self._path.unlink(missing_ok=True)
 
     def _is_in_force(self, record: Record) -> bool:
-        return self._packets is not None and self._packets.is_closed(record.token)
+        return (
+            self._packets is not None
+            and bool(record.token)
+            and self._packets.is_closed(record.token, record.made_by)
+        )
 
     def _write(self, record: Record) -> None:
         durable.make_directory(self._path.parent)
@@ -215,7 +288,8 @@ class ClosedServer:
     def _read(self) -> Record | None:
         """Return the record; None for none, and for one that is broken: nothing is closed by it."""
         try:
-            return Record(**durable.read_json(self._path))
+            document = durable.read_json(self._path)
+            return Record(**{name: document[name] for name in _FIELDS & document.keys()})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:

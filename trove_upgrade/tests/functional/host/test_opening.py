@@ -51,6 +51,18 @@ class Without(SystemCommands):
         return super().run(argv, timeout_seconds)
 
 
+class OlderIptables(Without):
+    """A guest whose iptables is of the older kind, and an agent that has the capabilities of its
+    unit alone.
+    """
+
+    def run(self, argv, timeout_seconds=60):
+        if argv[0] in {'iptables', 'ip6tables'}:
+            program = f'{argv[0]}-legacy'
+            argv = ['setpriv', '--bounding-set=-net_raw', program, *argv[1:]]
+        return super().run(argv, timeout_seconds)
+
+
 class OpeningTestCase(MariaDBTestCase):
     def setUp(self):
         self.useFixture(private_network.PrivateNetwork())
@@ -260,8 +272,9 @@ class FlushedAtTheStart:
         self._packets = packets
 
     def close(self, token, ports, user):
-        self._packets.close(token, ports, user)
+        made_by = self._packets.close(token, ports, user)
         self._packets.open()
+        return made_by
 
     def __getattr__(self, name):
         return getattr(self._packets, name)
@@ -363,6 +376,62 @@ class TestAnAgentThatDies(OpeningTestCase):
         self.driver = self.another_agent()
         self.driver.keep_closed()
         self.assertEqual(['127.0.0.1', '::1'], self.reached())
+
+
+class TestIptablesOfTheOlderKind(OpeningTestCase):
+    """Every call fails of an agent without CAP_NET_RAW."""
+
+    def test_beside_nft_changes_nothing(self):
+        self.packets = packet_filter.Either(OlderIptables())
+        self.driver = self.another_agent()
+        self.upgrade()
+        self.assertEqual([], self.reached())
+        self.driver.open_for_clients()
+        self.assertEqual(['127.0.0.1', '::1'], self.reached())
+        self.driver = self.another_agent()
+        self.driver.keep_closed()
+        self.driver.open_for_clients()
+        self.assertEqual(['127.0.0.1', '::1'], self.reached())
+        self.assertEqual([isolated.BEHIND_A_FILTER], self.starts())
+
+    def test_alone_is_found_by_the_trial_and_the_database_starts_without_it(self):
+        self.packets = packet_filter.Either(OlderIptables('nft'))
+        self.start()
+        self.stop()
+        for is_tried in (True, False):
+            self.driver = self.another_agent()
+            self.driver.own_data()
+            if is_tried:
+                self.assertEqual('ok', self.driver.check_configuration(GuestOptions()).outcome)
+            self.driver.start_isolated()
+            self.assertEqual((isolated.WITHOUT_TLS, []), (self.starts()[-1], self.reached()))
+            self.assert_opened_by_a_start()
+            self.service.stop('trove-upgrade-database')
+
+
+class TestRulesWithoutARecord(OpeningTestCase):
+    def test_of_a_trial_are_gone_when_it_ends(self):
+        self.start()
+        self.stop()
+        for packets in (SystemCommands(), Without('nft')):
+            self.packets = packet_filter.Either(packets)
+            self.driver = self.another_agent()
+            self.driver.check_configuration(GuestOptions())
+            for program in (['nft', 'list', 'ruleset'], ['iptables', '-S'], ['ip6tables', '-S']):
+                self.assertNotIn(packet_filter.TABLE, SystemCommands().run(program).stdout)
+
+    def test_that_a_boot_has_brought_back_are_lifted_by_the_agent_s_start(self):
+        for packets in (SystemCommands(), Without('nft')):
+            self.packets = packet_filter.Either(packets)
+            self.driver = self.another_agent()
+            self.upgrade()
+            (self.root.context.run / 'database-closed.json').unlink()
+            self.service.stop('trove-upgrade-database')
+            self.start()
+            self.assertEqual([], self.reached())
+            self.driver = self.another_agent()
+            self.driver.keep_closed()
+            self.assertEqual(['127.0.0.1', '::1'], self.reached())
 
 
 class TestWhereAStartMustStay(OpeningTestCase):

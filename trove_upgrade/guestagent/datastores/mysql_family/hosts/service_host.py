@@ -22,6 +22,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     ownership,
     preserved,
     programs,
+    restart_reasons,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine, InstalledServer
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
@@ -168,6 +169,8 @@ class ServiceHost:
     def check_configuration(self, options: GuestOptions) -> CheckResult:  # noqa: ARG002 - the contract has it
         configuration = self.server.configuration()
         refusal = bind_addresses.refusal(configuration, self._sleep, self._context.monotonic)
+        if refusal is None:
+            self._try_filter(configuration)
         return refusal or self._engine.try_configuration(
             InstalledServer(
                 programs=self.programs,
@@ -177,6 +180,14 @@ class ServiceHost:
                 user=self._user,
             )
         )
+
+    def _try_filter(self, configuration: option_files.Configuration) -> None:
+        """Find whether the packet filter can be used, where it will be asked for."""
+        owner = self.volume_owner()
+        if self._engine.behind_a_filter is None or owner is None:
+            return
+        if restart_reasons.of_configuration(configuration) is None:
+            self._closed.try_out(owner)
 
     def check_again(self, options: GuestOptions, progress: Progress) -> CheckResult | None:  # noqa: ARG002 - the contract has it
         """The server of a root disk is what it was."""
@@ -259,8 +270,11 @@ class ServiceHost:
             or self.server.arguments_file.exists()
             or self.server.version() is None
         ):
-            self._end_closed()
-            self.server.start(autostart.DATABASE)
+            self._stop_closed()
+            try:
+                self._closed.forget()
+            finally:  # whom the rules that stay let through is served
+                self.server.start(autostart.DATABASE)
         self.server.wait_for_tcp()
 
     def _open_as_it_runs(self) -> bool:
@@ -279,10 +293,17 @@ class ServiceHost:
 
     def start(self) -> None:
         if self.server.arguments_file.exists() or self._closed.is_recorded():
-            self._end_closed()
+            self._stop_closed()
+            try:
+                self._closed.forget()
+            finally:
+                self._start_former()
+        self._start_former()
+        self.server.wait_for_tcp()
+
+    def _start_former(self) -> None:
         if self.server.version() is None:
             self.server.start(self.autostart.former())
-        self.server.wait_for_tcp()
 
     def set_autostart(self, *, enabled: bool) -> None:
         """Set the start at boot; before it is switched off, Trove's agent is parked: it would start
@@ -306,8 +327,14 @@ class ServiceHost:
         self._trove_agent.release()
 
     def _end_closed(self) -> None:
-        """Stop the server, and lift the rules that may be there: they would let clients in to one
-        that still runs.
+        """Stop the server before another start without a network, and lift the rules that may be
+        there, as far as it can be done.
+        """
+        self._stop_closed()
+        self._closed.forget_if_it_can()
+
+    def _stop_closed(self) -> None:
+        """Stop the server before its rules are lifted: clients would come to one that still runs.
 
         :raises StepFailed: DATABASE_NOT_STOPPED; a server answers all the same.
         """
@@ -318,7 +345,6 @@ class ServiceHost:
                 'runs it. Clients are kept away. Stop it by hand, and try again.'
             )
             raise exceptions.StepFailed(reason, Code.DATABASE_NOT_STOPPED)
-        self._closed.forget()
 
     def _answers(self) -> bool:
         return bool(self.server.version() or self.server.refusal())

@@ -1,47 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packet filters whose programs refuse; what real ones do is tested on a real server."""
 
-from trove_upgrade.guestagent.machine.commands import Completed
-from trove_upgrade.guestagent.machine.packet_filter import Either, FilterError, Iptables
+from trove_upgrade.guestagent.machine.packet_filter import (
+    Either,
+    FilterError,
+    Iptables,
+    Kind,
+    RulesLeft,
+)
 from trove_upgrade.tests.unit import base
-
-
-class Programs:
-    """`Commands` with iptables as far as chains and their hooks go; `refused` fails."""
-
-    def __init__(self, refused=()):
-        self.refused = refused
-        self.has_nft = False
-        self.rules = {'iptables': [], 'ip6tables': []}
-        self.chains = {'iptables': set(), 'ip6tables': set()}
-
-    def run(self, argv, timeout_seconds=60):
-        program, words = argv[0], argv[3:]
-        if program == 'nft' and self.has_nft:
-            return Completed(0, '', '')
-        if argv[1:] == ['--version'] and program != 'nft':
-            return Completed(0, 'v1', '')
-        if program == 'nft':
-            return Completed(127, '', 'nft: command not found')
-        if (program, words[0]) in self.refused:
-            return Completed(4, '', f'{program}: no')
-        rules, chains = self.rules[program], self.chains[program]
-        match words:
-            case ['-N', name]:
-                chains.add(name)
-            case ['-A', name, *match]:
-                assert name in chains
-                rules.append(f'-A {name} {" ".join(match)}')
-            case ['-F', name]:
-                assert name in chains
-                rules[:] = [rule for rule in rules if not rule.startswith(f'-A {name} ')]
-            case ['-X', name]:
-                chains.remove(name)
-            case ['-I', hook, '1', '-j', name]:
-                rules.insert(0, f'-A {hook} -j {name}')
-            case ['-D', hook, '-j', name]:
-                rules.remove(f'-A {hook} -j {name}')
-        return Completed(0, '\n'.join((*(f'-N {name}' for name in chains), *rules)), '')
+from trove_upgrade.tests.unit.guestagent.packet_programs import FAMILIES, Programs, State
 
 
 class TestIptables(base.TestCase):
@@ -53,7 +21,7 @@ class TestIptables(base.TestCase):
             self.assertEqual(({'iptables': set(), 'ip6tables': set()}), programs.chains)
 
     def test_opening_twice_is_opening_once(self):
-        programs = Programs()
+        programs = Programs(nft=State.ABSENT)
         filter_ = Either(programs)
         filter_.close('abc', [3306], 101)
         self.assertEqual(4, len(programs.rules['iptables']))
@@ -62,10 +30,10 @@ class TestIptables(base.TestCase):
         self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
 
     def test_rules_of_one_are_lifted_where_the_other_was_installed_since(self):
-        programs = Programs()
+        programs = Programs(nft=State.ABSENT)
         filter_ = Either(programs)
         filter_.close('abc', [3306], 101)
-        programs.has_nft = True
+        programs.states['nft'] = State.WORKS
         filter_.open()
         self.assertEqual({'iptables': [], 'ip6tables': []}, programs.rules)
 
@@ -88,3 +56,78 @@ class TestIptables(base.TestCase):
         filter_.close('abc', [3306], 101)
         programs.rules['iptables'].insert(0, '-A INPUT -j ACCEPT')
         self.assertFalse(filter_.is_closed('abc'))
+
+    def test_a_rule_of_others_before_ours_that_lets_nothing_through_takes_nothing_away(self):
+        for rule, is_closed in (
+            ('-j DROP', True),
+            ('-p tcp -j REJECT --reject-with tcp-reset', True),
+            ('-j LOG --log-prefix "a b "', True),
+            ('-p tcp', True),
+            ('-j ACCEPT', False),
+            ('-j their_chain', False),
+            ('-g their_chain', False),
+            ('-m comment --comment "x -j DROP" -j ACCEPT', False),
+            ('-m comment --comment "-j" -j ACCEPT', False),
+            ('-m comment --comment "open', False),
+        ):
+            programs = Programs()
+            filter_ = Iptables(programs)
+            filter_.close('abc', [3306], 101)
+            programs.rules['ip6tables'].insert(0, f'-A INPUT {rule}')
+            self.assertEqual(is_closed, filter_.is_closed('abc'), rule)
+
+
+class TestEither(base.TestCase):
+    def test_one_that_has_made_the_rules_must_lift_them_and_the_other_one_may_fail(self):
+        for made_by, broken in (
+            (Kind.NFT, FAMILIES),
+            (Kind.NFT, ('ip6tables',)),
+            (Kind.IPTABLES, ('nft',)),
+        ):
+            programs = Programs(nft=State.WORKS if made_by is Kind.NFT else State.ABSENT)
+            filter_ = Either(programs)
+            self.assertEqual(made_by, filter_.close('abc', [3306], 101))
+            programs.states.update(dict.fromkeys(broken, State.REFUSES))
+            self.assertTrue(filter_.is_closed('abc', [made_by]))
+            filter_.open([made_by])
+            self.assertEqual(list(FAMILIES), programs.let_in())
+
+    def test_where_the_one_that_made_them_fails_they_may_still_be_there(self):
+        programs = Programs()
+        filter_ = Either(programs)
+        made_by = filter_.close('abc', [3306], 101)
+        programs.states['nft'] = State.REFUSES
+        self.assertRaises(FilterError, filter_.open, [made_by])
+
+    def test_rules_that_are_shown_and_stay_are_told_whoever_made_them(self):
+        programs = Programs(nft=State.ABSENT)
+        filter_ = Either(programs)
+        filter_.close('abc', [3306], 101)
+        programs.refused.add(('ip6tables', '-X'))
+        self.assertRaises(FilterError, filter_.open)
+        self.assertRaises(FilterError, filter_.open, [Kind.NFT])
+
+    def test_a_family_that_cannot_be_opened_does_not_keep_the_other_one_closed(self):
+        programs = Programs(nft=State.ABSENT)
+        filter_ = Either(programs)
+        made_by = filter_.close('abc', [3306], 101)
+        programs.refused.add(('iptables', '-D'))
+        self.assertRaises(FilterError, filter_.open, [made_by])
+        self.assertEqual(['ip6tables'], programs.let_in())
+
+    def test_rules_that_could_not_be_undone_are_told_apart_from_none(self):
+        programs = Programs(nft=State.ABSENT, refused=[('ip6tables', '-I'), ('iptables', '-X')])
+        self.assertRaises(RulesLeft, Either(programs).close, 'abc', [3306], 101)
+        programs = Programs(nft=State.ABSENT, ip6tables=State.REFUSES)
+        error = self.assertRaises(FilterError, Either(programs).close, 'abc', [3306], 101)
+        self.assertNotIsInstance(error, RulesLeft)
+        self.assertEqual(list(FAMILIES), programs.let_in())
+
+    def test_rules_of_no_record_are_lifted_and_no_program_need_be_there(self):
+        for nft in State:
+            programs = Programs(nft=State.ABSENT)
+            Either(programs).close('abc', [3306], 101)
+            programs.states['nft'] = nft
+            Either(programs).lift_left()
+            self.assertEqual(list(FAMILIES), programs.let_in())
+        Either(Programs(**dict.fromkeys(('nft', *FAMILIES), State.ABSENT))).lift_left()
