@@ -43,10 +43,6 @@ class FilterError(Exception):
     """Refusal of the packet filter: its program is missing, or the kernel does not take rules."""
 
 
-class RulesLeft(FilterError):
-    """Refusal after which rules are still there, or may be."""
-
-
 class PacketFilter(Protocol):
     """Closes and opens the way to a server."""
 
@@ -57,8 +53,8 @@ class PacketFilter(Protocol):
         `token`, of letters and digits, is of this closing alone: `is_closed` with it tells that the
         rules have been there ever since.
 
-        :raises RulesLeft: it cannot be done, and a part of the rules stays.
-        :raises FilterError: it cannot be done; no rule is left.
+        :raises FilterError: it cannot be done; a rule is left only where the program does not
+            remove it either, so that `open` is to be called.
         """
 
     def is_closed(self, token: str, made_by: Collection[str] = ()) -> bool:
@@ -91,28 +87,19 @@ class Nftables:
     def close(self, token: str, ports: Sequence[int], user: int) -> None:
         listed = ', '.join(str(port) for port in sorted(set(ports)))
         # the first line makes the table for the second, which would fail without one
-        done = self._nft(
-            f'table inet {TABLE}\n'
-            f'delete table inet {TABLE}\n'
-            f'table inet {TABLE} {{\n'
-            'chain input {\ntype filter hook input priority -10; policy accept;\n'
-            f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
-            'chain output {\ntype filter hook output priority -10; policy accept;\n'
-            f'meta skuid {user} tcp flags & (syn | ack) == (syn | ack) '
-            f'drop comment "{token}"\n}}\n'
-            '}\n'
+        _done(
+            self._nft(
+                f'table inet {TABLE}\n'
+                f'delete table inet {TABLE}\n'
+                f'table inet {TABLE} {{\n'
+                'chain input {\ntype filter hook input priority -10; policy accept;\n'
+                f'tcp dport {{ {listed} }} drop comment "{token}"\n}}\n'
+                'chain output {\ntype filter hook output priority -10; policy accept;\n'
+                f'meta skuid {user} tcp flags & (syn | ack) == (syn | ack) '
+                f'drop comment "{token}"\n}}\n'
+                '}\n'
+            )
         )
-        if done.returncode != 0:
-            self._undo()
-            raise _refusal(done)
-
-    def _undo(self) -> None:
-        """Remove what an earlier closing may have left; a refused one has made nothing."""
-        try:
-            self.open()
-        except FilterError as error:
-            if self.is_left():
-                raise RulesLeft(*error.args) from error
 
     def is_closed(self, token: str) -> bool:
         """Look that the table is as it was made: its two rules alone, and no flag, as one would
@@ -153,45 +140,28 @@ class Iptables:
         self._commands = commands
 
     def close(self, token: str, ports: Sequence[int], user: int) -> None:
-        begun: list[str] = []
+        self.open()
         try:
-            self.open()
             for program in self._PROGRAMS:
-                self._close(program, begun, token, ports, user)
+                self._close(program, token, ports, user)
         except FilterError:
-            self._undo(begun)
+            for program in self._PROGRAMS:
+                self._lift(program)  # the caller's `open` finds what stays
             raise
 
-    def _close(
-        self, program: str, begun: list[str], token: str, ports: Sequence[int], user: int
-    ) -> None:
-        """Close one address family; from its first rule on it is one of `begun`."""
+    def _close(self, program: str, token: str, ports: Sequence[int], user: int) -> None:
         matches = (
             *(('INPUT', ['--dport', str(port)]) for port in sorted(set(ports))),
             ('OUTPUT', [*_ANSWERS, '-m', 'owner', '--uid-owner', str(user)]),
         )
         for hook in self._HOOKS:
-            made = self._run(program, '-N', f'{TABLE}_{hook}')
-            if made.returncode in (0, _OUT_OF_TIME):
-                begun.append(program)
-            _done(made)
+            _done(self._run(program, '-N', f'{TABLE}_{hook}'))
         for number, (hook, match) in enumerate(matches, 1):
             comment = f'{token}-{number}-{len(matches)}'
             words = ('-p', 'tcp', *match, '-m', 'comment', '--comment', comment, '-j', 'DROP')
             _done(self._run(program, '-A', f'{TABLE}_{hook}', *words))
         for hook in self._HOOKS:
             _done(self._run(program, '-I', hook, '1', '-j', f'{TABLE}_{hook}'))
-
-    def _undo(self, begun: Collection[str]) -> None:
-        """Remove what has been made; of a family in which nothing was, only what it shows.
-
-        :raises RulesLeft: it may be there.
-        """
-        for error in [self._lift(program) for program in dict.fromkeys(begun)]:
-            if error is not None:
-                raise RulesLeft(*error.args) from error
-        if self.is_left():
-            raise RulesLeft(f'iptables or ip6tables shows chains {TABLE}_* that stay')
 
     def is_closed(self, token: str) -> bool:
         return all(self._is_closed(program, token) for program in self._PROGRAMS)
@@ -319,10 +289,6 @@ def _done(completed: Completed) -> Completed:
     :raises FilterError: it has not.
     """
     if completed.returncode != 0:
-        raise _refusal(completed)
+        found = completed.said or f'the packet filter ended with code {completed.returncode}'
+        raise FilterError(found)
     return completed
-
-
-def _refusal(completed: Completed) -> FilterError:
-    found = completed.said or f'the packet filter ended with code {completed.returncode}'
-    return FilterError(found)

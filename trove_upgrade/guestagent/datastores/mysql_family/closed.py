@@ -25,11 +25,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
 from trove_upgrade.guestagent.machine import durable
-from trove_upgrade.guestagent.machine.packet_filter import (
-    FilterError,
-    PacketFilter,
-    RulesLeft,
-)
+from trove_upgrade.guestagent.machine.packet_filter import FilterError, PacketFilter
 
 LOG = logs.get_logger(__name__)
 _NAME = 'database-closed.json'
@@ -83,15 +79,13 @@ class ClosedServer:
         if self._packets is None or self.is_recorded():
             return
         token = secrets.token_hex(16)
+        made_by: list[str] = []
         try:
-            made_by = [self._packets.close(token, [restart_reasons.DEFAULT_PORT], user)]
+            made_by.append(self._packets.close(token, [restart_reasons.DEFAULT_PORT], user))
             self._is_usable = self._packets.is_closed(token, made_by)
-        except RulesLeft as error:
-            raise _not_lifted(error) from error
         except FilterError as error:
             self._is_usable = False
             LOG.warning(_UNUSABLE, error)
-            return
         try:
             self._packets.open(made_by)
         except FilterError as error:
@@ -115,13 +109,9 @@ class ClosedServer:
         self._write(record)  # first: rules without one are lifted by the agent's next start alone
         try:
             made_by = self._packets.close(record.token, ports, user)
-        except RulesLeft as error:
-            LOG.warning('%s: %s', _LEFT, error)
-            self._write(dataclasses.replace(record, token=''))
-            return Restart.FILTER
         except FilterError as error:
             LOG.warning(_UNUSABLE, error)
-            self._path.unlink()
+            self.forget_if_it_can()
             return Restart.FILTER
         self._write(dataclasses.replace(record, made_by=[made_by]))
         return None

@@ -432,6 +432,7 @@ class TestRulesWithoutARecord(OpeningTestCase):
             self.driver = self.another_agent()
             self.driver.keep_closed()
             self.assertEqual(['127.0.0.1', '::1'], self.reached())
+            self.service.stop('mariadb')
 
 
 class TestWhereAStartMustStay(OpeningTestCase):

@@ -6,7 +6,6 @@ from trove_upgrade.guestagent.machine.packet_filter import (
     FilterError,
     Iptables,
     Kind,
-    RulesLeft,
 )
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.packet_programs import FAMILIES, Programs, State
@@ -115,12 +114,13 @@ class TestEither(base.TestCase):
         self.assertRaises(FilterError, filter_.open, [made_by])
         self.assertEqual(['ip6tables'], programs.let_in())
 
-    def test_rules_that_could_not_be_undone_are_told_apart_from_none(self):
+    def test_rules_that_could_not_be_undone_are_found_by_the_opening_alone(self):
         programs = Programs(nft=State.ABSENT, refused=[('ip6tables', '-I'), ('iptables', '-X')])
-        self.assertRaises(RulesLeft, Either(programs).close, 'abc', [3306], 101)
+        self.assertRaises(FilterError, Either(programs).close, 'abc', [3306], 101)
+        self.assertRaises(FilterError, Either(programs).open)
         programs = Programs(nft=State.ABSENT, ip6tables=State.REFUSES)
-        error = self.assertRaises(FilterError, Either(programs).close, 'abc', [3306], 101)
-        self.assertNotIsInstance(error, RulesLeft)
+        self.assertRaises(FilterError, Either(programs).close, 'abc', [3306], 101)
+        Either(programs).open()
         self.assertEqual(list(FAMILIES), programs.let_in())
 
     def test_rules_of_no_record_are_lifted_and_no_program_need_be_there(self):
