@@ -84,6 +84,10 @@ class GuestCall:
     #: deadline, by the guest's own clock
     seconds: int | None = None
 
+    def seconds_from(self, now: datetime.datetime) -> float:
+        """Return how long the work may last that is begun now."""
+        return (self.deadline - now).total_seconds() if self.seconds is None else self.seconds
+
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready keyword arguments of the RPC call; instance_id travels in the topic, too."""
         wire = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -92,13 +92,16 @@ def prefetch(own: work.Guest) -> None:
     marker = own.marker()
     if marker is None or own.marks.has(Mark.RESTORED, markers.upgrade_of(marker)):
         return
-    try:
-        carried_image.head_start(own)
-        own.driver.prefetch()
-    except exceptions.TroveUpgradeError as error:
-        LOG.info('What the restore needs is not here yet, it brings it itself: %s', error.message)
-    except Exception:
-        LOG.exception('What the restore needs could not be brought here ahead of it')
+    # a volume that cannot be looked at takes the registry's head start from none
+    for bring in (functools.partial(carried_image.head_start, own), own.driver.prefetch):
+        try:
+            bring()
+        except exceptions.TroveUpgradeError as error:
+            LOG.info(
+                'What the restore needs is not here yet, it brings it itself: %s', error.message
+            )
+        except Exception:
+            LOG.exception('What the restore needs could not be brought here ahead of it')
 
 
 def keep_closed(own: work.Guest) -> None:

@@ -18,4 +18,5 @@ class PortableImage:
 
     image_id: str
     size_bytes: int  #: about; of the file
-    saved: Callable[[], AbstractContextManager[Iterator[bytes]]]  #: the file, piece by piece
+    #: the file, piece by piece, within so many seconds
+    saved: Callable[[float], AbstractContextManager[Iterator[bytes]]]

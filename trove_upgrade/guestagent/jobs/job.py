@@ -132,12 +132,7 @@ class Jobs:
         """Return when the job gives up, by the monotonic clock: the newest call tells, and the
         guest's time of day may be anything.
         """
-        seconds = (
-            (call.deadline - self._clock.now()).total_seconds()
-            if call.seconds is None
-            else call.seconds
-        )
-        return self._clock.monotonic() + seconds
+        return self._clock.monotonic() + call.seconds_from(self._clock.now())
 
     def _overrule(self, call: guests.GuestCall) -> None:
         """A pre_upgrade of this attempt that arrives after its abort must not stop the database

@@ -6,8 +6,11 @@ has gone, so that nothing is left over, and no other user can open it.
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
+
+#: So much is on its way to the disk at once: what others write there waits no longer for it.
+_SYNC_BYTES = 8 << 20
 
 
 @contextlib.contextmanager
@@ -21,19 +24,31 @@ def file(directory: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield stream
 
 
-def write(stream: BinaryIO, chunks: Iterable[bytes], limit_bytes: int) -> tuple[str, int]:
-    """Write all of `chunks`, and return the sha256 and the size of it.
+def write(
+    stream: BinaryIO,
+    chunks: Iterable[bytes],
+    limit_bytes: int,
+    synced: Callable[[], None] = lambda: None,
+) -> tuple[str, int]:
+    """Write all of `chunks`, and return the sha256 and the size of it.  `synced` is called whenever
+    what was written has come to the disk, and may raise.
 
     :raises OSError: it cannot be written.
     :raises TooLong: there is more than `limit_bytes`.
     """
-    digest, size = hashlib.sha256(), 0
+    digest, size, unsynced = hashlib.sha256(), 0, 0
     for chunk in chunks:
         size += len(chunk)
         if size > limit_bytes:
             raise TooLong(f'it has more than {limit_bytes} bytes')
         digest.update(chunk)
         stream.write(chunk)
+        unsynced += len(chunk)
+        if unsynced >= _SYNC_BYTES:
+            unsynced = 0
+            stream.flush()
+            os.fdatasync(stream.fileno())
+            synced()
     stream.flush()
     return digest.hexdigest(), size
 

@@ -57,6 +57,9 @@ class VolumePort(Protocol):
     def free_bytes(self) -> int:
         """Return what root may still write on the mounted volume."""
 
+    def size_bytes(self) -> int:
+        """Return the size of the mounted volume's file system."""
+
     def holders(self) -> list[str]:
         """Processes that have something on the mounted volume open, as '1234 (name)'."""
 
@@ -208,6 +211,10 @@ class Volume:
     def free_bytes(self) -> int:
         numbers = os.statvfs(self._layout.volume)
         return numbers.f_bfree * numbers.f_frsize
+
+    def size_bytes(self) -> int:
+        numbers = os.statvfs(self._layout.volume)
+        return numbers.f_blocks * numbers.f_frsize
 
     def holders(self) -> list[str]:
         if self._mount() is None:

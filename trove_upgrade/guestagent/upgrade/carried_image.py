@@ -29,9 +29,8 @@ from trove_upgrade.guestagent.upgrade.work import Guest
 LOG = logs.get_logger(__name__)
 
 NAME = 'container-image.tar'
-_NAMES = re.compile(r'container-image(-[0-9a-f]{64})?\.tar')
-#: An engine unpacks an archive beside its store first: the copy, that, and the image.
-_TIMES_ON_ROOT_DISK = 3
+_FORMER = re.compile(r'container-image-[0-9a-f]{64}\.tar')
+_NAMES = re.compile(rf'{re.escape(NAME)}|{_FORMER.pattern}')
 _ROOT_DISK_FREE_BYTES = 256 << 20
 #: For a head start; the restore waits as long as the operator has set.
 _HEAD_START_WAIT_SECONDS = 5
@@ -122,10 +121,10 @@ def _copy(layout: Layout, archive: ImageArchive, progress: Progress) -> Iterator
     durable.make_directory(layout.state, 0o700)
     numbers = os.statvfs(layout.state)
     free = numbers.f_bavail * numbers.f_frsize
-    needed = _TIMES_ON_ROOT_DISK * archive.size_bytes + _ROOT_DISK_FREE_BYTES
+    needed = archive.size_bytes + _ROOT_DISK_FREE_BYTES  # the driver looks at its engine's own
     if free < needed:
         raise NotCarried(
-            f'the root disk has {free >> 20} MB free, and {needed >> 20} MB are needed to load it'
+            f'the root disk has {free >> 20} MB free, and {needed >> 20} MB are needed to copy it'
         )
     with unnamed.file(layout.state) as copy:
         told = BytesTold(progress, 'Copying the container image from the volume')
@@ -151,19 +150,45 @@ def _opened(layout: Layout, image_id: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def remove(layout: Layout) -> None:
-    """Remove all images from the mounted volume.  Safe to repeat; what is not root's alone stays.
+def remove(layout: Layout, names: re.Pattern[str] = _NAMES) -> None:
+    """Remove images from the mounted volume, all of them unless `names` are given.  Safe to repeat;
+    in a directory that is not root's alone nothing is removed.
 
     :raises OSError: it cannot be removed.
     """
     if volume_ownership.is_ours(layout.on_volume):
         with untrusted_files.directory(layout.on_volume) as kept:
-            remove_in(kept)
+            remove_in(kept, names)
 
 
-def remove_in(kept: int) -> None:
-    """Remove them from the directory that a descriptor has open."""
+def remove_in(kept: int, names: re.Pattern[str] = _NAMES) -> None:
+    """Remove them from the directory that a descriptor has open, whatever they are."""
     for name in os.listdir(kept):
-        if _NAMES.fullmatch(name):
-            os.unlink(name, dir_fd=kept)
+        if names.fullmatch(name):
+            try:
+                os.unlink(name, dir_fd=kept)
+            except FileNotFoundError:
+                continue  # the thread that removes stashes and a job can remove the same one
+            except IsADirectoryError:
+                untrusted_files.remove_tree(name, kept)
             os.fsync(kept)
+
+
+def discard(guest: Guest) -> None:
+    """Remove all images as `remove` does, where the volume is mounted; what cannot be removed is
+    logged, and goes with the next upgrade at the latest.
+    """
+    _discard(guest, _NAMES)
+
+
+def discard_former(guest: Guest) -> None:
+    """Remove the former image alone: there is no way back once the new server was started."""
+    _discard(guest, _FORMER)
+
+
+def _discard(guest: Guest, names: re.Pattern[str]) -> None:
+    try:
+        if guest.volume.mounted() is not None:
+            remove(guest.layout, names)
+    except (OSError, exceptions.StepFailed) as error:
+        LOG.warning('A container image stays on the volume for now: %s', error)

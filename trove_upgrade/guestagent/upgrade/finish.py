@@ -4,14 +4,12 @@
 import dataclasses
 import datetime
 
-from trove_upgrade.domain import exceptions, logs, markers
+from trove_upgrade.domain import exceptions, markers
 from trove_upgrade.domain.guest_results import Finished
 from trove_upgrade.guestagent.upgrade import carried_image, undo
 from trove_upgrade.guestagent.upgrade.mark_facts import FinishedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
-
-LOG = logs.get_logger(__name__)
 
 
 def finish(work: Work) -> JobOutcome:
@@ -25,7 +23,7 @@ def finish(work: Work) -> JobOutcome:
         _require_over(guest, upgrade_id)
         remove_at = guest.clock.now() + datetime.timedelta(hours=guest.settings.stash_keep_hours)
         guest.marks.record(FinishedFacts(upgrade_id=upgrade_id, remove_at=remove_at.isoformat()))
-        _remove_image(guest)
+        carried_image.discard(guest)
     else:
         remove_at = datetime.datetime.fromisoformat(finished.remove_at)
     seconds_until_removal(guest)
@@ -33,17 +31,6 @@ def finish(work: Work) -> JobOutcome:
         f'The stash is kept until {remove_at:%Y-%m-%d %H:%M} UTC.',
         Finished(remove_at.isoformat()).to_wire(),
     )
-
-
-def _remove_image(guest: Guest) -> None:
-    """Remove the container image from the volume, where that is mounted: a root disk that is lost
-    once more gets it from a registry.  It goes with the stash otherwise.
-    """
-    try:
-        if guest.volume.mounted() is not None:
-            carried_image.remove(guest.layout)
-    except (OSError, exceptions.StepFailed) as error:
-        LOG.warning('The container image stays on the volume as long as the stash: %s', error)
 
 
 def seconds_until_removal(guest: Guest) -> float | None:

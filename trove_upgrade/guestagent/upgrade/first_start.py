@@ -19,6 +19,7 @@ from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
 from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.upgrade import carried_image
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
     ServerStartedFacts,
@@ -117,6 +118,8 @@ def _start(work: Work, info: UpgradeInfo, *, is_rollback: bool) -> None:
                 rollback=is_rollback,
             )
         )
+    if not is_rollback:
+        carried_image.discard_former(guest)  # the upgrade of the data can use its room
     if guest.service.exists(service.DATABASE) and guest.service.status(service.DATABASE):
         # a server of a run that was cut short; whether it is isolated cannot be told
         guest.service.stop(service.DATABASE)

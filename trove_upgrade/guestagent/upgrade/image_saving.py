@@ -22,9 +22,9 @@ from trove_upgrade.guestagent.machine.containers.image_documents import NotOneIm
 from trove_upgrade.guestagent.machine.progress import BytesTold
 from trove_upgrade.guestagent.storage import unnamed
 from trove_upgrade.guestagent.storage.layout import Layout
-from trove_upgrade.guestagent.storage.stash import publish
-from trove_upgrade.guestagent.upgrade import carried_image, check
+from trove_upgrade.guestagent.upgrade import carried_image
 from trove_upgrade.guestagent.upgrade.carried_image import NotCarried
+from trove_upgrade.guestagent.upgrade.image_allowance import Allowance
 from trove_upgrade.guestagent.upgrade.work import Work
 
 LOG = logs.get_logger(__name__)
@@ -105,13 +105,14 @@ def _no_name(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def saved(work: Work) -> Iterator[SavedImages]:
+def saved(work: Work, ends_at: float) -> Iterator[SavedImages]:
     """Save the image that was tried, and the one that runs, onto the volume, while the database
-    serves.
+    serves.  `ends_at`: of the step, by the monotonic clock.
 
     :raises StepRefused, StepFailed: the upgrade was aborted meanwhile, or is late.
     """
     options, driver = work.call.options, work.guest.driver
+    allowance = Allowance(work, ends_at)
     target = SavedImage(what='container image', name=carried_image.NAME)
     former = SavedImage(
         what='former container image', name=carried_image.name_of_former(options.former_image_id)
@@ -119,15 +120,28 @@ def saved(work: Work) -> Iterator[SavedImages]:
     with contextlib.ExitStack() as stack:
         if options.carry_image:
             wanted = work.call.target.container_image_id
-            _save(work, stack, target, driver.portable_target, wanted)
+            _save(work, allowance, stack, target, driver.portable_target, wanted)
         is_another = options.former_image_id != work.call.target.container_image_id
         if options.former_image_id and is_another:
-            _save(work, stack, former, driver.portable_former, options.former_image_id)
+            _save(work, allowance, stack, former, driver.portable_former, options.former_image_id)
+        _make_room(allowance, former, target)
         yield SavedImages(target, former)
+
+
+def _make_room(allowance: Allowance, *saved_images: SavedImage) -> None:
+    """Give up images, in this order, until the upgrade has the room that it needs: the database has
+    written since they were saved.
+    """
+    for image in saved_images:
+        if image.stream is not None and allowance.spare_bytes() < 0:
+            image.stream.close()
+            image.stream = None
+            image.not_carried('the database has taken the room on the volume meanwhile')
 
 
 def _save(
     work: Work,
+    allowance: Allowance,
     stack: contextlib.ExitStack,
     into: SavedImage,
     portable: Callable[[], PortableImage | None],
@@ -140,7 +154,8 @@ def _save(
             if found is None:
                 return
             carried_image.remove(work.guest.layout)  # of an earlier attempt
-            into.archive, into.stream = _saved(work, own, into.what, found, wanted)
+            stream = own.enter_context(unnamed.file(work.guest.layout.volume))
+            into.archive = _written(allowance, stream, into.what, found, wanted)
         except NotCarried as error:
             into.not_carried(str(error))
         except OSError as error:
@@ -152,37 +167,36 @@ def _save(
                 raise
             into.not_carried(error.message.rstrip('.'))
         else:
+            into.stream = stream
             stack.push(own.pop_all())
 
 
-def _saved(
-    work: Work, stack: contextlib.ExitStack, what: str, image: PortableImage, wanted: str
-) -> tuple[ImageArchive, BinaryIO]:
+def _written(
+    allowance: Allowance, stream: BinaryIO, what: str, image: PortableImage, wanted: str
+) -> ImageArchive:
+    """Write the archive of an image, and read it again.
+
+    :raises NotCarried: it is another one than is wanted, or exceeds what it may take of the step's
+        time or of the volume.
+    """
     if image.image_id != wanted:
         raise NotCarried('it has another id than the datastore version names')
-    limit = _room(work, image)
-    stream = stack.enter_context(unnamed.file(work.guest.layout.volume))
-    told = BytesTold(work.progress, f'Saving the {what} onto the volume')
-    with image.saved() as pieces:
-        digest, size = unnamed.write(stream, told.of(pieces), limit)
+    limit = _room(allowance, image)
+    told = BytesTold(allowance.progress, f'Saving the {what} onto the volume')
+    with image.saved(allowance.seconds()) as pieces:
+        digest, size = unnamed.write(stream, told.of(pieces), limit, allowance.require)
     os.fsync(stream.fileno())
-    image_archives.require(stream, image.image_id)
-    return ImageArchive(sha256=digest, size_bytes=size, image_id=image.image_id), stream
+    read = BytesTold(allowance.progress, f'Reading the {what} on the volume')
+    image_archives.require(stream, image.image_id, read)
+    return ImageArchive(sha256=digest, size_bytes=size, image_id=image.image_id)
 
 
-def _room(work: Work, image: PortableImage) -> int:
+def _room(allowance: Allowance, image: PortableImage) -> int:
     """Return the bytes that the archive may have: what the upgrade itself leaves of the volume.
 
     :raises NotCarried: that is less than the image has.
     """
-    guest, numbers = work.guest, os.statvfs(work.guest.layout.volume)
-    free = min(guest.volume.free_bytes(), numbers.f_bavail * numbers.f_frsize)
-    spare = (
-        free
-        - publish.measure(check.stash_roots(guest))
-        - guest.settings.volume_margin_bytes
-        - guest.driver.upgrade_bytes(work.call.target, work.call.options)
-    )
+    spare = allowance.spare_bytes()
     if spare < image.size_bytes:
         raise NotCarried(
             f'it has {image.size_bytes >> 20} MB, and the upgrade leaves '

@@ -32,6 +32,7 @@ def quiesce(work: Work) -> JobOutcome:
     :raises StepFailed: it could not be undone either.
     """
     guest, call = work.guest, work.call
+    ends_at = guest.clock.monotonic() + call.seconds_from(guest.clock.now())
     done = guest.marks.get(QuiescedFacts, call.upgrade_id)
     if done is not None and guest.driver.server_version() is None:
         guest.volume.unmount()  # a reboot since has mounted it again
@@ -39,7 +40,7 @@ def quiesce(work: Work) -> JobOutcome:
     undo.undo(guest)
     check.require(work)
     guest.driver.prepare_target(call.target, call.options, work.progress)
-    with image_saving.saved(work) as images:
+    with image_saving.saved(work, ends_at) as images:
         return _quiesce(work, images)
 
 

@@ -264,6 +264,8 @@ def _open(work: Work, info: UpgradeInfo) -> None:
     guest.marks.record(
         RestoredFacts(upgrade_id=info.upgrade_id, marker=guest.marker(), boot_id=guest.boot_id())
     )
+    # the engine has what runs; until here a root disk that is lost is restored from the volume
+    carried_image.discard(guest)
 
 
 def _remarks(guest: Guest, info: UpgradeInfo, configured: ConfiguredFacts | None) -> Sequence[str]:

@@ -59,7 +59,7 @@ def remove_stashes(guest: Guest, upgrade_id: str) -> None:
         for path in listing.matching(directory):
             if path.name.lstrip('.').startswith(f'stash-{upgrade_id}-'):
                 publish.remove(directory, path.name)
-        carried_image.remove(guest.layout)
+        carried_image.discard(guest)
     elif volume_ownership.is_of_others(directory):
         LOG.warning(
             "%s is not root's alone: no stash is removed there; the next upgrade removes all of it",

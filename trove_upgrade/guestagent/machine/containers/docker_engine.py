@@ -287,8 +287,10 @@ class DockerEngine:
     def pull(self, reference: str, progress: Progress) -> None:
         self._images.pull(reference, progress)
 
-    def saved(self, image_id: str) -> contextlib.AbstractContextManager[Iterator[bytes]]:
-        return self._images.saved(image_id)
+    def saved(
+        self, image_id: str, seconds: float
+    ) -> contextlib.AbstractContextManager[Iterator[bytes]]:
+        return self._images.saved(image_id, seconds)
 
     def load(self, archive: Iterable[bytes], size_bytes: int) -> None:
         self._images.load(archive, size_bytes)

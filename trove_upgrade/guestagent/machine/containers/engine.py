@@ -123,8 +123,8 @@ class Engine(Protocol):
         :raises ImageNotPulled: it cannot be brought here.
         """
 
-    def saved(self, image_id: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Give an archive of the image, without any name, piece by piece.
+    def saved(self, image_id: str, seconds: float) -> AbstractContextManager[Iterator[bytes]]:
+        """Give an archive of the image, without any name, piece by piece, within so many seconds.
 
         :raises ContainerImageNotFound: it is not here.
         :raises EngineError: it cannot be given, or not to its end.

@@ -17,6 +17,10 @@ from trove_upgrade.guestagent.machine.containers.errors import (
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.guestagent.machine.progress import Progress
 
+#: A load lasts as long as the database is down: one that is slower than that is given up.
+_LOAD_SECONDS = 60
+_LOAD_BYTES_PER_SECOND = 20_000_000
+
 
 class EngineImages:
     """Images of one engine; each method is that of the port."""
@@ -99,10 +103,11 @@ class EngineImages:
             )
 
     @contextlib.contextmanager
-    def saved(self, image_id: str) -> Iterator[Iterator[bytes]]:
+    def saved(self, image_id: str, seconds: float) -> Iterator[Iterator[bytes]]:
+        seconds = min(self._archive_seconds, seconds)
         try:
             with self._calls.transport.stream(
-                'GET', f'/images/{quoted(image_id)}/get', seconds=self._archive_seconds
+                'GET', f'/images/{quoted(image_id)}/get', seconds=seconds
             ) as stream:
                 if stream.status >= 400:
                     raise _not_loaded(f'Image {image_id} cannot be saved', stream.rest().said)
@@ -110,16 +115,17 @@ class EngineImages:
         except TimeoutError as error:
             raise _not_loaded(
                 f'Image {image_id} cannot be saved',
-                f'not whole after {self._archive_seconds:.0f} s',
+                f'not whole after {seconds:.0f} s',
             ) from error
 
     def load(self, archive: Iterable[bytes], size_bytes: int) -> None:
         what = 'The image from the data volume cannot be loaded'
+        seconds = min(self._archive_seconds, _LOAD_SECONDS + size_bytes / _LOAD_BYTES_PER_SECOND)
         try:
             with self._calls.transport.stream(
                 'POST',
                 '/images/load',
-                seconds=self._archive_seconds,
+                seconds=seconds,
                 query={'quiet': 1},
                 content=http.Content(archive, size_bytes, 'application/x-tar'),
             ) as stream:
@@ -129,7 +135,7 @@ class EngineImages:
                     if (found := answers.error_in(line)) is not None:
                         raise _not_loaded(what, found)
         except TimeoutError as error:
-            raise _not_loaded(what, f'not there after {self._archive_seconds:.0f} s') from error
+            raise _not_loaded(what, f'not there after {seconds:.0f} s') from error
 
     def tag(self, image_id: str, reference: str) -> None:
         name, _, tag = reference.rpartition(':')

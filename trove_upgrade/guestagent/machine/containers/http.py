@@ -303,12 +303,18 @@ class UnixTransport:
                 'Content-Type': body.media_type,
                 'Content-Length': str(body.size_bytes),
             }
-        connection.request(
-            method,
-            address,
-            body=body.pieces if isinstance(body, Content) else body,
-            headers={**described, 'Connection': 'close', **headers},
-        )
+        try:
+            connection.request(
+                method,
+                address,
+                body=body.pieces if isinstance(body, Content) else body,
+                headers={**described, 'Connection': 'close', **headers},
+            )
+        except (BrokenPipeError, ConnectionResetError):
+            # an engine that refuses in the middle has told why before it closed
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return connection.getresponse()
+            raise
         return connection.getresponse()
 
 

@@ -93,13 +93,13 @@ class Contents:
         return _exactly(self._holder, part.size_bytes)
 
 
-def require(archive: BinaryIO, image_id: str) -> None:
-    """Check that an archive has this image, whole.
+def require(archive: BinaryIO, image_id: str, counted: Counted) -> None:
+    """Check that an archive has this image, whole; what is read is counted.
 
     :raises NotOneImage: it has not, or cannot be read.
     """
     archive.seek(0)
-    _read(archive, None, None, lambda _count: None).image(image_id)
+    _read(archive, None, None, counted).image(image_id)
 
 
 def copied(archive: BinaryIO, copy: BinaryIO, size_bytes: int, counted: Counted) -> Contents:

@@ -61,10 +61,9 @@ class CarriedImageTest(ContainerTestCase):
             ('mariadb:11.8', self.tried, True), (after.image, after.image_id, after.running)
         )
         self.assertEqual([(5000,)], self.guest.sql('SELECT COUNT(*) FROM app.words'))
-        verify.verify(self.work(info))
-        self.assertTrue(self.on_volume().exists())
-        finish.finish(self.work(info))
         self.assertEqual([], list(self.guest.layout.on_volume.glob('container-image*')))
+        verify.verify(self.work(info))
+        finish.finish(self.work(info))
 
     def names(self):
         """Names of the engine's images; an image without one counts as one, too."""

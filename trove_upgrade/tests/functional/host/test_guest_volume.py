@@ -67,6 +67,7 @@ class VolumeTest(base.TestCase):
         self.assertIn('noatime', mounted.options)
         self.assertIn('nosuid', mounted.options)
         self.assertGreater(self.volume.free_bytes(), 1 << 20)
+        self.assertGreater(self.volume.size_bytes(), self.volume.free_bytes())
         self.volume.unmount()
         self.volume.unmount()
         self.assertIsNone(self.volume.mounted())

@@ -73,6 +73,9 @@ class DirectoryVolume:
     def free_bytes(self):
         return 10 << 30
 
+    def size_bytes(self):
+        return 20 << 30
+
     def holders(self):
         return []
 

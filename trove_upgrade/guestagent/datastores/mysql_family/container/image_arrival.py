@@ -20,6 +20,11 @@ from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 
 _TAG_CHARACTERS = 128
+#: The database serves from the disk that the engine saves to: it is never filled up.
+_SPARE_BYTES = 512 << 20
+#: An engine unpacks an archive beside its store first: that, and the image.
+_TIMES_IN_STORE = 2
+_STORE_FREE_BYTES = 256 << 20
 
 
 class ImageArrival:
@@ -34,7 +39,8 @@ class ImageArrival:
         self._records = records
         self._number = number
         self._received: str | None = None  # id of the image that has come on the volume
-        self._refused: errors.ImageNotLoaded | None = None  # why none can come from there
+        # why none can come from there: of a load that was begun
+        self._refused: errors.EngineError | OSError | None = None
         self._pulled: set[str] = set()
         self.source: ImageSource | None = None  #: of the image that runs
 
@@ -52,16 +58,17 @@ class ImageArrival:
                 'any more. Look whether a program prunes images.'
             )
         place, free = self._images.room()
-        if free < image.size_bytes:
+        needed = image.size_bytes + image.size_bytes // 10 + _SPARE_BYTES
+        if free < needed:
             raise errors.ImageNotLoaded(
                 f'Container image {choice.reference} cannot be saved: {place} has {free >> 20} MiB '
-                f'free, and the engine writes {image.size_bytes >> 20} MiB there first. Make room '
-                "on the guest's root disk."
+                f'free, and {needed >> 20} MiB are wanted, as the engine writes the image there '
+                "first. Make room on the guest's root disk."
             )
         return PortableImage(
             image_id=image.id,
             size_bytes=image.size_bytes,
-            saved=lambda: self._engine.saved(image.id),
+            saved=lambda seconds: self._engine.saved(image.id, seconds),
         )
 
     def with_digests(self, choice: ImageChoice) -> ImageChoice:
@@ -80,33 +87,47 @@ class ImageArrival:
 
     def receive(self, archive: ImageArchive, copied: Copied) -> None:
         """Load it from its archive, unless the image is preloaded: as the record names it, or by
-        the number as long as there is no record.  Safe to repeat: what cannot be used is not tried
-        once more.
+        the number as long as there is no record.  Safe to repeat: what has failed once the copy
+        had begun is not tried again, as all of that takes its time while the database is down.
 
         :raises StepFailed: it cannot be loaded, or another image has come.
+        :raises OSError: it cannot be copied.
         """
         self._images.wait_for_engine()
         if self._received is None and self._is_preloaded(archive):
             return
-        if self._refused is not None:
-            raise self._refused
-        try:
-            self._load(archive, copied)
-        except errors.ImageNotLoaded as error:
-            self._refused = error
-            raise
+        # a load that was late can have ended since
+        if self._engine.image(archive.image_id) is None:
+            if self._refused is not None:
+                raise self._refused
+            self._require_room(archive)
+            try:
+                self._load(archive, copied)
+            except (errors.EngineError, OSError) as error:
+                self._refused = error
+                raise
         self._received = archive.image_id
 
+    def _require_room(self, archive: ImageArchive) -> None:
+        """Look where the engine writes: that can be another file system than the copy's."""
+        place, free = self._images.room()
+        needed = _TIMES_IN_STORE * archive.size_bytes + _STORE_FREE_BYTES
+        if free < needed:
+            raise errors.ImageNotLoaded(
+                f'The image from the data volume cannot be loaded: {place} has {free >> 20} MiB '
+                f"free, and {needed >> 20} MiB are wanted. Make room on the guest's root disk."
+            )
+
     def _load(self, archive: ImageArchive, copied: Copied) -> None:
-        if self._engine.image(archive.image_id) is None:
-            try:
-                with copied() as image:
-                    self._engine.load(image.pieces, image.size_bytes)
-            except image_documents.NotOneImage as error:
-                raise errors.ImageNotLoaded(
-                    f'The image from the data volume cannot be loaded: {error}. Look at the '
-                    'former guest, which has put it there.'
-                ) from error
+        try:
+            with copied() as image:
+                self._require_room(archive)  # the copy may have taken of it
+                self._engine.load(image.pieces, image.size_bytes)
+        except image_documents.NotOneImage as error:
+            raise errors.ImageNotLoaded(
+                f'The image from the data volume cannot be loaded: {error}. Look at the '
+                'former guest, which has put it there.'
+            ) from error
         if self._engine.image(archive.image_id) is None:
             raise errors.ImageNotLoaded(
                 'The image from the data volume cannot be used: the engine knows it by another id '

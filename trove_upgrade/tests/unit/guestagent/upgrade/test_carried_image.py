@@ -60,7 +60,7 @@ class Driver(fakes.Driver):
         return PortableImage(image_id=IMAGE, size_bytes=len(CONTENT), saved=self._saved)
 
     @contextlib.contextmanager
-    def _saved(self):
+    def _saved(self, _seconds):
         self.machine.served_while_saving = self.machine.running is not None
         self.machine.named_while_saving = self.machine.kept()
         yield iter(self.machine.pieces)
@@ -70,7 +70,7 @@ class Driver(fakes.Driver):
         return PortableImage(
             image_id=self.machine.former_image,
             size_bytes=self.machine.former_bytes,
-            saved=lambda: contextlib.nullcontext(iter([FORMER])),
+            saved=lambda _seconds: contextlib.nullcontext(iter([FORMER])),
         )
 
     def upgrade_bytes(self, target, options):
@@ -87,6 +87,9 @@ class Driver(fakes.Driver):
         except NotOneImage as error:
             raise errors.ImageNotLoaded(f'It cannot be loaded: {error}.') from error
 
+    def prefetch(self):
+        self.machine.has_asked_registry = True
+
     def image_source(self):
         return ImageSource.CARRIED if self.machine.images else ImageSource.PULLED
 
@@ -101,6 +104,7 @@ class Machine(fakes.Machine):
         self.upgrade_bytes = 0
         self.served_while_saving = self.named_while_saving = None
         self.before_load = lambda: None
+        self.has_asked_registry = False
         super().__init__(directory)
 
     def rebuild(self, marker=f'{fakes.UPGRADE}:1'):
@@ -192,7 +196,8 @@ class SavingTest(CarriedTestCase):
 
     def test_an_image_that_is_larger_than_the_engine_tells_leaves_the_upgrade_its_room(self):
         free = self.machine.guest().volume.free_bytes()
-        self.machine.upgrade_bytes = free - (64 << 20) - len(CONTENT) - 100_000
+        slack = self.machine.guest().volume.size_bytes() // 20
+        self.machine.upgrade_bytes = free - slack - (64 << 20) - len(CONTENT) - 100_000
         self.machine.pieces = [b'x' * (1 << 20)] * 3
         self.assert_not_carried(self.outcome(), 'what the engine gives cannot be used')
 
@@ -214,15 +219,59 @@ class SavingTest(CarriedTestCase):
         self.machine.pieces = failing()
         self.assert_not_carried(self.outcome(), 'it cannot be written to the volume')
 
-    def test_an_abort_while_it_is_saved_ends_the_upgrade_with_the_database_serving(self):
-        work = dataclasses.replace(
-            self.machine.work(options=CARRY, target=TARGET),
-            progress=aborting('Saving', exceptions.StepRefused),
+    def test_a_volume_that_fills_meanwhile_is_left_to_the_database(self):
+        def filling():
+            yield CONTENT[:1000]
+            self.machine.fail['free_bytes'] = 100 << 20
+            yield b'x' * (8 << 20)
+            self.fail('it was written on')
+
+        self.machine.pieces = filling()
+        self.assert_not_carried(
+            self.outcome(), 'what it leaves of the volume became too little meanwhile'
         )
-        error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, work)
-        self.assertEqual('UPGRADE_ABORTED', error.code)
-        self.assert_serves_as_before(self.machine)
-        self.assertEqual([], self.machine.kept())
+
+    def test_an_engine_that_takes_more_than_its_part_of_the_step_ends_no_upgrade(self):
+        def slow():
+            yield CONTENT[:1000]
+            self.machine.clock.move(601)
+            yield b'x' * (8 << 20)
+            self.fail('it was written on')
+
+        self.machine.pieces = slow()
+        outcome = self.outcome(options=BOTH)
+        self.assert_not_carried(outcome, 'its part of the time of the step is over')
+        self.assertNotIn('former_image_archive', outcome.result['upgrade_info'])
+
+    def test_a_short_step_gives_it_a_quarter_of_what_is_left(self):
+        def slow():
+            yield CONTENT[:1000]
+            self.machine.clock.move(26)
+            yield b'x' * (8 << 20)
+
+        self.machine.pieces = slow()
+        self.assert_not_carried(
+            self.outcome(seconds=100), 'its part of the time of the step is over'
+        )
+
+    def test_reading_it_again_is_part_of_that_time(self):
+        def progress(_percent, message):
+            if 'Reading' in message:
+                self.machine.clock.move(601)
+
+        work = dataclasses.replace(
+            self.machine.work(options=CARRY, target=TARGET), progress=progress
+        )
+        self.assert_not_carried(quiesce.quiesce(work), 'its part of the time of the step is over')
+
+    def test_an_abort_while_it_is_saved_ends_the_upgrade_with_the_database_serving(self):
+        work = self.machine.work(options=CARRY, target=TARGET)
+        for doing in ('Saving', 'Reading'):
+            aborted = dataclasses.replace(work, progress=aborting(doing, exceptions.StepRefused))
+            error = self.assertRaises(exceptions.StepRefused, quiesce.quiesce, aborted)
+            self.assertEqual('UPGRADE_ABORTED', error.code)
+            self.assert_serves_as_before(self.machine)
+            self.assertEqual([], self.machine.kept())
 
     def test_one_of_an_earlier_attempt_is_replaced(self):
         self.quiesced()
@@ -237,6 +286,16 @@ class SavingTest(CarriedTestCase):
         self.machine.layout.on_volume.mkdir(mode=0o700)
         (self.machine.layout.on_volume / carried_image.NAME).write_text('left over')
         self.outcome(options=GuestOptions())
+        self.assertEqual([], self.machine.kept())
+
+    def test_a_directory_in_its_place_goes_and_hinders_no_undo(self):
+        self.quiesced()
+        (file,) = self.machine.kept()
+        file.unlink()
+        (file / 'a/b').mkdir(parents=True)
+        (file / 'a/c').write_text('left over')
+        undo.abort(self.machine.work())
+        self.assert_serves_as_before(self.machine)
         self.assertEqual([], self.machine.kept())
 
     def test_an_agent_that_dies_anywhere_leaves_none_or_a_whole_one(self):
@@ -299,6 +358,28 @@ class FormerTest(CarriedTestCase):
         self.assertEqual([IMAGE, None], self.archives(outcome))
         self.assertIn('The former container image is not carried there: it has', outcome.message)
         self.assertEqual({CONTENT}, self.contents())
+
+    def filled(self, *free_bytes):
+        """As the database fills the volume once both are saved; what is free at each look since."""
+        looks = iter(free_bytes)
+
+        def progress(_percent, message):
+            if 'Reading the former' in message:
+                self.machine.fail['free_bytes'] = lambda: next(looks)
+
+        work = self.machine.work(options=BOTH, target=TARGET)
+        return quiesce.quiesce(dataclasses.replace(work, progress=progress))
+
+    def test_where_the_database_has_filled_the_volume_the_former_one_is_given_up_first(self):
+        outcome = self.filled(100 << 20, 1 << 30)
+        self.assertEqual([IMAGE, None], self.archives(outcome))
+        self.assertEqual({CONTENT}, self.contents())
+
+    def test_where_the_volume_is_still_full_both_are_given_up(self):
+        outcome = self.filled(100 << 20, 100 << 20)
+        self.assertEqual([None, None], self.archives(outcome))
+        self.assertEqual(set(), self.contents())
+        self.assertIn('the database has taken the room', outcome.message)
 
     def test_the_former_one_is_saved_where_the_target_names_none(self):
         outcome = self.outcome(options=GuestOptions(former_image_id=FORMER_IMAGE), target={})
@@ -425,13 +506,53 @@ class TakingTest(CarriedTestCase):
             {FORMER_IMAGE: archives.rewritten(FORMER, FORMER_IMAGE)}, self.machine.images
         )
 
-    def test_they_go_when_the_upgrade_has_ended(self):
-        self.machine.agent_marker = f'{fakes.UPGRADE}:1'
+    def booted_with_both(self):
         info = self.outcome(options=BOTH).result['upgrade_info']
         self.machine.rebuild()
         self.machine.tell(info)
-        self.restored(info)
         self.assertEqual(2, len(self.machine.kept()))
+        return info
+
+    def names(self):
+        return [path.name for path in self.machine.kept()]
+
+    def test_the_former_one_goes_once_the_new_server_was_started(self):
+        info = self.booted_with_both()
+        self.machine.fail['upgrade_data'] = exceptions.StepFailed('It failed.', 'X')
+        self.assertRaises(exceptions.StepFailed, self.restored, info)
+        self.assertEqual([carried_image.NAME], self.names())
+
+    def test_both_stay_as_long_as_there_is_a_way_back(self):
+        info = self.booted_with_both()
+        self.machine.fail['own_data'] = exceptions.StepFailed('It failed.', 'X')
+        self.assertRaises(exceptions.StepFailed, self.restored, info)
+        self.assertEqual(2, len(self.machine.kept()))
+
+    def test_none_is_left_once_clients_are_served_and_the_stash_stays(self):
+        self.restored(self.booted_with_both())
+        self.assertEqual([], self.machine.kept())
+        self.assertNotEqual([], list(self.machine.layout.on_volume.glob('stash-*')))
+
+    def test_a_root_disk_that_is_lost_before_clients_are_served_gets_it_from_the_volume(self):
+        def prepare(machine):
+            return {'upgrade_info': self.rebuilt(machine)}
+
+        def lost(machine):
+            machine.had_opened = machine.guest().marks.has(Mark.OPENED, fakes.UPGRADE)
+            machine.rebuild(f'{fakes.UPGRADE}:2')
+
+        for machine, changes, story in self._each_death(restore.restore, prepare, lives=[lost]):
+            machine.tell(changes['upgrade_info'])
+            result = restore.restore(machine.work(**changes)).result
+            if not machine.had_opened:
+                self.assertEqual('carried', result['image_source'], story)
+            self.assert_upgraded(machine)
+
+    def test_what_an_earlier_release_has_left_goes_when_the_upgrade_has_ended(self):
+        self.machine.agent_marker = f'{fakes.UPGRADE}:1'
+        info = self.booted_with_both()
+        self.restored(info)
+        (self.machine.layout.on_volume / carried_image.NAME).write_bytes(CONTENT)
         verify.verify(self.machine.work(upgrade_info=info))
         finish.finish(self.machine.work(upgrade_info=info))
         self.assertEqual([], self.machine.kept())
@@ -486,7 +607,7 @@ class HeadStartTest(CarriedTestCase):
         self.assertFalse(self.machine.mounted)
         self.assertEqual({}, self.machine.images)
 
-    def test_a_volume_that_is_not_there_is_left_to_the_restore(self):
+    def test_a_volume_that_is_not_there_is_left_to_the_restore_and_a_registry_is_asked(self):
         info = self.booted()
         text = self.machine.layout.marker.read_text()
         self.machine.layout.marker.write_text(
@@ -494,6 +615,7 @@ class HeadStartTest(CarriedTestCase):
         )
         agent.prefetch(self.machine.guest())
         self.assertFalse(self.machine.mounted)
+        self.assertTrue(self.machine.has_asked_registry)
         restore.restore(self.machine.work(upgrade_info=info))
         self.assert_upgraded(self.machine)
 

@@ -204,7 +204,7 @@ class FakeEngine:
         self.images[reference] = self.registry[reference]
 
     @contextlib.contextmanager
-    def saved(self, image_id):
+    def saved(self, image_id, seconds):
         self._note('save', image_id)
         yield iter([archives.archive()])
 

@@ -5,11 +5,14 @@ registry.
 
 import contextlib
 import dataclasses
+import errno
 import io
+import os
 import pathlib
 
 import fixtures
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.target_facts import TargetFacts
@@ -81,8 +84,16 @@ class TestArrival(ArrivalTestCase):
     def test_the_image_that_was_tried_is_given_without_a_name(self):
         self.stopped()
         self.assertEqual(IMAGE, self.portable.image_id)
-        with self.portable.saved():
+        with self.portable.saved(5):
             self.assertIn(('save', IMAGE), self.engine.asked)
+
+    def test_the_root_disk_that_the_database_serves_from_is_never_filled_up(self):
+        self.stopped()
+        driver = self.guest.driver()
+        _, free = driver.host.images.room()
+        self.engine.images[NEW] = dataclasses.replace(self.image, size_bytes=free - (100 << 20))
+        error = self.assertRaises(errors.ImageNotLoaded, driver.portable_target)
+        self.assertIn('cannot be saved', error.message)
 
     def test_an_image_from_the_volume_runs_under_the_name_that_was_tried_and_no_registry_is_asked(
         self,
@@ -178,16 +189,67 @@ class TestArrival(ArrivalTestCase):
         self.stopped()
         self.new_root()
         driver = self.guest.driver()
-
-        @contextlib.contextmanager
-        def silent():
-            raise errors.EngineNotAnswering('The engine does not answer.')
-            yield
-
-        self.assertRaises(errors.EngineNotAnswering, driver.receive, ARCHIVE, silent)
+        self.engine.down = True
+        self.assertRaises(errors.EngineNotAnswering, driver.receive, ARCHIVE, self.copied)
+        self.engine.down = False
         driver.receive(ARCHIVE, self.copied)
         self.chosen(driver)
         self.assertEqual('carried', driver.image_source())
+
+    def failing(self, error):
+        @contextlib.contextmanager
+        def copied():
+            self.copies += 1
+            raise error
+            yield
+
+        return copied
+
+    def test_what_has_failed_once_the_copy_had_begun_is_not_copied_again(self):
+        self.stopped()
+        for error in (
+            errors.EngineNotAnswering('The engine has gone.'),
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        ):
+            self.new_root()
+            self.copies = 0
+            driver = self.guest.driver()
+            for _ in range(2):
+                self.assertIs(
+                    error,
+                    self.assertRaises(type(error), driver.receive, ARCHIVE, self.failing(error)),
+                )
+            self.assertEqual(1, self.copies)
+
+    def test_an_abort_while_it_is_copied_is_no_failure_of_the_archive(self):
+        self.stopped()
+        self.new_root()
+        driver = self.guest.driver()
+        aborted = exceptions.StepFailed('It was aborted.', 'UPGRADE_ABORTED')
+        self.assertRaises(exceptions.StepFailed, driver.receive, ARCHIVE, self.failing(aborted))
+        driver.receive(ARCHIVE, self.copied)
+        self.assertEqual(2, self.copies)
+
+    def test_a_load_that_was_late_and_has_ended_since_counts(self):
+        self.stopped()
+        self.new_root()
+        driver = self.guest.driver()
+        late = errors.ImageNotLoaded('It is not there after 60 s.')
+        self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.failing(late))
+        self.engine.images[IMAGE] = self.engine.loads
+        driver.receive(ARCHIVE, self.copied)
+        self.chosen(driver)
+        self.assertEqual(('carried', 1), (driver.image_source(), self.copies))
+
+    def test_without_room_where_the_engine_writes_nothing_is_copied(self):
+        self.stopped()
+        self.new_root()
+        driver = self.guest.driver()
+        _, free = driver.host.images.room()
+        large = dataclasses.replace(ARCHIVE, size_bytes=min(free // 2, 1 << 36))
+        error = self.assertRaises(errors.ImageNotLoaded, driver.receive, large, self.copied)
+        self.assertIn('MiB are wanted', error.message)
+        self.assertEqual(0, self.copies)
 
     def test_an_image_that_is_not_the_records_is_left_where_it_is(self):
         self.stopped()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Archives of images, from and to an engine that answers oddly."""
 
+import itertools
 import json
 
 from trove_upgrade.guestagent.machine.containers import errors
@@ -14,9 +15,9 @@ _CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 
 
 class SavedTest(EngineTestCase):
-    def saved(self, raw, **kwargs):
+    def saved(self, raw, seconds=5, **kwargs):
         engine = self.engine({f'GET /images/{ID}/get': raw}, **kwargs)
-        with engine.saved(ID) as pieces:
+        with engine.saved(ID, seconds) as pieces:
             return b''.join(pieces)
 
     def test_it_comes_piece_by_piece(self):
@@ -35,6 +36,7 @@ class SavedTest(EngineTestCase):
 
     def test_an_engine_that_hangs_costs_the_time_that_was_given(self):
         self.assertRaises(errors.ImageNotLoaded, self.saved, None, limits={'archive': 0.2})
+        self.assertRaises(errors.ImageNotLoaded, self.saved, None, seconds=0.2)
 
 
 class LoadTest(EngineTestCase):
@@ -67,6 +69,25 @@ class LoadTest(EngineTestCase):
             answer({'message': 'no space left'}, '500 Internal Server Error'),
         )
         self.assertIn('no space left', error.message)
+
+    def test_an_engine_that_refuses_in_the_middle_and_closes_tells_why(self):
+        raw = answer({'message': 'no space left'}, '500 Internal Server Error')
+        engine = self.engine({'POST /images/load': raw})
+        self.fake.reads_bodies = False
+        piece = b'x' * (1 << 16)
+        error = self.assertRaises(
+            errors.ImageNotLoaded, engine.load, itertools.repeat(piece, 1000), 1000 * len(piece)
+        )
+        self.assertIn('no space left', error.message)
+
+    def test_an_engine_that_closes_in_the_middle_without_a_word_is_an_error(self):
+        engine = self.engine({'POST /images/load': b''})
+        self.fake.reads_bodies = False
+        piece = b'x' * (1 << 16)
+        error = self.assertRaises(
+            errors.EngineNotAnswering, engine.load, itertools.repeat(piece, 1000), 1000 * len(piece)
+        )
+        self.assertIn('BrokenPipeError', error.message)
 
     def test_an_engine_that_hangs_costs_the_time_that_was_given(self):
         self.assertRaises(errors.ImageNotLoaded, self.load, None, limits={'archive': 0.2})
