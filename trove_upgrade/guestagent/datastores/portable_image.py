@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 
-#: Gives the archive of the image that is wanted alone, from a copy on the root disk, which nothing
-#: can change any more.
-Copied = Callable[[], AbstractContextManager[Rewritten]]
+#: Gives the archive of the image that is wanted alone, for a platform, from a copy on the root
+#: disk, which nothing can change any more.
+Copied = Callable[[Platform], AbstractContextManager[Rewritten]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,7 @@ class PortableImage:
     """Image of a server that this guest has."""
 
     image_id: str
+    platform: Platform  #: of the engine that has it
     size_bytes: int  #: about; of the file
     #: the file, piece by piece, within so many seconds
     saved: Callable[[float], AbstractContextManager[Iterator[bytes]]]

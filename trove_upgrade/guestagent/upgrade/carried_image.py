@@ -20,6 +20,7 @@ from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.guestagent.machine import durable, untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 from trove_upgrade.guestagent.machine.progress import BytesTold, Progress
 from trove_upgrade.guestagent.storage import unnamed, volume_ownership
 from trove_upgrade.guestagent.storage.layout import Layout
@@ -111,7 +112,9 @@ def _turn(progress: Progress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _copy(layout: Layout, archive: ImageArchive, progress: Progress) -> Iterator[Rewritten]:
+def _copy(
+    layout: Layout, archive: ImageArchive, progress: Progress, platform: Platform
+) -> Iterator[Rewritten]:
     """Give the archive of the image that was told, from a copy of its parts on the root disk.
 
     :raises NotCarried: there is none, or no room for it.
@@ -130,7 +133,7 @@ def _copy(layout: Layout, archive: ImageArchive, progress: Progress) -> Iterator
         told = BytesTold(progress, 'Copying the container image from the volume')
         with _opened(layout, archive.image_id) as source:
             contents = image_archives.copied(source, copy, archive.size_bytes, told)
-        image = contents.image(archive.image_id)
+        image = contents.image(archive.image_id, platform)
         loading = BytesTold(progress, 'Loading the container image from the volume')
         yield dataclasses.replace(image, pieces=loading.of(image.pieces))
 

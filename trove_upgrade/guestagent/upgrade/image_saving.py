@@ -187,7 +187,7 @@ def _written(
         digest, size = unnamed.write(stream, told.of(pieces), limit, allowance.require)
     os.fsync(stream.fileno())
     read = BytesTold(allowance.progress, f'Reading the {what} on the volume')
-    image_archives.require(stream, image.image_id, read)
+    image_archives.require(stream, image.image_id, image.platform, read)
     return ImageArchive(sha256=digest, size_bytes=size, image_id=image.image_id)
 
 

@@ -15,6 +15,7 @@ from trove_upgrade.guestagent.machine.containers.errors import (
     EngineNotAnswering,
     ImageNotPulled,
 )
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 from trove_upgrade.guestagent.machine.progress import Progress
 
 #: What registries, and the engine about them, say of a name that they do not have.
@@ -112,6 +113,13 @@ def image(answer: http.Answer) -> Image:
             config=config,
             size_bytes=int(told.get('Size') or 0),
         )
+
+
+def platform(answer: http.Answer) -> Platform:
+    """Parse the engine's JSON of its version: it names its platform as images do."""
+    told = answer.json()
+    with understood('its platform'):
+        return Platform(os=str(told['Os']), architecture=str(told['Arch']))
 
 
 def image_directory(answer: http.Answer, exists: Callable[[pathlib.Path], bool]) -> pathlib.Path:

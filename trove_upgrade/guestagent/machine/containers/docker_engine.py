@@ -28,6 +28,7 @@ from trove_upgrade.guestagent.machine.containers.errors import (
     EngineRefused,
 )
 from trove_upgrade.guestagent.machine.containers.executions import Executions
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -94,6 +95,9 @@ class DockerEngine:
     def version(self) -> str:
         answer = self._calls.ask('GET', '/version', "tell the engine's version")
         return str((answer.json() or {}).get('Version', ''))
+
+    def platform(self) -> Platform:
+        return answers.platform(self._calls.ask('GET', '/version', 'tell its platform'))
 
     def inspect(self, name: str) -> Container | None:
         answer = self._calls.ask(

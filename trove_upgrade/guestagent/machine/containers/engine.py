@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from trove_upgrade.guestagent.machine.containers.answers import Container, Image
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 from trove_upgrade.guestagent.machine.finished import Finished
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -103,6 +104,9 @@ class Engine(Protocol):
         :raises ContainerImageNotFound, ContainerFailed: as `create`.
         :raises TimeoutError: it did not end in time, and has been killed.
         """
+
+    def platform(self) -> Platform:
+        """Return the platform whose images the engine runs."""
 
     def image(self, reference: str) -> Image | None:
         """The image of that name or id; None if it is not here."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
 from trove_upgrade.guestagent.machine.containers import image_documents
-from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage
+from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage, Platform
 
 #: An image has at most 127 layers, with a directory and three files each.
 _MEMBERS = 4096
@@ -52,12 +52,12 @@ class Contents:
     _holder: BinaryIO
     _parts: Mapping[str, _Part]
 
-    def image(self, image_id: str) -> Rewritten:
-        """Return the archive of this image alone.
+    def image(self, image_id: str, platform: Platform) -> Rewritten:
+        """Return the archive of this image alone, which runs on the platform.
 
         :raises NotOneImage: it is not here, or lacks a part.
         """
-        described = image_documents.describe(image_id, self)
+        described = image_documents.describe(image_id, self, platform)
         sizes = [
             *(len(text) for text in described.own.values()),
             *(self._parts[digest].size_bytes for digest in described.digests),
@@ -93,13 +93,13 @@ class Contents:
         return _exactly(self._holder, part.size_bytes)
 
 
-def require(archive: BinaryIO, image_id: str, counted: Counted) -> None:
-    """Check that an archive has this image, whole; what is read is counted.
+def require(archive: BinaryIO, image_id: str, platform: Platform, counted: Counted) -> None:
+    """Check that an archive has this image, whole, for the platform; what is read is counted.
 
     :raises NotOneImage: it has not, or cannot be read.
     """
     archive.seek(0)
-    _read(archive, None, None, counted).image(image_id)
+    _read(archive, None, None, counted).image(image_id, platform)
 
 
 def copied(archive: BinaryIO, copy: BinaryIO, size_bytes: int, counted: Counted) -> Contents:

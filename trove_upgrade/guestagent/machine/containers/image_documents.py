@@ -28,6 +28,23 @@ class NotOneImage(ValueError):
     """Error of a file that is not the archive of an image, or not of the one that is wanted."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Platform:
+    """System that images are made for, in the words of the OCI Image Format.  An engine does not
+    tell its variant.
+    """
+
+    os: str
+    architecture: str
+
+    def may_run(self, described: Any) -> bool:
+        """Return whether a manifest that an index describes is for this platform; one that does not
+        tell may be.
+        """
+        told = described.get('platform')
+        return told is None or self == Platform(told.get('os'), told.get('architecture'))
+
+
 class Parts(Protocol):
     """Parts that there are, by their digests."""
 
@@ -54,10 +71,11 @@ def place_of(digest: str) -> str:
     return f'blobs/{digest.replace(":", "/")}'
 
 
-def describe(image_id: str, parts: Parts) -> Described:
+def describe(image_id: str, parts: Parts, platform: Platform) -> Described:
     """Follow the digests from the image's id.
 
-    :raises NotOneImage: a part is not here, or a document is none that engines know.
+    :raises NotOneImage: a part is not here, as the manifest for the platform, or a document is none
+        that engines know.
     """
     if not parts.has(image_id):
         raise NotOneImage('it has another image')
@@ -65,7 +83,7 @@ def describe(image_id: str, parts: Parts) -> Described:
     try:
         if 'rootfs' in document:
             return _by_configuration(image_id, document, parts)
-        return _by_manifest(image_id, document, parts)
+        return _by_manifest(image_id, document, parts, platform)
     except (KeyError, TypeError, AttributeError) as error:
         raise NotOneImage(f'its image is not of a known form ({type(error).__name__})') from error
 
@@ -84,13 +102,16 @@ def _by_configuration(image_id: str, document: Any, parts: Parts) -> Described:
     )
 
 
-def _by_manifest(image_id: str, document: Any, parts: Parts) -> Described:
+def _by_manifest(image_id: str, document: Any, parts: Parts, platform: Platform) -> Described:
     is_index = 'manifests' in document
     kinds = _INDEX_KINDS if is_index else _MANIFEST_KINDS
     kind = document.get('mediaType', kinds[0])
     if kind not in kinds:
         raise NotOneImage('its image is not of a known kind')
-    digests = [image_id, *(_of_index if is_index else _of_manifest)(document, parts)]
+    if is_index:
+        digests = [image_id, *_of_index(document, parts, platform)]
+    else:
+        digests = [image_id, *_of_manifest(document, parts)]
     size = len(parts.text(image_id, _DOCUMENT_BYTES))
     index = {
         'schemaVersion': 2,
@@ -106,19 +127,21 @@ def _by_manifest(image_id: str, document: Any, parts: Parts) -> Described:
     )
 
 
-def _of_index(document: Any, parts: Parts) -> Iterator[str]:
-    """Yield the parts of the manifests that are here: an engine has those of its platform."""
+def _of_index(document: Any, parts: Parts, platform: Platform) -> Iterator[str]:
+    """Yield the parts of the manifests that are here: an engine has the one of its platform, and
+    perhaps what attests to it, which alone is no image.
+    """
     described = document['manifests']
     if len(described) > _MANIFESTS:
         raise NotOneImage('its image has too many manifests')
-    is_empty = True
-    for one in described:
-        if parts.has(one['digest']):
-            is_empty = False
-            yield one['digest']
-            yield from _of_manifest(_document(one['digest'], parts), parts)
-    if is_empty:
-        raise NotOneImage('it lacks a part of its image')
+    here = [one for one in described if parts.has(one['digest'])]
+    if not any(platform.may_run(one) for one in here):
+        raise NotOneImage(
+            f'it lacks the part of its image for {platform.os}/{platform.architecture}'
+        )
+    for one in here:
+        yield one['digest']
+        yield from _of_manifest(_document(one['digest'], parts), parts)
 
 
 def _of_manifest(document: Any, parts: Parts) -> Iterator[str]:

@@ -63,6 +63,9 @@ class EngineClientTest(base.TestCase):
         self.assertTrue(self.engine.ping())
         self.assertRegex(self.engine.version(), r'^\d+\.\d+')
 
+    def test_it_tells_its_platform_in_the_words_of_images(self):
+        self.assertEqual('linux', self.engine.platform().os)
+
     def test_it_says_where_it_writes_its_images(self):
         self.assertTrue(self.engine.image_directory().is_absolute())
         self.assertIsNone(self.engine.inspect('nobody'))

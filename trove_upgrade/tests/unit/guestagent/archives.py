@@ -7,7 +7,9 @@ import json
 import tarfile
 
 from trove_upgrade.guestagent.machine.containers import image_archives
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 
+PLATFORM = Platform('linux', 'amd64')
 _OCI = 'application/vnd.oci.image'
 
 
@@ -55,9 +57,11 @@ def manifest_of(*layers):
     ).encode()
 
 
-def index_of(*digests):
-    """An index of manifests."""
+def index_of(*digests, platforms=()):
+    """An index of manifests, each with its platform where these are told."""
     manifests = [{'digest': digest} for digest in digests]
+    for manifest, (os, architecture) in zip(manifests, platforms, strict=False):
+        manifest['platform'] = {'os': os, 'architecture': architecture}
     return json.dumps({'mediaType': f'{_OCI}.index.v1+json', 'manifests': manifests}).encode()
 
 
@@ -82,7 +86,7 @@ def rewritten(content, image_id):
     contents = image_archives.copied(
         io.BytesIO(content), io.BytesIO(), len(content), lambda _count: None
     )
-    image = contents.image(image_id)
+    image = contents.image(image_id, PLATFORM)
     found = b''.join(image.pieces)
     assert len(found) == image.size_bytes
     return found

@@ -18,6 +18,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
 from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
 from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
+from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 
 _TAG_CHARACTERS = 128
 #: The database serves from the disk that the engine saves to: it is never filled up.
@@ -67,6 +68,7 @@ class ImageArrival:
             )
         return PortableImage(
             image_id=image.id,
+            platform=self._engine.platform(),
             size_bytes=image.size_bytes,
             saved=lambda seconds: self._engine.saved(image.id, seconds),
         )
@@ -101,8 +103,9 @@ class ImageArrival:
             if self._refused is not None:
                 raise self._refused
             self._require_room(archive)
+            platform = self._engine.platform()
             try:
-                self._load(archive, copied)
+                self._load(archive, copied, platform)
             except (errors.EngineError, OSError) as error:
                 self._refused = error
                 raise
@@ -118,9 +121,9 @@ class ImageArrival:
                 f"free, and {needed >> 20} MiB are wanted. Make room on the guest's root disk."
             )
 
-    def _load(self, archive: ImageArchive, copied: Copied) -> None:
+    def _load(self, archive: ImageArchive, copied: Copied, platform: Platform) -> None:
         try:
-            with copied() as image:
+            with copied(platform) as image:
                 self._require_room(archive)  # the copy may have taken of it
                 self._engine.load(image.pieces, image.size_bytes)
         except image_documents.NotOneImage as error:

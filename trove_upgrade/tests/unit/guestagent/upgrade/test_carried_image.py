@@ -57,7 +57,9 @@ class Driver(fakes.Driver):
 
     def portable_target(self):
         self._may_fail('portable_target')
-        return PortableImage(image_id=IMAGE, size_bytes=len(CONTENT), saved=self._saved)
+        return PortableImage(
+            image_id=IMAGE, platform=archives.PLATFORM, size_bytes=len(CONTENT), saved=self._saved
+        )
 
     @contextlib.contextmanager
     def _saved(self, _seconds):
@@ -69,6 +71,7 @@ class Driver(fakes.Driver):
         self._may_fail('portable_former')
         return PortableImage(
             image_id=self.machine.former_image,
+            platform=archives.PLATFORM,
             size_bytes=self.machine.former_bytes,
             saved=lambda _seconds: contextlib.nullcontext(iter([FORMER])),
         )
@@ -81,7 +84,7 @@ class Driver(fakes.Driver):
         if archive.image_id in self.machine.images:
             return
         try:
-            with copied() as image:
+            with copied(archives.PLATFORM) as image:
                 self.machine.before_load()
                 self.machine.images[archive.image_id] = b''.join(image.pieces)
         except NotOneImage as error:

@@ -86,6 +86,9 @@ class FakeEngine:
     def version(self):
         return '20.10.24'
 
+    def platform(self):
+        return archives.PLATFORM
+
     def inspect(self, name):
         if self.down:
             raise errors.EngineNotAnswering('The container engine cannot be asked.')

@@ -64,11 +64,11 @@ class ArrivalTestCase(base.TestCase):
         self.engine.loads = dataclasses.replace(self.image, digests=())
 
     @contextlib.contextmanager
-    def copied(self):
+    def copied(self, platform):
         self.copies += 1
         yield image_archives.copied(
             io.BytesIO(self.content), io.BytesIO(), len(self.content), lambda _count: None
-        ).image(IMAGE)
+        ).image(IMAGE, platform)
 
     def received(self, **changes):
         driver = self.guest.driver(**changes)
@@ -198,7 +198,7 @@ class TestArrival(ArrivalTestCase):
 
     def failing(self, error):
         @contextlib.contextmanager
-        def copied():
+        def copied(_platform):
             self.copies += 1
             raise error
             yield

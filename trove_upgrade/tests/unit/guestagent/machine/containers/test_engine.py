@@ -11,7 +11,14 @@ import threading
 import fixtures
 
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.guestagent.machine.containers import definitions, errors, http, output, throwaway
+from trove_upgrade.guestagent.machine.containers import (
+    definitions,
+    errors,
+    http,
+    image_documents,
+    output,
+    throwaway,
+)
 from trove_upgrade.guestagent.machine.containers import docker_engine as engine
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
 from trove_upgrade.tests.unit import base
@@ -124,6 +131,14 @@ class EngineTestCase(base.TestCase):
 
 class VersionTest(EngineTestCase):
     """Of the API: the engine's answer decides."""
+
+    def test_the_platform_is_told_in_the_words_of_images(self):
+        found = self.engine({'GET /version': answer({'Os': 'linux', 'Arch': 'arm64'})})
+        self.assertEqual(image_documents.Platform('linux', 'arm64'), found.platform())
+
+    def test_an_engine_that_does_not_tell_its_platform_is_an_error(self):
+        found = self.engine({'GET /version': answer({'Version': '20.10'})})
+        self.assertRaises(errors.EngineNotAnswering, found.platform)
 
     def test_an_engine_that_takes_nothing_older_is_spoken_to_in_its_oldest(self):
         found = self.engine({'GET /v1.44/containers/database/json': answer(CONTAINER)})

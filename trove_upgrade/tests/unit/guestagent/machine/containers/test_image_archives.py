@@ -161,13 +161,14 @@ class RewrittenTest(base.TestCase):
     def test_an_archive_that_would_be_taken_passes_the_check(self):
         content = archives.archive()
         counts = []
-        image_archives.require(io.BytesIO(content), IMAGE, counts.append)
+        image_archives.require(io.BytesIO(content), IMAGE, archives.PLATFORM, counts.append)
         self.assertGreater(sum(counts), 0)
         self.assertRaises(
             image_documents.NotOneImage,
             image_archives.require,
             io.BytesIO(content),
             OWN,
+            archives.PLATFORM,
             counts.append,
         )
 
@@ -223,6 +224,31 @@ class StoreTest(base.TestCase):
         (described,) = self.own(members)
         self.assertEqual(archives.digest_of(index), described['digest'])
         self.assertEqual({place(part): part for part in parts}, members)
+
+    def test_an_index_without_the_manifest_of_the_own_platform_is_refused(self):
+        manifest = archives.manifest_of(*LAYERS)
+        others = archives.manifest_of(*OTHER)
+        digests = archives.digest_of(others), archives.digest_of(manifest)
+        parts = (*LAYERS, archives.config_of(*LAYERS), manifest)
+        for platforms, is_taken in (
+            ((('linux', 'amd64'), ('unknown', 'unknown')), False),
+            ((('linux', 'amd64'), ('linux', 'arm64')), False),
+            ((('unknown', 'unknown'), ('linux', 'amd64')), True),
+        ):
+            index = archives.index_of(*digests, platforms=platforms)
+            if is_taken:
+                self.assertIn(
+                    place(manifest), self.result(archives.digest_of(index), *parts, index)
+                )
+                continue
+            error = self.assertRaises(
+                image_documents.NotOneImage,
+                self.result,
+                archives.digest_of(index),
+                *parts,
+                index,
+            )
+            self.assertIn('linux/amd64', str(error))
 
     def test_what_lacks_a_part_or_is_of_another_kind_is_refused(self):
         manifest = archives.manifest_of(*LAYERS)
