@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import hashlib
 import os
 import pathlib
@@ -60,3 +61,20 @@ class UnnamedTest(base.TestCase):
         with unnamed.file(self.place) as stream:
             self.assertRaises(unnamed.TooLong, unnamed.write, stream, endless(), 1000)
             self.assertLessEqual(os.fstat(stream.fileno()).st_size, 1000)
+
+    def test_a_large_one_comes_to_the_disk_in_parts_and_each_can_be_the_last(self):
+        sizes = []
+        with unnamed.file(self.place) as stream:
+            unnamed.write(
+                stream,
+                [bytes(1 << 20)] * 20,
+                1 << 30,
+                lambda: sizes.append(os.fstat(stream.fileno()).st_size),
+            )
+        self.assertEqual([8 << 20, 16 << 20], sizes)
+
+        def full():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with unnamed.file(self.place) as stream:
+            self.assertRaises(OSError, unnamed.write, stream, [bytes(1 << 20)] * 20, 1 << 30, full)

@@ -4,7 +4,9 @@
 import itertools
 import json
 
-from trove_upgrade.guestagent.machine.containers import errors
+from trove_upgrade.clock import SystemClock
+from trove_upgrade.guestagent.machine.containers import docker_engine, errors
+from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.machine.containers.test_engine import (
     EngineTestCase,
     answer,
@@ -91,6 +93,23 @@ class LoadTest(EngineTestCase):
 
     def test_an_engine_that_hangs_costs_the_time_that_was_given(self):
         self.assertRaises(errors.ImageNotLoaded, self.load, None, limits={'archive': 0.2})
+
+
+class SilentTransport:
+    """`Transport` to an engine that takes all the time that it is given."""
+
+    def stream(self, method, path, *, seconds, **_more):
+        raise TimeoutError
+
+
+class LoadLimitTest(base.TestCase):
+    """A load lasts as long as the database is down."""
+
+    def test_it_has_a_minute_and_what_a_slow_disk_takes_and_the_limit_of_all_archives(self):
+        engine = docker_engine.DockerEngine(SilentTransport(), SystemClock())
+        for size_bytes, seconds in ((1, 60), (10**9, 110), (10**11, 900)):
+            error = self.assertRaises(errors.ImageNotLoaded, engine.load, iter([]), size_bytes)
+            self.assertIn(f'not there after {seconds} s', error.message)
 
 
 class TagTest(EngineTestCase):
