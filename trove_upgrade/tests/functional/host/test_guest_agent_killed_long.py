@@ -21,6 +21,11 @@ class AgentKilledTest(world.WorldCase):
         self.configuration.write_text(text.replace(_SHORT, _LONG), encoding='utf-8')
         self.start_cygnus()
         self.guest = self.create(world.FORMER_NEW_AGENT)
+        # signs are asked of agents alone that have answered: the first call would wait to its end
+        self.wait_until(
+            lambda: self.repositories.guests.heard(self.guest.instance_id, 60),
+            'the first heartbeat',
+        )
 
     def begin_held(self, step):
         self.guest.hold(step)
