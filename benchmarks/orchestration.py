@@ -25,6 +25,7 @@ from trove_upgrade.conf import database as database_conf
 from trove_upgrade.db import engine
 from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain import states
+from trove_upgrade.tests.functional import no_keystone
 from trove_upgrade.tests.functional.host import databases, private_broker, real_database
 from trove_upgrade.waiting import wait_until
 
@@ -32,17 +33,14 @@ UPGRADES = 24
 REQUIRED_SECONDS = 0.2
 ENDS_SECONDS = 120.0
 _WORKER = 'worker-'  #: names of the threads that run steps
-_CONFIGURATION = """[DEFAULT]
+_CONFIGURATION = (
+    """[DEFAULT]
 transport_url = {broker}
 [database]
 connection = {database}
-[service_credentials]
-auth_type = password
-auth_url = http://127.0.0.1:1/v3
-username = trove
-password = secret
-project_name = service
 """
+    + no_keystone.SERVICE_CREDENTIALS
+)
 
 
 class Statements:

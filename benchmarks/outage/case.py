@@ -4,9 +4,8 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from lab.demo import writer
+from benchmarks.outage.watching import Watched
 
 MILLION = 1_000_000
 
@@ -62,23 +61,15 @@ HEADING = (
 )
 
 
-def of_writes(
-    name: str,
-    rows: int,
-    seen: writer.Downtime,
-    found: set[int],
-    whole_seconds: float,
-    told: Mapping[str, Any],
-) -> Case:
-    """Return the case from what the client saw, and what the API tells of the upgrade (empty where
-    it was made by hand).
-    """
+def of_watched(name: str, rows: int, watched: Watched, found: set[int]) -> Case:
+    """Return the case of an upgrade; `found` are the numbers in the client's table at the end."""
+    told, seen = watched.told, watched.seen
     parts = told.get('downtime') or told.get('parts') or {}
     return Case(
         name=name,
         rows=rows,
         downtime_seconds=seen.seconds,
-        whole_seconds=whole_seconds,
+        whole_seconds=watched.whole_seconds,
         acknowledged=len(seen.acknowledged),
         lost=len(seen.acknowledged - found),
         parts={part: seconds for part, seconds in parts.items() if seconds is not None},
@@ -93,15 +84,8 @@ def settle() -> None:
     os.sync()
 
 
-def per_million(cases: Sequence[Case]) -> float | None:
-    """Return the seconds that each further million of rows adds to the outage, from the smallest
-    and the largest of these cases; None where all are of one size.
+def per_million(rows: Sequence[int], seconds: Sequence[float]) -> float:
+    """Return the seconds that each further million of rows adds, from the first number of rows to
+    the last.
     """
-    smallest, largest = (
-        min(cases, key=lambda case: case.rows),
-        max(cases, key=lambda case: case.rows),
-    )
-    if smallest.rows == largest.rows:
-        return None
-    further = (largest.rows - smallest.rows) / MILLION
-    return (largest.downtime_seconds - smallest.downtime_seconds) / further
+    return (seconds[-1] - seconds[0]) / ((rows[-1] - rows[0]) / MILLION)

@@ -80,9 +80,8 @@ def _summary(
             [each.whole for each in floors[:ROUNDS]],
         )
     )
-    further = (ROWS[-1] - ROWS[0]) / case.MILLION
-    per_million = (ours[-1].downtime_seconds - seconds) / further
-    floor_per_million = (floors[-1].whole - floor) / further
+    per_million = case.per_million(ROWS, [seconds, ours[-1].downtime_seconds])
+    floor_per_million = case.per_million(ROWS, [floor, floors[-1].whole])
     print(
         f'{_millions(ROWS[0])} rows, medians of {ROUNDS}: ours {seconds:.1f} s, by hand '
         f'{by_hand:.1f} s, floor {floor:.1f} s; ours to the floor {seconds / floor:.2f}\n'

@@ -4,14 +4,15 @@ and taskmanager, and by hand as an administrator with a shell in the guest does 
 """
 
 import contextlib
+import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.outage import case
+from benchmarks.outage import case, watching
 from lab import errors, rest
-from lab.demo import application, follow, snapshots, writer
+from lab.demo import application, snapshots
 from lab.images import provision
 from lab.instances import LabInstance
 from lab.progress import Progress
@@ -19,7 +20,6 @@ from lab.servers import DATABASE_MOUNT
 from lab.stage import Stage
 from trove_upgrade.waiting import wait_until
 
-ENDS_SECONDS = 1800.0
 REBUILD_SECONDS = 300.0
 POLL_SECONDS = 0.1
 _KEPT = f'{DATABASE_MOUNT}/kept-by-hand.cnf'
@@ -71,14 +71,14 @@ class Services:
 
     def watched(self, name: str, rows: int, instance: LabInstance, upgrade: Upgrade) -> case.Case:
         """On this instance, whose client writes all the while."""
-        with (
-            self._progress.phase(f'{name}: upgrading it'),
-            application.writing(self._client(instance), self._folder) as written,
-        ):
-            started = time.monotonic()
-            told = upgrade(instance)
-            whole = time.monotonic() - started
-            application.wait_for_writes(written, application.SETTLE_WRITES)
+        account, fabric = instance.credentials.application, self._stage.host.fabric
+        client = application.database_of(
+            instance, fabric, account.name, account.password, snapshots.WRITTEN_TABLE
+        )
+        with self._progress.phase(f'{name}: upgrading it'):
+            seen = watching.watch(
+                client, self._stage.layout.run_dir / 'bench', lambda: upgrade(instance)
+            )
         guest = self._stage.maker.guest(instance.server_id)
         version = provision.sql(guest, 'SELECT VERSION();').strip()
         if not version.startswith(self._stage.target.name):
@@ -87,8 +87,7 @@ class Services:
                 f'{self._stage.target.name}.',
                 code='bench_not_upgraded',
             )
-        seen = writer.measure(writer.read(written))
-        return case.of_writes(name, rows, seen, snapshots.acknowledged_rows(guest), whole, told)
+        return case.of_watched(name, rows, seen, snapshots.acknowledged_rows(guest))
 
     def ask(self, instance: LabInstance) -> str:
         """Ask our API for the upgrade; return its id."""
@@ -114,27 +113,15 @@ class Services:
 
         :raises LabError: it ended otherwise.
         """
-        timeline: list[str] = []
-        started = time.monotonic()
-        follower = follow.Follower(
-            self._get,
-            lambda line: timeline.append(f'{time.monotonic() - started:>8.1f}  {line.strip()}'),
-        )
-        ended = follower.until_ended(instance.id, ENDS_SECONDS)
-        if ended['state'] != 'COMPLETED':
-            raise errors.LabError(
-                f'The upgrade ended {ended["state"]}: {ended.get("cause")} '
-                f'({ended.get("error_code")}). See the logs in {self._stage.handle.run_dir}/log.',
-                code='bench_upgrade_failed',
-            )
-        return {**ended, 'timeline': timeline}
+        logs = self._stage.handle.run_dir
+        return watching.until_completed(self._get, instance.id, pathlib.Path(logs, 'log'))
 
     def by_hand(self, instance: LabInstance) -> dict[str, Any]:
         """As a script of an administrator's does it that compares nothing: its configuration is put
         aside on the volume and back, and clients come in as soon as the new server runs.
         """
         parts = {
-            name: _seconds(act, instance)
+            name: watching.seconds(functools.partial(act, instance))
             for name, act in (
                 ('stop', self._stop),
                 ('rebuild', self._rebuild),
@@ -186,30 +173,7 @@ class Services:
 
     def _run(self, instance: LabInstance, script: str) -> None:
         guest = self._stage.maker.guest(instance.server_id)
-        guest.exec(['/bin/sh', '-ec', script], timeout_seconds=ENDS_SECONDS)
+        guest.exec(['/bin/sh', '-ec', script], timeout_seconds=watching.ENDS_SECONDS)
 
     def _get(self, path: str) -> Any:
         return self._session.request('GET', self._base + path)
-
-    def _client(self, instance: LabInstance) -> application.Database:
-        database, table = snapshots.WRITTEN_TABLE.split('.')
-        account = instance.credentials.application
-        return application.Database(
-            instance_id=instance.id,
-            entry=self._stage.host.fabric.entry(instance.network_id),
-            address=instance.address,
-            user=account.name,
-            password=account.password,
-            database=database,
-            table=table,
-        )
-
-    @property
-    def _folder(self) -> pathlib.Path:
-        return self._stage.layout.run_dir / 'bench'
-
-
-def _seconds(act: Callable[[LabInstance], None], instance: LabInstance) -> float:
-    started = time.monotonic()
-    act(instance)
-    return round(time.monotonic() - started, 2)

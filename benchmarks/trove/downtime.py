@@ -13,11 +13,10 @@ after the last failure.  By hand it is only the rebuild's: the refused upgrade s
 import contextlib
 import dataclasses
 import pathlib
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.outage import case
+from benchmarks.outage import case, watching
 from benchmarks.trove import floor
 from benchmarks.trove.instance import created
 from lab import errors, publishing, rest
@@ -25,7 +24,7 @@ from lab.commands import HostCommands
 from lab.containers import registry
 from lab.containers.builder import ContainerBuilder
 from lab.containers.recipes import MARIADB_11_8
-from lab.demo import application, follow, snapshots, writer
+from lab.demo import application, snapshots
 from lab.images import recipes
 from lab.progress import Progress
 from lab.services import trove_deployment
@@ -40,7 +39,6 @@ from trove_upgrade.waiting import wait_until
 
 ROWS = (case.MILLION, 10 * case.MILLION)
 TICKS = f'{DATABASE}.ticks'
-ENDS_SECONDS = 1800.0
 FLAVOR = 'trove.medium'  #: its volume has room for the most rows
 PRELOADED, CARRIED = 'ours, preloaded', 'ours, registry away'
 PULLED, BY_HAND = 'ours, pulled', 'by hand'
@@ -77,26 +75,22 @@ class Downtimes:
             f'bench-{name.replace(", ", "-").replace(" ", "-")}-{rows}',
             flavor=FLAVOR,
         ) as instance:
-            database.asker(instances.guest(instance), ENDS_SECONDS)(
+            database.asker(instances.guest(instance), watching.ENDS_SECONDS)(
                 database.rows_sql(DATABASE, rows, TICKS)
             )
             case.settle()
-            with (
-                self._progress.phase(f'{name}: upgrading it'),
-                application.writing(self._client(instance), self._folder) as written,
-            ):
-                started = time.monotonic()
-                told = upgrade(instance)
-                whole = time.monotonic() - started
-                application.wait_for_writes(written, application.SETTLE_WRITES)
+            client = application.database_of(
+                instance, self._stage.host.fabric, instance.user, instance.password, TICKS
+            )
+            folder = self._stage.layout.run_dir / 'bench'
+            with self._progress.phase(f'{name}: upgrading it'):
+                seen = watching.watch(client, folder, lambda: upgrade(instance))
             self._check(instance)
-            found = case.of_writes(
+            found = case.of_watched(
                 f'{name}, {rows // case.MILLION} million',
                 rows,
-                writer.measure(writer.read(written)),
+                seen,
                 snapshots.numbers(database.asker(instances.guest(instance)), TICKS),
-                whole,
-                told,
             )
             print(case.HEADING, found.line(), *found.timeline, sep='\n', flush=True)
             bottom = (
@@ -108,7 +102,7 @@ class Downtimes:
         self, target: Registered, *, registry_away: bool = False
     ) -> Callable[[TroveInstance], dict[str, Any]]:
         """By our filter and taskmanager: what the API tells of the upgrade at its end.  The
-        registry of container images can be away from the stop of the database on.
+        registry of container images can be away from the rebuild on, when the database has stopped.
         """
 
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
@@ -121,21 +115,8 @@ class Downtimes:
         return upgrade
 
     def _until_completed(self, instance: TroveInstance) -> dict[str, Any]:
-        timeline: list[str] = []
-        started = time.monotonic()
-        follower = follow.Follower(
-            self._get,
-            lambda line: timeline.append(f'{time.monotonic() - started:>8.1f}  {line.strip()}'),
-        )
-        ended = follower.until_ended(instance.id, ENDS_SECONDS)
-        if ended['state'] != 'COMPLETED':
-            raise errors.LabError(
-                f'The upgrade ended {ended["state"]}: {ended.get("cause")} '
-                f'({ended.get("error_code")}). See the logs in '
-                f'{self._stage.handle.run_dir}/log.',
-                code='bench_upgrade_failed',
-            )
-        return {**ended, 'timeline': timeline}
+        logs = pathlib.Path(self._stage.handle.run_dir, 'log')
+        return watching.until_completed(self._get, instance.id, logs)
 
     @contextlib.contextmanager
     def _registry_away_from(self, step: str, instance: TroveInstance) -> Iterator[None]:
@@ -149,10 +130,10 @@ class Downtimes:
                 run['step'] == step for run in newest['steps']
             )
 
-        if not wait_until(begun, ENDS_SECONDS, interval_seconds=POLL_SECONDS):
+        if not wait_until(begun, watching.ENDS_SECONDS, interval_seconds=POLL_SECONDS):
             raise errors.NotReady(
                 f'The upgrade of instance {instance.id} did not come to {step} within '
-                f'{ENDS_SECONDS:.0f} s.'
+                f'{watching.ENDS_SECONDS:.0f} s.'
             )
         stage, layout = self._stage, self._stage.layout
         Supervisor(layout.run_dir, layout.pids_dir, layout.logs_dir).stop((registry.NAME,))
@@ -170,14 +151,14 @@ class Downtimes:
         def upgrade(instance: TroveInstance) -> dict[str, Any]:
             with self._cloudinit_file():
                 self._patch(f'{self._stock_url}/v1.0', instance, target)
-                self._stage.instances.wait_healthy(instance.id, ENDS_SECONDS)
+                self._stage.instances.wait_healthy(instance.id, watching.ENDS_SECONDS)
                 self._progress.line('  stock upgrade has "ended"; now the rebuild')
                 self._admin.request(
                     'POST',
                     f'{self._stock_url}/v1.0/{self._admin_project}/mgmt/instances/{instance.id}/action',
                     {'rebuild': {'image_id': target.image_id}},
                 )
-                self._stage.instances.wait_healthy(instance.id, ENDS_SECONDS)
+                self._stage.instances.wait_healthy(instance.id, watching.ENDS_SECONDS)
             return {}
 
         return upgrade
@@ -205,18 +186,6 @@ class Downtimes:
         finally:
             file.unlink()
 
-    def _client(self, instance: TroveInstance) -> application.Database:
-        database, table = TICKS.split('.')
-        return application.Database(
-            instance_id=instance.id,
-            entry=self._stage.host.fabric.entry(instance.network_id),
-            address=instance.address,
-            user=instance.user,
-            password=instance.password,
-            database=database,
-            table=table,
-        )
-
     def _check(self, instance: TroveInstance) -> None:
         """Require that the database is upgraded: else there is no downtime to show.
 
@@ -229,10 +198,6 @@ class Downtimes:
                 f'{self._stage.target.number}.',
                 code='bench_not_upgraded',
             )
-
-    @property
-    def _folder(self) -> pathlib.Path:
-        return self._stage.layout.run_dir / 'bench'
 
 
 def preloaded(stage: TroveStage, progress: Progress) -> Registered:
@@ -290,7 +255,7 @@ def measure(stage: TroveStage, progress: Progress, stock_url: str) -> dict[str, 
         if rows == ROWS[0] or name != PRELOADED
     }
     further = {
-        name: case.per_million([found[name, rows][0] for rows in ROWS])
+        name: case.per_million(ROWS, [found[name, rows][0].downtime_seconds for rows in ROWS])
         for name in (CARRIED, BY_HAND)
     }
     with without_image_id(stage):

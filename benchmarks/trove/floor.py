@@ -4,11 +4,9 @@ and upgraded once more by the engine's own commands, and Nova is asked how long 
 """
 
 import datetime
-import time
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.outage import case
+from benchmarks.outage import case, watching
 from lab import errors, rest
 from lab.trove import database
 from lab.trove.instances import TroveInstance
@@ -28,7 +26,7 @@ def measure(stage: TroveStage, instance: TroveInstance, boot_seconds: float) -> 
     :raises LabError: the database does not serve again, or Nova knows of no rebuild.
     """
     guest = stage.instances.guest(instance)
-    stop = _seconds(lambda: guest.exec(['docker', 'stop', database.CONTAINER]))
+    stop = watching.seconds(lambda: guest.exec(['docker', 'stop', database.CONTAINER]))
 
     def start() -> None:
         guest.exec(['docker', 'start', database.CONTAINER])
@@ -38,9 +36,9 @@ def measure(stage: TroveStage, instance: TroveInstance, boot_seconds: float) -> 
                 'after its container was started again.'
             )
 
-    started = _seconds(start)
+    started = watching.seconds(start)
     password = database.root_password(guest)
-    upgraded = _seconds(
+    upgraded = watching.seconds(
         lambda: guest.exec(
             ['docker', 'exec', '-e', 'MYSQL_PWD', database.CONTAINER, 'sh', '-c', _ENGINE_UPGRADE],
             env={'MYSQL_PWD': password},
@@ -75,9 +73,3 @@ def _rebuild_seconds(stage: TroveStage, instance: TroveInstance) -> float:
 
 def _time(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    started = time.monotonic()
-    act()
-    return round(time.monotonic() - started, 2)

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Protocol
 
 from lab import errors
 from lab.demo import writer
+from lab.servers import Networks
 from trove_upgrade.waiting import wait_until
 
 SETTLE_WRITES = 20  #: writes that must have succeeded before and after what is looked at
@@ -32,6 +34,40 @@ class Database:
     password: str
     database: str
     table: str
+
+
+class Placed(Protocol):
+    """An instance, as far as a client has to know where it is."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def network_id(self) -> str:
+        """The network in which clients reach it."""
+
+    @property
+    def address(self) -> str:
+        """Its address there."""
+
+
+def database_of(
+    instance: Placed, fabric: Networks, user: str, password: str, table: str
+) -> Database:
+    """Return the database of an instance as the customer's application reaches it; `table` with the
+    name of its database before it.
+    """
+    database, name = table.split('.')
+    return Database(
+        instance_id=instance.id,
+        entry=fabric.entry(instance.network_id),
+        address=instance.address,
+        user=user,
+        password=password,
+        database=database,
+        table=name,
+    )
 
 
 @contextlib.contextmanager

@@ -115,15 +115,8 @@ class TroveDemo:
 
     def database(self, instance: TroveInstance) -> application.Database:
         """Return the database as the customer's application reaches it."""
-        database, table = TICKS.split('.')
-        return application.Database(
-            instance_id=instance.id,
-            entry=self._stage.host.fabric.entry(instance.network_id),
-            address=instance.address,
-            user=instance.user,
-            password=instance.password,
-            database=database,
-            table=table,
+        return application.database_of(
+            instance, self._stage.host.fabric, instance.user, instance.password, TICKS
         )
 
     def _ask(self, instance: TroveInstance) -> snapshots.Ask:

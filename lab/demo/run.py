@@ -129,16 +129,9 @@ class Demo:
             )
 
     def _database(self, instance: LabInstance) -> application.Database:
-        database, table = snapshots.WRITTEN_TABLE.split('.')
-        account = instance.credentials.application
-        return application.Database(
-            instance_id=instance.id,
-            entry=self._stage.host.fabric.entry(instance.network_id),
-            address=instance.address,
-            user=account.name,
-            password=account.password,
-            database=database,
-            table=table,
+        account, fabric = instance.credentials.application, self._stage.host.fabric
+        return application.database_of(
+            instance, fabric, account.name, account.password, snapshots.WRITTEN_TABLE
         )
 
     def _reboot(self, instance: LabInstance) -> bool:

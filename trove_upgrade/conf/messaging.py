@@ -52,8 +52,8 @@ OPTS: list[cfg.Opt] = [
         max=600.0,
         help='Seconds to wait for the answer of a guest agent, which never works longer than a few '
         'seconds before it answers. Too low: a loaded guest is asked again and again. Too high: a '
-        'guest that works on a call and never answers holds a worker that long; one that gives no '
-        'sign that it works is given up after 5 s.',
+        'guest that works on a call and never answers holds a worker that long; one that has '
+        'answered before and gives no sign that it works is given up after 5 s.',
     ),
     cfg.StrOpt(
         'taskmanager_rpc_version_cap',

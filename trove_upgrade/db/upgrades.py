@@ -243,7 +243,7 @@ class Upgrades:
 
     @repeat_on_new_columns
     def turn_of_instance(self, instance_id: str) -> Turn | None:
-        """Return that of the upgrade that holds an instance; None, too: none does."""
+        """Return that of the upgrade that holds an instance; None where none does, too."""
         return self._turn_where(_upgrades.c.active_instance_id == instance_id)
 
     def _turn_where(self, wanted: sa.ColumnElement[bool]) -> Turn | None:

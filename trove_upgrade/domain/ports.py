@@ -177,7 +177,7 @@ class UpgradeRepository(Protocol):
         """
 
     def turn_of_instance(self, instance_id: str) -> Turn | None:
-        """Return the same of the upgrade that holds an instance; None, too: none does."""
+        """Return that of the upgrade that holds an instance; None where none does, too."""
 
     def get(self, upgrade_id: str, project_id: str | None = None) -> Upgrade:
         """Return an upgrade with its whole progress.

@@ -100,10 +100,6 @@ def _dotted(number: Number) -> str:
     return '.'.join(str(part) for part in number)
 
 
-#: Verdicts that are kept.
-_MOST_JUDGED = 4096
-
-
 @dataclasses.dataclass(frozen=True)
 class _Series:
     """A declared series: number parts, None where any will do."""
@@ -134,10 +130,6 @@ class Rules:
     """Series that may follow another, per datastore manager."""
 
     follows: Mapping[str, Mapping[_Series, Sequence[_Series]]]
-    #: what was judged, by manager and the two numbers: a cloud has few, and each PATCH asks
-    _judged: dict[tuple[str, str, str], Verdict] = dataclasses.field(
-        default_factory=dict, init=False, compare=False, repr=False
-    )
 
     @classmethod
     def parse(cls, *texts: str) -> Self:
@@ -208,15 +200,6 @@ class Rules:
         """Return whether version `target` of `manager` may follow `former`; both as names or
         numbers.
         """
-        asked = manager, former, target
-        known = self._judged.get(asked)
-        if known is None:
-            known = self._judge(manager, former, target)
-            if len(self._judged) < _MOST_JUDGED:
-                self._judged[asked] = known
-        return known
-
-    def _judge(self, manager: str, former: str, target: str) -> Verdict:
         if former == target:
             return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         old, new = read_number(former), read_number(target)

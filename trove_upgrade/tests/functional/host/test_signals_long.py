@@ -22,6 +22,7 @@ from lab import processes
 from lab.layout import CACHE_VARIABLE, RUN_VARIABLE, Layout
 from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests import base
+from trove_upgrade.tests.functional import no_keystone
 from trove_upgrade.tests.functional.host import databases
 from trove_upgrade.tests.functional.waiting import Waiting
 from trove_upgrade.waiting import wait_until
@@ -38,7 +39,8 @@ PARENTS = ((), (signal.SIGINT,), BOTH)
 WAYS = tuple((number, ignored) for number in BOTH for ignored in ((), BOTH))
 NOWHERE = 'mysql+pymysql://trove:secret@127.0.0.1:1/trove'
 #: No cloud is at these addresses.
-CONFIGURATION = """
+CONFIGURATION = (
+    """
 [DEFAULT]
 transport_url = fake://
 use_stderr = true
@@ -53,16 +55,13 @@ www_authenticate_uri = http://127.0.0.1:1/v3
 username = trove
 password = secret
 project_name = service
-[service_credentials]
-auth_type = password
-auth_url = http://127.0.0.1:1/v3
-username = trove
-password = secret
-project_name = service
-[trove_upgrade]
+"""
+    + no_keystone.SERVICE_CREDENTIALS
+    + """[trove_upgrade]
 bind_port = 0
 guest_key_encryption_keys = {key}
 """
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from trove_upgrade.db.migrations.runner import Runner
 from trove_upgrade.domain import guests, instances
 from trove_upgrade.rpc import serializer, taskmanager, transport
 from trove_upgrade.tests import base
+from trove_upgrade.tests.functional import no_keystone
 from trove_upgrade.tests.functional.host import broker_case, databases, private_broker
 from trove_upgrade.tests.functional.rolling import cloud, release_code, wiretap
 from trove_upgrade.tests.functional.waiting import Waiting
@@ -50,7 +51,8 @@ guest_topic_prefix = {name}.
 trove_agent_topic_prefix = {name}.
 """
 _GUEST = 'heartbeat_interval = 0.3\nguest_join_seconds = {join}\n'
-_TASKMANAGER = """guest_call_timeout = 2
+_TASKMANAGER = (
+    """guest_call_timeout = 2
 taskmanager_workers = 4
 taskmanager_poll_interval = 0.3
 longest_rest = 1
@@ -64,13 +66,9 @@ service_report_interval = 1
 guest_key_encryption_keys = {key}
 [database]
 connection = {database}
-[service_credentials]
-auth_type = password
-auth_url = http://127.0.0.1:1/v3
-username = trove
-password = secret
-project_name = service
 """
+    + no_keystone.SERVICE_CREDENTIALS
+)
 
 
 class WorldCase(Waiting, base.TestCase):

@@ -60,13 +60,6 @@ class TroveGuestTestCase(base.TestCase):
             f'CREATE TABLE IF NOT EXISTS {TICKS} (number BIGINT PRIMARY KEY, written_at '
             'DATETIME(6) DEFAULT NOW(6))',
         )
-        database, table = TICKS.split('.')
-        return application.Database(
-            instance_id=instance.id,
-            entry=self.stage.host.fabric.entry(instance.network_id),
-            address=instance.address,
-            user=instance.user,
-            password=instance.password,
-            database=database,
-            table=table,
+        return application.database_of(
+            instance, self.stage.host.fabric, instance.user, instance.password, TICKS
         )

@@ -98,7 +98,7 @@ class TestEither(base.TestCase):
         programs.states['nft'] = State.REFUSES
         self.assertRaises(FilterError, filter_.open, [made_by])
 
-    def test_rules_that_are_shown_and_stay_are_told_whoever_made_them(self):
+    def test_rules_that_are_shown_and_stay_are_told_by_either_program(self):
         programs = Programs(nft=State.ABSENT)
         filter_ = Either(programs)
         filter_.close('abc', [3306], 101)
