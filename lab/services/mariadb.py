@@ -32,6 +32,8 @@ def process(settings: Settings) -> Command:
             f'--port={settings.ports.mariadb}',
             f'--bind-address={HOST}',
             f'--pid-file={data}/mariadb.pid',
+            # A server that starts removes the temporary tables of each other in its directory.
+            f'--tmpdir={data.parent}',
             '--skip-name-resolve',
             '--max-connections=1000',
             '--innodb-flush-log-at-trx-commit=0',

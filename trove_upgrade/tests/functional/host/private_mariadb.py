@@ -138,10 +138,11 @@ class Root(fixtures.Fixture):
             'var/log/mysql',
             'var/lib/dpkg',
             'scratch',
+            'tmp',
             'proc',
         ):
             (self.path / name).mkdir(parents=True)
-        for name in ('run/mysqld', 'var/log/mysql'):
+        for name in ('run/mysqld', 'var/log/mysql', 'tmp'):
             os.chown(self.path / name, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
         log = self.path / 'var/log/mysql/error.log'
         log.touch()
@@ -152,6 +153,8 @@ class Root(fixtures.Fixture):
         (self.path / 'etc/mysql/my.cnf').write_text(
             f'[client-server]\nsocket = {self.path}/run/mysqld/mysqld.sock\n\n[mysqld]\npid-file = '
             f'{self.path}/run/mysqld/mysqld.pid\n'
+            # A server that starts removes the temporary tables of each other in its directory.
+            f'tmpdir = {self.path}/tmp\n'
             f'port = {self.port}\nbind-address = 127.0.0.1\nlc-messages-dir = /usr/share/mysql\n'
             f'!includedir {self.path}/etc/mysql/conf.d/\n!includedir '
             f'{self.path}/etc/mysql/mariadb.conf.d/\n'
