@@ -28,7 +28,11 @@ _MOMENTS = range(1, 60, 3)
 
 
 class Disk:
-    """An ext4 on a loop device, mounted."""
+    """An ext4 on a loop device, mounted.
+
+    It keeps its device: one that `mount` makes is still going when the next one is wanted, and what
+    is read through another one meanwhile can be an error.
+    """
 
     def __init__(self, directory, name):
         self.image, self.place = directory / f'{name}.image', directory / name
@@ -36,13 +40,24 @@ class Disk:
         with self.image.open('xb') as stream:
             stream.truncate(16 << 20)
         subprocess.run(('mkfs.ext4', '-q', self.image), check=True, timeout=60)
+        self.device = subprocess.run(
+            ('losetup', '--find', '--show', self.image),
+            check=True,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
         self.mount()
 
     def mount(self):
-        subprocess.run(('mount', '-o', 'loop', self.image, self.place), check=True, timeout=60)
+        subprocess.run(('mount', self.device, self.place), check=True, timeout=60)
 
     def unmount(self):
         subprocess.run(('umount', self.place), check=True, timeout=60)
+
+    def end(self):
+        self.unmount()
+        subprocess.run(('losetup', '--detach', self.device), check=True, timeout=60)
 
     def other_program_syncs(self):
         """A program syncs a file of its own: the log is on the disk with all names of this moment,
@@ -78,7 +93,7 @@ class PowerCutTest(base.TestCase):
 
     def disk(self, name):
         disk = Disk(self.top, name)
-        self.addCleanup(disk.unmount)
+        self.addCleanup(disk.end)
         return disk
 
     def publish(self, volume, attempt=1):
