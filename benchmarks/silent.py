@@ -118,6 +118,7 @@ def _runner(repos: Any, guests: Any, call: calls.Calls, clock: SystemClock) -> R
             writes_service_status=False,
             on_event=lambda: None,
         ),
+        held=repos.holds,
         clock=clock,
         holdings=holdings.of_upgrades(repos.held_upgrades, clock, 'bench', 60),
     )

@@ -80,6 +80,8 @@ def settings_of(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Settings:
         max_body_bytes=options.max_body_bytes,
         public_endpoint=options.public_endpoint,
         region=options.region_name,
+        rolls_back=options.rollback_on_failure,
+        longest_hold_seconds=options.longest_hold,
     )
 
 

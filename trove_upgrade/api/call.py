@@ -2,10 +2,11 @@
 """One request on its way through a handler."""
 
 import dataclasses
+import datetime
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import webob
@@ -31,6 +32,22 @@ def is_name(text: str) -> bool:
     and of characters that every database takes.
     """
     return 0 < len(text) <= 255 and _UNFIT.search(text) is None
+
+
+def utc_of(text: str) -> datetime.datetime:
+    """Read a time in ISO 8601.
+
+    :raises ValueError: it is none, has no zone, or is out of all bounds; the text says which.
+    """
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        has_zone = moment.utcoffset() is not None
+        moment = moment.astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError('no time in ISO 8601') from error
+    if not has_zone:
+        raise ValueError('a time without its zone')
+    return moment
 
 
 class HandedOn(Exception):
@@ -93,13 +110,43 @@ class Call:
 
         :raises QueryInvalid: it holds what cannot be text.
         """
+        return next(reversed(self.queries(name)), None)
+
+    def queries(self, name: str) -> Sequence[str]:
+        """Return every value of a parameter of the address.  Raises as `query`."""
         try:
-            value = self.http.GET.get(name)
+            return [str(value) for value in self.http.GET.getall(name)]
         except UnicodeDecodeError as error:
             raise errors.QueryInvalid(
                 name='the query', found='not UTF-8', wanted='text in UTF-8'
             ) from error
-        return None if value is None else str(value)
+
+    def query_choice(self, name: str, choices: Sequence[str]) -> str | None:
+        """Return a parameter that is one of these words.
+
+        :raises QueryInvalid: it is none of them.
+        """
+        value = self.query(name)
+        if value is not None and value not in choices:
+            raise errors.QueryInvalid(
+                name=name, found='none of its values', wanted='one of ' + ', '.join(choices)
+            )
+        return value
+
+    def query_time(self, name: str) -> datetime.datetime | None:
+        """Return a parameter that is a time with its zone.
+
+        :raises QueryInvalid: it is none.
+        """
+        value = self.query(name)
+        if value is None:
+            return None
+        try:
+            return utc_of(value)
+        except ValueError as error:
+            raise errors.QueryInvalid(
+                name=name, found=str(error), wanted='a time as 2026-12-01T02:00:00Z'
+            ) from error
 
     def query_flag(self, name: str) -> bool:
         """A parameter that is `true` in any case, or false: Python's

@@ -122,6 +122,16 @@ class BodyInvalid(RequestError):
     template = 'The body was not taken: {where}: {found}. Send {wanted}.'
 
 
+class NotBeforeInvalid(RequestError):
+    """Refusal of a time at which an upgrade is to begin."""
+
+    code = 'NOT_BEFORE_INVALID'
+    template = (
+        'The body was not taken: not_before is refused, {found}. Send a time in ISO 8601 with its '
+        'zone, as 2026-12-01T02:00:00Z, not farther ahead than the operator allows.'
+    )
+
+
 class MethodOverridden(RequestError):
     """Trove's router would take the request for another method than the one that HTTP names."""
 
@@ -244,6 +254,13 @@ STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
     exceptions.DatastoreVersionInactive: 400,
     exceptions.VersionNotAllowed: 400,
     exceptions.InstanceBusy: 422,
+    exceptions.InstanceChanged: 422,
+    exceptions.RetryRefused: 409,
+    exceptions.RollbackRefused: 409,
+    refusals.AbortRefused: 409,
+    refusals.ProceedRefused: 409,
+    refusals.ActionOvertaken: 409,
+    refusals.OlderTaskmanager: 422,
     refusals.InstanceHasNoServer: 422,
     refusals.GuestAgentMissing: 422,
 }

@@ -16,6 +16,7 @@ from trove_upgrade.api import errors, policies, schemas
 from trove_upgrade.api.handlers import (
     datastores,
     instances,
+    upgrade_actions,
     upgrade_checks,
     upgrade_targets,
     upgrades,
@@ -56,8 +57,17 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     '/{project_id}/mgmt/instances': {
         'GET': Route(instances.index_all, policies.instances.LIST_ALL)
     },
-    '/{project_id}/upgrades': {'GET': Route(upgrades.index, policies.upgrades.LIST)},
+    '/{project_id}/upgrades': {
+        'GET': Route(upgrades.index, policies.upgrades.LIST),
+        'POST': Route(upgrades.create, policies.upgrades.CREATE, schemas.UPGRADE),
+    },
     '/{project_id}/upgrades/{upgrade_id}': {'GET': Route(upgrades.show, policies.upgrades.SHOW)},
+    '/{project_id}/upgrades/{upgrade_id}/action': {
+        'POST': Route(upgrade_actions.create, policies.upgrades.ACT, schemas.UPGRADE_ACTION)
+    },
+    '/{project_id}/upgrades/{upgrade_id}/actions': {
+        'GET': Route(upgrade_actions.index, policies.upgrades.SHOW)
+    },
     '/{project_id}/datastores': {'GET': Route(datastores.index, policies.datastores.LIST)},
     # Before the next two: 'versions' here is a word, not a datastore.
     '/{project_id}/datastores/versions/{version_id}': {

@@ -10,6 +10,7 @@ from oslo_policy import policy
 
 from trove_upgrade.db import repositories
 from trove_upgrade.domain import ports, versions
+from trove_upgrade.domain.holds import LONGEST_SECONDS
 from trove_upgrade.domain.upgrades import Upgrade
 
 
@@ -44,6 +45,9 @@ class Settings:
     guest_without_agent: GuestWithoutAgent | None = None
     #: a guest that was not heard for longer has no agent of ours; 0: once heard is enough
     guest_silence_seconds: float = 0
+    #: what becomes of a failure where the user has chosen nothing
+    rolls_back: bool = False
+    longest_hold_seconds: float = LONGEST_SECONDS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -184,11 +184,22 @@ OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'rollback_on_failure',
         default=False,
-        help='What happens when an upgrade fails after Nova has accepted the rebuild and before '
+        help='What happens to an upgrade for which its user has not chosen (on_failure) when it '
+        'fails after Nova has accepted the rebuild and before '
         'the new server was started on the data. On: the server is rebuilt with its former image '
         'and the former version serves again (ROLLED_BACK); that takes another rebuild and '
         'restore. Off: the upgrade ends FAILED, the instance is in ERROR, and an operator decides: '
         'trove-upgrade-manage upgrade retry or rollback.',
+    ),
+    cfg.FloatOpt(
+        'longest_hold',
+        default=604800.0,
+        min=60.0,
+        max=31536000.0,
+        help='Seconds for which an upgrade may be held before it proceeds (hold), and how far '
+        'ahead its beginning may be set (not_before); the API and the taskmanagers read it. Then '
+        'it ends ABORTED, with nothing changed. High: checks and images that are old by the time, '
+        'and instances that no other upgrade can take meanwhile.',
     ),
     cfg.FloatOpt(
         'fingerprint_budget_seconds',

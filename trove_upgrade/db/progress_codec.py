@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from trove_upgrade.domain import answers, notes, progress
+from trove_upgrade.domain import answers, holds, notes, progress
 from trove_upgrade.domain.upgrade_info import NO_INFO, UNREADABLE, StoredInfo
 
 Json = Mapping[str, Any]
@@ -50,6 +50,12 @@ KEYS = frozenset(
         'open_told_in_attempt',
         'verified_in_attempt',
         'verified_at',
+        'on_failure',
+        'hold',
+        'not_before',
+        'held_since',
+        'held_until',
+        'hold_over_at',
         notes.WARNINGS,
         notes.REMARKS,
         notes.SETTINGS_CHANGED,
@@ -92,6 +98,8 @@ def decode(stored: Json) -> progress.Progress:
             passed_at=_time(data, 'verified_at'),
         ),
         notes=notes.Notes.of(data),
+        choices=_choices(data),
+        hold=_hold(data),
         others={name: value for name, value in data.items() if name not in KEYS},
         stored=data,
     )
@@ -140,7 +148,7 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'rebuild_for_attempt': rebuild.asked_in_attempt,
         'rebuilds_in_attempt': rebuild.times_asked if asked else None,
         'rebuild_accepted_in_attempt': rebuild.accepted_in_attempt,
-        'rebuild_post_until': rebuild.post_until.isoformat() if rebuild.post_until else None,
+        'rebuild_post_until': _written(rebuild.post_until),
         'boot_id': found.new.boot_id or None,
         'agent_version': found.new.agent_version,
         'server_version': found.new.server_version,
@@ -151,11 +159,12 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'restored_boot_id': restore.boot_id or None,
         'fingerprint': restore.fingerprint,
         'downtime_seconds': restore.downtime_seconds,
-        'opened_at': restore.opened_at.isoformat() if restore.opened_at else None,
+        'opened_at': _written(restore.opened_at),
         'open_seconds': restore.open_seconds,
         'open_told_in_attempt': restore.open_told_in_attempt,
         'verified_in_attempt': verify.passed_in_attempt,
-        'verified_at': verify.passed_at.isoformat() if verify.passed_at else None,
+        'verified_at': _written(verify.passed_at),
+        **_hold_entries(found.choices, found.hold),
         **{name: entries or None for name, entries in found.notes.to_row().items()},
     }
     return {name: value for name, value in entries.items() if value is not None}
@@ -190,6 +199,34 @@ def _direction_entries(direction: progress.Direction) -> Json:
         case progress.Way.UNDOING:
             return {_UNDOING: {'attempt': direction.attempt, **why}}
     return {}
+
+
+def _choices(data: Json) -> holds.Choices:
+    on_failure = _text(data, 'on_failure')
+    return holds.Choices(
+        on_failure=holds.OnFailure(on_failure) if on_failure in set(holds.OnFailure) else None,
+        hold=_flag(data, 'hold') is True,
+        not_before=_time(data, 'not_before'),
+    )
+
+
+def _hold(data: Json) -> holds.Hold:
+    return holds.Hold(
+        since=_time(data, 'held_since'),
+        until=_time(data, 'held_until'),
+        over_at=_time(data, 'hold_over_at'),
+    )
+
+
+def _hold_entries(choices: holds.Choices, hold: holds.Hold) -> Json:
+    return {
+        'held_since': _written(hold.since),
+        'held_until': _written(hold.until),
+        'hold_over_at': _written(hold.over_at),
+        'on_failure': choices.on_failure and str(choices.on_failure),
+        'hold': choices.hold or None,
+        'not_before': _written(choices.not_before),
+    }
 
 
 def _info(data: Json) -> StoredInfo:
@@ -248,3 +285,7 @@ def _time(data: Json, name: str) -> datetime.datetime | None:
     except ValueError:
         return None
     return found if found.utcoffset() is not None else None
+
+
+def _written(moment: datetime.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -27,8 +27,10 @@ from trove_upgrade.db.openings import Openings
 from trove_upgrade.db.outbox import Outbox
 from trove_upgrade.db.services import Services
 from trove_upgrade.db.troves_keys import TrovesKeys
+from trove_upgrade.db.upgrade_actions import UpgradeActions
 from trove_upgrade.db.upgrade_checks import UpgradeChecks
 from trove_upgrade.db.upgrade_history import UpgradeHistory
+from trove_upgrade.db.upgrade_holds import UpgradeHolds
 from trove_upgrade.db.upgrades import Upgrades
 from trove_upgrade.sealing.at_rest import Wrapping
 
@@ -40,6 +42,8 @@ class Repositories:
     database: Database
     upgrades: Upgrades
     held_upgrades: HeldUpgrades
+    actions: UpgradeActions
+    holds: UpgradeHolds
     history: UpgradeHistory
     instances: Instances
     datastores: Datastores
@@ -74,10 +78,13 @@ class Repositories:
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         runs = BridgeRuns(database)
+        upgrades = Upgrades(database, takeover_grace_seconds=takeover_grace_seconds)
         return cls(
             database=database,
-            upgrades=Upgrades(database, takeover_grace_seconds=takeover_grace_seconds),
+            upgrades=upgrades,
             held_upgrades=HeldUpgrades(database),
+            actions=UpgradeActions(database, upgrades),
+            holds=UpgradeHolds(database),
             history=UpgradeHistory(database),
             instances=Instances(database),
             datastores=Datastores(database),

@@ -82,18 +82,18 @@ class Rows:
         return {}
 
     def page(
-        self, connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], limit: int
+        self,
+        connection: sa.Connection,
+        conditions: Sequence[sa.ColumnElement[bool]],
+        limit: int,
+        order: Sequence[sa.ColumnElement[Any]],
     ) -> list[Upgrade]:
-        """The newest `limit` of those that fulfil the conditions (on columns of
-        models.instance_upgrades), newest first.
+        """Read the first `limit` of those that fulfil the conditions (on columns of
+        models.instance_upgrades), in this order.
 
         Their progress is empty, as it is not read.
         """
-        query = (
-            self._select_listed.where(*conditions)
-            .order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc())
-            .limit(limit)
-        )
+        query = self._select_listed.where(*conditions).order_by(*order).limit(limit)
         found = connection.execute(query).all()
         histories = self._histories(connection, found)
         return [_upgrade_from(row, histories.get(row.id, ())) for row in found]
@@ -103,7 +103,7 @@ class Rows:
 
         :raises UpgradeNotFound: there is none.
         """
-        found = self.page(connection, [_upgrades.c.id == upgrade_id], 1)
+        found = self.page(connection, [_upgrades.c.id == upgrade_id], 1, ())
         if not found:
             raise exceptions.UpgradeNotFound(upgrade_id=upgrade_id)
         return found[0]

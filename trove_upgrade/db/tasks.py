@@ -8,7 +8,7 @@ import uuid
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, taken_instances, trove_tables
-from trove_upgrade.db.instance_rows import task_of
+from trove_upgrade.db.instance_rows import running_backup, task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import admission, exceptions, instances, states
 from trove_upgrade.domain.upgrades import Upgrade
@@ -82,17 +82,68 @@ def take_again(connection: sa.Connection, failed: Upgrade) -> bool:
     return taken
 
 
+def lock(connection: sa.Connection, instance_id: str) -> None:
+    """Write the instance's row as it is: what writes it and an upgrade's waits until this
+    transaction has ended, whichever of the two it begins with.
+    """
+    connection.execute(
+        sa.update(_instances)
+        .where(_instances.c.id == instance_id)
+        .values(task_id=_instances.c.task_id)
+    )
+
+
+def take_held(connection: sa.Connection, held: Upgrade) -> None:
+    """Take the task of the instance of an upgrade that is HELD: NONE -> UPGRADING.
+
+    :raises InstanceBusy: another action has the instance, or a backup of it runs.
+    :raises InstanceChanged, InstanceDeleted: it is not what the upgrade began with.
+    """
+    taken = connection.execute(
+        _move(instances.Task.NONE, instances.Task.UPGRADING).where(
+            *_is_as_begun(held), _instances.c.compute_instance_id == held.server_id
+        )
+    ).rowcount
+    if not taken:
+        raise _why_not_held(connection, held)
+    backup = sa.select(running_backup(held.instance_id))
+    if connection.execute(backup).scalar_one():
+        raise exceptions.InstanceBusy(instance_id=held.instance_id, status='BACKUP')
+
+
+def _why_not_held(connection: sa.Connection, held: Upgrade) -> exceptions.TroveUpgradeError:
+    row = connection.execute(
+        sa.select(_instances.c.task_id).where(
+            *_is_as_begun(held),
+            _instances.c.compute_instance_id == held.server_id,
+            _instances.c.task_id != int(instances.Task.NONE),
+        )
+    ).one_or_none()
+    if row is None:
+        return changed(connection, held, 'NONE')
+    return exceptions.InstanceBusy(
+        instance_id=held.instance_id, status=admission.status_of(task_of(row.task_id))
+    )
+
+
 def newest(connection: sa.Connection, instance_id: str) -> admission.NewestUpgrade | None:
     """The upgrade of an instance that began last."""
     row = connection.execute(
-        sa.select(_upgrades.c.id, _upgrades.c.state, _upgrades.c.error_code)
+        sa.select(
+            _upgrades.c.id, _upgrades.c.state, _upgrades.c.error_code, _upgrades.c.target_number
+        )
         .where(_upgrades.c.instance_id == instance_id)
         .order_by(_upgrades.c.created_at.desc(), _upgrades.c.id.desc())
         .limit(1)
     ).one_or_none()
     if row is None:
         return None
-    return admission.NewestUpgrade(row.id, states.UpgradeState(row.state), row.error_code)
+    return admission.NewestUpgrade(
+        id=row.id,
+        state=states.UpgradeState(row.state),
+        error_code=row.error_code,
+        target_number=row.target_number,
+    )
 
 
 def release(

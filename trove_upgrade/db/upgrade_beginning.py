@@ -11,6 +11,8 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.domain import admission, instances, states
 from trove_upgrade.domain.events import EventKind
+from trove_upgrade.domain.holds import NO_CHOICES, Choices
+from trove_upgrade.domain.progress import NOTHING
 from trove_upgrade.domain.upgrades import Upgrade
 
 
@@ -24,6 +26,7 @@ def begin(
     request_id: str | None,
     user_id: str | None,
     agent_silence_seconds: float | None = None,
+    choices: Choices = NO_CHOICES,
 ) -> Upgrade:
     """Begin an upgrade as `Upgrades.begin` does, in a transaction of the caller's.
 
@@ -45,7 +48,7 @@ def begin(
         target_image_id=target_image_id,
         request_id=request_id,
         user_id=user_id,
-    )
+    ).evolve(progress=NOTHING.evolve(choices=choices))
     rows.form(database, connection).begin(connection, begun)
     outbox.write(connection, EventKind.START, begun, [target_instance.version, target])
     return begun

@@ -19,7 +19,8 @@ _RESET = (
     'configuration group that was applied.'
 )
 
-_OF_AN_END: dict[str, object] = {
+#: Values of a row that has ended.
+OF_AN_END: dict[str, object] = {
     'owner': None,
     'lease_until': None,
     'next_run_at': None,
@@ -50,7 +51,7 @@ def end(
             is_displaced, state = True, _S.FAILED
     form = rows.form(database, connection)
     fence.write_held(
-        connection, form, held, {**form.journal_of(held), **_OF_AN_END, 'state': str(state)}
+        connection, form, held, {**form.journal_of(held), **OF_AN_END, 'state': str(state)}
     )
     ended = form.written(connection, held.id, held)
     if state is _S.FAILED and not is_displaced:

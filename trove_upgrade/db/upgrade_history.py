@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,7 +11,7 @@ from trove_upgrade.db import batches, progress_codec, trove_tables
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.upgrades import MOST_LISTED
-from trove_upgrade.domain.estimates import PastUpgrade
+from trove_upgrade.domain.estimates import PastUpgrade, worked_seconds
 from trove_upgrade.domain.states import UpgradeState
 
 #: The newest of a project that are looked at, so that a look costs the same in any project.
@@ -36,7 +37,13 @@ class UpgradeHistory:
             .subquery()
         )
         query = (
-            sa.select(_upgrades.c.instance_id, _upgrades.c.target_version_id, _upgrades.c.data)
+            sa.select(
+                _upgrades.c.instance_id,
+                _upgrades.c.target_version_id,
+                _upgrades.c.data,
+                _upgrades.c.created_at,
+                _upgrades.c.ended_at,
+            )
             .join(newest, newest.c.id == _upgrades.c.id)
             .where(
                 _upgrades.c.former_version_id == former_version_id,
@@ -49,20 +56,25 @@ class UpgradeHistory:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
             sizes = _sizes(connection, [row.instance_id for row in rows])
-        found = []
-        for row in rows:
-            seconds = progress_codec.decode(row.data).restore.downtime_seconds
-            # a clock of a guest that was set meanwhile
-            if seconds is not None and math.isfinite(seconds) and seconds > 0:
-                found.append(
-                    PastUpgrade(
-                        former_version_id=former_version_id,
-                        target_version_id=row.target_version_id,
-                        downtime_seconds=seconds,
-                        volume_size_gb=sizes.get(row.instance_id),
-                    )
-                )
-        return found
+        past = (_past(row, former_version_id, sizes.get(row.instance_id)) for row in rows)
+        return [each for each in past if each is not None]
+
+
+def _past(row: sa.Row[Any], former_version_id: str, size: int | None) -> PastUpgrade | None:
+    """Return an upgrade as an estimate wants it; None: it told no downtime, or none that can be, as
+    where the clock of its guest was set meanwhile.
+    """
+    progress = progress_codec.decode(row.data)
+    seconds = progress.restore.downtime_seconds
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        return None
+    return PastUpgrade(
+        former_version_id=former_version_id,
+        target_version_id=row.target_version_id,
+        downtime_seconds=seconds,
+        volume_size_gb=size,
+        whole_seconds=worked_seconds(row.created_at, row.ended_at, progress.hold),
+    )
 
 
 def _sizes(connection: sa.Connection, instance_ids: Sequence[str]) -> dict[str, int | None]:

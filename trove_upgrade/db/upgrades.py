@@ -6,6 +6,7 @@ named lock, so that it holds on a Galera cluster too.  The instance's row is alw
 the upgrade's, so that no two of these transactions wait for each other.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ from trove_upgrade.db import (
     upgrade_beginning,
     upgrade_continuation,
     upgrade_end,
+    upgrade_lists,
 )
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
@@ -32,6 +34,7 @@ from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
 from trove_upgrade.domain import admission, exceptions, instances, states
 from trove_upgrade.domain.endings import Ending
 from trove_upgrade.domain.events import EventKind
+from trove_upgrade.domain.holds import NO_CHOICES, Choices
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrades import Upgrade
@@ -43,7 +46,7 @@ MOST_LISTED = 32_768
 MOST_SHOWN = 1_048_576
 
 _S = states.UpgradeState
-_ACTIVE = tuple(str(state) for state in sorted(states.ACTIVE))
+_WORKED_ON = tuple(str(state) for state in sorted(states.WORKED_ON))
 #: One at a step that only a later release knows is left to that release's taskmanagers.
 _AT_KNOWN_STEP = _upgrades.c.step.in_([str(step) for step in states.STEPS])
 
@@ -74,6 +77,7 @@ class Upgrades:
         request_id: str | None,
         user_id: str | None,
         agent_silence_seconds: float | None = None,
+        choices: Choices = NO_CHOICES,
     ) -> Upgrade:
         """One transaction: the instance's task NONE -> UPGRADING, a PENDING row, its 'start' event.
 
@@ -81,8 +85,8 @@ class Upgrades:
         `agent_silence_seconds`: seconds after which a guest that was not heard counts as one
         without an agent of ours, 0: once heard is enough; None: the precheck asks the guest.
 
-        :raises InstanceBusy: the instance has another task, or has changed since it was read;
-            nothing was written.
+        :raises InstanceBusy: the instance has another task or a held upgrade, or has changed since
+            it was read; nothing was written.
         :raises InstanceNeedsRetry: its last upgrade has FAILED and holds it still, or may have left
             its data half-upgraded.
         :raises InstanceNotFound: it has been deleted since.
@@ -100,11 +104,15 @@ class Upgrades:
                     request_id=request_id,
                     user_id=user_id,
                     agent_silence_seconds=agent_silence_seconds,
+                    choices=choices,
                 )
         except db_exc.DBDuplicateEntry as error:
-            raise exceptions.InstanceBusy(
-                instance_id=target_instance.id, status='UPGRADE'
-            ) from error
+            raise self._in_the_way(target_instance) from error
+
+    def _in_the_way(self, target: instances.Instance) -> exceptions.InstanceBusy:
+        with self._database.read() as connection:
+            newest = tasks.newest(connection, target.id)
+        return admission.upgrade_in_the_way(target, newest)
 
     @repeat_on_new_columns
     def why_not_leave(self, target: instances.Instance) -> exceptions.InstanceBusy | None:
@@ -155,25 +163,26 @@ class Upgrades:
         instance_id: str | None = None,
         state: states.UpgradeState | None = None,
         marker: str | None = None,
+        filters: upgrade_lists.Filters = upgrade_lists.ALL,
+        order: upgrade_lists.Order = upgrade_lists.NEWEST_FIRST,
     ) -> Page[Upgrade]:
         """List upgrades, the newest first; `marker` is the last id of the page before. Their
         progress is not read, and empty: see `progress_of` and `get`.
 
         :raises UpgradeNotFound: the marker names none that the filters let through.
         """
-        conditions: list[sa.ColumnElement[bool]] = [
-            column == value
-            for column, value in (
-                (_upgrades.c.project_id, project_id),
-                (_upgrades.c.instance_id, instance_id),
-                (_upgrades.c.state, state and str(state)),
-            )
-            if value is not None
-        ]
+        chosen = dataclasses.replace(
+            filters,
+            project_id=project_id,
+            instance_id=instance_id,
+            states=filters.states if state is None else (state,),
+        )
+        conditions = chosen.conditions()
         with self._database.read() as connection:
             if marker is not None:
-                conditions.append(_behind(connection, marker, project_id))
-            found = self._form(connection).page(connection, conditions, limit + 1)
+                conditions.append(upgrade_lists.behind(connection, marker, project_id, order))
+            form = self._form(connection)
+            found = form.page(connection, conditions, limit + 1, order.columns)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
     def latest_of(self, instance_id: str) -> Upgrade | None:
@@ -224,7 +233,7 @@ class Upgrades:
             )
             found = (
                 sa.select(*map(form.column, _TURN), *oldest, place)
-                .where(row.state.in_(_ACTIVE), _AT_KNOWN_STEP, self._lease_is_free(), ~_RESTS)
+                .where(row.state.in_(_WORKED_ON), _AT_KNOWN_STEP, self._lease_is_free(), ~_RESTS)
                 .subquery()
             )
             query = (
@@ -251,7 +260,7 @@ class Upgrades:
             form = self._form(connection)
             query = sa.select(*map(form.column, _TURN)).where(
                 wanted,
-                _upgrades.c.state.in_(_ACTIVE),
+                _upgrades.c.state.in_(_WORKED_ON),
                 _AT_KNOWN_STEP,
                 sa.or_(form.column('stalls') == 0, ~_RESTS),
             )
@@ -276,7 +285,7 @@ class Upgrades:
                 sa.update(_upgrades)
                 .where(
                     _upgrades.c.id == upgrade_id,
-                    _upgrades.c.state.in_(_ACTIVE),
+                    _upgrades.c.state.in_(_WORKED_ON),
                     _AT_KNOWN_STEP,
                     self._lease_is_free(),
                 )
@@ -373,28 +382,3 @@ class Upgrades:
 
 def _turn(upgrade_id: str, project_id: str, stalls: int) -> Turn:
     return Turn(upgrade_id, project_id, is_slow=stalls > 0)
-
-
-def _behind(
-    connection: sa.Connection, marker: str, project_id: str | None
-) -> sa.ColumnElement[bool]:
-    """Return what comes after that upgrade in a list.
-
-    :raises UpgradeNotFound: none, or of another project than `project_id` where that is given.
-    """
-    of_project = () if project_id is None else (_upgrades.c.project_id == project_id,)
-    last = (
-        connection.execute(
-            sa.select(_upgrades.c.id, _upgrades.c.created_at).where(
-                _upgrades.c.id == marker, *of_project
-            )
-        ).one_or_none()
-        if plausible_id(marker)
-        else None
-    )
-    if last is None:
-        raise exceptions.UpgradeNotFound(upgrade_id=marker)
-    return sa.or_(
-        _upgrades.c.created_at < last.created_at,
-        sa.and_(_upgrades.c.created_at == last.created_at, _upgrades.c.id < last.id),
-    )

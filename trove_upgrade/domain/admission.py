@@ -43,13 +43,14 @@ class LatestUpgrade:
     is_past_no_return: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class NewestUpgrade:
     """The upgrade of an instance that began last, whatever it did."""
 
     id: str
     state: states.UpgradeState
     error_code: str | None
+    target_number: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,7 @@ def why_not_leave(
     data may be half-upgraded; else nothing could end it.
     """
     if newest is not None and states.holds_instance(newest.state):
-        return exceptions.InstanceBusy(instance_id=target.id, status='UPGRADE')
+        return upgrade_in_the_way(target, newest)
     half = half_upgraded(target, latest)
     if half is not None:
         return half
@@ -116,6 +117,17 @@ def why_not_leave(
     ):
         return _needs_retry(target, newest.id, newest.error_code)
     return None
+
+
+def upgrade_in_the_way(
+    target: instances.Instance, newest: NewestUpgrade | None
+) -> exceptions.InstanceBusy:
+    """Return why no upgrade may begin beside one that holds the instance."""
+    if newest is None or newest.state is not _S.HELD:
+        return exceptions.InstanceBusy(instance_id=target.id, status='UPGRADE')
+    return refusals.InstanceHeld(
+        instance_id=target.id, upgrade_id=newest.id, target_number=newest.target_number
+    )
 
 
 def half_upgraded(
@@ -152,7 +164,7 @@ def refusal(
         if found.task is instances.Task.NONE:
             return refusals.InstanceHasNoServer(instance_id=target.id)
         return exceptions.InstanceBusy(instance_id=target.id, status='BUILD, it has no server')
-    return exceptions.InstanceBusy(instance_id=target.id, status=_status(found.task))
+    return exceptions.InstanceBusy(instance_id=target.id, status=status_of(found.task))
 
 
 def retried(found: Upgrade) -> Upgrade:
@@ -279,6 +291,7 @@ def rollback_refused(found: Upgrade) -> exceptions.RollbackRefused:
 _ADVICE = {
     _S.PENDING: 'It has not begun yet: wait.',
     _S.RUNNING: 'It goes on by itself: wait.',
+    _S.HELD: 'It is held: let it proceed, or abort it.',
     _S.COMPLETED: 'There is nothing left to do.',
 }
 
@@ -311,8 +324,8 @@ _STATUSES = {
 }
 
 
-def _status(task: instances.Task) -> str:
-    """The status that Trove shows for a task."""
+def status_of(task: instances.Task) -> str:
+    """Return the status that Trove shows for a task."""
     if task.name.endswith('_ERROR') or '_ERROR_' in task.name:
         return 'ERROR'
     return _STATUSES.get(task.name, task.name)

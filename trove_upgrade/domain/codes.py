@@ -49,6 +49,10 @@ class Code(enum.StrEnum):
     MARK_NOT_WRITTEN = 'MARK_NOT_WRITTEN'
     UPGRADE_INFO_INVALID = 'UPGRADE_INFO_INVALID'  #: facts of pre_upgrade, not of their form
 
+    # of a hold, and of an end on request
+    ABORTED_ON_REQUEST = 'ABORTED_ON_REQUEST'
+    HOLD_EXPIRED = 'HOLD_EXPIRED'
+
     # of a way back
     UNDO_NOT_SERVING = 'UNDO_NOT_SERVING'  #: undone, and its database does not serve all the same
     ROLLBACK_UNFINISHED = 'ROLLBACK_UNFINISHED'

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downtime to expect of an upgrade, told before it begins."""
+"""Downtime to expect of an upgrade, told before it begins, and the time that is left of one."""
 
 import dataclasses
+import datetime
 import enum
 import math
 import statistics
 from collections.abc import Sequence
+
+from trove_upgrade.domain.holds import Hold
+from trove_upgrade.domain.upgrades import Upgrade
 
 #: With fewer a percentile says nothing.
 ENOUGH = 3
@@ -32,6 +36,7 @@ class PastUpgrade:
     target_version_id: str
     downtime_seconds: float
     volume_size_gb: int | None
+    whole_seconds: float | None = None  #: from its beginning to its end, without a hold
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,35 @@ def estimate(
         basis=Basis.TOO_FEW,
         upgrades=len(pair),
     )
+
+
+def worked_seconds(began: datetime.datetime, ended: datetime.datetime, hold: Hold) -> float:
+    """Return the seconds between two moments of an upgrade, without those of its hold."""
+    held = datetime.timedelta()
+    if hold.since is not None:
+        held = (hold.over_at or ended) - hold.since
+    return (ended - began - held).total_seconds()
+
+
+def seconds_left(
+    history: Sequence[PastUpgrade], upgrade: Upgrade, now: datetime.datetime
+) -> float | None:
+    """Return the seconds until the upgrade's end, by the median of those that were, without what is
+    left of a hold; None where none is known, and where it takes longer or goes another way.
+    """
+    pair = upgrade.former_version_id, upgrade.target_version_id
+    known = [
+        past.whole_seconds
+        for past in history
+        if (past.former_version_id, past.target_version_id) == pair
+        and past.whole_seconds is not None
+    ]
+    is_on_its_way = upgrade.attempt == 1 and not (upgrade.is_undoing or upgrade.is_rolling_back)
+    if not known or not is_on_its_way:
+        return None
+    worked = worked_seconds(upgrade.created_at, now, upgrade.progress.hold)
+    left = round(statistics.median(known) - worked, 1)
+    return left if left > 0 else None
 
 
 def _is_like(one: int | None, other: int | None) -> bool:

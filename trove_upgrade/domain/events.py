@@ -24,6 +24,7 @@ class EventKind(enum.StrEnum):
     """Kinds of events; the receiver and the order of an event follow from its kind."""
 
     START = 'start'
+    HELD = 'held'  #: it is prepared, and waits; its database serves
     OPEN = 'open'  #: clients are let in again; verify is still to come
     END = 'end'
     ERROR = 'error'
@@ -49,6 +50,7 @@ class EventKind(enum.StrEnum):
 
 _POSITIONS = {
     EventKind.START: 0,
+    EventKind.HELD: 20,
     EventKind.OPEN: 50,
     EventKind.END: 100,
     EventKind.ERROR: 100,

@@ -93,6 +93,7 @@ _OPTIONS: Mapping[str, Callable[[Any], bool]] = {
     'rollback': _is_flag,
     'carry_image': _is_flag,
     'former_image_id': image_archive.is_image_id,
+    'bring_image': _is_flag,
     'lock_seconds': _is_number,
     'fingerprint_seconds': _is_number,
     'shutdown_seconds': _is_number,

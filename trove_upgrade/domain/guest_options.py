@@ -22,6 +22,9 @@ class GuestOptions:
     carry_image: bool = False
     #: put the container image that runs onto the volume, too, if it has this id; '': not
     former_image_id: str = ''
+    #: bring the target's container image into the guest once all checks have passed; an agent of
+    #: the release before makes the checks alone
+    bring_image: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Return what differs from the choice of no option."""

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
+from trove_upgrade.domain.holds import NO_CHOICES, NO_HOLD, Choices, Hold
 from trove_upgrade.domain.notes import NO_NOTES, Note, Notes
 from trove_upgrade.domain.upgrade_info import NO_INFO, StoredInfo
 
@@ -137,6 +138,8 @@ class Progress:
     restore: RestoreProgress = RestoreProgress()
     verify: VerifyProgress = VerifyProgress()
     notes: Notes = NO_NOTES
+    choices: Choices = NO_CHOICES
+    hold: Hold = NO_HOLD
     #: What only a newer release knows, by its name in the row: kept as it is.
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: The row's own JSON, so that an entry that no step has changed is written as it was read.
@@ -235,6 +238,14 @@ class Progress:
     def verified(self, attempt: int, moment: datetime.datetime) -> Self:
         """Verify has passed; what is left is that Trove's agent reports it."""
         return self.evolve(verify=VerifyProgress(passed_in_attempt=attempt, passed_at=moment))
+
+    def held(self, since: datetime.datetime, until: datetime.datetime | None) -> Self:
+        """It waits from now on; at `until` it ends by itself."""
+        return self.evolve(hold=Hold(since=since, until=until))
+
+    def hold_over(self, moment: datetime.datetime) -> Self:
+        """It waits no more, and is not held again."""
+        return self.evolve(hold=dataclasses.replace(self.hold, over_at=moment))
 
     def remarked(self, remark: Note) -> Self:
         """One more sentence for the tenant."""

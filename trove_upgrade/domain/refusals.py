@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals that admission alone gives: an upgrade of this instance cannot begin as it is."""
+"""Refusals that admission alone gives: an upgrade of this instance cannot begin as it is, or not be
+acted on as it is.
+"""
 
-from trove_upgrade.domain.exceptions import TroveUpgradeError
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.exceptions import InstanceBusy, TroveUpgradeError
 
 
 class InstanceHasNoServer(TroveUpgradeError):
@@ -32,4 +35,51 @@ class GuestAgentMissing(TroveUpgradeError):
     silent = (
         'the upgrade agent of its guest was last heard at {seen_at}, so the guest stopped or '
         'hangs, lost the message broker, or got a root disk without the agent'
+    )
+
+
+class InstanceHeld(InstanceBusy):
+    """Refusal of an upgrade: another one of the instance is prepared, and waits."""
+
+    code = 'UPGRADE_HELD'
+    template = (
+        'Instance {instance_id} cannot be upgraded: its upgrade {upgrade_id} to version '
+        '{target_number} is held. Let that one proceed, or abort it first.'
+    )
+
+
+class OlderTaskmanager(TroveUpgradeError):
+    """Refusal of an upgrade with choices that a registered taskmanager would not read."""
+
+    code = Code.TASKMANAGER_OLDER
+    template = (
+        'Instance {instance_id} cannot be upgraded with on_failure, hold or not_before yet: a '
+        'taskmanager of an earlier release is registered, which does not know them. Leave them '
+        'out, or try again when the operator has replaced it.'
+    )
+
+
+class AbortRefused(TroveUpgradeError):
+    """Refusal to abort: the former guest is not there any more, or the upgrade has ended."""
+
+    code = 'ABORT_REFUSED'
+    template = 'Upgrade {upgrade_id} cannot be aborted: {found}. {advice}'
+
+
+class ProceedRefused(TroveUpgradeError):
+    """Refusal to proceed: the upgrade is not held."""
+
+    code = 'PROCEED_REFUSED'
+    template = 'Upgrade {upgrade_id} cannot proceed: {found}. {advice}'
+
+
+class ActionOvertaken(TroveUpgradeError):
+    """Another action, or a taskmanager, has moved the upgrade between the look at it and the act,
+    again and again.
+    """
+
+    code = 'ACTION_OVERTAKEN'
+    template = (
+        'Nothing was done with upgrade {upgrade_id}: it has just been moved on. Look at it, and '
+        'ask again.'
     )

@@ -55,6 +55,7 @@ class UpgradeState(Extensible):
 
     PENDING = 'PENDING'  #: accepted by the API; no taskmanager has claimed it yet
     RUNNING = 'RUNNING'  #: claimed at least once; the step says how far it is
+    HELD = 'HELD'  #: checked and waits; the database serves, nothing of its guest is changed
     COMPLETED = 'COMPLETED'  #: verify passed; the instance's datastore_version_id names the target
     ABORTED = 'ABORTED'  #: ended before the rebuild; the database serves as before
     ROLLED_BACK = 'ROLLED_BACK'  #: the former image runs again on untouched data
@@ -98,7 +99,8 @@ _S = UpgradeState
 #: A state that is a key with an empty set is final.
 MOVES: dict[UpgradeState, frozenset[UpgradeState]] = {
     _S.PENDING: frozenset({_S.RUNNING, _S.ABORTED}),
-    _S.RUNNING: frozenset({_S.COMPLETED, _S.ABORTED, _S.ROLLED_BACK, _S.FAILED}),
+    _S.RUNNING: frozenset({_S.HELD, _S.COMPLETED, _S.ABORTED, _S.ROLLED_BACK, _S.FAILED}),
+    _S.HELD: frozenset({_S.RUNNING, _S.ABORTED}),
     _S.FAILED: frozenset({_S.RUNNING}),  # an operator's retry or rollback, nothing else
     _S.COMPLETED: frozenset(),
     _S.ABORTED: frozenset(),
@@ -106,7 +108,11 @@ MOVES: dict[UpgradeState, frozenset[UpgradeState]] = {
 }
 
 #: An upgrade in one of these holds its instance: no second one may begin.
-ACTIVE: frozenset[UpgradeState] = frozenset({_S.PENDING, _S.RUNNING})
+ACTIVE: frozenset[UpgradeState] = frozenset({_S.PENDING, _S.RUNNING, _S.HELD})
+
+#: One in these has its instance's task, and a taskmanager works on it.  Not on one that is HELD:
+#: its instance is free for other actions than upgrades.
+WORKED_ON: frozenset[UpgradeState] = ACTIVE - {_S.HELD}
 
 #: An attempt that has come to one of these has an end: an event says so,
 #: and no taskmanager works on it.

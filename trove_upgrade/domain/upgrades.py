@@ -92,6 +92,21 @@ class Upgrade:
         return direction.way is Way.UNDOING and direction.attempt == self.attempt
 
     @property
+    def can_be_undone(self) -> bool:
+        """Return whether giving it up still leads to the former guest: Nova was asked for nothing
+        that this upgrade goes on with.
+        """
+        if self.is_rolling_back or self.former_guest_is_gone:
+            return False
+        before = self.step in states.BEFORE_REBUILD
+        return before or (self.step is states.Step.REBUILD and self.rebuild_attempt == 0)
+
+    @property
+    def is_to_be_held(self) -> bool:
+        """Return whether its checks are to be followed by a hold, which has not been over yet."""
+        return self.progress.choices.asks_for_hold and self.progress.hold.over_at is None
+
+    @property
     def former_guest_is_gone(self) -> bool:
         """Return whether a former attempt, or the way to the target, has seen Nova accept a
         rebuild and do it, or break off in the middle.
@@ -147,7 +162,7 @@ class Upgrade:
         holds it, it waits, or it has ended.
         """
         since = self.lease_until or self.next_run_at or self.updated_at
-        return max(0.0, (now - since).total_seconds()) if self.state in states.ACTIVE else 0.0
+        return max(0.0, (now - since).total_seconds()) if self.state in states.WORKED_ON else 0.0
 
     @property
     def no_return(self) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notifications: `trove.upgrade.start`, `.open`, `.end` and `.error` for all listeners.
+"""Notifications: `trove.upgrade.start`, `.held`, `.open`, `.end` and `.error` for all listeners.
 
 The payload is the outbox event's, with `event_id` and `payload_version` added; the event id tells
 repetitions apart.
@@ -19,6 +19,7 @@ from trove_upgrade.rpc import serializer, transport
 
 EVENT_TYPES = {
     EventKind.START: 'trove.upgrade.start',
+    EventKind.HELD: 'trove.upgrade.held',
     EventKind.OPEN: 'trove.upgrade.open',
     EventKind.END: 'trove.upgrade.end',
     EventKind.ERROR: 'trove.upgrade.error',
@@ -26,6 +27,7 @@ EVENT_TYPES = {
 
 _PRIORITIES = {
     EventKind.START: 'INFO',
+    EventKind.HELD: 'INFO',
     EventKind.OPEN: 'INFO',
     EventKind.END: 'INFO',
     EventKind.ERROR: 'ERROR',

@@ -216,15 +216,8 @@ def steps(
     options = conf[our_conf.GROUP]
     repos, agent = outside.repos, outside.agent
     hold = guest_hold(conf)
-    # precheck: server, limits, versions, image; a NIC; the broker
-    reads = (4 + _NIC_READS) * float(options.compute_timeout) + MARGIN_SECONDS
     return {
-        states.Step.PRECHECK: precheck.Precheck(
-            preflight=preflight,
-            calls=call,
-            timeout_seconds=options.precheck_timeout,
-            hold_seconds=hold + reads,
-        ),
+        states.Step.PRECHECK: precheck_of(conf, preflight, call),
         states.Step.QUIESCE: quiesce.Quiesce(
             agent=agent,
             instances=repos.instances,
@@ -237,6 +230,22 @@ def steps(
         states.Step.RESTORE: restore_of(conf, outside, call),
         states.Step.VERIFY: verify_of(conf, outside, call),
     }
+
+
+def precheck_of(conf: cfg.ConfigOpts, preflight: Preflight, call: calls.Calls) -> precheck.Precheck:
+    """Return the step that asks all that could refuse; bringing a container image may take as long
+    as in the step that brings it otherwise.
+    """
+    options = conf[our_conf.GROUP]
+    # server, limits, versions, image; a NIC; the broker
+    reads = (4 + _NIC_READS) * float(options.compute_timeout) + MARGIN_SECONDS
+    return precheck.Precheck(
+        preflight=preflight,
+        calls=call,
+        timeout_seconds=options.precheck_timeout,
+        hold_seconds=guest_hold(conf) + reads,
+        bring_seconds=options.quiesce_timeout,
+    )
 
 
 def rebuild_of(

@@ -19,7 +19,7 @@ from trove_upgrade.taskmanager.sealed_reports import Believed, SealedReports
 
 LOG = logs.get_logger(__name__)
 
-UPGRADE, CHECK, HEAL, GREET = 'upgrade', 'check', 'heal', 'greet'
+UPGRADE, CHECK, HEAL, GREET, HOLD = 'upgrade', 'check', 'heal', 'greet', 'hold'
 
 
 class TaskManager:

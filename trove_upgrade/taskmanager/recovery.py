@@ -10,13 +10,21 @@ host is ended here, as its death can be seen; one of another host is waited for.
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from trove_upgrade.domain import leases, logs, ports
+from trove_upgrade.domain import actions, leases, logs, ports
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.taskmanager.outages import Outages
 
 LOG = logs.get_logger(__name__)
 
 _DUE = 'The database could not be asked for what is due'
+
+
+@dataclasses.dataclass(frozen=True)
+class Holds:
+    """Upgrades that are HELD, and the way to the queue of those that are to be looked at."""
+
+    rows: actions.UpgradeHolds
+    put: Callable[[Turn], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +35,7 @@ class Recovery:
     checks: ports.UpgradeCheckRepository
     put_upgrade: Callable[[Turn], None]
     put_check: Callable[[Turn], None]
+    holds: Holds | None = None  #: None: no upgrade is held
     held: Sequence[leases.Leases] = ()
     has_ended: leases.HasEnded = lambda _owner: False
     limit: int = 500  #: rows of one look; the next look finds the others
@@ -42,6 +51,9 @@ class Recovery:
                 self.put_upgrade(turn)
             for turn in self.checks.due(self.limit):
                 self.put_check(turn)
+            if self.holds is not None:
+                for turn in self.holds.rows.due(self.limit):
+                    self.holds.put(turn)
         except Exception as error:  # noqa: BLE001 - the edge of a thread; `outages` logs it
             self.outages.met(_DUE, error)
         else:

@@ -8,7 +8,8 @@ the world before they act.
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from trove_upgrade.domain import admission, exceptions, logs, ports, stalls, states
+from trove_upgrade.domain import admission, exceptions, holds, logs, ports, stalls, states
+from trove_upgrade.domain.actions import UpgradeHolds
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.instances import ServiceStatus
@@ -58,12 +59,15 @@ class Runner:
     undo: RunnableStep
     step_runner: StepRunner
     endings: Endings
+    held: UpgradeHolds
     clock: ports.Clock
     holdings: Holdings
-    #: the operator's choice: what fails with its data untouched goes back by itself
+    #: the operator's choice, where the user has made none: what fails with its data untouched goes
+    #: back by itself
     rolls_back: bool = False
     #: False beside a taskmanager of an earlier release: its end would go before the opening
     tells_openings: Callable[[], bool] = lambda: True
+    longest_hold_seconds: float = holds.LONGEST_SECONDS
     is_stopping: Callable[[], bool] = lambda: False
     outages: Outages = dataclasses.field(default_factory=Outages)
 
@@ -106,6 +110,9 @@ class Runner:
 
     def _begin(self, upgrade: Upgrade) -> Upgrade:
         """Journal the beginning of a step or of a new attempt, if it has not been."""
+        if upgrade.is_undoing and upgrade.step_deadline is None:  # a user has aborted it
+            due = upgrade.due_in(self.undo.timeout_seconds, self.clock.now())
+            return self.upgrades.save(due)
         if upgrade.is_undoing or upgrade.current_run is not None:
             return upgrade
         step = upgrade.step
@@ -157,10 +164,35 @@ class Runner:
             self._end_with(upgrade, _S.ABORTED)
             return _ENDED
         upgrade = self._ended(upgrade, states.StepOutcome.DONE, message)
+        if upgrade.step is states.Step.PRECHECK and upgrade.is_to_be_held:
+            return self._hold(upgrade)
         following = states.next_step(upgrade.step)
         if following is not None:
             return _GoesOn(self._saved_on_its_way(upgrade, following))
         self._end_with(upgrade, _S.ROLLED_BACK if upgrade.is_rolling_back else _S.COMPLETED)
+        return _ENDED
+
+    def _hold(self, upgrade: Upgrade) -> _Next:
+        """Let it wait; where the time that was waited for has come already, go on."""
+        now = self.clock.now()
+        plan = holds.plan(upgrade.progress.choices, now, self.longest_hold_seconds)
+        if plan is None:
+            onward = upgrade.evolve(progress=upgrade.progress.hold_over(now))
+            return _GoesOn(self._saved_on_its_way(onward, states.Step.QUIESCE))
+        waits = upgrade.evolve(progress=upgrade.progress.held(now, plan.until))
+        try:
+            self.held.hold(waits, plan.look_in_seconds)
+        except exceptions.InstanceChanged as error:
+            return self._broken_off(upgrade, exceptions.StepRefused(error.message, error.code))
+        LOG.info(
+            'Upgrade %s of instance %s: HELD until %s, was RUNNING at %s, attempt %d',
+            upgrade.id,
+            upgrade.instance_id,
+            plan.until.isoformat(timespec='seconds'),
+            upgrade.step,
+            upgrade.attempt,
+        )
+        self.endings.on_event()
         return _ENDED
 
     def _saved_on_its_way(self, upgrade: Upgrade, following: states.Step) -> Upgrade:
@@ -260,7 +292,7 @@ class Runner:
 
     def _turns_back(self, upgrade: Upgrade) -> bool:
         return (
-            self.rolls_back
+            upgrade.progress.choices.rolls_back(self.rolls_back)
             and upgrade.step in states.MAY_TURN_BACK
             and not upgrade.is_undoing
             and not upgrade.is_rolling_back

@@ -25,12 +25,13 @@ from trove_upgrade.taskmanager import (
     manager,
     openings_left,
     outages,
+    recovery,
 )
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fenced_guest import FencedGuest
+from trove_upgrade.taskmanager.holder import Holder
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
-from trove_upgrade.taskmanager.recovery import Recovery
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Run, Scheduler
@@ -103,25 +104,25 @@ class Service:
         self._keeper = self._keeping(options.lease_seconds)
         self._repeaters = [*self._relays, *self._looks(options), self._life]
 
-    def _recovering(self) -> Recovery:
-        """Return what finds rows that no nudge came for, and those of owners that have ended."""
-        outside = self._outside
-        return Recovery(
-            held=(outside.repos.held_upgrades, outside.repos.held_checks),
-            has_ended=functools.partial(services.has_ended, host=self._host),
-            upgrades=outside.repos.upgrades,
-            checks=outside.repos.checks,
-            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
-            put_check=lambda turn: self._nudge(manager.CHECK, turn),
-            outages=self._outages,
-        )
-
     def _relaying(self, conf: cfg.ConfigOpts, call: calls.Calls) -> list[Repeater]:
         relays = composition.relays_of(conf, self._outside, call, self._outages)
         interval = conf[our_conf.GROUP].outbox_interval
         return [
             Repeater(f'outbox-{name}', relay.run_once, interval) for name, relay in relays.items()
         ]
+
+    def _recovering(self) -> recovery.Recovery:
+        repos = self._outside.repos
+        return recovery.Recovery(
+            held=(repos.held_upgrades, repos.held_checks),
+            has_ended=functools.partial(services.has_ended, host=self._host),
+            upgrades=repos.upgrades,
+            checks=repos.checks,
+            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+            put_check=lambda turn: self._nudge(manager.CHECK, turn),
+            holds=recovery.Holds(repos.holds, lambda turn: self._nudge(manager.HOLD, turn)),
+            outages=self._outages,
+        )
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
@@ -159,8 +160,22 @@ class Service:
             manager.UPGRADE: self._runner(conf, call).run,
             manager.CHECK: checks.run,
             manager.HEAL: composition.healer_of(conf, self._outside, call, self._outages).run,
+            manager.HOLD: self._holder().run,
             manager.GREET: greeting.Greeter(self._outside.agent, self._outages).run,
         }
+
+    def _holder(self) -> Holder:
+        outside = self._outside
+        return Holder(
+            upgrades=outside.repos.upgrades,
+            instances=outside.repos.instances,
+            actions=outside.repos.actions,
+            held=outside.repos.holds,
+            clock=outside.clock,
+            put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
+            on_event=self._wake_relays,
+            outages=self._outages,
+        )
 
     def _runner(self, conf: cfg.ConfigOpts, call: calls.Calls) -> Runner:
         options, held = conf[our_conf.GROUP], self._held_upgrades
@@ -178,6 +193,7 @@ class Service:
                 timeout_seconds=options.undo_timeout,
                 hold_seconds=hold,
             ),
+            held=outside.repos.holds,
             clock=outside.clock,
             holdings=held,
             step_runner=composition.step_runner_of(conf, outside),
@@ -189,6 +205,7 @@ class Service:
             ),
             rolls_back=options.rollback_on_failure,
             tells_openings=lambda: older() is None,
+            longest_hold_seconds=options.longest_hold,
             is_stopping=self._stopping.is_set,
             outages=self._outages,
         )

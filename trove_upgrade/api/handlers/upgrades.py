@@ -2,22 +2,24 @@
 """Upgrades: how far they are, and how they ended."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import webob
 
-from trove_upgrade.api import errors, targets
+from trove_upgrade.api import beginning, errors, targets
 from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
 from trove_upgrade.api.policies import upgrades as policy
 from trove_upgrade.api.views import shapes
 from trove_upgrade.api.views import upgrades as view
-from trove_upgrade.domain import exceptions, instances, states
+from trove_upgrade.db.upgrade_lists import Filters, Order, SortKey
+from trove_upgrade.domain import estimates, exceptions, instances, states
 from trove_upgrade.domain.progress import Progress
 from trove_upgrade.domain.upgrades import Upgrade
 
 
 def index(call: Call) -> webob.Response:
-    """The project's upgrades, newest first; `state` and `instance_id` choose among them, admins
-    also see other projects'.
+    """The project's upgrades, newest first; the query chooses among them, admins also see other
+    projects'.
     """
     return _page(call, _project(call), call.query_uuid('instance_id'))
 
@@ -28,13 +30,43 @@ def index_of_instance(call: Call, instance_id: str) -> webob.Response:
     return _page(call, None, row.id)
 
 
+def create(call: Call) -> webob.Response:
+    """Begin an upgrade, as a PATCH of the instance does.  202 with the upgrade and its address."""
+    asked = call.document['upgrade']
+    _, begun = beginning.begin(call, asked['instance_id'], asked, may_be_left=False)
+    answer = json_response(202, {'upgrade': shown(call, begun)})
+    answer.location = call.href(f'/{call.project_id}/upgrades/{begun.id}')
+    return answer
+
+
 def show(call: Call, upgrade_id: str) -> webob.Response:
     """One upgrade with its steps."""
     if not is_uuid(upgrade_id):
         raise exceptions.UpgradeNotFound(upgrade_id=targets.printable(upgrade_id))
     row, is_whole = call.services.repos.upgrades.shown(upgrade_id, call.scope)
-    return json_response(
-        200, {'upgrade': view.show(call, row, _versions(call, [row]), is_whole=is_whole)}
+    return json_response(200, {'upgrade': shown(call, row, is_whole=is_whole)})
+
+
+def shown(call: Call, row: Upgrade, *, is_whole: bool = True) -> dict[str, Any]:
+    """Return an upgrade as an answer shows it alone."""
+    return view.show(
+        call, row, _versions(call, [row]), is_whole=is_whole, prospect=_prospect(call, row)
+    )
+
+
+def _prospect(call: Call, row: Upgrade) -> view.Prospect:
+    """Return what past upgrades let expect of one that has not ended."""
+    if row.state not in states.ACTIVE:
+        return view.NO_PROSPECT
+    try:
+        instance = call.services.repos.instances.get(row.instance_id)
+    except exceptions.InstanceNotFound:
+        return view.NO_PROSPECT
+    history = call.services.repos.history.of(row.project_id, row.former_version_id)
+    now = call.services.repos.upgrades.now()
+    return view.Prospect(
+        expected_downtime=view.expected(history, instance, row.target_version_id),
+        expected_seconds_left=estimates.seconds_left(history, row, now),
     )
 
 
@@ -42,7 +74,8 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
     page = call.services.repos.upgrades.list(
         project_id=project_id,
         instance_id=instance_id,
-        state=_state(call),
+        filters=_filters(call),
+        order=_order(call),
         limit=call.query_limit(),
         marker=call.query_uuid('marker'),
     )
@@ -83,17 +116,33 @@ def _project(call: Call) -> str | None:
     return project_id
 
 
-def _state(call: Call) -> states.UpgradeState | None:
-    state = call.query('state')
-    if state is None:
-        return None
-    if state.upper() not in set(states.UpgradeState):
+def _filters(call: Call) -> Filters:
+    name = call.query('instance_name')
+    if name is not None and not is_name(name):
+        raise errors.QueryInvalid(
+            name='instance_name', found='not a name', wanted='the name of an instance'
+        )
+    return Filters(
+        states=tuple(map(_state, call.queries('state'))),
+        target_version_id=call.query_uuid('target_version_id'),
+        since=call.query_time('since'),
+        instance_name=name,
+    )
+
+
+def _state(text: str) -> states.UpgradeState:
+    if text.upper() not in set(states.UpgradeState):
         raise errors.QueryInvalid(
             name='state',
             found='none of the states of an upgrade',
             wanted='one of ' + ', '.join(states.UpgradeState),
         )
-    return states.UpgradeState(state.upper())
+    return states.UpgradeState(text.upper())
+
+
+def _order(call: Call) -> Order:
+    key = call.query_choice('sort_key', tuple(SortKey)) or SortKey.CREATED_AT
+    return Order(SortKey(key), ascending=call.query_choice('sort_dir', ('asc', 'desc')) == 'asc')
 
 
 def _versions(call: Call, rows: Iterable[Upgrade]) -> view.Versions:

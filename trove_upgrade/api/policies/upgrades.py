@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy rules of upgrades, with their default roles and routes."""
 
-from trove_upgrade.api.policies import base
+from collections.abc import Mapping
+
+from trove_upgrade.api.policies import base, instances
+from trove_upgrade.domain.actions import Action
 
 LIST = 'trove_upgrade:upgrades:list'
 LIST_ALL = 'trove_upgrade:upgrades:list_all'
 SHOW = 'trove_upgrade:upgrades:show'
+CREATE = 'trove_upgrade:upgrades:create'
+ACT = 'trove_upgrade:upgrades:act'
+#: The policy of each action, which is asked besides ACT.
+OF_ACTION: Mapping[Action, str] = {action: f'trove_upgrade:upgrades:{action}' for action in Action}
+
+_ACTION = ('POST', '/v1.0/{project_id}/upgrades/{upgrade_id}/action')
 
 RULES = [
     base.rule(
@@ -26,5 +35,42 @@ RULES = [
         base.READER,
         'Show an upgrade with its steps.',
         ('GET', '/v1.0/{project_id}/upgrades/{upgrade_id}'),
+        ('GET', '/v1.0/{project_id}/upgrades/{upgrade_id}/actions'),
+    ),
+    base.rule(
+        CREATE,
+        instances.UPGRADE,
+        'Begin an upgrade by a POST: as by a PATCH of its instance.',
+        ('POST', '/v1.0/{project_id}/upgrades'),
+    ),
+    base.rule(
+        ACT,
+        base.MEMBER,
+        'Take actions on upgrades: which ones, the next four rules tell.',
+        _ACTION,
+    ),
+    base.rule(
+        OF_ACTION[Action.ABORT],
+        base.MEMBER,
+        'Give an upgrade up before its server is rebuilt.',
+        _ACTION,
+    ),
+    base.rule(
+        OF_ACTION[Action.PROCEED], base.MEMBER, 'Let an upgrade proceed that is held.', _ACTION
+    ),
+    base.rule(
+        OF_ACTION[Action.RETRY],
+        base.ADMIN,
+        'Try an upgrade again that has failed. Where users may do that themselves, put this into '
+        f'the policy file: "{OF_ACTION[Action.RETRY]}": "rule:{base.MEMBER}"',
+        _ACTION,
+    ),
+    base.rule(
+        OF_ACTION[Action.ROLLBACK],
+        base.ADMIN,
+        'Lead an upgrade that has failed back to the former image. Where users may do that '
+        'themselves, put this into the policy file: '
+        f'"{OF_ACTION[Action.ROLLBACK]}": "rule:{base.MEMBER}"',
+        _ACTION,
     ),
 ]

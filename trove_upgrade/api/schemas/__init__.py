@@ -12,6 +12,8 @@ from typing import Any
 import jsonschema
 
 from trove_upgrade.api import body
+from trove_upgrade.domain.actions import Action
+from trove_upgrade.domain.holds import OnFailure
 
 _VERSION = {
     'type': 'string',
@@ -36,7 +38,21 @@ class Schema:
         body.validate(document, self.validator, self.wanted)
 
 
-def _of_one_version(noun: str) -> Schema:
+_ID = {'type': 'string', 'minLength': 1, 'maxLength': 255}
+#: What a user may choose of an upgrade.
+_CHOICES: Mapping[str, Any] = {
+    'on_failure': {'enum': [str(each) for each in OnFailure]},
+    'hold': {'type': 'boolean'},
+    'not_before': {'type': 'string', 'minLength': 1, 'maxLength': 64},
+}
+_CHOICES_IN_WORDS = (
+    '"on_failure" (error or rollback), "hold" (true or false) and "not_before" (a time) where '
+    'they are wanted'
+)
+_VERSION_IN_WORDS = '"datastore_version": "<name or id of 1 to 255 characters>"'
+
+
+def _schema(wanted: str, noun: str, properties: Mapping[str, Any], required: list[str]) -> Schema:
     document: Mapping[str, Any] = {
         'type': 'object',
         'required': [noun],
@@ -44,20 +60,46 @@ def _of_one_version(noun: str) -> Schema:
         'properties': {
             noun: {
                 'type': 'object',
-                'required': ['datastore_version'],
+                'required': required,
                 'additionalProperties': False,
-                'properties': {'datastore_version': _VERSION},
+                'properties': properties,
             }
         },
     }
-    return Schema(
-        (
-            f'{{"{noun}": {{"datastore_version": "<name or id of 1 to 255 characters>"}}}}, '
-            'and no other attribute'
-        ),
-        jsonschema.Draft202012Validator(document),
-    )
+    return Schema(wanted, jsonschema.Draft202012Validator(document))
 
 
-INSTANCE_EDIT = _of_one_version('instance')
-UPGRADE_CHECK = _of_one_version('upgrade_check')
+def _of_actions() -> Schema:
+    document: Mapping[str, Any] = {
+        'type': 'object',
+        'minProperties': 1,
+        'maxProperties': 1,
+        'additionalProperties': False,
+        'properties': {
+            str(action): {'type': ['object', 'null'], 'maxProperties': 0} for action in Action
+        },
+    }
+    wanted = f'one of {", ".join(Action)} as the only key, with {{}} as its value'
+    return Schema(wanted, jsonschema.Draft202012Validator(document))
+
+
+INSTANCE_EDIT = _schema(
+    f'{{"instance": {{{_VERSION_IN_WORDS}}}}}, with {_CHOICES_IN_WORDS}, and no other attribute',
+    'instance',
+    {'datastore_version': _VERSION, **_CHOICES},
+    ['datastore_version'],
+)
+UPGRADE = _schema(
+    f'{{"upgrade": {{"instance_id": "<id>", {_VERSION_IN_WORDS}}}}}, with {_CHOICES_IN_WORDS}, and '
+    'no other attribute',
+    'upgrade',
+    {'instance_id': _ID, 'datastore_version': _VERSION, **_CHOICES},
+    ['instance_id', 'datastore_version'],
+)
+UPGRADE_CHECK = _schema(
+    f'{{"upgrade_check": {{{_VERSION_IN_WORDS}}}}}, and no other attribute',
+    'upgrade_check',
+    {'datastore_version': _VERSION},
+    ['datastore_version'],
+)
+UPGRADE_ACTION = _of_actions()

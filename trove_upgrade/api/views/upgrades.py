@@ -8,6 +8,7 @@ from typing import Any
 from trove_upgrade.api.call import Call
 from trove_upgrade.api.views import shapes
 from trove_upgrade.domain import (
+    actions,
     admission,
     concealment,
     downtime,
@@ -16,7 +17,9 @@ from trove_upgrade.domain import (
     states,
     versions,
 )
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.estimates import PastUpgrade, estimate
+from trove_upgrade.domain.holds import OnFailure
 from trove_upgrade.domain.printable import printable
 from trove_upgrade.domain.upgrade_checks import UpgradeCheck
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
@@ -28,6 +31,11 @@ _OF_DATA = (
     'downtime_seconds',
     'downtime',
     'rollback_possible_until',
+    'on_failure',
+    'hold',
+    'not_before',
+    'held_since',
+    'held_until',
     notes.WARNINGS,
     notes.REMARKS,
 )
@@ -35,14 +43,32 @@ _OF_DATA = (
 Notes = Mapping[str, list[dict[str, str]]]
 
 
-def show(call: Call, upgrade: Upgrade, known: Versions, *, is_whole: bool = True) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prospect:
+    """Expectations of an upgrade that goes on, by past ones; None: nothing is known."""
+
+    expected_downtime: dict[str, Any] | None = None
+    expected_seconds_left: float | None = None
+
+
+NO_PROSPECT = Prospect()
+
+
+def show(
+    call: Call,
+    upgrade: Upgrade,
+    known: Versions,
+    *,
+    is_whole: bool = True,
+    prospect: Prospect = NO_PROSPECT,
+) -> dict[str, Any]:
     """An upgrade with its steps, and all that its tenant should learn of it.
 
     Where the row is not `is_whole`, an earlier release has kept more in its data than is read: what
     it says is null.
     """
     found = _notes(call, upgrade)
-    document = {**_item(call, upgrade, known, found), **found}
+    document = {**_item(call, upgrade, known, found), **found, **vars(prospect)}
     return (
         document if is_whole else {**document, **dict.fromkeys((*_OF_DATA, notes.SETTINGS_CHANGED))}
     )
@@ -81,6 +107,7 @@ def _item(call: Call, upgrade: Upgrade, known: Versions, found: Notes) -> dict[s
         'downtime_seconds': upgrade.progress.restore.downtime_seconds,
         'downtime': None if parts is None else dataclasses.asdict(parts),
         'rollback_possible_until': admission.rollback_possible_until(upgrade),
+        **_choices(call, upgrade),
         'request_id': upgrade.request_id,
         'steps': [
             {**_step(each), 'message': _said(call, upgrade, each.message)} for each in upgrade.steps
@@ -121,17 +148,44 @@ def _notes(call: Call, upgrade: Upgrade) -> Notes:
     return (found if call.is_admin else found.for_tenant()).to_answer()
 
 
+def _choices(call: Call, upgrade: Upgrade) -> dict[str, Any]:
+    """Show the choices of the user who has asked for it, and the hold that came of them."""
+    choices, hold = upgrade.progress.choices, upgrade.progress.hold
+    rolls_back = choices.rolls_back(call.services.settings.rolls_back)
+    is_held = upgrade.state is states.UpgradeState.HELD
+    return {
+        'on_failure': OnFailure.ROLLBACK if rolls_back else OnFailure.ERROR,
+        'hold': choices.hold,
+        'not_before': shapes.time(choices.not_before),
+        'held_since': shapes.time(hold.since),
+        'held_until': shapes.time(hold.until) if is_held else None,
+    }
+
+
 def is_cancellable(upgrade: Upgrade) -> bool:
     """Return whether the upgrade could still end with the former server untouched: Nova has not
     been asked for anything.
     """
-    if upgrade.state is states.UpgradeState.PENDING:
-        return True
-    return (
-        upgrade.state is states.UpgradeState.RUNNING
-        and upgrade.step in states.BEFORE_REBUILD
-        and upgrade.rebuild_attempt == 0
-    )
+    is_taken = actions.is_taken(Action.ABORT, upgrade)
+    return not is_taken and actions.abort_obstacle(upgrade) is None
+
+
+def action(call: Call, verdict: actions.Verdict, *, is_allowed: bool) -> dict[str, Any]:
+    """Show what an action would do, or why the caller cannot take it."""
+    if not is_allowed:
+        return {
+            'action': str(verdict.action),
+            'allowed': False,
+            'reason_code': str(actions.Reason.FORBIDDEN),
+            'reason': 'The policy does not let you take this action. Ask the operator for it.',
+        }
+    sentence = printable(verdict.sentence)
+    return {
+        'action': str(verdict.action),
+        'allowed': verdict.allowed,
+        'reason_code': str(verdict.code),
+        'reason': sentence if call.is_admin else concealment.for_tenant(sentence),
+    }
 
 
 def target(

@@ -125,7 +125,7 @@ class UpgradeMember:
         """
         latest = self.upgrades.latest_of(member.instance_id)
         if member.facts.asked_after is None:
-            began = latest if latest is not None and latest.state in states.ACTIVE else None
+            began = latest if latest is not None and latest.state in states.WORKED_ON else None
             before = NO_UPGRADE
         else:
             began, before = self._newer(member, latest), member.facts.asked_after

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage upgrade ...`: look at upgrades, and continue one that has failed."""
+"""`trove-upgrade-manage upgrade ...`: look at upgrades, and take actions on them."""
 
 import argparse
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import progress_codec
-from trove_upgrade.domain import admission, downtime, states
+from trove_upgrade.domain import actions, admission, downtime, states
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.upgrades import Upgrade
 
 _TOP = (
@@ -43,6 +45,14 @@ _TOP = (
     'user_id',
 )
 
+_ACTIONS = {
+    Action.ABORT: 'give one up before its server is rebuilt: the former version serves',
+    Action.PROCEED: 'let one go on that is HELD; a taskmanager takes it up within seconds',
+    Action.RETRY: 'continue one that has FAILED; a taskmanager takes it up within seconds',
+    Action.ROLLBACK: 'lead one that has FAILED back to the former image, if the new server was '
+    'never started on the data',
+}
+
 #: Beyond this no taskmanager works on a row that waits for one: recovery looks every few seconds.
 _OVERDUE_SECONDS = 30.0
 
@@ -66,18 +76,10 @@ def add_commands(commands: Commands) -> None:
     show.add_argument('upgrade', help='id of the upgrade')
     show.add_argument('--json', action='store_true', help='everything that the row holds, as JSON')
     show.set_defaults(command=_show)
-    retry = nested.add(
-        'retry', 'continue one that has FAILED; a taskmanager takes it up within seconds'
-    )
-    retry.add_argument('upgrade', help='id of the upgrade')
-    retry.set_defaults(command=_retry)
-    rollback = nested.add(
-        'rollback',
-        'lead one that has FAILED back to the former image, if the new server was never '
-        'started on the data',
-    )
-    rollback.add_argument('upgrade', help='id of the upgrade')
-    rollback.set_defaults(command=_rollback)
+    for action, what in _ACTIONS.items():
+        taken = nested.add(str(action), what)
+        taken.add_argument('upgrade', help='id of the upgrade')
+        taken.set_defaults(command=functools.partial(_take, action))
 
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
@@ -122,7 +124,7 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
         return
     print_table(
         ('field', 'value'),
-        [*((name, getattr(found, name)) for name in _TOP), *_outage(found)],
+        [*((name, getattr(found, name)) for name in _TOP), *_outage(found), *_hold(found)],
     )
     if found.steps:
         print()
@@ -131,12 +133,30 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     _print_overdue(run, [found])
     if found.state is states.UpgradeState.FAILED:
         print()
-        if admission.retry_obstacle(found) is None:
-            print_line(f'When the cause is mended: trove-upgrade-manage upgrade retry {found.id}')
-        if admission.rollback_obstacle(found) is None:
-            print_line(
-                f'Back to the former image: trove-upgrade-manage upgrade rollback {found.id}'
-            )
+        _print_possible(found, Action.RETRY, 'When the cause is mended')
+        _print_possible(found, Action.ROLLBACK, 'Back to the former image')
+    if found.state is states.UpgradeState.HELD:
+        print()
+        _print_possible(found, Action.PROCEED, 'To let it go on')
+        _print_possible(found, Action.ABORT, 'To give it up')
+
+
+def _print_possible(found: Upgrade, action: Action, when: str) -> None:
+    if actions.verdict(action, found).allowed:
+        print_line(f'{when}: trove-upgrade-manage upgrade {action} {found.id}')
+
+
+def _hold(found: Upgrade) -> list[tuple[str, object]]:
+    """Rows of what its user has chosen, and of the hold."""
+    choices, hold = found.progress.choices, found.progress.hold
+    return [
+        ('on_failure', choices.on_failure),
+        ('hold', choices.hold),
+        ('not_before', choices.not_before),
+        ('held_since', hold.since),
+        ('held_until', hold.until),
+        ('hold_over_at', hold.over_at),
+    ]
 
 
 def _outage(found: Upgrade) -> list[tuple[str, object]]:
@@ -216,18 +236,15 @@ def _print_notes(found: Upgrade) -> None:
         )
 
 
-def _retry(run: Context, arguments: argparse.Namespace) -> None:
-    again = run.repositories.upgrades.retry(arguments.upgrade)
+def _take(action: Action, run: Context, arguments: argparse.Namespace) -> None:
+    """Take an action, as the API does."""
+    taken = run.repositories.actions.take(action, arguments.upgrade)
+    found = taken.upgrade
+    back = f', back to image {found.former_image_id}' if found.is_rolling_back else ''
+    goes_on = found.state is states.UpgradeState.RUNNING
+    follows = ' A taskmanager takes it up within seconds.' if goes_on and taken.is_new else ''
+    again = '' if taken.is_new else f' Nothing was changed: {action} was asked for before.'
     print_line(
-        f'Upgrade {again.id} of instance {again.instance_id}: {again.state} at {again.step}, '
-        f'attempt {again.attempt}. A taskmanager takes it up within seconds.'
-    )
-
-
-def _rollback(run: Context, arguments: argparse.Namespace) -> None:
-    back = run.repositories.upgrades.rollback(arguments.upgrade)
-    print_line(
-        f'Upgrade {back.id} of instance {back.instance_id}: {back.state} at {back.step}, attempt '
-        f'{back.attempt}, back to image {back.former_image_id}. A taskmanager takes it up within '
-        'seconds.'
+        f'Upgrade {found.id} of instance {found.instance_id}: {found.state} at {found.step}, '
+        f'attempt {found.attempt}{back}.{follows}{again}'
     )

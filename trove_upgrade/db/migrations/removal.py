@@ -16,13 +16,13 @@ from trove_upgrade.db.migrations import gate, lease, lock_waits
 from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.migrations.runner import Options
 from trove_upgrade.domain import instances
-from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.domain.states import ACTIVE, UpgradeState
 
 _upgrades = models.instance_upgrades
 _instances = trove_tables.instances
 #: What says whether a removal may go on is dropped last.
 _LAST = (models.upgrade_services.name, models.instance_upgrades.name)
-_ACTIVE = (str(UpgradeState.PENDING), str(UpgradeState.RUNNING))
+_ACTIVE = tuple(str(state) for state in sorted(ACTIVE))
 #: Ids that a message names; it is one line.
 _NAMED = 5
 

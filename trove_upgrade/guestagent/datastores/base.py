@@ -143,6 +143,14 @@ class DatastoreDriver:
         """Check, while the database serves, what could make the upgrade fail. Changes nothing."""
         self._refuse()
 
+    def bring_target(self, target: TargetFacts, progress: Progress) -> str | None:
+        """Bring here what the new server needs and this guest lacks, without trying it.  Safe to
+        repeat.  Return a sentence about it; None where the guest needs nothing.
+
+        :raises StepRefused, StepFailed: it cannot be had; the database serves.
+        """
+        return None
+
     def prepare_target(
         self, target: TargetFacts, options: GuestOptions, progress: Progress
     ) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_upgrade: everything that could make the upgrade fail, looked at while the database serves;
-nothing is changed.
+nothing is changed.  Where the call asks for it, the target's container image is brought here then.
 """
 
 import pathlib
@@ -34,11 +34,27 @@ def stash_roots(guest: Guest) -> list[pathlib.Path]:
 
 def check(work: Work) -> JobOutcome:
     """All checks, refused or not."""
-    results = run(work)
+    results = list(run(work))
+    if work.call.options.bring_image and all(each.outcome in PASSING for each in results):
+        results += _brought(work)
     return JobOutcome(
         f'{len(results)} checks were made in the guest.',
         Checked(tuple(results)).to_wire(),
     )
+
+
+def _brought(work: Work) -> Sequence[CheckResult]:
+    """Bring here what the new server needs; nothing of the database is touched, and nothing is
+    tried: pre_upgrade does that, when the configuration may be another one.
+    """
+    name = 'guest_target'
+    try:
+        found = work.guest.driver.bring_target(work.call.target, work.progress)
+    except OSError as error:
+        return [base.files_not_read(name, error)]
+    except (exceptions.StepRefused, exceptions.StepFailed) as error:
+        return [CheckResult.refused(name, error.message, error.code)]
+    return [CheckResult.ok(name, found)] if found else []
 
 
 def require(work: Work) -> None:

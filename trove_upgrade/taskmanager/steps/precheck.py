@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Precheck: everything that could refuse the upgrade, asked again under the claim;
 nothing is changed.
+
+Before a hold the guest also brings the target's container image here.  It is a job of its own,
+under an attempt that no step has: after the hold the checks are made anew.
 """
 
 import dataclasses
@@ -16,6 +19,9 @@ from trove_upgrade.taskmanager.preflight import Preflight, refusals
 from trove_upgrade.taskmanager.steps.calls import Calls
 from trove_upgrade.taskmanager.steps.task import require_our_task
 
+#: Of the guest's job that prepares a hold; the attempts of an upgrade begin with 1.
+_BEFORE_A_HOLD = 0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Precheck:
@@ -25,6 +31,7 @@ class Precheck:
     calls: Calls
     timeout_seconds: float
     hold_seconds: float
+    bring_seconds: float = 0.0  #: more than that, where the container image is brought
 
     def run(self, upgrade: Upgrade) -> Outcome:
         """Make all checks, under the upgrade's claim.
@@ -35,7 +42,8 @@ class Precheck:
         """
         # else the checks would say "busy" of an instance that was taken from us
         require_our_task(self.preflight.instances, upgrade)
-        report = self.preflight.report(upgrade, lambda: self.calls.with_facts(upgrade))
+        upgrade = self._with_time_to_bring(upgrade)
+        report = self.preflight.report(upgrade, lambda: self._call(upgrade))
         _require_passed(report.results)
         if report.answer is None or report.description is None or report.image is None:
             raise exceptions.StepRefused(
@@ -60,6 +68,19 @@ class Precheck:
             ),
             f'{len(report.results)} checks were made, {len(warnings)} with a warning.',
         )
+
+    def _with_time_to_bring(self, upgrade: Upgrade) -> Upgrade:
+        now = upgrade.current_run
+        if not upgrade.is_to_be_held or now is None:
+            return upgrade
+        return upgrade.due_in(self.timeout_seconds + self.bring_seconds, now.started_at)
+
+    def _call(self, upgrade: Upgrade) -> guests.GuestCall:
+        call = self.calls.with_facts(upgrade)
+        if not upgrade.is_to_be_held:
+            return call
+        options = dataclasses.replace(call.options, bring_image=True)
+        return dataclasses.replace(call, attempt=_BEFORE_A_HOLD, options=options)
 
     def expired(self, upgrade: Upgrade, found: str) -> exceptions.TroveUpgradeError:
         """Refuse the upgrade; nothing was changed."""

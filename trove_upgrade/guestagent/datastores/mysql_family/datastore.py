@@ -97,6 +97,9 @@ class Datastore(base.DatastoreDriver):
             preserve=self.host.preserve(),
         )
 
+    def bring_target(self, target: TargetFacts, progress: Progress) -> str | None:
+        return self.host.bring_target(target, progress)
+
     def prepare_target(
         self,
         target: TargetFacts,

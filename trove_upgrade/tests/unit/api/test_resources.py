@@ -2,6 +2,8 @@
 """Datastores, upgrades, upgrade targets and upgrade checks."""
 
 import dataclasses
+import datetime
+import itertools
 
 import webob
 from oslo_context import context as oslo_context
@@ -9,6 +11,7 @@ from oslo_context import context as oslo_context
 from trove_upgrade.api import call
 from trove_upgrade.api.views import upgrades
 from trove_upgrade.domain import states
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
 from trove_upgrade.tests.unit import database, stored
@@ -354,10 +357,11 @@ class TestUpgrades(stage.ApiTestCase):
             ],
             shown['settings_changed'],
         )
+        alone = {'settings_changed', 'expected_downtime', 'expected_seconds_left'}
         for path in ('/upgrades', f'/instances/{database.INSTANCE}/upgrades'):
             (listed,) = self.ask('GET', path).json['upgrades']
             self.assertEqual(
-                {key: value for key, value in shown.items() if key != 'settings_changed'}, listed
+                {key: value for key, value in shown.items() if key not in alone}, listed
             )
 
     def test_rows_of_earlier_releases_are_shown_too_and_those_that_have_nothing_of_it(self):
@@ -430,9 +434,12 @@ class TestUpgrades(stage.ApiTestCase):
         for step in states.STEPS:
             held = self.db.repositories.upgrades.save(held.evolve(step=step))
             shown = self.ask('GET', f'/upgrades/{begun.id}').json['upgrade']
-            self.assertEqual(
-                step in {states.Step.PRECHECK, states.Step.QUIESCE}, shown['cancellable']
-            )
+            before = {states.Step.PRECHECK, states.Step.QUIESCE, states.Step.REBUILD}
+            self.assertEqual(step in before, shown['cancellable'])
+        asked = held.evolve(step=states.Step.REBUILD, rebuild_attempt=1)
+        self.db.repositories.upgrades.save(asked)
+        shown = self.ask('GET', f'/upgrades/{begun.id}').json['upgrade']
+        self.assertFalse(shown['cancellable'])
 
     def test_a_project_lists_its_own(self):
         mine, other = self.db.begin(), self.db.begin(database.OTHER_INSTANCE)
@@ -466,6 +473,50 @@ class TestUpgrades(stage.ApiTestCase):
         self.assertEqual([second.id], self.ids(f'/instances/{second_instance}/upgrades'))
         self.assert_refused(self.ask('GET', '/upgrades?state=SLEEPING'), 400, 'QUERY_INVALID')
         self.assert_refused(self.ask('GET', '/upgrades?instance_id=db1'), 400, 'QUERY_INVALID')
+
+    def test_several_states_a_version_a_name_and_a_time_choose(self):
+        first = self.db.begin()
+        other = self.db.add_instance(name='second one')
+        second = self.db.begin(other, version_id=database.MARIADB_10_11)
+        self.db.repositories.upgrades.claim(second.id, 'tm', 60)
+        third = self.db.begin(self.db.add_instance(name='third'))
+        self.db.repositories.actions.take(Action.ABORT, third.id)
+        both = self.ids('/upgrades?state=pending&state=RUNNING')
+        self.assertEqual({first.id, second.id}, set(both))
+        self.assertEqual(
+            [second.id], self.ids(f'/upgrades?target_version_id={database.MARIADB_10_11}')
+        )
+        self.assertEqual([second.id], self.ids('/upgrades?instance_name=second%20one'))
+        self.assertEqual([], self.ids('/upgrades?instance_name=one'))
+        later = (first.created_at + datetime.timedelta(days=1)).isoformat().replace('+', '%2B')
+        self.assertEqual([], self.ids(f'/upgrades?since={later}'))
+        self.assertEqual(3, len(self.ids('/upgrades?since=2026-01-01T00:00:00Z')))
+        for query in (
+            'state=PENDING&state=x',
+            'target_version_id=11.8.6',
+            'since=yesterday',
+            'since=2026-01-01T00:00:00',
+            'instance_name=%00',
+            'sort_key=name',
+            'sort_dir=up',
+        ):
+            self.assert_refused(self.ask('GET', f'/upgrades?{query}'), 400, 'QUERY_INVALID')
+
+    def test_pages_of_every_order_have_each_once(self):
+        begun = [self.db.begin(self.db.add_instance(name=f'n{number}')) for number in range(5)]
+        self.db.repositories.upgrades.claim(begun[1].id, 'tm', 60)
+        for key, direction in itertools.product(('created_at', 'updated_at'), ('asc', 'desc')):
+            query = f'/upgrades?limit=2&sort_key={key}&sort_dir={direction}'
+            seen, page = [], self.ask('GET', query).json
+            while True:
+                seen += page['upgrades']
+                if 'links' not in page:
+                    break
+                path = page['links'][0]['href'].partition(database.PROJECT)[2]
+                page = self.ask('GET', path).json
+            self.assertEqual(5, len({each['id'] for each in seen}))
+            moments = [each[key] for each in seen]
+            self.assertEqual(sorted(moments, reverse=direction == 'desc'), moments)
 
     def test_pages_follow_each_other(self):
         expected = {

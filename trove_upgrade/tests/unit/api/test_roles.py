@@ -88,7 +88,10 @@ TABLE = {
     ('GET', f'{_INSTANCE}/upgrades'): LOOK_AT_ONE,
     ('GET', '/{project_id}/mgmt/instances'): FOR_ADMINS,
     ('GET', '/{project_id}/upgrades'): LOOK_AT_ALL,
+    ('POST', '/{project_id}/upgrades'): CHANGE_ONE,
     ('GET', '/{project_id}/upgrades/{upgrade_id}'): LOOK_AT_ONE,
+    ('POST', '/{project_id}/upgrades/{upgrade_id}/action'): CHANGE_ONE,
+    ('GET', '/{project_id}/upgrades/{upgrade_id}/actions'): LOOK_AT_ONE,
     ('GET', _DATASTORES): LOOK_AT_ALL,
     ('GET', f'{_DATASTORES}/versions/{{version_id}}'): LOOK_AT_ALL,
     ('GET', f'{_DATASTORES}/{{datastore}}'): LOOK_AT_ALL,
@@ -107,6 +110,15 @@ LEFT_TO_TROVE = frozenset(
     if method == 'GET'
     and (path.endswith(('/instances', '{instance_id}')) or path.startswith(_DATASTORES))
 )
+
+
+def _body(path, instance_id):
+    if path.endswith('/action'):
+        return {'abort': {}}
+    if path.endswith('/upgrades'):
+        return {'upgrade': {'instance_id': instance_id, 'datastore_version': '11.8.6'}}
+    noun = 'upgrade_check' if path.endswith('upgrade-checks') else 'instance'
+    return {noun: {'datastore_version': '11.8.6'}}
 
 
 class RolesTestCase(stage.ApiTestCase):
@@ -128,17 +140,17 @@ class RolesTestCase(stage.ApiTestCase):
     def status_of(self, method, path, caller, filtered=False):
         """Each request on an instance of its own where it changes one."""
         changes = method in {'PATCH', 'PUT', 'POST'}
+        instance_id = self.db.add_instance() if changes else database.INSTANCE
         found = path.format(
             project_id=caller.address if caller else OWN,
-            instance_id=self.db.add_instance() if changes else database.INSTANCE,
+            instance_id=instance_id,
             upgrade_id=self.upgrade_id,
             check_id=self.check_id,
             datastore='mariadb',
             version='11.8.6',
             version_id=database.MARIADB_11_8,
         )
-        noun = 'upgrade_check' if path.endswith('upgrade-checks') else 'instance'
-        body = json.dumps({noun: {'datastore_version': '11.8.6'}}).encode() if changes else b''
+        body = json.dumps(_body(path, instance_id)).encode() if changes else b''
         request = webtest.TestRequest.blank(found, method=method, body=body)
         request.content_type = 'application/json'
         request.environ.update(caller.environ() if caller else {})

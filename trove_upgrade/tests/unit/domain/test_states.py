@@ -15,6 +15,9 @@ class TestStates(base.TestCase):
         allowed = {
             (S.PENDING, S.RUNNING),
             (S.PENDING, S.ABORTED),
+            (S.RUNNING, S.HELD),
+            (S.HELD, S.RUNNING),
+            (S.HELD, S.ABORTED),
             (S.RUNNING, S.COMPLETED),
             (S.RUNNING, S.ABORTED),
             (S.RUNNING, S.ROLLED_BACK),
@@ -36,7 +39,8 @@ class TestStates(base.TestCase):
             self.assertEqual(allowed, error.facts['allowed'])
 
     def test_each_state_holds_its_instance_or_has_an_end(self):
-        self.assertEqual({S.PENDING, S.RUNNING}, states.ACTIVE)
+        self.assertEqual({S.PENDING, S.RUNNING, S.HELD}, states.ACTIVE)
+        self.assertEqual({S.PENDING, S.RUNNING}, states.WORKED_ON)
         self.assertEqual({S.COMPLETED, S.ABORTED, S.ROLLED_BACK, S.FAILED}, states.ENDED)
 
     def test_steps_follow_each_other_and_nothing_follows_the_last_one(self):

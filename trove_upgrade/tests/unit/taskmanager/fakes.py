@@ -440,6 +440,7 @@ class Stage(fixtures.Fixture):
                 writes_service_status=True,
                 on_event=self._event,
             ),
+            held=self.repos.holds,
             clock=self.clock,
             holdings=held,
             tells_openings=lambda: self.older is None,

@@ -152,6 +152,15 @@ class Images:
             CHECK, f'Container image {reference} is brought here before anything is stopped.'
         )
 
+    def bring(self, target: TargetFacts, progress: Progress) -> str:
+        """Bring the target's image here; return a sentence about it.
+
+        Raises as `reference` and `fetch`.
+        """
+        reference = self.reference(target)
+        self.fetch(reference, progress)
+        return f'Container image {reference} is in the guest.'
+
     def fetch(self, reference: str, progress: Progress) -> ImageChoice:
         """Bring it here unless it is here.
 

@@ -165,6 +165,9 @@ class ContainerHost:
             root / 'var/run/mysqld',
         )
 
+    def bring_target(self, target: TargetFacts, progress: Progress) -> str | None:
+        return self.images.bring(target, progress)
+
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Bring the target's image here, which tries the configuration as it is now."""
         target_preparation.TargetPreparation(
@@ -341,12 +344,9 @@ class ContainerHost:
         finally:
             session.close()
         self.server.wait_for_clients_way(record)
-        self._containers.set_restart_policy(
-            DATABASE,
-            record.restart_policy
-            if record.restart_policy in autostart.DURABLE_POLICIES
-            else autostart.DURABLE,
-        )
+        policy = record.restart_policy
+        is_durable = policy in autostart.DURABLE_POLICIES
+        self._containers.set_restart_policy(DATABASE, policy if is_durable else autostart.DURABLE)
 
     def keep_closed(self) -> None:
         """Do nothing: a container without a network is closed, and opening makes another one."""

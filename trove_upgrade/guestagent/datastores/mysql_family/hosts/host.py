@@ -89,6 +89,9 @@ class Host(Protocol):
     def checks(self, target: TargetFacts) -> Sequence[CheckResult]:
         """Check what is this host's own."""
 
+    def bring_target(self, target: TargetFacts, progress: Progress) -> str | None:
+        """Implement `DatastoreDriver.bring_target`: bring here what the new server needs."""
+
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Implement `DatastoreDriver.prepare_target`: bring here and try what the new server
         needs.

@@ -107,6 +107,10 @@ class ServiceHost:
         """Return none: what the database's own checks look at is all there is."""
         return ()
 
+    def bring_target(self, target: TargetFacts, progress: Progress) -> str | None:  # noqa: ARG002 - the contract has them
+        """Bring nothing: the target's server is in the image that Nova boots."""
+        return None
+
     def prepare_target(self, target: TargetFacts, progress: Progress) -> None:
         """Do nothing: the target's server is in the image that Nova boots."""
 

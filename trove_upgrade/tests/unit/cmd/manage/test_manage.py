@@ -18,7 +18,7 @@ from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Registration
-from trove_upgrade.domain import compute, exceptions
+from trove_upgrade.domain import compute, exceptions, holds
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.schema import schemas
 from trove_upgrade.tests.unit import base, database, stored
@@ -512,7 +512,23 @@ class TestUpgrades(ManageTestCase):
         failed = self.failed()
         self.assertIn('attempt 2', self.run_tool('upgrade', 'retry', failed.id))
         self.assertIs(UpgradeState.RUNNING, self.repos.upgrades.get(failed.id).state)
-        self.assertIn('RETRY_REFUSED', self.run_tool('upgrade', 'retry', failed.id, code=1))
+        self.assertIn('Nothing was changed', self.run_tool('upgrade', 'retry', failed.id))
+        self.assertEqual(2, self.repos.upgrades.get(failed.id).attempt)
+
+    def test_one_that_is_held_proceeds_or_is_given_up(self):
+        for action, state in (
+            ('proceed', UpgradeState.RUNNING),
+            ('abort', UpgradeState.ABORTED),
+        ):
+            begun = self.db.begin(self.db.add_instance(), choices=holds.Choices(hold=True))
+            self.assertIn('PROCEED_REFUSED', self.run_tool('upgrade', 'proceed', begun.id, code=1))
+            self.repos.holds.hold(self.repos.upgrades.claim(begun.id, 'me', 60), 60)
+            self.assertIn(
+                f'upgrade {action} {begun.id}', self.run_tool('upgrade', 'show', begun.id)
+            )
+            self.assertIn(str(state), self.run_tool('upgrade', action, begun.id))
+            self.assertIs(state, self.repos.upgrades.get(begun.id).state)
+            self.assertIn('Nothing was changed', self.run_tool('upgrade', action, begun.id))
 
     def test_a_failed_one_is_rolled_back_where_that_is_possible(self):
         failed = self.failed()

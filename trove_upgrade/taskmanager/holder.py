@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at upgrades that are HELD: one whose time has come proceeds; one that was held for too
+long ends, and one whose instance has gone or is another one by now.
+
+Nothing is claimed: each of these is one transaction, and one of two taskmanagers does it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from trove_upgrade.domain import exceptions, holds, logs, ports, refusals
+from trove_upgrade.domain.actions import Action, UpgradeActions, UpgradeHolds
+from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.domain.turn import Turn
+from trove_upgrade.domain.upgrades import Upgrade
+from trove_upgrade.taskmanager.agenda import Again
+from trove_upgrade.taskmanager.outages import Outages
+
+LOG = logs.get_logger(__name__)
+
+_WORK = 'A held upgrade could not be looked at'
+#: Another action has the instance when the time has come: it is asked again.
+_BUSY_SECONDS = 15.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Looks at one held upgrade at a time; safe to share between threads."""
+
+    upgrades: ports.UpgradeRepository
+    instances: ports.InstanceRepository
+    actions: UpgradeActions
+    held: UpgradeHolds
+    clock: ports.Clock
+    put_upgrade: Callable[[Turn], None]  #: one that has proceeded is worked on at once
+    on_event: Callable[[], None]
+    outages: Outages = dataclasses.field(default_factory=Outages)
+
+    def run(self, upgrade_id: str) -> Again | None:
+        """Look at it.  Never raises: the edge of a worker's thread."""
+        try:
+            found = self.upgrades.get(upgrade_id)
+            if found.state is UpgradeState.HELD:
+                self._look(found)
+        except (refusals.ActionOvertaken, refusals.ProceedRefused) as error:
+            LOG.debug('%s', error.message)
+        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+            self.outages.met(_WORK, error, row=upgrade_id)
+            return None
+        self.outages.over(_WORK)
+        return None
+
+    def _look(self, held: Upgrade) -> None:
+        hold, choices, now = held.progress.hold, held.progress.choices, self.clock.now()
+        if self.instances.holder(held.instance_id).is_going:
+            gone = exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
+            self._end(held, gone.message, gone.code)
+        elif hold.until is not None and now >= hold.until:
+            cause = (
+                f'It was held until {hold.until.isoformat(timespec="seconds")}, and did not '
+                'proceed. Nothing was changed. Begin a new one.'
+            )
+            self._end(held, cause, Code.HOLD_EXPIRED)
+        elif choices.not_before is not None and now >= choices.not_before:
+            self._proceed(held)
+        else:
+            seconds = holds.look_in_seconds(choices, hold.until, now)
+            self.held.look_again(held.id, max(seconds, 1.0))
+
+    def _proceed(self, held: Upgrade) -> None:
+        try:
+            self.actions.take(Action.PROCEED, held.id)
+        except exceptions.InstanceBusy as error:
+            LOG.info(
+                'Upgrade %s of instance %s stays HELD: %s',
+                held.id,
+                held.instance_id,
+                error.message,
+            )
+            self.held.look_again(held.id, _BUSY_SECONDS)
+        except exceptions.InstanceChanged as error:
+            self._end(held, error.message, error.code)
+        else:
+            LOG.info(
+                'Upgrade %s of instance %s: RUNNING, was HELD: its time has come',
+                held.id,
+                held.instance_id,
+            )
+            self.put_upgrade(Turn(held.id, held.project_id))
+
+    def _end(self, held: Upgrade, cause: str, error_code: str) -> None:
+        self.actions.expire(held, cause, error_code)
+        LOG.info(
+            'Upgrade %s of instance %s: ABORTED, was HELD: %s: %s',
+            held.id,
+            held.instance_id,
+            error_code,
+            cause,
+        )
+        self.on_event()

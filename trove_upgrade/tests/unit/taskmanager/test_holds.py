@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrades that are held, proceed and are aborted, on a real repository with one clock."""
+
+import datetime
+
+from trove_upgrade.db import models
+from trove_upgrade.domain import exceptions, guests, holds, instances, refusals, states
+from trove_upgrade.domain.actions import Action
+from trove_upgrade.taskmanager.holder import Holder
+from trove_upgrade.tests.unit import base, database
+from trove_upgrade.tests.unit.taskmanager import fakes
+
+S, Step, Task = states.UpgradeState, states.Step, instances.Task
+HOLD = holds.Choices(hold=True)
+HOUR = 3600
+
+
+class HoldCase(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.stage = self.useFixture(fakes.Stage())
+        self.repos, self.clock = self.stage.repos, self.stage.clock
+        self.stage.db.follow_clock(self.clock.now)
+        self.nudged = []
+
+    def holder(self):
+        return Holder(
+            upgrades=self.repos.upgrades,
+            instances=self.repos.instances,
+            actions=self.repos.actions,
+            held=self.repos.holds,
+            clock=self.clock,
+            put_upgrade=lambda turn: self.nudged.append(turn.id),
+            on_event=lambda: None,
+        )
+
+    def look(self):
+        """What a taskmanager does every few seconds."""
+        for turn in self.repos.holds.due(10):
+            self.holder().run(turn.id)
+
+    def begin(self, choices=HOLD):
+        return self.stage.db.begin(choices=choices)
+
+    def held(self, choices=HOLD):
+        """An upgrade that waits."""
+        row = self.stage.run_on(self.begin(choices).id)
+        self.assertIs(S.HELD, row.state, row)
+        return row
+
+    def take(self, action, row):
+        return self.repos.actions.take(action, row.id).upgrade
+
+    def task(self):
+        return self.repos.instances.get(database.INSTANCE).task
+
+    def events(self):
+        rows = self.stage.db.rows(models.upgrade_outbox)
+        return [event.kind for event in sorted(rows, key=lambda event: event.position)]
+
+    def asked(self, method):
+        return self.stage.guest.asked(method)
+
+
+class TestHold(HoldCase):
+    def test_it_is_checked_and_prepared_and_its_database_is_left_alone(self):
+        row = self.held()
+        self.assertEqual(['check_upgrade'], [name for name, _ in self.stage.guest.calls])
+        [call] = self.asked('check_upgrade')
+        self.assertTrue(call.options.bring_image)
+        self.assertEqual((Step.PRECHECK, None, None), (row.step, row.owner, row.lease_until))
+        self.assertEqual(
+            (self.clock.now(), self.clock.now() + datetime.timedelta(days=7), None),
+            (row.progress.hold.since, row.progress.hold.until, row.progress.hold.over_at),
+        )
+        self.assertEqual(['start', 'held'], self.events())
+
+    def test_its_instance_is_free_for_other_actions_than_upgrades(self):
+        row = self.held()
+        self.assertIs(Task.NONE, self.task())
+        error = self.assertRaises(refusals.InstanceHeld, self.stage.db.begin)
+        self.assertIn(row.id, error.message)
+        self.assertIs(Task.NONE, self.task())
+
+    def test_no_taskmanager_works_on_it(self):
+        row = self.held()
+        self.assertEqual([], list(self.repos.upgrades.due(10)))
+        self.assertIsNone(self.repos.upgrades.turn(row.id))
+        self.assertRaises(exceptions.LeaseLost, self.repos.upgrades.claim, row.id, 'tm-2', 15)
+
+    def test_one_that_proceeds_is_checked_anew_and_then_upgraded(self):
+        row = self.take(Action.PROCEED, self.held())
+        self.assertEqual((S.RUNNING, Task.UPGRADING), (row.state, self.task()))
+        row = self.stage.run_on(row.id)
+        first, second = self.asked('check_upgrade')
+        self.assertEqual((0, 1), (first.attempt, second.attempt))
+        self.assertFalse(second.options.bring_image)
+        self.assertEqual(
+            [Step.PRECHECK, Step.PRECHECK, Step.QUIESCE, Step.REBUILD],
+            [run.step for run in row.steps],
+        )
+        self.stage.run_on(row.id)
+        self.stage.heartbeat(self.repos.upgrades.get(row.id))
+        self.clock.pass_time(5)
+        self.assertIs(S.COMPLETED, self.stage.run_on(row.id).state)
+        self.assertEqual(['start', 'held', 'open', 'end', 'finish'], self.events())
+
+    def test_one_whose_checks_say_no_by_then_ends_with_nothing_touched(self):
+        row = self.take(Action.PROCEED, self.held())
+        self.stage.nova.change(locked=True)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.ABORTED, 'SERVER_LOCKED'), (row.state, row.error_code))
+        self.assertEqual([], self.asked('pre_upgrade'))
+        self.assertIs(Task.NONE, self.task())
+
+
+class TestTime(HoldCase):
+    def at(self, seconds):
+        moment = self.clock.now() + datetime.timedelta(seconds=seconds)
+        return holds.Choices(not_before=moment)
+
+    def test_one_proceeds_by_itself_when_its_time_comes(self):
+        row = self.held(self.at(2 * HOUR))
+        self.clock.pass_time(HOUR)
+        self.look()
+        self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
+        self.clock.pass_time(HOUR)
+        self.look()
+        self.assertIs(S.RUNNING, self.repos.upgrades.get(row.id).state)
+        self.assertEqual([row.id], self.nudged)
+
+    def test_one_whose_time_has_come_before_its_checks_are_done_does_not_wait(self):
+        row = self.stage.run_on(self.begin(self.at(-1)).id)
+        self.assertEqual((S.RUNNING, Step.REBUILD), (row.state, row.step))
+
+    def test_one_can_proceed_before_its_time(self):
+        row = self.take(Action.PROCEED, self.held(self.at(2 * HOUR)))
+        self.assertIs(Step.REBUILD, self.stage.run_on(row.id).step)
+
+    def test_one_whose_instance_is_busy_then_waits_for_it(self):
+        row = self.held(self.at(HOUR))
+        self.stage.db.update_instance(task_id=int(Task.RESIZING))
+        self.clock.pass_time(HOUR)
+        self.look()
+        self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
+        self.stage.db.update_instance(task_id=int(Task.NONE))
+        self.clock.pass_time(15)
+        self.look()
+        self.assertIs(S.RUNNING, self.repos.upgrades.get(row.id).state)
+
+    def test_one_that_is_held_for_too_long_ends_with_nothing_touched(self):
+        row = self.held()
+        for _ in range(7 * 24 - 1):
+            self.clock.pass_time(HOUR)
+            self.look()
+        self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
+        self.clock.pass_time(HOUR)
+        self.look()
+        row = self.repos.upgrades.get(row.id)
+        self.assertEqual((S.ABORTED, 'HOLD_EXPIRED'), (row.state, row.error_code))
+        self.assertEqual(['start', 'held', 'error'], self.events())
+        self.assertIs(S.PENDING, self.stage.db.begin().state)
+
+    def test_one_whose_instance_is_deleted_ends_within_the_hour(self):
+        row = self.held()
+        self.stage.db.update_instance(deleted=True)
+        self.clock.pass_time(HOUR)
+        self.look()
+        row = self.repos.upgrades.get(row.id)
+        self.assertEqual((S.ABORTED, 'INSTANCE_DELETED'), (row.state, row.error_code))
+
+
+class TestAbort(HoldCase):
+    def test_one_that_no_taskmanager_has_taken_ends_at_once(self):
+        row = self.take(Action.ABORT, self.begin(holds.NO_CHOICES))
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertIs(Task.NONE, self.task())
+        self.assertEqual(['start', 'error'], self.events())
+
+    def test_one_that_is_held_ends_at_once_whatever_its_instance_does(self):
+        row = self.held()
+        self.stage.db.update_instance(task_id=int(Task.RESIZING))
+        row = self.take(Action.ABORT, row)
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertIs(Task.RESIZING, self.task())
+
+    def test_one_whose_guest_was_told_nothing_ends_at_once_though_the_guest_is_silent(self):
+        row = self.begin(holds.NO_CHOICES)
+        self.stage.guest.says('check_upgrade', fakes.silent('check_upgrade'))
+        self.stage.run_on(row.id)
+        row = self.take(Action.ABORT, row)
+        self.assertIs(S.ABORTED, row.state)
+        self.assertEqual(['refused'], [run.outcome for run in row.steps])
+        self.assertEqual([], self.asked('abort_upgrade'))
+        self.assertIs(Task.NONE, self.task())
+
+    def test_one_whose_guest_works_is_undone_by_it(self):
+        row = self.begin(holds.NO_CHOICES)
+        self.stage.guest.says('pre_upgrade', fakes.answer(guests.JobState.RUNNING))
+        row = self.stage.run_on(row.id)
+        self.assertIs(Step.QUIESCE, row.step)
+        row = self.take(Action.ABORT, row)
+        self.assertTrue(row.is_undoing)
+        self.assertEqual(row, self.take(Action.ABORT, row))
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertEqual(1, len(self.asked('abort_upgrade')))
+        self.assertIs(Task.NONE, self.task())
+
+    def test_a_guest_that_does_not_undo_it_in_time_ends_the_wait(self):
+        row = self.begin(holds.NO_CHOICES)
+        self.stage.guest.says('pre_upgrade', fakes.answer(guests.JobState.RUNNING))
+        self.stage.guest.says('abort_upgrade', fakes.answer(guests.JobState.RUNNING))
+        row = self.take(Action.ABORT, self.stage.run_on(row.id))
+        self.stage.run_on(row.id)
+        self.clock.pass_time(101)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.FAILED, 'UNDO_TIMEOUT'), (row.state, row.error_code))
+
+    def test_one_that_nova_was_asked_to_rebuild_goes_on(self):
+        row = self.stage.run_on(self.begin(holds.NO_CHOICES).id)
+        self.assertIs(Step.REBUILD, row.step)
+        error = self.assertRaises(refusals.AbortRefused, self.take, Action.ABORT, row)
+        self.assertIn('Nova was asked', error.message)
+        again = self.repos.upgrades.get(row.id)
+        self.assertEqual((row.generation, row.updated_at), (again.generation, again.updated_at))
