@@ -119,6 +119,7 @@ class Machine:
         self.running = self.isolated = self.agent_marker = None
         self.write_on_open = True  # a client writes the moment it can
         self.mounts = []
+        self.brought = []  #: numbers of versions whose image was brought here
         self.fail = {}  # name of a driver's method -> error to raise once
         self.others = []  # processes that hold the volume
         self.clock = Clock()
@@ -348,6 +349,13 @@ class Driver(base.DatastoreDriver):
         return self.machine.fail.get(
             'checks', [CheckResult(name='fake', outcome='ok', message='All is well.')]
         )
+
+    def bring_target(self, target, progress):
+        failure = self.machine.fail.get('bring_target')
+        if failure is not None:
+            raise failure
+        self.machine.brought.append(target.version_number)
+        return f'Container image mariadb:{target.version_number} is in the guest.'
 
     def _fingerprint(self):
         rows = int((self.layout.data_directory / 'rows').read_text())

@@ -6,7 +6,7 @@ asks for it.
 import dataclasses
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import compute, exceptions, guests, instances, states
+from trove_upgrade.domain import compute, exceptions, guests, holds, instances, states
 from trove_upgrade.domain.cloud_init import documents
 from trove_upgrade.domain.guests import JobState
 from trove_upgrade.taskmanager.healing import Healer, needs_healing
@@ -477,6 +477,24 @@ class TestRollbackFails(RollbackCase):
         self.assertEqual(
             (S.FAILED, 'INSTANCE_CHANGED', 1), (row.state, row.error_code, len(self.nova.rebuilds))
         )
+
+
+class TestChoiceOfTheUser(RollbackCase):
+    """What the user has chosen for this upgrade holds, whatever the operator's option is."""
+
+    def fails(self, on_failure):
+        self.nova.broken[database.IMAGE_11_8] = 'no space left'
+        begun = self.stage.db.begin(choices=holds.Choices(on_failure=on_failure))
+        return self.go(begun.id)
+
+    def test_one_goes_back_where_the_option_is_off(self):
+        self.rolls_back = False
+        self.assert_rolled_back(self.fails(holds.OnFailure.ROLLBACK), 'REBUILD_FAILED')
+
+    def test_one_ends_where_the_option_is_on(self):
+        row = self.fails(holds.OnFailure.ERROR)
+        self.assertEqual((S.FAILED, 'REBUILD_FAILED'), (row.state, row.error_code))
+        self.assertFalse(row.is_rolling_back)
 
 
 class TestOptionIsOff(RollbackCase):

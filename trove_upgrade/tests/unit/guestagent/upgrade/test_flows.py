@@ -103,6 +103,46 @@ class FlowTestCase(base.TestCase):
         machine.boot()
 
 
+class TestCheck(FlowTestCase):
+    """check_upgrade, and what it brings here before a hold."""
+
+    def check(self, **changes):
+        work = self.machine.work(target={'version_number': '11.8.6'}, **changes)
+        return check.check(work).result['checks']
+
+    def bring(self):
+        return self.check(options=GuestOptions(bring_image=True))
+
+    def test_checks_alone_bring_nothing(self):
+        self.check()
+        self.assertEqual([], self.machine.brought)
+
+    def test_the_image_is_brought_once_all_checks_have_passed(self):
+        last = self.bring()[-1]
+        self.assertEqual(['11.8.6'], self.machine.brought)
+        self.assertEqual(('guest_target', 'ok'), (last['name'], last['outcome']))
+        self.assert_serves_as_before(self.machine)
+
+    def test_nothing_is_brought_where_a_check_says_no(self):
+        refused = CheckResult.refused('fake', 'Not this one.', 'CHECK_REFUSED')
+        self.machine.fail['checks'] = [refused]
+        self.assertIn('CHECK_REFUSED', [each['code'] for each in self.bring()])
+        self.assertEqual([], self.machine.brought)
+
+    def test_an_image_that_cannot_be_had_is_a_check_that_says_no(self):
+        for failure, code in (
+            (
+                exceptions.StepFailed('No such image.', 'CONTAINER_DISK_SPACE'),
+                'CONTAINER_DISK_SPACE',
+            ),
+            (OSError(28, 'No space left on device'), 'FILES_NOT_READ'),
+        ):
+            self.machine.fail['bring_target'] = failure
+            last = self.bring()[-1]
+            self.assertEqual(('refused', code), (last['outcome'], last['code']))
+            self.assert_serves_as_before(self.machine)
+
+
 class CheckTest(FlowTestCase):
     def test_directories_that_are_nested_too_deep_are_refused_while_the_database_serves(self):
         for place in (self.machine.layout.data_directory, self.machine.layout.etc / 'mysql'):

@@ -152,3 +152,32 @@ class TestRoom(base.TestCase):
             (found.outcome, found.code, asked),
         )
         self.assertIn('/proc', found.message)
+
+
+class TestBring(base.TestCase):
+    def images(self, registry):
+        images = Images(
+            registry,
+            'docker.io/library/mariadb',
+            pathlib.Path(self.id()),
+            sleep=lambda _seconds: None,
+            monotonic=lambda: 0.0,
+        )
+        images._require_room = lambda _reference: None
+        return images
+
+    def test_the_targets_image_is_pulled_once_and_not_tried(self):
+        registry = RegistryWithAMovedTag('docker.io/library/mariadb@' + DIGEST)
+        images = self.images(registry)
+        target = TargetFacts(version_number='11.8')
+        for _ in range(2):
+            self.assertIn('mariadb:11.8 is in the guest', images.bring(target, lambda *_: None))
+        self.assertEqual(['docker.io/library/mariadb:11.8'], registry.pulled)
+
+    def test_an_image_that_this_guest_does_not_take_is_not_brought(self):
+        registry = RegistryWithAMovedTag(DIGEST)
+        target = TargetFacts(container_image='evil.example.org/mariadb:11.8')
+        self.assertRaises(
+            exceptions.StepRefused, self.images(registry).bring, target, lambda *_: None
+        )
+        self.assertEqual([], registry.pulled)
