@@ -28,8 +28,8 @@ instance_upgrades = sa.Table(
     METADATA,
     sa.Column('id', sa.String(36), primary_key=True),
     sa.Column('instance_id', sa.String(36), nullable=False),
-    # the instance's id while PENDING or RUNNING, else NULL: its uniqueness is "one active upgrade
-    # per instance"
+    # the instance's id while PENDING, RUNNING or HELD, else NULL: its uniqueness is "one active
+    # upgrade per instance"
     sa.Column('active_instance_id', sa.String(36), nullable=True),
     sa.Column('project_id', sa.String(64), nullable=False),
     sa.Column('instance_name', sa.String(255), nullable=False),

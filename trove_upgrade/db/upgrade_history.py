@@ -2,9 +2,12 @@
 """Downtimes of upgrades that have completed, for estimates."""
 
 import math
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import cachetools
 import sqlalchemy as sa
 
 from trove_upgrade.db import batches, progress_codec, trove_tables
@@ -16,14 +19,33 @@ from trove_upgrade.domain.states import UpgradeState
 
 #: The newest of a project that are looked at, so that a look costs the same in any project.
 _NEWEST = 100
+#: How long, and for how many pairs of project and version, a process remembers.
+_KEPT_SECONDS, _MOST_KEPT = 30.0, 1000
 _instances = trove_tables.instances
 
 
 class UpgradeHistory:
     """Past upgrades of one project: its own alone, as the times of others are theirs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._lock = threading.Lock()
+        self._recent: cachetools.TTLCache[tuple[str, str], Sequence[PastUpgrade]] = (
+            cachetools.TTLCache(_MOST_KEPT, _KEPT_SECONDS, timer=monotonic)
+        )
+
+    def recent(self, project_id: str, former_version_id: str) -> Sequence[PastUpgrade]:
+        """Return what `of` returns, some seconds old: clients ask again and again how much time is
+        left.
+        """
+        key = project_id, former_version_id
+        with self._lock:
+            kept: Sequence[PastUpgrade] | None = self._recent.get(key)
+        if kept is None:
+            kept = self.of(project_id, former_version_id)
+            with self._lock:
+                self._recent[key] = kept
+        return kept
 
     def of(self, project_id: str, former_version_id: str) -> Sequence[PastUpgrade]:
         """Return those from this version that have completed in their first attempt and told their

@@ -30,7 +30,7 @@ from trove_upgrade.taskmanager import (
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fenced_guest import FencedGuest
-from trove_upgrade.taskmanager.holder import Holder
+from trove_upgrade.taskmanager.hold_watch import HoldWatch
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
@@ -160,13 +160,13 @@ class Service:
             manager.UPGRADE: self._runner(conf, call).run,
             manager.CHECK: checks.run,
             manager.HEAL: composition.healer_of(conf, self._outside, call, self._outages).run,
-            manager.HOLD: self._holder().run,
+            manager.HOLD: self._hold_watch().run,
             manager.GREET: greeting.Greeter(self._outside.agent, self._outages).run,
         }
 
-    def _holder(self) -> Holder:
+    def _hold_watch(self) -> HoldWatch:
         outside = self._outside
-        return Holder(
+        return HoldWatch(
             upgrades=outside.repos.upgrades,
             instances=outside.repos.instances,
             actions=outside.repos.actions,

@@ -62,7 +62,7 @@ def _prospect(call: Call, row: Upgrade) -> view.Prospect:
         instance = call.services.repos.instances.get(row.instance_id)
     except exceptions.InstanceNotFound:
         return view.NO_PROSPECT
-    history = call.services.repos.history.of(row.project_id, row.former_version_id)
+    history = call.services.repos.history.recent(row.project_id, row.former_version_id)
     now = call.services.repos.upgrades.now()
     return view.Prospect(
         expected_downtime=view.expected(history, instance, row.target_version_id),

@@ -204,6 +204,11 @@ class TestUpgradeMember(base.TestCase):
         self.service.begin(TARGET)
         self.assertEqual('upgrade-1', self.step().settle(asked).facts.upgrade_id)
 
+    def test_a_held_upgrade_of_another_client_is_not_waited_for(self):
+        self.service.begin('version-9')
+        self.service.rows[-1] = self.service.rows[-1].evolve(state=U.HELD)
+        self.assertFalse(self.step().settle(self.member).facts.is_handed_over)
+
     def test_an_active_upgrade_of_another_client_is_found_where_none_was_asked_for(self):
         self.assertFalse(self.step().settle(self.member).facts.is_handed_over)
         self.service.begin('version-9')

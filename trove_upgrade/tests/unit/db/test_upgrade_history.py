@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Past upgrades that an estimate rests on."""
 
+import datetime
+
+from trove_upgrade.db.upgrade_history import UpgradeHistory
 from trove_upgrade.domain.states import UpgradeState
+from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import base, database, stored
 
 
@@ -26,6 +30,30 @@ class HistoryTest(base.TestCase):
         self.ended(downtime_seconds=-3.0)
         self.ended(UpgradeState.FAILED, downtime_seconds=99.0)
         self.assertEqual([8.0, 12.5], self.downtimes(one.project_id, one.former_version_id))
+
+    def test_what_was_asked_lately_is_remembered_for_a_while(self):
+        clock = FakeClock()
+        history = UpgradeHistory(self.db.database, clock.monotonic)
+        one = self.ended(downtime_seconds=12.5)
+        key = one.project_id, one.former_version_id
+        self.assertEqual(1, len(history.recent(*key)))
+        self.ended(downtime_seconds=8.0)
+        clock.pass_time(29)
+        self.assertEqual(1, len(history.recent(*key)))
+        self.assertEqual([], history.recent('another', one.former_version_id))
+        clock.pass_time(1)
+        self.assertEqual(2, len(history.recent(*key)))
+
+    def test_the_time_of_a_hold_is_not_that_of_an_upgrade(self):
+        one = self.ended(downtime_seconds=12.5)
+        since, over = one.created_at, one.created_at + datetime.timedelta(hours=2)
+        held = {'held_since': since.isoformat(), 'hold_over_at': over.isoformat()}
+        self.ended(downtime_seconds=12.5, **held)
+        first, second = sorted(
+            past.whole_seconds
+            for past in self.repos.history.of(one.project_id, one.former_version_id)
+        )
+        self.assertAlmostEqual(-7200.0, first - second, delta=60)
 
     def test_neither_another_projects_nor_another_versions_count(self):
         one = self.ended(downtime_seconds=12.5)

@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimates of downtimes, by those that were."""
+"""Estimates of downtimes, by those that were, and of the time that is left."""
+
+import dataclasses
+import datetime
 
 import hypothesis
 from hypothesis import strategies
 
-from trove_upgrade.domain.estimates import Basis, Estimate, PastUpgrade, estimate
+from trove_upgrade.domain import holds
+from trove_upgrade.domain.estimates import (
+    Basis,
+    Estimate,
+    PastUpgrade,
+    estimate,
+    seconds_left,
+    worked_seconds,
+)
 from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.domain.test_upgrades import row
 
 
 def past(seconds, size=10, former='a', target='b'):
@@ -67,3 +79,42 @@ class EstimateTest(base.TestCase):
         self.assertEqual(('a', 'b') not in pair, found is None)
         if found is not None:
             self.assertLessEqual(found.median_seconds, found.percentile_90_seconds)
+
+
+class TestSecondsLeft(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.upgrade = row(former_version_id='a', target_version_id='b', attempt=1)
+        self.history = [
+            dataclasses.replace(past(10.0), whole_seconds=whole) for whole in (50.0, 60.0, 90.0)
+        ]
+
+    def left(self, seconds, **changes):
+        now = self.upgrade.created_at + datetime.timedelta(seconds=seconds)
+        return seconds_left(self.history, self.upgrade.evolve(**changes), now)
+
+    def test_it_is_the_median_less_the_time_that_was_worked(self):
+        self.assertEqual((60.0, 15.0), (self.left(0), self.left(45)))
+
+    def test_a_hold_is_no_work(self):
+        since = self.upgrade.created_at + datetime.timedelta(seconds=20)
+        over = since + datetime.timedelta(days=3)
+        waits = self.upgrade.progress.held(since, None)
+        self.assertEqual(40.0, self.left(9000, progress=waits))
+        after = 20 + 3 * 86400 + 5
+        self.assertEqual(35.0, self.left(after, progress=waits.hold_over(over)))
+
+    def test_where_nothing_is_known_and_on_other_ways_there_is_no_figure(self):
+        self.assertIsNone(self.left(60))
+        self.assertIsNone(self.left(1, attempt=2))
+        self.assertIsNone(self.left(1, target_version_id='c'))
+        for progress in (
+            self.upgrade.progress.given_up(1, 'c', 'C'),
+            self.upgrade.progress.turned_back('c', 'C'),
+        ):
+            self.assertIsNone(self.left(1, progress=progress))
+
+    def test_an_upgrade_without_a_hold_was_worked_on_all_the_time(self):
+        began = self.upgrade.created_at
+        ended = began + datetime.timedelta(seconds=7)
+        self.assertEqual(7.0, worked_seconds(began, ended, holds.NO_HOLD))

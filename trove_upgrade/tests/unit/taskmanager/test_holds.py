@@ -6,7 +6,7 @@ import datetime
 from trove_upgrade.db import models
 from trove_upgrade.domain import exceptions, guests, holds, instances, refusals, states
 from trove_upgrade.domain.actions import Action
-from trove_upgrade.taskmanager.holder import Holder
+from trove_upgrade.taskmanager.hold_watch import HoldWatch
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
 
@@ -23,8 +23,8 @@ class HoldCase(base.TestCase):
         self.stage.db.follow_clock(self.clock.now)
         self.nudged = []
 
-    def holder(self):
-        return Holder(
+    def watch(self):
+        return HoldWatch(
             upgrades=self.repos.upgrades,
             instances=self.repos.instances,
             actions=self.repos.actions,
@@ -37,7 +37,7 @@ class HoldCase(base.TestCase):
     def look(self):
         """What a taskmanager does every few seconds."""
         for turn in self.repos.holds.due(10):
-            self.holder().run(turn.id)
+            self.watch().run(turn.id)
 
     def begin(self, choices=HOLD):
         return self.stage.db.begin(choices=choices)

@@ -25,7 +25,7 @@ _BUSY_SECONDS = 15.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Holder:
+class HoldWatch:
     """Looks at one held upgrade at a time; safe to share between threads."""
 
     upgrades: ports.UpgradeRepository
