@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that each release so far has written, at each commit of four upgrades, with what that
+"""Rows that each release so far has written, at each commit of some upgrades, with what that
 release read in them: `released_rows`.
 
 Made with the code of the release: its runner, on a database of its own, with the unit tests' stage.
 The upgrades: forward to the end; given up in quiesce; failed in boot and rolled back; failed in
-restore and retried.
+restore and retried; since cygnus, held and let proceed.
 """
 
 import json
