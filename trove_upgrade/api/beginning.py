@@ -25,7 +25,7 @@ def begin(
     :raises InstanceBusy: 422; something else holds the instance, and nothing was written.
     :raises InstanceHasNoServer: 422; there is nothing to rebuild.
     :raises GuestAgentMissing: 422; beside Trove, the guest has not told of our agent lately.
-    :raises OlderTaskmanager: 422; one that runs does not know the choices.
+    :raises OlderService: 422; one that runs does not know the choices.
     :raises HandedOn: the guest has no agent, and the operator leaves such guests to Trove.
     """
     with call.services.repos.database.one_connection():
@@ -82,8 +82,8 @@ def _begin(
     if is_left and not guests.heard(row.id, settings.guest_silence_seconds):
         _leave(call, row)
     target = targets.target_of(call, row, id_or_name, named)
-    if not has_none and gate.older_taskmanager(call.services.repos.services) is not None:
-        raise refusals.OlderTaskmanager(instance_id=row.id)
+    if not has_none and gate.older_service(call.services.repos.services) is not None:
+        raise refusals.OlderService(instance_id=row.id)
     # '' for a version that has tags only: the precheck takes the newest image that has them.
     return row, call.services.repos.upgrades.begin(
         row,

@@ -260,7 +260,7 @@ STATUSES: Mapping[type[exceptions.TroveUpgradeError], int] = {
     refusals.AbortRefused: 409,
     refusals.ProceedRefused: 409,
     refusals.ActionOvertaken: 409,
-    refusals.OlderTaskmanager: 422,
+    refusals.OlderService: 422,
     refusals.InstanceHasNoServer: 422,
     refusals.GuestAgentMissing: 422,
 }

@@ -3,7 +3,6 @@
 acted on as it is.
 """
 
-from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.exceptions import InstanceBusy, TroveUpgradeError
 
 
@@ -48,14 +47,16 @@ class InstanceHeld(InstanceBusy):
     )
 
 
-class OlderTaskmanager(TroveUpgradeError):
-    """Refusal of an upgrade with choices that a registered taskmanager would not read."""
+class OlderService(TroveUpgradeError):
+    """Refusal of an upgrade with choices: a registered taskmanager would not act on them, or a
+    registered API could not show an upgrade that is HELD.
+    """
 
-    code = Code.TASKMANAGER_OLDER
+    code = 'SERVICE_OLDER'
     template = (
         'Instance {instance_id} cannot be upgraded with on_failure, hold or not_before yet: a '
-        'taskmanager of an earlier release is registered, which does not know them. Leave them '
-        'out, or try again when the operator has replaced it.'
+        'service of an earlier release is registered, which does not know them. Leave them out, '
+        'or try again when the operator has replaced it.'
     )
 
 

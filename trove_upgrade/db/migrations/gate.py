@@ -52,6 +52,14 @@ def older_services(known: Sequence[Service], release: str, releases: Sequence[st
     return [Older(one, release) for one in known if one.release not in recent]
 
 
+def older_service(known: services.Services) -> str | None:
+    """Name a registered service of an earlier release than this one, which cannot read a row that
+    is HELD; None: there is none.
+    """
+    older = older_services(known.list(), RELEASE, MAIN.releases())
+    return next(map(str, older), None)
+
+
 def older_taskmanager(known: services.Services) -> str | None:
     """Name a registered taskmanager of an earlier release than this one, which knows no keys of
     guests; None: there is none.

@@ -124,19 +124,16 @@ class TestCreate(stage.ApiTestCase):
         ):
             self.assert_refused(self.create(not_before=text), 400, 'NOT_BEFORE_INVALID')
 
-    def test_choices_wait_for_the_last_taskmanager_of_an_earlier_release(self):
-        self.db.insert(
-            models.upgrade_services,
-            host='host-1',
-            binary='trove-upgrade-taskmanager',
-            version='1.0',
-            registration=UNKNOWN,
-            started_at=database.CREATED,
-            seen_at=database.CREATED,
-        )
-        for choices in ({'hold': True}, {'on_failure': 'rollback'}):
-            self.assert_refused(self.create(**choices), 422, 'TASKMANAGER_OLDER')
-        self.assertEqual(202, self.create().status_int)
+    def test_choices_wait_for_the_last_service_of_an_earlier_release(self):
+        """Its taskmanager would not hold the upgrade, and its API could not show it."""
+        for binary in ('trove-upgrade-taskmanager', 'trove-upgrade-api', 'trove-upgrade-filter'):
+            older = {'host': 'host-1', 'binary': binary, 'version': '1.0', 'registration': UNKNOWN}
+            moments = {'started_at': database.CREATED, 'seen_at': database.CREATED}
+            self.db.insert(models.upgrade_services, **older, **moments)
+            for choices in ({'hold': True}, {'on_failure': 'rollback'}):
+                self.assert_refused(self.create(**choices), 422, 'SERVICE_OLDER')
+            self.db.repositories.services.forget(UNKNOWN, force=True)
+        self.assertEqual(202, self.create(hold=True).status_int)
 
     def test_beside_trove_it_is_never_left_to_trove(self):
         self.app = self.new_app(settings=self.settings(guest_without_agent=GuestWithoutAgent.LEAVE))
