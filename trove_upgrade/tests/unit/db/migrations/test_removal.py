@@ -9,7 +9,8 @@ from trove_upgrade.db import errors, models
 from trove_upgrade.db.guest_keys import GuestKeys
 from trove_upgrade.db.migrations import lease, removal
 from trove_upgrade.db.migrations.runner import Options
-from trove_upgrade.domain import exceptions, instances, states
+from trove_upgrade.domain import exceptions, holds, instances, states
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.sealing.at_rest import Wrapping, generate
 from trove_upgrade.tests.unit import base, database
 
@@ -63,6 +64,15 @@ class TestRemoval(base.TestCase):
         refused = self.assertRaises(errors.RemovalRefused, self.remove)
         self.assertIn(begun.id, refused.message)
         self.assertEqual(before, self.tables() - {lease.TABLE.name})
+
+    def test_an_upgrade_that_is_held_keeps_all_of_them(self):
+        repos = self.db.repositories
+        begun = self.db.begin(choices=holds.Choices(hold=True))
+        repos.holds.hold(repos.upgrades.claim(begun.id, 'tm', 60), 60)
+        refused = self.assertRaises(errors.RemovalRefused, self.remove)
+        self.assertIn(begun.id, refused.message)
+        repos.actions.take(Action.ABORT, begun.id)
+        self.assertEqual((), removal.plan(self.engine).obstacles)
 
     def fail(self):
         held = self.db.repositories.upgrades.claim(self.db.begin().id, 'tm', 60)
