@@ -215,7 +215,10 @@ def rollback_obstacle(found: Upgrade) -> exceptions.RollbackRefused | None:
         return rollback_refused(found)
     obstacle = why_no_rollback(found)
     if obstacle is not None:
-        advice = f'Mend the cause and retry it: trove-upgrade-manage upgrade retry {found.id}'
+        advice = (
+            'Mend the cause and retry it: by the action, or with "trove-upgrade-manage upgrade '
+            f'retry {found.id}".'
+        )
         return exceptions.RollbackRefused(upgrade_id=found.id, found=obstacle, advice=advice)
     if found.is_rolling_back and not found.step.is_known:
         return exceptions.RollbackRefused(

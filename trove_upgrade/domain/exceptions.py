@@ -177,7 +177,8 @@ class RetryLeadsBack(RetryRefused):
     code = Code.ROLLBACK_UNFINISHED
     template = (
         'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former '
-        'version on the data. Finish that: trove-upgrade-manage upgrade rollback {upgrade_id}'
+        'version on the data. Finish that: by the action rollback, or with '
+        '"trove-upgrade-manage upgrade rollback {upgrade_id}".'
     )
 
 

@@ -214,6 +214,11 @@ class TestAct(ActionCase):
             answer = self.act(action, running.id, roles=stage.ADMIN)
             self.assert_refused(answer, 409, code)
 
+    def test_a_rollback_without_a_way_back_names_the_retry(self):
+        answer = self.act('rollback', self.failed().id, roles=stage.ADMIN)
+        self.assert_refused(answer, 409, 'ROLLBACK_REFUSED')
+        self.assertIn('retry', answer.text)
+
     def test_one_that_has_failed_is_retried_once(self):
         failed = self.failed()
         for _ in range(2):
