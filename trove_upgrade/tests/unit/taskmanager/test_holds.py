@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades that are held, proceed and are aborted, on a real repository with one clock."""
 
+import dataclasses
 import datetime
 
 from trove_upgrade.db import models
 from trove_upgrade.domain import exceptions, guests, holds, instances, refusals, states
 from trove_upgrade.domain.actions import Action
+from trove_upgrade.taskmanager import recovery
 from trove_upgrade.taskmanager.hold_watch import HoldWatch
 from trove_upgrade.tests.unit import base, database
 from trove_upgrade.tests.unit.taskmanager import fakes
@@ -36,8 +38,13 @@ class HoldCase(base.TestCase):
 
     def look(self):
         """What a taskmanager does every few seconds."""
-        for turn in self.repos.holds.due(10):
-            self.watch().run(turn.id)
+        recovery.Recovery(
+            upgrades=self.repos.upgrades,
+            checks=self.repos.checks,
+            put_upgrade=lambda turn: None,
+            put_check=lambda turn: None,
+            holds=recovery.Holds(self.repos.holds, lambda turn: self.watch().run(turn.id)),
+        ).run_once()
 
     def begin(self, choices=HOLD):
         return self.stage.db.begin(choices=choices)
@@ -112,6 +119,45 @@ class TestHold(HoldCase):
         self.assertEqual((S.ABORTED, 'SERVER_LOCKED'), (row.state, row.error_code))
         self.assertEqual([], self.asked('pre_upgrade'))
         self.assertIs(Task.NONE, self.task())
+
+    def test_bringing_the_container_image_may_take_longer_than_the_checks_do(self):
+        self.stage.precheck = dataclasses.replace(self.stage.precheck, bring_seconds=1000)
+        self.stage.guest.says('check_upgrade', fakes.answer(guests.JobState.RUNNING))
+        row = self.stage.run_on(self.begin().id)
+        for seconds, state in ((1000, S.RUNNING), (101, S.ABORTED)):
+            self.clock.pass_time(seconds)
+            row = self.stage.run_on(row.id)
+            self.assertIs(state, row.state)
+        self.assertEqual('PRECHECK_TIMEOUT', row.error_code)
+
+    def test_an_image_that_cannot_be_had_ends_it_before_it_waits(self):
+        check = {
+            'name': 'guest_target',
+            'outcome': 'refused',
+            'message': 'There is no such image.',
+            'code': 'CONTAINER_IMAGE_NOT_FOUND',
+        }
+        answer = fakes.answer(result={'checks': [check]})
+        self.stage.guest.says('check_upgrade', answer)
+        row = self.stage.run_on(self.begin().id)
+        self.assertEqual((S.ABORTED, 'CONTAINER_IMAGE_NOT_FOUND'), (row.state, row.error_code))
+        self.assertIs(Task.NONE, self.task())
+
+    def test_one_whose_instance_another_action_has_taken_is_not_held(self):
+        def taken():
+            self.stage.db.update_instance(task_id=int(Task.DELETING))
+
+        self.stage.guest.before('check_upgrade', taken)
+        row = self.stage.run_on(self.begin().id)
+        self.assertEqual((S.FAILED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
+        self.assertIs(Task.DELETING, self.task())
+
+    def test_a_retry_is_not_held_again(self):
+        row = self.take(Action.PROCEED, self.held())
+        self.stage.run_on(row.id)
+        held = self.repos.upgrades.claim(row.id, 'tm', 60)
+        self.repos.upgrades.end(held, S.FAILED, cause='c', error_code='E')
+        self.assertFalse(self.take(Action.RETRY, row).is_to_be_held)
 
 
 class TestTime(HoldCase):
