@@ -22,6 +22,13 @@ _NEWEST = 100
 #: How long, and for how many pairs of project and version, a process remembers.
 _KEPT_SECONDS, _MOST_KEPT = 30.0, 1000
 _instances = trove_tables.instances
+_COLUMNS = (
+    _upgrades.c.instance_id,
+    _upgrades.c.target_version_id,
+    _upgrades.c.data,
+    _upgrades.c.created_at,
+    _upgrades.c.ended_at,
+)
 
 
 class UpgradeHistory:
@@ -59,13 +66,7 @@ class UpgradeHistory:
             .subquery()
         )
         query = (
-            sa.select(
-                _upgrades.c.instance_id,
-                _upgrades.c.target_version_id,
-                _upgrades.c.data,
-                _upgrades.c.created_at,
-                _upgrades.c.ended_at,
-            )
+            sa.select(*_COLUMNS)
             .join(newest, newest.c.id == _upgrades.c.id)
             .where(
                 _upgrades.c.former_version_id == former_version_id,
