@@ -65,7 +65,7 @@ class UpgradeHistory:
             .limit(_NEWEST)
             .subquery()
         )
-        query = (
+        query: sa.Select[Any] = (
             sa.select(*_COLUMNS)
             .join(newest, newest.c.id == _upgrades.c.id)
             .where(
