@@ -26,6 +26,7 @@ from trove_upgrade.db.models import upgrade_outbox as _outbox
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.domain import downtime, instances
 from trove_upgrade.domain.events import PAYLOAD_VERSION, EventKind, OutboxEvent
+from trove_upgrade.domain.explanation import Notice
 from trove_upgrade.domain.upgrades import Upgrade
 
 _earlier = _outbox.alias('earlier')
@@ -84,6 +85,36 @@ class Outbox:
         )
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
+
+    def history(self, upgrade_id: str) -> Sequence[Notice]:
+        """Return the events of an upgrade in their order, sent or not; those of kinds that only a
+        later release knows are left out.
+        """
+        query = (
+            sa.select(
+                _outbox.c.kind,
+                _outbox.c.attempt,
+                _outbox.c.created_at,
+                _outbox.c.sent_at,
+                _outbox.c.tries,
+            )
+            .where(
+                _outbox.c.upgrade_id == upgrade_id,
+                _outbox.c.kind.in_(sorted(str(kind) for kind in EventKind)),
+            )
+            .order_by(_outbox.c.attempt, _outbox.c.position)
+        )
+        with self._database.read() as connection:
+            return [
+                Notice(
+                    kind=EventKind(row.kind),
+                    attempt=row.attempt,
+                    created_at=row.created_at,
+                    sent_at=row.sent_at,
+                    tries=row.tries,
+                )
+                for row in connection.execute(query)
+            ]
 
     @retry_on_deadlock
     def sent(self, event_id: str) -> None:

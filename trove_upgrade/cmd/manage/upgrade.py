@@ -10,10 +10,10 @@ from typing import Any
 
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import print_line, print_table
-from trove_upgrade.cmd.manage import numbers
+from trove_upgrade.cmd.manage import explain, numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import progress_codec
-from trove_upgrade.domain import actions, admission, downtime, states
+from trove_upgrade.domain import actions, admission, downtime, explanation, states
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -53,9 +53,6 @@ _ACTIONS = {
     'never started on the data',
 }
 
-#: Beyond this no taskmanager works on a row that waits for one: recovery looks every few seconds.
-_OVERDUE_SECONDS = 30.0
-
 
 def add_commands(commands: Commands) -> None:
     """Add `upgrade` and its subcommands."""
@@ -76,6 +73,7 @@ def add_commands(commands: Commands) -> None:
     show.add_argument('upgrade', help='id of the upgrade')
     show.add_argument('--json', action='store_true', help='everything that the row holds, as JSON')
     show.set_defaults(command=_show)
+    explain.add_command(nested)
     for action, what in _ACTIONS.items():
         taken = nested.add(str(action), what)
         taken.add_argument('upgrade', help='id of the upgrade')
@@ -192,7 +190,7 @@ def _print_overdue(run: Context, shown: Sequence[Upgrade]) -> None:
     seconds = [
         overdue
         for overdue in (one.overdue_seconds(now) for one in shown)
-        if overdue > _OVERDUE_SECONDS
+        if overdue > explanation.OVERDUE_SECONDS
     ]
     if seconds:
         of_them = 'it' if len(shown) == 1 else f'{len(seconds)} of them'

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import dataclasses
+import datetime
 import io
 import json
 import logging
 import pathlib
 import re
+import socket
 import subprocess
 
 import fixtures
@@ -430,6 +432,40 @@ class TestUpgrades(ManageTestCase):
             json.loads(self.run_tool('upgrade', 'show', '--json', failed.id))['error_code'],
         )
         self.assertIn('UPGRADE_NOT_FOUND', self.run_tool('upgrade', 'show', 'nothing', code=1))
+
+    def test_one_is_explained_with_the_taskmanager_that_holds_it(self):
+        registered = self.repos.services.register('control-1', 'trove-upgrade-taskmanager', '1')
+        held = self.repos.upgrades.claim(self.db.begin().id, registered.place, 60)
+        answer = self.run_tool('upgrade', 'explain', held.id)
+        self.assertIn(f'Held by {registered.place} for ', answer)
+        self.assertIn('it was seen lately', answer)
+        self.assertIn('Next: quiesce, rebuild, boot, restore, verify, COMPLETED.', answer)
+        self.assertIn('start: not sent yet', answer)
+        self.assertRegex(answer, 'retry: no. .* is RUNNING')
+        self.repos.services.remove(registered)
+        self.assertIn('no service of that name', self.run_tool('upgrade', 'explain', held.id))
+
+    def test_the_end_of_the_holders_process_is_seen_on_its_own_host(self):
+        host = socket.gethostname()
+        ended = Registration.new('trove-upgrade-taskmanager', host, '1')
+        ended = dataclasses.replace(ended, pid=2**22 + 1)
+        held = self.repos.upgrades.claim(self.db.begin().id, ended.place, 60)
+        self.assertIn('its process has ended', self.run_tool('upgrade', 'explain', held.id))
+
+    def test_the_explanation_of_a_failed_one_is_the_same_for_programs(self):
+        failed = self.failed()
+        found = json.loads(self.run_tool('upgrade', 'explain', failed.id, '--json'))
+        self.assertEqual(
+            ['accepted', 'ended', 'notice', 'notice'],
+            sorted(entry['kind'] for entry in found['timeline']),
+        )
+        self.assertEqual('FAILED', found['state'])
+        self.assertIn('BOOT_TIMEOUT: no heartbeat', found['waits_for'])
+        retry = found['actions'][0]
+        self.assertEqual(('retry', True), (retry['action'], retry['allowed']))
+        self.assertIn(retry['text'], self.run_tool('upgrade', 'explain', failed.id))
+        datetime.datetime.fromisoformat(found['timeline'][0]['at'])
+        self.run_tool('upgrade', 'explain', 'none', code=1)
 
     def test_the_parts_of_its_outage_are_shown(self):
         upgrades = self.repos.upgrades
