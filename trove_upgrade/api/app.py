@@ -4,8 +4,8 @@ imported by the entry points alone.
 
 Alone, a request passes, in this order (etc/trove-upgrade/api-paste.ini):
 
-1. `root` (here): /healthcheck and the version documents are answered without a token; /v1.0 goes
-   into the pipeline.
+1. `root` (here): /healthcheck, /openapi.json and the version documents are answered without a
+   token; /v1.0 goes into the pipeline.
 2. request_id (here): the id that logs and answers carry, in both headers that clients know.
 3. error_form: errors of all that follows, and is not ours, get the form of ours.
 4. http_proxy_to_wsgi: before a link is made, the address becomes the one that the client used.
@@ -34,9 +34,10 @@ from oslo_middleware import request_id as oslo_request_id
 from trove_upgrade import conf as our_conf
 from trove_upgrade.api import application, error_form, errors, policies, service_heartbeat
 from trove_upgrade.api.backup_filter import BackupFilter
-from trove_upgrade.api.call import VERSION_PATH
+from trove_upgrade.api.call import VERSION_PATH, json_response
 from trove_upgrade.api.filter import Inner, UpgradeFilter
 from trove_upgrade.api.handlers import versions as version_documents
+from trove_upgrade.api.routes import DESCRIPTION
 from trove_upgrade.api.services import GuestWithoutAgent, Services, Settings
 from trove_upgrade.clients import nova_list, session
 from trove_upgrade.db import engine, faults, installation, repositories, services
@@ -45,6 +46,9 @@ from trove_upgrade.domain import exceptions, logs, versions
 from trove_upgrade.rpc import taskmanager
 
 LOG = logs.get_logger(__name__)
+
+#: The API in OpenAPI, without a token.
+OPENAPI_PATH = '/openapi.json'
 
 
 class ServicesOfProcess:
@@ -210,7 +214,7 @@ class Root:
         self._pipeline = pipeline
         self._health = health
         self._conf = conf
-        self._documents = http_proxy_to_wsgi.HTTPProxyToWSGI(self._show_versions, conf)
+        self._documents = http_proxy_to_wsgi.HTTPProxyToWSGI(self._show_document, conf)
 
     def __call__(
         self, environ: application.Environ, start_response: application.StartResponse
@@ -218,7 +222,7 @@ class Root:
         path = environ.get('PATH_INFO', '')
         if path == '/healthcheck':
             return self._health(environ, start_response)
-        if path in {'', '/', VERSION_PATH, f'{VERSION_PATH}/'}:
+        if path in {'', '/', VERSION_PATH, f'{VERSION_PATH}/', OPENAPI_PATH}:
             return self._documents(environ, start_response)
         if path.startswith(f'{VERSION_PATH}/'):
             environ['SCRIPT_NAME'] = environ.get('SCRIPT_NAME', '') + VERSION_PATH
@@ -229,13 +233,14 @@ class Root:
             environ, start_response
         )
 
-    def _show_versions(
+    def _show_document(
         self, environ: application.Environ, start_response: application.StartResponse
     ) -> Iterable[bytes]:
-        respond = version_documents.documents(
-            webob.Request(environ), self._conf.trove_upgrade.public_endpoint
-        )
-        return respond(environ, start_response)
+        request, public = webob.Request(environ), self._conf.trove_upgrade.public_endpoint
+        if request.path_info == OPENAPI_PATH:
+            document = DESCRIPTION.document(public or request.application_url)
+            return json_response(200, document)(environ, start_response)
+        return version_documents.documents(request, public)(environ, start_response)
 
 
 def root_factory(loader: Any, _global_conf: Mapping[str, str], **local_conf: str) -> Root:

@@ -284,9 +284,14 @@ _NAMES = {
 
 def status_of(error: exceptions.TroveUpgradeError) -> int:
     """The HTTP status of an error; 500 for one that no client can be blamed for."""
-    if isinstance(error, RequestError):
-        return error.status
-    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[exceptions.TroveUpgradeError]) -> int:
+    """The HTTP status of all errors of a kind."""
+    if issubclass(kind, RequestError):
+        return kind.status
+    return next((STATUSES[each] for each in kind.__mro__ if each in STATUSES), 500)
 
 
 def response(

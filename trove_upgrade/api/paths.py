@@ -26,7 +26,7 @@ from trove_upgrade.api import errors
 _UNPRINTED = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 #: /{project}/<one of these>...
-_OUR_COLLECTIONS = frozenset({'upgrades'})
+_OUR_COLLECTIONS = frozenset({'upgrades', 'upgrade-openapi'})
 #: /{project}/instances/{id}/<one of these>...
 _OUR_SUBRESOURCES = frozenset({'upgrades', 'upgrade-targets', 'upgrade-checks'})
 _FORM_FOR_EDITING = 'edit'

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 import routes
 import webob
 
-from trove_upgrade.api import errors, policies, schemas
+from trove_upgrade.api import errors, openapi, policies, schemas
 from trove_upgrade.api.handlers import (
     datastores,
+    descriptions,
     instances,
     upgrade_actions,
     upgrade_checks,
@@ -31,6 +32,9 @@ class Route:
     policy: str
     schema: schemas.Schema | None = None  #: None: the route takes no body
 
+
+#: The routes below in OpenAPI.
+DESCRIPTION = openapi.Description(lambda: ROUTES)
 
 #: PUT and PATCH are one thing in Trove, too.
 _EDIT = Route(instances.edit, policies.instances.UPGRADE, schemas.INSTANCE_EDIT)
@@ -67,6 +71,9 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     },
     '/{project_id}/upgrades/{upgrade_id}/actions': {
         'GET': Route(upgrade_actions.index, policies.upgrades.SHOW)
+    },
+    '/{project_id}/upgrade-openapi': {
+        'GET': Route(descriptions.shower(DESCRIPTION), policies.openapi.SHOW)
     },
     '/{project_id}/datastores': {'GET': Route(datastores.index, policies.datastores.LIST)},
     # Before the next two: 'versions' here is a word, not a datastore.

@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_policy import policy
 
-from trove_upgrade.api.policies import base, datastores, instances, upgrade_checks, upgrades
+from trove_upgrade.api.policies import (
+    base,
+    datastores,
+    instances,
+    openapi,
+    upgrade_checks,
+    upgrades,
+)
 from trove_upgrade.api.policies.enforcer import PREFIX, Enforcer
 from trove_upgrade.conf import fault
 from trove_upgrade.domain import exceptions
@@ -25,7 +32,12 @@ def list_rules() -> Sequence[policy.RuleDefault]:
     """Every rule; for oslopolicy-sample-generator, too."""
     return list(
         itertools.chain(
-            base.RULES, instances.RULES, datastores.RULES, upgrades.RULES, upgrade_checks.RULES
+            base.RULES,
+            instances.RULES,
+            datastores.RULES,
+            upgrades.RULES,
+            upgrade_checks.RULES,
+            openapi.RULES,
         )
     )
 

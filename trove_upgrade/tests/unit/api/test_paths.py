@@ -39,6 +39,7 @@ SHAPES = (
     ('GET', f'{_MANAGED}/edit.json'),
     ('POST', f'/{database.PROJECT}/backups'),
     ('GET', f'/{database.PROJECT}/upgrades'),
+    ('GET', f'/{database.PROJECT}/upgrade-openapi'),
     ('GET', f'{_INSTANCE}/upgrades'),
     ('GET', f'{_INSTANCE}/upgrade-targets'),
     ('POST', f'{_INSTANCE}/upgrade-checks'),

@@ -92,6 +92,7 @@ TABLE = {
     ('GET', '/{project_id}/upgrades/{upgrade_id}'): LOOK_AT_ONE,
     ('POST', '/{project_id}/upgrades/{upgrade_id}/action'): CHANGE_ONE,
     ('GET', '/{project_id}/upgrades/{upgrade_id}/actions'): LOOK_AT_ONE,
+    ('GET', '/{project_id}/upgrade-openapi'): LOOK_AT_ALL,
     ('GET', _DATASTORES): LOOK_AT_ALL,
     ('GET', f'{_DATASTORES}/versions/{{version_id}}'): LOOK_AT_ALL,
     ('GET', f'{_DATASTORES}/{{datastore}}'): LOOK_AT_ALL,
@@ -249,6 +250,9 @@ class TestWithoutToken(RolesTestCase):
             ('/v1.0', 200),
             ('/v1.0/', 200),
             ('/healthcheck', 200),
+            ('/openapi.json', 200),
+            ('/openapi.json/', 404),
+            ('/v1.0/openapi.json', 401),
             ('/healthcheck/', 404),
             ('/v1.1', 404),
             ('/v1.00', 404),
@@ -259,4 +263,4 @@ class TestWithoutToken(RolesTestCase):
             (f'/v1.0/{OWN}/upgrades', 401),
         ):
             self.assertEqual(status, root.get(path, expect_errors=True).status_int, path)
-        self.assertEqual(['/x', f'/{OWN}/upgrades'], reached)
+        self.assertEqual(['/openapi.json', '/x', f'/{OWN}/upgrades'], reached)
