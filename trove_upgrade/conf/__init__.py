@@ -13,12 +13,23 @@ from trove_upgrade.conf import (
     guest_keys,
     guestagent,
     messaging,
+    metrics,
     new_guests,
     taskmanager,
 )
 
 GROUP = 'trove_upgrade'
-_MODULES = (api, bridge, compute, database, guest_keys, guestagent, messaging, taskmanager)
+_MODULES = (
+    api,
+    bridge,
+    compute,
+    database,
+    guest_keys,
+    guestagent,
+    messaging,
+    metrics,
+    taskmanager,
+)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

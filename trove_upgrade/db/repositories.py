@@ -29,6 +29,7 @@ from trove_upgrade.db.services import Services
 from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.db.upgrade_actions import UpgradeActions
 from trove_upgrade.db.upgrade_checks import UpgradeChecks
+from trove_upgrade.db.upgrade_figures import UpgradeFigures
 from trove_upgrade.db.upgrade_history import UpgradeHistory
 from trove_upgrade.db.upgrade_holds import UpgradeHolds
 from trove_upgrade.db.upgrades import Upgrades
@@ -45,6 +46,7 @@ class Repositories:
     actions: UpgradeActions
     holds: UpgradeHolds
     history: UpgradeHistory
+    figures: UpgradeFigures
     instances: Instances
     datastores: Datastores
     checks: UpgradeChecks
@@ -67,18 +69,22 @@ class Repositories:
         database: Database,
         *,
         takeover_grace_seconds: float = 0,
+        on_takeover: Callable[[], None] = lambda: None,
         wrapping: Callable[[], Wrapping | None] = no_wrapping,
         troves_key_of_keys: str | None = None,
     ) -> Self:
         """Make them; nothing is connected before the first call of one of them.
 
+        :param on_takeover: called after each claim of an upgrade that another had not let go of.
         :param wrapping: of guests' keys; without it no guest has a key.
         :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived
             from Trove's.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         runs = BridgeRuns(database)
-        upgrades = Upgrades(database, takeover_grace_seconds=takeover_grace_seconds)
+        upgrades = Upgrades(
+            database, takeover_grace_seconds=takeover_grace_seconds, on_takeover=on_takeover
+        )
         return cls(
             database=database,
             upgrades=upgrades,
@@ -86,6 +92,7 @@ class Repositories:
             actions=UpgradeActions(database, upgrades),
             holds=UpgradeHolds(database),
             history=UpgradeHistory(database),
+            figures=UpgradeFigures(database),
             instances=Instances(database),
             datastores=Datastores(database),
             checks=UpgradeChecks(database),
@@ -109,6 +116,7 @@ class Repositories:
         conf: cfg.ConfigOpts,
         *,
         takeover_grace_seconds: float = 0,
+        on_takeover: Callable[[], None] = lambda: None,
         waits_for_server: bool = True,
     ) -> Self:
         """Make them for `[database] connection`; without `waits_for_server` one that is away is an
@@ -120,6 +128,7 @@ class Repositories:
         return cls.of(
             Database.from_conf(conf, waits_for_server=waits_for_server),
             takeover_grace_seconds=takeover_grace_seconds,
+            on_takeover=on_takeover,
             wrapping=functools.cache(lambda: guest_security.wrapping_of(conf)),
             troves_key_of_keys=conf.inst_rpc_key_encr_key,
         )

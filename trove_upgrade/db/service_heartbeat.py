@@ -12,12 +12,16 @@ import threading
 from collections.abc import Iterator
 from typing import Protocol
 
+import sqlalchemy as sa
 from oslo_config import cfg
 
 from trove_upgrade.db import address, engine, impatient
+from trove_upgrade.db.models import instance_upgrades
 from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import package_version
 from trove_upgrade.db.services import Registration, Services
+
+_ONE_UPGRADE = sa.select(instance_upgrades.c.id).limit(1)
 
 
 class Registry(Protocol):
@@ -118,6 +122,11 @@ class ImpatientRegistry:
         """The process has stopped.  Raises as the database does."""
         with self._connected():
             self._services.remove(registration)
+
+    def ask(self) -> None:
+        """Read from a table of ours.  Raises as the database does."""
+        with self._connected(), self._database.read() as connection:
+            connection.execute(_ONE_UPGRADE)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ the upgrade's, so that no two of these transactions wait for each other.
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
@@ -19,10 +19,10 @@ from trove_upgrade.db import (
     outbox,
     progress_codec,
     rows,
-    services,
     taken_instances,
     tasks,
     upgrade_beginning,
+    upgrade_claim,
     upgrade_continuation,
     upgrade_end,
     upgrade_lists,
@@ -46,10 +46,6 @@ MOST_LISTED = 32_768
 MOST_SHOWN = 1_048_576
 
 _S = states.UpgradeState
-_WORKED_ON = tuple(str(state) for state in sorted(states.WORKED_ON))
-#: One at a step that only a later release knows is left to that release's taskmanagers.
-_AT_KNOWN_STEP = _upgrades.c.step.in_([str(step) for step in states.STEPS])
-
 _NOW = sa.select(columns.now())
 
 _TURN = ('id', 'project_id', 'stalls')
@@ -59,13 +55,22 @@ _RESTS = sa.and_(_upgrades.c.next_run_at.is_not(None), _upgrades.c.next_run_at >
 class Upgrades:
     """Implements ports.UpgradeRepository, begins upgrades and lists them."""
 
-    def __init__(self, database: Database, *, takeover_grace_seconds: float = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        takeover_grace_seconds: float = 0,
+        on_takeover: Callable[[], None] = lambda: None,
+    ) -> None:
         """`takeover_grace_seconds`: how long after a lease has run out the row may be taken from
         an owner of an earlier release, which does not announce its calls to Nova: the whole
         deadline of such a call, which may still be on its way.
+
+        `on_takeover` is called after each claim of a row that another had not let go of.
         """
         self._database = database
         self._grace = takeover_grace_seconds
+        self._on_takeover = on_takeover
 
     @retry_on_deadlock
     def begin(
@@ -233,7 +238,12 @@ class Upgrades:
             )
             found = (
                 sa.select(*map(form.column, _TURN), *oldest, place)
-                .where(row.state.in_(_WORKED_ON), _AT_KNOWN_STEP, self._lease_is_free(), ~_RESTS)
+                .where(
+                    row.state.in_(upgrade_claim.WORKED_ON),
+                    upgrade_claim.AT_KNOWN_STEP,
+                    upgrade_claim.lease_is_free(self._grace),
+                    ~_RESTS,
+                )
                 .subquery()
             )
             query = (
@@ -260,46 +270,34 @@ class Upgrades:
             form = self._form(connection)
             query = sa.select(*map(form.column, _TURN)).where(
                 wanted,
-                _upgrades.c.state.in_(_WORKED_ON),
-                _AT_KNOWN_STEP,
+                _upgrades.c.state.in_(upgrade_claim.WORKED_ON),
+                upgrade_claim.AT_KNOWN_STEP,
                 sa.or_(form.column('stalls') == 0, ~_RESTS),
             )
             found = connection.execute(query).one_or_none()
         return None if found is None else _turn(found.id, found.project_id, found.stalls)
 
-    def _lease_is_free(self) -> sa.ColumnElement[bool]:
-        return sa.or_(
-            _upgrades.c.lease_until.is_(None),
-            _upgrades.c.lease_until <= columns.ahead(-self._grace),
-            sa.and_(services.is_place(_upgrades.c.owner), _upgrades.c.lease_until <= columns.now()),
-        )
-
-    @retry_on_deadlock
     def claim(self, upgrade_id: str, owner: str, lease_seconds: float) -> Upgrade:
         """Take the row: generation + 1, PENDING becomes RUNNING.
 
         :raises LeaseLost: another taskmanager holds it, or it has ended.
         """
+        claimed, is_takeover = self._claimed(upgrade_id, owner, lease_seconds)
+        if is_takeover:
+            self._on_takeover()
+        return claimed
+
+    @retry_on_deadlock
+    def _claimed(self, upgrade_id: str, owner: str, lease_seconds: float) -> tuple[Upgrade, bool]:
         with self._database.write() as connection:
-            taken = connection.execute(
-                sa.update(_upgrades)
-                .where(
-                    _upgrades.c.id == upgrade_id,
-                    _upgrades.c.state.in_(_WORKED_ON),
-                    _AT_KNOWN_STEP,
-                    self._lease_is_free(),
-                )
-                .values(
-                    owner=owner,
-                    lease_until=columns.ahead(lease_seconds),
-                    generation=_upgrades.c.generation + 1,
-                    state=str(_S.RUNNING),
-                    updated_at=columns.now(),
-                )
+            return upgrade_claim.claim(
+                connection,
+                self._form(connection),
+                upgrade_id,
+                owner=owner,
+                lease_seconds=lease_seconds,
+                grace_seconds=self._grace,
             )
-            if not taken.rowcount:
-                raise exceptions.LeaseLost(upgrade_id=upgrade_id, generation='any')
-            return self._form(connection).written(connection, upgrade_id)
 
     @retry_on_deadlock
     def save(

@@ -5,6 +5,7 @@ Each account of the broker can send messages that are not for belief.  The log t
 once a minute for each reason, and then how many there were.
 """
 
+import enum
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,6 +15,22 @@ from trove_upgrade.domain import logs
 LOG = logs.get_logger(__name__)
 
 _SECONDS = 60.0
+#: The label of a reason that has none.
+_OTHER = 'other'
+
+
+class DropReason(enum.StrEnum):
+    """Reasons to drop a message of one kind, as the log has them."""
+
+    @property
+    def subject(self) -> str:
+        """Return the kind of the messages, in a word of ASCII letters."""
+        return 'message'
+
+    @property
+    def label(self) -> str:
+        """Return the short name by which a monitoring system knows the reason."""
+        return f'{self.subject}_{self.name.lower()}'
 
 
 class Drops:
@@ -27,6 +44,7 @@ class Drops:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._all: Counter[str] = Counter()
+        self._labels: dict[str, str] = {}
         self._told: Counter[str] = Counter()
         self._told_at: dict[str, float] = {}
 
@@ -34,6 +52,8 @@ class Drops:
         """Count one, and tell of it unless this reason was told of within the last minute."""
         with self._lock:
             self._all[str(reason)] += 1
+            if isinstance(reason, DropReason):
+                self._labels[str(reason)] = reason.label
         self.tell()
 
     def tell(self) -> None:
@@ -51,6 +71,15 @@ class Drops:
         """All of them since the start, by reason."""
         with self._lock:
             return dict(self._all)
+
+    @property
+    def labelled(self) -> Mapping[str, int]:
+        """All of them since the start, by the label of their reason."""
+        found: Counter[str] = Counter()
+        with self._lock:
+            for reason, number in self._all.items():
+                found[self._labels.get(reason, _OTHER)] += number
+        return found
 
     def _untold(self) -> list[tuple[str, int]]:
         return [(reason, number) for reason, number in (self._all - self._told).items() if number]

@@ -6,7 +6,7 @@ message in it, and hands what another wrote to the endpoint as keyword arguments
 the broker can send such messages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import oslo_messaging
@@ -37,6 +37,11 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
     What is dropped by the thousand has no line of its own.
     """
 
+    def __init__(self, *args: Any, refused: Callable[[], None] = lambda: None) -> None:
+        """`refused` is called with each message that is refused; the rest is oslo.messaging's."""
+        super().__init__(*args)
+        self._refused = refused
+
     def dispatch(self, incoming: Any) -> Any:
         """Hand a message to its endpoint.
 
@@ -54,9 +59,11 @@ class Dispatcher(oslo_dispatcher.RPCDispatcher):
         except exceptions.Dropped:
             raise oslo_dispatcher.ExpectedException from None  # counted where it was dropped
         except exceptions.TroveUpgradeError as error:
+            self._refused()
             LOG.warning('A call was refused: %s', error.message)
             raise oslo_dispatcher.ExpectedException from None
         except (oslo_messaging.UnsupportedVersion, oslo_dispatcher.NoSuchMethod):
+            self._refused()
             LOG.warning(
                 'A call was refused: there is no such method, version or namespace here. Look '
                 'which release the caller has.'

@@ -37,14 +37,26 @@ class Listener:
         self._server: oslo_messaging.MessageHandlingServer | None = None
 
     @classmethod
-    def of_rpc(cls, conf: cfg.ConfigOpts, at: place.Place, host: str, endpoint: Any) -> Self:
-        """Return the one that hears nudges and heartbeats."""
+    def of_rpc(
+        cls,
+        conf: cfg.ConfigOpts,
+        at: place.Place,
+        host: str,
+        endpoint: Any,
+        *,
+        refused: Callable[[], None] = lambda: None,
+    ) -> Self:
+        """Return the one that hears nudges and heartbeats; `refused` is called with each message
+        that the endpoint does not take.
+        """
         target = transport.taskmanager_target(conf, server=host)
         return cls(
             conf,
             at,
             queues.of_host(conf, host),
-            lambda: transport.get_server(transport.get_transport(conf, at), target, [endpoint]),
+            lambda: transport.get_server(
+                transport.get_transport(conf, at), target, [endpoint], refused=refused
+            ),
         )
 
     def start(self) -> None:

@@ -6,7 +6,6 @@ What is not sealed with the guest's key is no answer, whatever it tells: each ac
 can send one.
 """
 
-import enum
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 import oslo_messaging
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.drops import DropReason, Drops
 from trove_upgrade.rpc.moments import Moments
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
@@ -46,7 +45,7 @@ class Unreadable(Exception):
     """A guest has sent no answer; its cause has the guest's words, and is for no log."""
 
 
-class Reason(enum.StrEnum):
+class Reason(DropReason):
     """Reasons to drop an answer, as the log has them."""
 
     UNSEALED = 'answers to sealed calls that were errors and not sealed'
@@ -56,6 +55,10 @@ class Reason(enum.StrEnum):
         'answers to sealed calls that were not sealed with the key of the guest, or '
         'belonged to another request'
     )
+
+    @property
+    def subject(self) -> str:
+        return 'answer'
 
 
 _FOUND: Mapping[Reason, str] = {

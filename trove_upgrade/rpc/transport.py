@@ -208,18 +208,24 @@ def guest_target(conf: cfg.ConfigOpts, instance_id: str) -> oslo_messaging.Targe
 
 
 def get_server(
-    transport: oslo_messaging.Transport, target: oslo_messaging.Target, endpoints: Sequence[Any]
+    transport: oslo_messaging.Transport,
+    target: oslo_messaging.Target,
+    endpoints: Sequence[Any],
+    *,
+    refused: Callable[[], None] = lambda: None,
 ) -> oslo_messaging.MessageHandlingServer:
     """A server on threads (no process of ours is monkey-patched), not started yet: `start()`, later
     `stop()` and `wait()`.
 
     An endpoint's `target = oslo_messaging.Target(version='1.1')` says which version it speaks; its
-    public methods take the context first, then keyword arguments.
+    public methods take the context first, then keyword arguments.  `refused` is called with each
+    message that no endpoint takes.
     """
     read = dispatcher.Dispatcher(
         list(endpoints),
         serializer.RequestContextSerializer(),
         oslo_messaging.DefaultRPCAccessPolicy,
+        refused=refused,
     )
     return oslo_server.RPCServer(transport, target, read)
 

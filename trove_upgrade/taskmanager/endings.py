@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, leases, logs, ports, states
 from trove_upgrade.domain.instances import ServiceStatus
+from trove_upgrade.domain.metrics import NO_METRICS, Metrics
 from trove_upgrade.domain.upgrades import Upgrade
 
 LOG = logs.get_logger(__name__)
@@ -20,6 +21,7 @@ class Endings:
     held: leases.HeldUpgrades
     writes_service_status: bool
     on_event: Callable[[], None]  #: called when there is something in the outbox
+    metrics: Metrics = NO_METRICS
 
     def tell(self, upgrade: Upgrade, status: ServiceStatus) -> None:
         """Write the service status, if this deployment wants that.
@@ -48,6 +50,7 @@ class Endings:
             self.tell(upgrade, status)
         ending = self.upgrades.end(upgrade, state, cause=cause, error_code=error_code)
         ended = ending.upgrade
+        self.metrics.attempt_ended(ended)
         failed = ended.state is states.UpgradeState.FAILED
         is_deleted = ended.error_code == exceptions.InstanceDeleted.code
         LOG.log(

@@ -15,18 +15,20 @@ from trove_upgrade.clients.neutron import Neutron
 from trove_upgrade.clients.nova import Nova
 from trove_upgrade.clients.nova_changes import NovaChanges
 from trove_upgrade.clock import SystemClock
-from trove_upgrade.db import engine, services
+from trove_upgrade.db import engine, release, services
 from trove_upgrade.db.impatient import Bounds, ImpatientDatabase
 from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import events, ports, versions
 from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.metrics import NO_METRICS, Metrics
 from trove_upgrade.domain.network import Network
 from trove_upgrade.domain.server_changes import ServerChanges
 from trove_upgrade.domain.user_nics import UserNics
 from trove_upgrade.rpc.guest_queues import GuestQueues
 from trove_upgrade.rpc.guestagent import GuestAgentAPI
 from trove_upgrade.rpc.notifier import MessagingNotifier
+from trove_upgrade.taskmanager.prometheus import Build, PrometheusMetrics
 from trove_upgrade.taskmanager.recent_versions import RecentVersions
 
 _BROKER_SECONDS = 5.0
@@ -50,6 +52,7 @@ class Ports:
     changes: ServerChanges | None = None
     kept: KeptLeases | None = None  #: None: leases are renewed as all else is written
     drops: Drops = dataclasses.field(default_factory=lambda: Drops(time.monotonic))
+    metrics: Metrics = NO_METRICS
 
     @functools.cached_property
     def datastores(self) -> ports.DatastoreRepository:
@@ -69,7 +72,12 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
     session.require(conf)
     clock = SystemClock()
     options = conf[our_conf.GROUP]
-    repos = Repositories.from_conf(conf, takeover_grace_seconds=former_post_seconds(conf))
+    metrics = metrics_of(conf)
+    repos = Repositories.from_conf(
+        conf,
+        takeover_grace_seconds=former_post_seconds(conf),
+        on_takeover=metrics.lease_taken_over,
+    )
     drops = Drops(clock.monotonic)
     neutron = Neutron.from_conf(conf)
     return Ports(
@@ -86,6 +94,7 @@ def ports_from_conf(conf: cfg.ConfigOpts) -> Ports:
         changes=NovaChanges.from_conf(conf, clock.now) if options.compute_shared_look else None,
         kept=kept_leases(conf),
         drops=drops,
+        metrics=metrics,
     )
 
 
@@ -95,6 +104,13 @@ def kept_leases(conf: cfg.ConfigOpts) -> KeptLeases:
     """
     bounds = Bounds.within_lease(conf[our_conf.GROUP].lease_seconds)
     return KeptLeases.of(ImpatientDatabase(conf, bounds))
+
+
+def metrics_of(conf: cfg.ConfigOpts) -> Metrics:
+    """Return what keeps the figures that are served; where none are, what keeps none."""
+    if conf[our_conf.GROUP].metrics_bind is None:
+        return NO_METRICS
+    return PrometheusMetrics(Build(version=release.package_version(), release=release.RELEASE))
 
 
 def former_post_seconds(conf: cfg.ConfigOpts) -> float:

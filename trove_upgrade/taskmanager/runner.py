@@ -13,6 +13,7 @@ from trove_upgrade.domain.actions import UpgradeHolds
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.instances import ServiceStatus
+from trove_upgrade.domain.metrics import NO_METRICS, Metrics
 from trove_upgrade.domain.outcomes import Broken, Done, GoTo, Outcome, Wait, WaitReason
 from trove_upgrade.domain.progress import FORWARD, Way
 from trove_upgrade.domain.upgrades import Upgrade
@@ -70,6 +71,7 @@ class Runner:
     longest_hold_seconds: float = holds.LONGEST_SECONDS
     is_stopping: Callable[[], bool] = lambda: False
     outages: Outages = dataclasses.field(default_factory=Outages)
+    metrics: Metrics = NO_METRICS
 
     def run(self, upgrade_id: str) -> Again | None:
         """Run it until it waits or ends.  Return when it is to be run again; None: not by this
@@ -300,7 +302,10 @@ class Runner:
         )
 
     def _ended(self, upgrade: Upgrade, outcome: states.StepOutcome, message: str | None) -> Upgrade:
-        return upgrade.step_ended(self.clock.now(), outcome, message)
+        ended = upgrade.step_ended(self.clock.now(), outcome, message)
+        if upgrade.current_run is not None:
+            self.metrics.step_ended(ended.steps[-1])
+        return ended
 
 
 def _counted(result: Outcome | Broken, seconds: float) -> Outcome | Broken:

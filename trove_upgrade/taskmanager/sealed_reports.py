@@ -4,12 +4,11 @@ make a guest be greeted.
 """
 
 import dataclasses
-import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from trove_upgrade.domain import guests
-from trove_upgrade.domain.drops import Drops
+from trove_upgrade.domain.drops import DropReason, Drops
 from trove_upgrade.sealing import envelope as envelopes
 from trove_upgrade.sealing import messages
 from trove_upgrade.sealing.at_rest import KeyUnreadable
@@ -18,7 +17,7 @@ from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.sealing.ports import GuestKeys, Heard
 
 
-class Reason(enum.StrEnum):
+class Reason(DropReason):
     """Reasons to drop a report, as the log has them."""
 
     NO_ENVELOPE = 'heartbeats that were no envelopes'
@@ -32,6 +31,10 @@ class Reason(enum.StrEnum):
         'an earlier release to go'
     )
     UNSEALED = 'heartbeats that were not sealed, of guests that have keys'
+
+    @property
+    def subject(self) -> str:
+        return 'heartbeat'
 
 
 @dataclasses.dataclass(frozen=True)

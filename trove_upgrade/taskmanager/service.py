@@ -27,11 +27,13 @@ from trove_upgrade.taskmanager import (
     outages,
     recovery,
 )
+from trove_upgrade.taskmanager import exposition as expositions
 from trove_upgrade.taskmanager.checks import CheckRunner
 from trove_upgrade.taskmanager.endings import Endings
 from trove_upgrade.taskmanager.fenced_guest import FencedGuest
 from trove_upgrade.taskmanager.hold_watch import HoldWatch
 from trove_upgrade.taskmanager.outside import Ports, ports_from_conf
+from trove_upgrade.taskmanager.prometheus import PrometheusMetrics
 from trove_upgrade.taskmanager.repeater import Repeater
 from trove_upgrade.taskmanager.runner import Runner
 from trove_upgrade.taskmanager.scheduler import Run, Scheduler
@@ -103,6 +105,7 @@ class Service:
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
         self._keeper = self._keeping(options.lease_seconds)
         self._repeaters = [*self._relays, *self._looks(options), self._life]
+        self._exposition = self._exposed(options.metrics_bind)
 
     def _relaying(self, conf: cfg.ConfigOpts, call: calls.Calls) -> list[Repeater]:
         relays = composition.relays_of(conf, self._outside, call, self._outages)
@@ -123,6 +126,18 @@ class Service:
             holds=recovery.Holds(repos.holds, lambda turn: self._nudge(manager.HOLD, turn)),
             outages=self._outages,
         )
+
+    def _exposed(self, address: str | None) -> expositions.Exposition | None:
+        """Serve the figures where the operator wants them.
+
+        :raises MetricsAddressUnusable: the address cannot be used.
+        """
+        metrics = self._outside.metrics
+        if address is None or not isinstance(metrics, PrometheusMetrics):
+            return None
+        metrics.watch_drops(self._outside.drops)
+        metrics.watch_upgrades(self._outside.repos.figures.by_state, self._outages)
+        return expositions.Exposition(metrics.registry, address)
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
@@ -202,7 +217,9 @@ class Service:
                 held=outside.repos.held_upgrades,
                 writes_service_status=options.write_service_status,
                 on_event=self._wake_relays,
+                metrics=outside.metrics,
             ),
+            metrics=outside.metrics,
             rolls_back=options.rollback_on_failure,
             tells_openings=lambda: older() is None,
             longest_hold_seconds=options.longest_hold,
@@ -220,9 +237,10 @@ class Service:
             self._recovery.run_once,
             composition.sealed_reports_of(conf, self._outside, self._greet),
         )
+        refused = self._outside.metrics.call_refused
         return [
             *(
-                Listener.of_rpc(conf, at, self._host, endpoint)
+                Listener.of_rpc(conf, at, self._host, endpoint, refused=refused)
                 for at in place.of_taskmanagers(conf)
             ),
             *nova_notifications.listeners(conf, self._host, self._watch.told),
@@ -260,6 +278,8 @@ class Service:
         """
         LOG.info('Taskmanager on %s stops', self._host)
         self._stopping.set()
+        if self._exposition is not None:
+            self._exposition.close()
         for listener in self._listeners:
             listener.stop()
         until = self._outside.clock.monotonic() + _STOP_SECONDS

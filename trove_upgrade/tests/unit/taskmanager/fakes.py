@@ -11,6 +11,7 @@ import fixtures
 from trove_upgrade.domain import compute, exceptions, guests, states, versions
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.domain.guest_options import GuestOptions
+from trove_upgrade.domain.metrics import NO_METRICS
 from trove_upgrade.sealing import at_rest
 from trove_upgrade.taskmanager import composed_user_data, holdings, new_guests
 from trove_upgrade.taskmanager.endings import Endings
@@ -405,6 +406,7 @@ class Stage(fixtures.Fixture):
         self.events = 0
         self.drops = Drops(self.clock.monotonic)
         self.greeted = []
+        self.metrics = NO_METRICS
         self.reports = SealedReports(
             keys=self.repos.guest_keys,
             drops=self.drops,
@@ -439,8 +441,10 @@ class Stage(fixtures.Fixture):
                 held=self.repos.held_upgrades,
                 writes_service_status=True,
                 on_event=self._event,
+                metrics=self.metrics,
             ),
             held=self.repos.holds,
+            metrics=self.metrics,
             clock=self.clock,
             holdings=held,
             tells_openings=lambda: self.older is None,
