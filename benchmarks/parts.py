@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import api, load, opening, orchestration, schema, sealing, silent, stash
+from benchmarks import api, drift, load, opening, orchestration, schema, sealing, silent, stash
 from benchmarks.outage import run as outage
 from benchmarks.trove import run as trove_run
 from lab import stage as lab_stage
@@ -73,6 +73,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     'outage': outage.measure,
     'outage-killed': outage.measure_killed,
     'orchestration': orchestration.measure,
+    'drift': drift.measure,
 }
 _FINE = {'holds': True}
 #: On a cloud of their own, and too long for every `make bench`.

@@ -40,6 +40,7 @@ from trove_upgrade.api.handlers import versions as version_documents
 from trove_upgrade.api.routes import DESCRIPTION
 from trove_upgrade.api.services import GuestWithoutAgent, Services, Settings
 from trove_upgrade.clients import nova_list, session
+from trove_upgrade.clients.glance import Glance
 from trove_upgrade.db import engine, faults, installation, repositories, services
 from trove_upgrade.db.service_heartbeat import ImpatientRegistry, ServiceHeartbeat
 from trove_upgrade.domain import exceptions, logs, versions
@@ -113,7 +114,24 @@ def new_services(conf: cfg.ConfigOpts, *, beside_trove: bool) -> Services:
         rules=versions.Rules.load(conf.trove_upgrade.version_rules_file),
         enforcer=enforcer,
         settings=settings_of(conf, beside_trove=beside_trove),
+        # the options of a login are none that Trove's process needs
+        images=_images(our_conf.of_same_files(conf) if beside_trove else conf),
     )
+
+
+def _images(conf: cfg.ConfigOpts) -> Glance | None:
+    """Glance, which is asked for versions that have image tags alone; None: without credentials."""
+    try:
+        session.require(conf)
+    except exceptions.TroveUpgradeError as error:
+        LOG.info(
+            'The drift of versions that have image tags alone is not known, as Glance is not '
+            'asked: %s: %s',
+            error.code,
+            error.message,
+        )
+        return None
+    return Glance.from_conf(conf, timeout_seconds=conf.trove_upgrade.server_list_timeout)
 
 
 def app_factory(_global_conf: Mapping[str, str], **_local_conf: str) -> application.Application:

@@ -29,6 +29,8 @@ _UNPRINTED = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 _OUR_COLLECTIONS = frozenset({'upgrades', 'upgrade-openapi'})
 #: /{project}/instances/{id}/<one of these>...
 _OUR_SUBRESOURCES = frozenset({'upgrades', 'upgrade-targets', 'upgrade-checks'})
+#: /{project}/mgmt/<one of these>...
+_OUR_MANAGEMENT = frozenset({'upgrade-drift'})
 _FORM_FOR_EDITING = 'edit'
 
 #: By which Routes' middleware lets a query, or a posted form, name another method than HTTP does.
@@ -63,6 +65,8 @@ class Path:
             return False
         if self.segments[1] == 'instances':
             return len(self.segments) > 3 and self.segments[3] in _OUR_SUBRESOURCES
+        if self.segments[1] == 'mgmt':
+            return len(self.segments) > 2 and self.segments[2] in _OUR_MANAGEMENT
         return self.segments[1] in _OUR_COLLECTIONS
 
     @property

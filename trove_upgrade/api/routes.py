@@ -16,6 +16,7 @@ from trove_upgrade.api import errors, openapi, policies, schemas
 from trove_upgrade.api.handlers import (
     datastores,
     descriptions,
+    drift,
     instances,
     upgrade_actions,
     upgrade_checks,
@@ -60,6 +61,11 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     },
     '/{project_id}/mgmt/instances': {
         'GET': Route(instances.index_all, policies.instances.LIST_ALL)
+    },
+    '/{project_id}/mgmt/upgrade-drift': {'GET': Route(drift.index, policies.drift.SHOW)},
+    # not 'project_id': that one is the token's
+    '/{project_id}/mgmt/upgrade-drift/{drift_project_id}': {
+        'GET': Route(drift.show, policies.drift.SHOW)
     },
     '/{project_id}/upgrades': {
         'GET': Route(upgrades.index, policies.upgrades.LIST),

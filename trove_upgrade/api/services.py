@@ -60,3 +60,4 @@ class Services:
     rules: versions.Rules
     enforcer: policy.Enforcer
     settings: Settings
+    images: ports.Images | None = None  #: None: versions that have tags alone are not resolved

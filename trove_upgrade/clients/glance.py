@@ -28,10 +28,14 @@ class Glance:
         self._http = http
 
     @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Make a client with `[service_credentials]`; no request is sent yet."""
+    def from_conf(cls, conf: cfg.ConfigOpts, *, timeout_seconds: float | None = None) -> Self:
+        """Make a client with `[service_credentials]`; no request is sent yet.
+
+        `timeout_seconds` of a connect and of an answer; None: as long as Nova has.
+        """
         options = conf[our_conf.GROUP]
-        shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
+        seconds = options.compute_timeout if timeout_seconds is None else timeout_seconds
+        shared = session.from_conf(conf, timeout_seconds=seconds)
         given = conf[compute_conf.CREDENTIALS_GROUP]
         return cls(
             adapter.Adapter(

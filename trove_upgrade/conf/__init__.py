@@ -40,6 +40,24 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     new_guests.register_troves(conf)
 
 
+def of_same_files(conf: cfg.ConfigOpts) -> cfg.ConfigOpts:
+    """Return a configuration of our own from the files that another one was read from.
+
+    For options that must not be registered in that of a program which is not ours.
+
+    :raises oslo_config.cfg.Error: the files cannot be read any more.
+    """
+    own = cfg.ConfigOpts()
+    own(
+        [],
+        project=conf.project,
+        default_config_files=list(conf.config_file or ()),
+        default_config_dirs=list(conf.config_dir or ()),
+    )
+    register_opts(own)
+    return own
+
+
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     """Return all options by group, as oslo-config-generator wants them."""
     return [

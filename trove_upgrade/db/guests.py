@@ -155,6 +155,31 @@ def upsert(connection: sa.Connection, instance_id: str, **values: Any) -> None:
         connection.execute(update)
 
 
+def learn_image(database: Database, instance_id: str, image_id: str) -> bool:
+    """Keep the image of an instance if none is known; return whether it was kept."""
+
+    @retry_on_deadlock
+    def learn() -> bool:
+        with database.write() as connection:
+            learned = (
+                sa.update(_guests)
+                .where(_guests.c.instance_id == instance_id, _guests.c.image_id.is_(None))
+                .values(image_id=image_id)
+            )
+            if connection.execute(learned).rowcount:
+                return True
+            try:
+                with connection.begin_nested():
+                    connection.execute(
+                        sa.insert(_guests).values(instance_id=instance_id, image_id=image_id)
+                    )
+            except db_exc.DBDuplicateEntry:  # its image is known, or a heartbeat came in between
+                return bool(connection.execute(learned).rowcount)
+        return True
+
+    return learn()
+
+
 def images_of(connection: sa.Connection, instance_ids: Sequence[str]) -> Mapping[str, str | None]:
     """The image of each of these of which we have a row.
 

@@ -14,6 +14,7 @@ from trove_upgrade.db.backups import Backups
 from trove_upgrade.db.bridge_overview import BridgeOverview
 from trove_upgrade.db.bridge_runs import BridgeRuns
 from trove_upgrade.db.datastores import Datastores
+from trove_upgrade.db.drift import Drift
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.guest_key_overview import GuestKeyOverview
 from trove_upgrade.db.guest_keys import GuestKeys, no_wrapping
@@ -49,6 +50,7 @@ class Repositories:
     figures: UpgradeFigures
     instances: Instances
     datastores: Datastores
+    drift: Drift
     checks: UpgradeChecks
     held_checks: Leases
     outbox: Outbox
@@ -77,14 +79,11 @@ class Repositories:
 
         :param on_takeover: called after each claim of an upgrade that another had not let go of.
         :param wrapping: of guests' keys; without it no guest has a key.
-        :param troves_key_of_keys: Trove's option `inst_rpc_key_encr_key`; None: no key is derived
-            from Trove's.
+        :param troves_key_of_keys: Trove's `inst_rpc_key_encr_key`; None: no key is derived from it.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         runs = BridgeRuns(database)
-        upgrades = Upgrades(
-            database, takeover_grace_seconds=takeover_grace_seconds, on_takeover=on_takeover
-        )
+        upgrades = Upgrades(database, takeover_grace_seconds, on_takeover)
         return cls(
             database=database,
             upgrades=upgrades,
@@ -95,6 +94,7 @@ class Repositories:
             figures=UpgradeFigures(database),
             instances=Instances(database),
             datastores=Datastores(database),
+            drift=Drift(database),
             checks=UpgradeChecks(database),
             held_checks=Leases(database, upgrade_checks),
             outbox=Outbox(database),

@@ -58,7 +58,6 @@ class Upgrades:
     def __init__(
         self,
         database: Database,
-        *,
         takeover_grace_seconds: float = 0,
         on_takeover: Callable[[], None] = lambda: None,
     ) -> None:

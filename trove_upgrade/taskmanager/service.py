@@ -74,6 +74,8 @@ def require_installation(conf: cfg.ConfigOpts) -> None:
 class Service:
     """One process: RPC servers, scheduler, relays, signs of life."""
 
+    _exposition: expositions.Exposition | None = None  #: None: nothing is served
+
     def __init__(
         self, conf: cfg.ConfigOpts, outside: Ports, leave_seconds: float = _LEAVE_SECONDS
     ) -> None:
@@ -105,7 +107,6 @@ class Service:
         self._life = Repeater('signs-of-life', self._beat, options.service_report_interval)
         self._keeper = self._keeping(options.lease_seconds)
         self._repeaters = [*self._relays, *self._looks(options), self._life]
-        self._exposition = self._exposed(options.metrics_bind)
 
     def _relaying(self, conf: cfg.ConfigOpts, call: calls.Calls) -> list[Repeater]:
         relays = composition.relays_of(conf, self._outside, call, self._outages)
@@ -126,18 +127,6 @@ class Service:
             holds=recovery.Holds(repos.holds, lambda turn: self._nudge(manager.HOLD, turn)),
             outages=self._outages,
         )
-
-    def _exposed(self, address: str | None) -> expositions.Exposition | None:
-        """Serve the figures where the operator wants them.
-
-        :raises MetricsAddressUnusable: the address cannot be used.
-        """
-        metrics = self._outside.metrics
-        if address is None or not isinstance(metrics, PrometheusMetrics):
-            return None
-        metrics.watch_drops(self._outside.drops)
-        metrics.watch_upgrades(self._outside.repos.figures.by_state, self._outages)
-        return expositions.Exposition(metrics.registry, address)
 
     def _holdings(self, lease_seconds: float) -> tuple[holdings.Holdings, holdings.Holdings]:
         """Return the upgrades and the checks that this process holds, under the name by which it
@@ -255,6 +244,17 @@ class Service:
         look = openings_left.watch(network, repos.openings, repos.instances, nova, self._outages)
         return [servers, Repeater('openings-left', look, options.bridge_reap_interval)]
 
+    def expose(self, address: str) -> None:
+        """Serve the figures from now until the stop.
+
+        :raises MetricsAddressUnusable: the address cannot be used.
+        """
+        metrics = self._outside.metrics
+        if isinstance(metrics, PrometheusMetrics):
+            metrics.watch_drops(self._outside.drops)
+            metrics.watch_upgrades(self._outside.repos.figures.by_state, self._outages)
+            self._exposition = expositions.Exposition(metrics.registry, address)
+
     def start(self) -> None:
         """Begin to work.  A broker or database that is away is tried again for ever; rows are
         worked on without nudges, too.
@@ -369,6 +369,10 @@ def compose(
     conf: cfg.ConfigOpts, wrap: Callable[[Ports], Ports] = lambda outside: outside
 ) -> Service:
     """A service that is ready to start; `wrap` is for a test's own entry point.  Raises as
-    `ports_from_conf`.
+    `ports_from_conf` and `Service.expose`.
     """
-    return Service(conf, wrap(ports_from_conf(conf)))
+    made = Service(conf, wrap(ports_from_conf(conf)))
+    address = conf[our_conf.GROUP].metrics_bind
+    if address is not None:
+        made.expose(address)
+    return made

@@ -243,5 +243,18 @@ FORMS: Mapping[str, Form] = {
     ),
     'DatastoreShown': _object(datastore=reference('Datastore')),
     'Datastores': _object(datastores=_list(reference('Datastore'))),
+    'ProjectDrift': _object(
+        project_id=_ID, instances=_COUNT, drifted=_COUNT, unknown=_COUNT, oldest=_maybe(_TIME)
+    ),
+    'ProjectDrifts': _page('upgrade_drift', 'ProjectDrift'),
+    'DriftedInstance': _object(
+        instance_id=_ID,
+        instance_name=_maybe(_TEXT),
+        datastore_version=_maybe(_object(id=_ID, name=_TEXT, version=_TEXT)),
+        booted_image_id=_maybe(_ID),
+        current_image_id=_maybe(_ID),
+        since=_maybe(_TIME),
+    ),
+    'DriftedInstances': _page('instances', 'DriftedInstance'),
     'Description': {'type': 'object', 'required': ['openapi', 'info', 'paths']},
 }

@@ -67,6 +67,7 @@ VARIABLES: Mapping[str, str] = {
     'instance_id': 'Id of an instance.',
     'check_id': 'Id of an upgrade check.',
     'upgrade_id': 'Id of an upgrade.',
+    'drift_project_id': 'Id of the project that is looked at.',
     'datastore': 'Name or id of a datastore.',
     'version': 'Name or id of a version of the datastore.',
     'version_id': 'Id of a version of any datastore.',
@@ -189,6 +190,26 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
                 Parameter('project_id', 'Only those of this project.', _TEXT),
                 Parameter('deleted', 'Deleted ones alone, or none of them; absent: both.', _FLAG),
             ),
+            refusals=_OF_QUERIES,
+        )
+    },
+    '/{project_id}/mgmt/upgrade-drift': {
+        'GET': Operation(
+            summary='Count by project the instances that do not run the image of their version',
+            answer='ProjectDrifts',
+            query=(
+                LIMIT,
+                Parameter('marker', 'The last project id of the page before.', _TEXT),
+                Parameter('project_id', 'Only that of this project.', _TEXT),
+            ),
+            refusals=_OF_QUERIES,
+        )
+    },
+    '/{project_id}/mgmt/upgrade-drift/{drift_project_id}': {
+        'GET': Operation(
+            summary='List the instances of a project that do not run the image of their version',
+            answer='DriftedInstances',
+            query=_PAGE,
             refusals=_OF_QUERIES,
         )
     },

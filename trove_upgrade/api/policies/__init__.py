@@ -16,6 +16,7 @@ from oslo_policy import policy
 from trove_upgrade.api.policies import (
     base,
     datastores,
+    drift,
     instances,
     openapi,
     upgrade_checks,
@@ -38,6 +39,7 @@ def list_rules() -> Sequence[policy.RuleDefault]:
             upgrades.RULES,
             upgrade_checks.RULES,
             openapi.RULES,
+            drift.RULES,
         )
     )
 

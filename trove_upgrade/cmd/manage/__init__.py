@@ -6,11 +6,8 @@ in `db.migrations.exit_codes`.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from oslo_config import cfg
-
-from trove_upgrade.clients import nova
 from trove_upgrade.cmd.console import program
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.manage import (
@@ -23,7 +20,6 @@ from trove_upgrade.cmd.manage import (
     service,
     upgrade,
 )
-from trove_upgrade.domain import ports
 
 PROGRAM = 'trove-upgrade-manage'
 #: One file per noun; each adds its subcommands.
@@ -33,14 +29,14 @@ _NOUNS = (db, datastore, upgrade, instance, guest_key, service, queue)
 def main(
     argv: Sequence[str] | None = None,
     *,
-    compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf,
+    outside: context.Outside = context.Outside(),  # noqa: B008 - it is frozen
 ) -> int:
     """Run one command and return its exit code."""
     parser, _ = build_parser()
     return program.run(
         parser,
         argv,
-        lambda arguments: context.Context(program.configuration(arguments), compute),
+        lambda arguments: context.Context(program.configuration(arguments), outside),
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Context of every command."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -8,25 +9,41 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trove_upgrade.clients import glance, nova, nova_images, session
 from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
-from trove_upgrade.domain import exceptions, instances, ports
+from trove_upgrade.domain import drift, exceptions, instances, ports
+
+
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """Makers of what is outside of the database.  A test hands in others."""
+
+    compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf
+    server_images: Callable[[cfg.ConfigOpts], drift.ServerImages] = nova_images.NovaImages.from_conf
+    images: Callable[[cfg.ConfigOpts], ports.Images] = glance.Glance.from_conf
 
 
 class Context:
     """The configuration, and what is made of it when first asked for."""
 
-    def __init__(
-        self, conf: cfg.ConfigOpts, compute: Callable[[cfg.ConfigOpts], ports.Compute]
-    ) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, outside: Outside) -> None:
         self.conf = conf
-        self._compute = compute
+        self._outside = outside
         # an operator waits in front of the command
         self.repositories = Repositories.from_conf(conf, waits_for_server=False)
 
     def compute(self) -> ports.Compute:
         """Nova, with the service's credentials."""
-        return self._compute(self.conf)
+        return self._outside.compute(self.conf)
+
+    def server_images(self) -> drift.ServerImages:
+        """Nova's list of all servers, with the service's credentials."""
+        return self._outside.server_images(self.conf)
+
+    def images(self) -> ports.Images | None:
+        """Glance, with the service's credentials; None: they are not complete."""
+        return None if session.missing(self.conf) else self._outside.images(self.conf)
 
     def dialect(self) -> str:
         """Return the kind of server that `[database] connection` names; the server is not asked.

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`trove-upgrade-manage instance ...`: make an existing guest an instance, where no Trove does."""
+"""`trove-upgrade-manage instance ...`: make an existing guest an instance, where no Trove does, and
+look which instances have drifted.
+"""
 
 import argparse
 import uuid
@@ -7,7 +9,7 @@ from typing import Any
 
 from trove_upgrade.cmd.console.commands import Commands
 from trove_upgrade.cmd.console.printing import UsageError, print_line
-from trove_upgrade.cmd.manage import guest_key, key_file, numbers
+from trove_upgrade.cmd.manage import drift, guest_key, key_file, numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.conf import compute as compute_conf
 from trove_upgrade.db import installation
@@ -16,9 +18,7 @@ from trove_upgrade.domain.instances import DatastoreVersion
 
 def add_commands(commands: Commands) -> None:
     """Add `instance` and its subcommands."""
-    nested = commands.add_group(
-        'instance', 'instances', description='Instances, where no Trove makes them.'
-    )
+    nested = commands.add_group('instance', 'instances', description='Instances.')
     register = nested.add(
         'register',
         'make an existing guest an instance',
@@ -52,6 +52,7 @@ def add_commands(commands: Commands) -> None:
         'mint")',
     )
     register.set_defaults(command=_register)
+    drift.add_command(nested)
 
 
 def _register(run: Context, arguments: argparse.Namespace) -> None:

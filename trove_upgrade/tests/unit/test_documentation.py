@@ -428,6 +428,8 @@ class TestOtherReferences(base.TestCase):
         }
         options |= {opt.dest for opt in compute.CREDENTIALS_OPTS}
         others = {'downtime_seconds', 'median_seconds', 'init_file'}
+        others |= {'trove_upgrade_step_seconds', 'trove_upgrade_downtime_seconds'}  # figures
+        others |= {'disable_by_file'}  # a backend of oslo.middleware's
         named = {
             (str(path), word)
             for path, text in pages()

@@ -60,6 +60,11 @@ class TestCollations(databases.OneServer, base.TestCase):
                 sorted(row.instance_id for row in older),
                 collation,
             )
+            made.set_image('older')
+            [drifted] = made.repositories.drift.projects(
+                None, limit=10, project_id=database.PROJECT
+            ).items
+            self.assertEqual((1, 1), (drifted.instances, drifted.drifted), collation)
             held = made.repositories.upgrades.claim(made.begin().id, 'me', 60)
             made.repositories.upgrades.end(held, UpgradeState.FAILED, cause='x', error_code='Y')
             self.assertIn(

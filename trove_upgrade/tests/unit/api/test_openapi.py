@@ -137,6 +137,7 @@ class TestAnswers(test_roles.RolesTestCase):
         names = {
             'project_id': caller.address,
             'instance_id': database.INSTANCE,
+            'drift_project_id': database.PROJECT,
             'upgrade_id': self.upgrade_id,
             'check_id': self.check_id,
             'datastore': 'mariadb',
@@ -169,7 +170,7 @@ class TestAnswers(test_roles.RolesTestCase):
         admin = test_roles.CALLERS['admin of the project']
         for method, path in self.every():
             for name in re.findall(r'{(\w+)}', path):
-                if name != 'project_id':
+                if name not in {'project_id', 'drift_project_id'}:
                     response = self.answer(method, path, admin, **{name: 'none'})
                     require_described(method, path, response)
                     self.assertEqual(404, response.status_int, path)

@@ -40,6 +40,7 @@ SHAPES = (
     ('POST', f'/{database.PROJECT}/backups'),
     ('GET', f'/{database.PROJECT}/upgrades'),
     ('GET', f'/{database.PROJECT}/upgrade-openapi'),
+    ('GET', f'/{database.PROJECT}/mgmt/upgrade-drift'),
     ('GET', f'{_INSTANCE}/upgrades'),
     ('GET', f'{_INSTANCE}/upgrade-targets'),
     ('POST', f'{_INSTANCE}/upgrade-checks'),

@@ -87,6 +87,8 @@ TABLE = {
     ('GET', f'{_INSTANCE}/upgrade-checks/{{check_id}}'): LOOK_AT_ONE,
     ('GET', f'{_INSTANCE}/upgrades'): LOOK_AT_ONE,
     ('GET', '/{project_id}/mgmt/instances'): FOR_ADMINS,
+    ('GET', '/{project_id}/mgmt/upgrade-drift'): FOR_ADMINS,
+    ('GET', '/{project_id}/mgmt/upgrade-drift/{drift_project_id}'): FOR_ADMINS,
     ('GET', '/{project_id}/upgrades'): LOOK_AT_ALL,
     ('POST', '/{project_id}/upgrades'): CHANGE_ONE,
     ('GET', '/{project_id}/upgrades/{upgrade_id}'): LOOK_AT_ONE,
@@ -145,6 +147,7 @@ class RolesTestCase(stage.ApiTestCase):
         found = path.format(
             project_id=caller.address if caller else OWN,
             instance_id=instance_id,
+            drift_project_id=OWN,
             upgrade_id=self.upgrade_id,
             check_id=self.check_id,
             datastore='mariadb',
@@ -219,6 +222,7 @@ class TestEveryRouteByEveryRole(RolesTestCase):
                 line[1].format(
                     project_id=OWN,
                     instance_id=database.INSTANCE,
+                    drift_project_id=OWN,
                     upgrade_id=self.upgrade_id,
                     check_id=self.check_id,
                     datastore='mariadb',

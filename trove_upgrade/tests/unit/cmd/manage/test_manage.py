@@ -14,7 +14,7 @@ import fixtures
 import sqlalchemy as sa
 
 from trove_upgrade.cmd import manage
-from trove_upgrade.cmd.manage import service
+from trove_upgrade.cmd.manage import context, service
 from trove_upgrade.db import models
 from trove_upgrade.db.migrations.chain import MAIN
 from trove_upgrade.db.process_table import TABLE
@@ -55,6 +55,14 @@ class OneServer:
         )
 
 
+class TwoPages:
+    """Nova's images of all servers."""
+
+    def pages(self):
+        yield {database.SERVER: 'booted-image'}
+        yield {SERVER_ID: 'booted-image'}
+
+
 class ManageTestCase(base.TestCase):
     sample = True
 
@@ -73,7 +81,11 @@ class ManageTestCase(base.TestCase):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             ended = manage.main(
-                ['--config-file', str(self.conf), *arguments], compute=lambda _conf: OneServer()
+                ['--config-file', str(self.conf), *arguments],
+                outside=context.Outside(
+                    compute=lambda _conf: OneServer(),
+                    server_images=lambda _conf: TwoPages(),
+                ),
             )
         self.assertEqual(code, ended, err.getvalue())
         return err.getvalue() if code else out.getvalue()
@@ -644,6 +656,22 @@ class TestInstancesAndServices(ManageTestCase):
 
     def test_an_id_that_is_none_is_a_usage_error(self):
         self.register('--id', 'db1', code=2)
+
+    def test_instances_that_have_drifted_are_counted_and_listed(self):
+        answer = self.run_tool('instance', 'drift')
+        self.assertIn('2 instances in 2 projects: 0 have drifted, and of 2 it is not', answer)
+        answer = self.run_tool('instance', 'drift', '--ask-nova')
+        self.assertIn('2 instances in 2 projects: 1 have drifted, and of 1 it is not', answer)
+        self.assertRegex(answer, rf'{database.PROJECT} +1 +1 +0 +2026-01-01')
+        answer = self.run_tool('instance', 'drift', '--project', database.PROJECT)
+        self.assertRegex(answer, f'{database.INSTANCE} .* booted-image +{database.IMAGE_10_11}')
+        found = json.loads(self.run_tool('instance', 'drift', '--json'))
+        self.assertEqual([1, 0], [one['drifted'] for one in found])
+        [one] = json.loads(
+            self.run_tool('instance', 'drift', '--json', '--project', database.PROJECT)
+        )
+        self.assertEqual('booted-image', one['booted_image_id'])
+        datetime.datetime.fromisoformat(one['since'])
 
     def test_services_are_listed_with_their_silence(self):
         gone = self.repos.services.register('host-1', 'trove-upgrade-api', '1.0', pid=11)
