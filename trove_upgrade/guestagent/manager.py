@@ -4,6 +4,7 @@ under the same names.
 """
 
 import datetime
+import functools
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -50,6 +51,22 @@ def server_state(own: Guest) -> tuple[str | None, guests.ServerState]:
     return None, guests.ServerState.UNKNOWN if own.volume.holders() else guests.ServerState.STOPPED
 
 
+Endpoint = Callable[..., Any]
+
+
+def _of_request(endpoint: Endpoint) -> Endpoint:
+    """Let the lines of a call, and of the job that it begins, carry the id of the request that its
+    sender names: a word for the log alone.
+    """
+
+    @functools.wraps(endpoint)
+    def logged(self: 'GuestManager', context: object, /, **arguments: Any) -> Any:
+        with logs.of_request(getattr(context, 'request_id', None)):
+            return endpoint(self, context, **arguments)
+
+    return logged
+
+
 class GuestManager:
     """Endpoint for RPC 1.0, 1.1 and 1.2.
 
@@ -83,10 +100,12 @@ class GuestManager:
         self._join_seconds = join_seconds
         self._wake = wake
 
+    @_of_request
     def check_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Run all checks; nothing is changed."""
         return self._unsealed(Method.CHECK_UPGRADE, arguments)
 
+    @_of_request
     def pre_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Check, fingerprint, stop, stash, unmount.  Without arguments it is RPC 1.0: the
         upgrade_info, or an error.
@@ -97,10 +116,12 @@ class GuestManager:
             return dict(Quiesced.from_wire(result).upgrade_info)
         return self._unsealed(Method.PRE_UPGRADE, arguments)
 
+    @_of_request
     def abort_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Undo pre_upgrade: the former server serves again."""
         return self._unsealed(Method.ABORT_UPGRADE, arguments)
 
+    @_of_request
     def post_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any] | None:
         """Restore, upgrade the data, compare, open.  With upgrade_info alone it is RPC 1.0."""
         if arguments.keys() == {'upgrade_info'}:
@@ -110,16 +131,19 @@ class GuestManager:
             return None
         return self._unsealed(Method.POST_UPGRADE, arguments)
 
+    @_of_request
     def verify_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """Check the server's version, that it takes a write, and that it starts at the next
         boot.
         """
         return self._unsealed(Method.VERIFY_UPGRADE, arguments)
 
+    @_of_request
     def finish_upgrade(self, _context: object, /, **arguments: Any) -> dict[str, Any]:
         """The stash may go after its hours."""
         return self._unsealed(Method.FINISH_UPGRADE, arguments)
 
+    @_of_request
     def sealed(self, _context: object, /, **arguments: Any) -> dict[str, str]:
         """Carry out a sealed request, once; its answer is sealed, whatever comes of it.
 

@@ -319,7 +319,7 @@ class GuestAgentAPI:
         )
 
     def _call(self, method: str, version: str, instance_id: str, arguments: dict[str, Any]) -> Any:
-        topic = self._topic(instance_id)
+        topic, context = self._topic(instance_id), serializer.service_context(logs.request_id())
         wait = self._speakers.wait(topic, version, self._timeout)
         client = self._client.prepare(
             topic=topic,
@@ -332,7 +332,7 @@ class GuestAgentAPI:
         try:
             if not self._connected:
                 self._require_broker(self._timeout)
-            answer = client.call(serializer.service_context(), method, **arguments)
+            answer = client.call(context, method, **arguments)
         except (oslo_messaging.RemoteError, oslo_messaging.UnsupportedVersion):
             self._connected = True
             self._speakers.refused(topic, version)

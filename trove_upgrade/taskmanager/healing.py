@@ -11,6 +11,7 @@ claims a healing, so there is no row that would carry it to another taskmanager:
 each learns it by one call.
 """
 
+import contextlib
 import dataclasses
 import random
 
@@ -52,11 +53,16 @@ class Healer:
         """Heal a guest; return when it is asked again, None: nothing to heal, or it rests. Logs
         every error: it is the edge of a worker's thread.
         """
+        with contextlib.ExitStack() as request:
+            return self._run(upgrade_id, request)
+
+    def _run(self, upgrade_id: str, request: contextlib.ExitStack) -> Again | None:
         rest = self._rests.get(upgrade_id)
         if rest is not None and self.calls.clock.monotonic() < rest.until:
             return None
         try:
             row = self.upgrades.get(upgrade_id)
+            request.enter_context(logs.of_request(row.request_id))
             heartbeat = self.guests.heartbeat(row.instance_id)
             if not needs_healing(row, heartbeat):
                 self._rests.pop(upgrade_id, None)

@@ -59,7 +59,9 @@ class Relay:
         """
         sent = 0
         for event in self.outbox.pending(_LIMIT, self.kinds):
-            if self._send(event):
+            with logs.of_request(event.payload.get('request_id')):
+                is_sent = self._send(event)
+            if is_sent:
                 sent += 1
             elif event.kind is EventKind.FINISH:
                 break

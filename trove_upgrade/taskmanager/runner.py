@@ -5,6 +5,7 @@ Whatever dies between two commits is found again by the next claim: steps look a
 the world before they act.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 
@@ -79,18 +80,20 @@ class Runner:
 
         Never raises: the edge of a worker's thread.
         """
-        try:
-            with self.holdings.claimed(upgrade_id, self.upgrades.claim) as upgrade:
-                if upgrade.generation == 1:
-                    _log_first_claim(upgrade)
-                    self.endings.on_event()
-                again = self._work(upgrade)
-        except exceptions.LeaseLost as error:
-            LOG.debug('%s', error.message)
-            return None
-        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
-            self.outages.met(_WORK, error, row=upgrade_id)
-            return None
+        with contextlib.ExitStack() as request:
+            try:
+                with self.holdings.claimed(upgrade_id, self.upgrades.claim) as upgrade:
+                    request.enter_context(logs.of_request(upgrade.request_id))
+                    if upgrade.generation == 1:
+                        _log_first_claim(upgrade)
+                        self.endings.on_event()
+                    again = self._work(upgrade)
+            except exceptions.LeaseLost as error:
+                LOG.debug('%s', error.message)
+                return None
+            except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+                self.outages.met(_WORK, error, row=upgrade_id)
+                return None
         self.outages.over(_WORK)
         return again
 

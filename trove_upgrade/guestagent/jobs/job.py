@@ -4,6 +4,7 @@
 One at a time: all of them work on the same database.
 """
 
+import contextvars
 import dataclasses
 import datetime
 import functools
@@ -117,6 +118,7 @@ class Jobs:
             state=guests.JobState.RUNNING,
             message=message,
             started_at=self._clock.now().isoformat(),
+            request_id=logs.request_id(),
         )
 
     def _start(self, record: JobRecord, call: guests.GuestCall) -> tuple[JobRecord, _Running]:
@@ -124,7 +126,10 @@ class Jobs:
         running = self._running = _Running(record, call, self._until(call))
         LOG.info('Upgrade %s: %s begun, attempt %d', call.upgrade_id, record.method, call.attempt)
         threading.Thread(
-            target=self._run, args=(running,), name=f'job-{record.method}', daemon=True
+            target=contextvars.copy_context().run,  # its lines carry the request of this call
+            args=(self._run, running),
+            name=f'job-{record.method}',
+            daemon=True,
         ).start()
         return record, running
 
@@ -163,12 +168,16 @@ class Jobs:
         """
         self._journal.prune()
         for record in [record for record in self._journal.all() if not record.ended]:
-            call = self._as_late(record)
-            LOG.warning(
-                'Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method
-            )
-            while not self.ask(record.method, call, _LONG_SECONDS).ended:
-                pass
+            with logs.of_request(record.request_id):
+                self._run_again(record)
+
+    def _run_again(self, record: JobRecord) -> None:
+        call = self._as_late(record)
+        LOG.warning(
+            'Upgrade %s: %s was interrupted and is run again', call.upgrade_id, record.method
+        )
+        while not self.ask(record.method, call, _LONG_SECONDS).ended:
+            pass
 
     def _as_late(self, record: JobRecord) -> guests.GuestCall:
         """Return the call of an interrupted job, with what is left of its seconds.

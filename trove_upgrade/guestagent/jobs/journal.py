@@ -31,6 +31,9 @@ class JobRecord:
     percent: int | None = None
     code: str | None = None
     result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    request_id: str | None = (
+        None  #: of the user's request, for the log; an earlier agent wrote none
+    )
 
     @property
     def key(self) -> tuple[str, int, str]:

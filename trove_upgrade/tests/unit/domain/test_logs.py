@@ -2,9 +2,11 @@
 """Lines of ours in the formats of oslo.log, from within the handlers of exceptions."""
 
 import ast
+import contextvars
 import json
 import logging
 import pathlib
+import threading
 
 from oslo_config import cfg
 from oslo_context import fixture as context_fixture
@@ -118,6 +120,49 @@ class TestWholeLines(base.TestCase):
         ours.error('x', exc_info=None)
         ours.log(logging.ERROR, 'x')
         self.assertEqual({'test_a_line_is_its_callers'}, set(lines))
+
+    def shown(self, write):
+        """The ids in the brackets of the lines that `write` leaves."""
+        ours, lines = self.kept(formatters.ContextFormatter(config=self.conf))
+        write(ours)
+        return [line.split('[')[1].split(']')[0].split() for line in lines]
+
+    def test_a_line_of_a_request_carries_its_id_and_those_after_it_do_not(self):
+        def write(ours):
+            with logs.of_request('req-1'):
+                ours.warning('x')
+                with logs.of_request('req-2'):
+                    ours.info('x')
+                ours.error('x', exc_info=OSError('y'))
+            ours.warning('x')
+
+        first, second, *third, last = self.shown(write)
+        self.assertIn('req-1', first)
+        self.assertIn('req-2', second)
+        self.assertTrue(all('req-1' in line for line in third))
+        self.assertEqual(['-'], last)
+        self.assertIsNone(logs.request_id())
+
+    def test_what_can_be_no_id_stands_in_no_line(self):
+        def write(ours):
+            for found in (None, '', 'a b', 'x' * 65, 'req-1\n', 7, ['req-1']):
+                with logs.of_request(found):
+                    ours.warning('x')
+
+        self.assertEqual([['-']] * 7, self.shown(write))
+
+    def test_a_thread_carries_it_only_where_it_is_handed_on(self):
+        def write(ours):
+            with logs.of_request('req-1'):
+                for target in (ours.warning, contextvars.copy_context().run):
+                    args = ('x',) if target == ours.warning else (ours.warning, 'x')
+                    thread = threading.Thread(target=target, args=args)
+                    thread.start()
+                    thread.join()
+
+        without, carried = self.shown(write)
+        self.assertEqual(['-'], without)
+        self.assertIn('req-1', carried)
 
     def test_every_module_has_such_a_logger(self):
         """The one of a module's own name; the lab's part of nova-compute cannot import it."""

@@ -4,16 +4,18 @@ client.
 """
 
 import datetime
+import logging
 import pathlib
 import threading
 
 import fixtures
 import oslo_messaging
 from oslo_config import cfg
+from oslo_log import formatters, log
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
-from trove_upgrade.domain import guests
+from trove_upgrade.domain import guests, logs
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.sealing.seal import NotSealed
@@ -22,6 +24,7 @@ from trove_upgrade.rpc import guestagent, serializer, transport
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import GuestKey, MessageDirection
 from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.domain import test_logs
 from trove_upgrade.tests.unit.guestagent import fakes
 
 _LONG = 30
@@ -110,6 +113,33 @@ class RpcTest(RpcCase):
         self.assertEqual(
             (guests.JobState.REFUSED, 'VOLUME_NOT_MOUNTED'), (refused.state, refused.code)
         )
+
+    def test_the_guests_lines_carry_the_request_of_the_user(self):
+        """Those of the call, in the server's thread, and of its job, in a thread of its own."""
+        conf = cfg.ConfigOpts()
+        log.register_options(conf)
+        conf(args=[], default_config_files=[], default_config_dirs=[])
+        kept = test_logs.Kept(formatters.ContextFormatter(config=conf))
+        ours = logging.getLogger('trove_upgrade.guestagent')
+        level = ours.level
+        ours.setLevel(logging.INFO)
+        ours.addHandler(kept)
+        self.addCleanup(ours.setLevel, level)
+        self.addCleanup(ours.removeHandler, kept)
+        call = guests.GuestCall(
+            instance_id=fakes.INSTANCE,
+            upgrade_id=fakes.UPGRADE,
+            attempt=1,
+            generation=1,
+            deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
+            target=TargetFacts(),
+        )
+        with logs.of_request('req-of-the-user'):
+            self.client.pre_upgrade(call)
+            self.client.check_upgrade(call)
+        of_upgrade = [line for line in kept.lines if fakes.UPGRADE in line]
+        self.assertLess(3, len(of_upgrade))
+        self.assertEqual([], [line for line in of_upgrade if 'req-of-the-user ' not in line])
 
     def test_a_guest_that_has_just_booted_is_heard(self):
         self.assertTrue(self.taskmanager.arrived.wait(_LONG))

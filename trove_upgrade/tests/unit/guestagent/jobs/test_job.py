@@ -7,7 +7,7 @@ import threading
 
 import fixtures
 
-from trove_upgrade.domain import exceptions, guests
+from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.jobs.job import Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
@@ -182,6 +182,34 @@ class JobsTest(base.TestCase):
         restarted.resume()
         self.assertEqual(1, second.calls)
         self.assertEqual(guests.JobState.DONE, restarted.ask('pre_upgrade', self.call(), 0).state)
+
+    def test_one_that_is_run_again_knows_the_request_that_it_belongs_to(self):
+        found = []
+
+        def body(call, progress):
+            found.append(logs.request_id())
+            return work.JobOutcome('Done.')
+
+        with logs.of_request('req-1'):
+            self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        self.bodies = {'pre_upgrade': body}
+        self.new_jobs().resume()
+        self.assertEqual(['req-1'], found)
+        self.assertIsNone(logs.request_id())
+
+    def test_a_record_of_an_earlier_agent_names_no_request_and_is_run_again(self):
+        self.jobs.ask('pre_upgrade', self.call(), 0)
+        self.gate.entered.wait(_LONG)
+        [path] = self.directory.glob('*.json')
+        document = json.loads(path.read_text())
+        del document['request_id']
+        path.write_text(json.dumps(document))
+        second = fakes.Gate()
+        second.released.set()
+        self.bodies = {'pre_upgrade': second}
+        self.new_jobs().resume()
+        self.assertEqual(1, second.calls)
 
     def test_what_cannot_be_read_in_the_journal_is_set_aside(self):
         self.directory.mkdir()
