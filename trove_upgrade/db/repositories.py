@@ -30,7 +30,6 @@ from trove_upgrade.db.services import Services
 from trove_upgrade.db.troves_keys import TrovesKeys
 from trove_upgrade.db.upgrade_actions import UpgradeActions
 from trove_upgrade.db.upgrade_checks import UpgradeChecks
-from trove_upgrade.db.upgrade_figures import UpgradeFigures
 from trove_upgrade.db.upgrade_history import UpgradeHistory
 from trove_upgrade.db.upgrade_holds import UpgradeHolds
 from trove_upgrade.db.upgrades import Upgrades
@@ -47,7 +46,6 @@ class Repositories:
     actions: UpgradeActions
     holds: UpgradeHolds
     history: UpgradeHistory
-    figures: UpgradeFigures
     instances: Instances
     datastores: Datastores
     drift: Drift
@@ -91,7 +89,6 @@ class Repositories:
             actions=UpgradeActions(database, upgrades),
             holds=UpgradeHolds(database),
             history=UpgradeHistory(database),
-            figures=UpgradeFigures(database),
             instances=Instances(database),
             datastores=Datastores(database),
             drift=Drift(database),

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg
 
@@ -13,7 +13,9 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, faults, installation, services
 from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
-from trove_upgrade.domain import logs
+from trove_upgrade.db.upgrade_figures import UpgradeFigures
+from trove_upgrade.domain import logs, states
+from trove_upgrade.domain.bounded import Bounded
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.rpc import nova_notifications, place
 from trove_upgrade.rpc.listener import Listener
@@ -244,15 +246,16 @@ class Service:
         look = openings_left.watch(network, repos.openings, repos.instances, nova, self._outages)
         return [servers, Repeater('openings-left', look, options.bridge_reap_interval)]
 
-    def expose(self, address: str) -> None:
-        """Serve the figures from now until the stop.
+    def expose(self, address: str, count: Callable[[], Mapping[states.UpgradeState, int]]) -> None:
+        """Serve the figures from now until the stop; `count` counts the upgrades by state.
 
         :raises MetricsAddressUnusable: the address cannot be used.
         """
         metrics = self._outside.metrics
         if isinstance(metrics, PrometheusMetrics):
             metrics.watch_drops(self._outside.drops)
-            metrics.watch_upgrades(self._outside.repos.figures.by_state, self._outages)
+            counted = Bounded('The database', count, self._outside.clock.monotonic)
+            metrics.watch_upgrades(counted.answer, self._outages)
             self._exposition = expositions.Exposition(metrics.registry, address)
 
     def start(self) -> None:
@@ -374,5 +377,7 @@ def compose(
     made = Service(conf, wrap(ports_from_conf(conf)))
     address = conf[our_conf.GROUP].metrics_bind
     if address is not None:
-        made.expose(address)
+        # a scrape waits for no server that is away
+        database = engine.Database.from_conf(conf, waits_for_server=False)
+        made.expose(address, UpgradeFigures(database).by_state)
     return made

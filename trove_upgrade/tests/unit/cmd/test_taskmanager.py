@@ -2,8 +2,10 @@
 """The start of a taskmanager: what it cannot work with is refused in one line with a code."""
 
 import pathlib
+import socket
 import subprocess
 import sys
+import urllib.request
 
 import fixtures
 from oslo_config import cfg
@@ -15,7 +17,7 @@ from trove_upgrade.conf import fault
 from trove_upgrade.db import engine, errors
 from trove_upgrade.rpc import transport
 from trove_upgrade.sealing import at_rest
-from trove_upgrade.taskmanager import service
+from trove_upgrade.taskmanager import exposition, service
 from trove_upgrade.tests.unit import base, database
 
 _SECRET = 's3cret-XYZ'
@@ -177,3 +179,29 @@ class TestDatabase(StartTestCase):
             'cannot be reached',
             self.refused(errors.DatabaseUnreachable, service.require_installation),
         )
+
+
+class TestFigures(StartTestCase):
+    def test_they_are_served_where_the_operator_wants_them_and_nowhere_else(self):
+        self.assertIsNone(service.compose(self.conf())._exposition)
+        self.sections['trove_upgrade']['metrics_bind'] = '127.0.0.1:0'
+        made = service.compose(self.conf())
+        self.addCleanup(made._exposition.close)
+        address = f'http://127.0.0.1:{made._exposition.port}/metrics'
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            text = answer.read().decode()
+        self.assertIn('trove_upgrade_lease_takeovers_total 0.0', text)
+        self.assertIn('trove_upgrade_database_up 0.0', text)
+        self.assertNotIn(_SECRET, text)
+
+    def test_an_address_that_is_taken_ends_the_start(self):
+        taken = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(taken.close)
+        self.sections['trove_upgrade']['metrics_bind'] = f'127.0.0.1:{taken.getsockname()[1]}'
+        message = self.refused(exposition.MetricsAddressUnusable, service.compose)
+        self.assertIn('metrics_bind', message)
+
+    def test_what_is_no_address_is_refused_when_it_is_read(self):
+        for text in ('9778', '127.0.0.1', '::1:9778', 'a b:1', '[::1]'):
+            self.sections['trove_upgrade']['metrics_bind'] = text
+            self.assertRaises(cfg.ConfigFileValueError, service.compose, self.conf())

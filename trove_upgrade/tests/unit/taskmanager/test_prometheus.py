@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oslo_db import exception as db_exc
 from prometheus_client import parser
 
+from trove_upgrade.db.upgrade_figures import UpgradeFigures
 from trove_upgrade.domain import states
 from trove_upgrade.domain.drops import Drops
 from trove_upgrade.rpc import sealed_calls
@@ -101,7 +102,7 @@ class TestOfTheDatabase(MetricsTestCase):
 
     def test_upgrades_are_counted_by_state_when_they_are_read(self):
         db = self.useFixture(database.SampleDatabase())
-        self.metrics.watch_upgrades(db.repositories.figures.by_state, Outages())
+        self.metrics.watch_upgrades(UpgradeFigures(db.database).by_state, Outages())
         found = self.read()
         self.assertEqual(1, found['trove_upgrade_database_up',])
         self.assertEqual(0, found['trove_upgrade_upgrades', 'PENDING'])
