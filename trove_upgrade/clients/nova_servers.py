@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers of all projects: an old Trove made its guests' servers in the project of the tenant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from novaclient import client as nova_client
@@ -15,12 +15,14 @@ from trove_upgrade.domain.inventory import CloudServer
 
 #: novaclient's word for all pages.  Source: novaclient/v2/servers.py, ServerManager.list.
 _ALL = -1
+#: Nova's own default for the most servers of one page.
+_PAGE = 1000
 #: Attribute of a server that Nova shows an administrator.
 _HOST = 'OS-EXT-SRV-ATTR:host'
 
 
 class NovaServers:
-    """Implements domain.inventory.CloudServers."""
+    """Implements domain.inventory.CloudServers and domain.drift.ServerImages."""
 
     def __init__(self, make_client: Callable[[str], Any]) -> None:
         """`make_client` makes a python-novaclient client for a microversion."""
@@ -49,12 +51,18 @@ class NovaServers:
 
         :raises ComputeUnavailable: no answer, or the login may not list other projects' servers.
         """
-        try:
-            return session.asked(self._list)
-        except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
-            raise exceptions.ComputeUnavailable(
-                what='the servers of all projects', found=error
-            ) from error
+        return [_as_server(raw) for raw in self._listed(self._client(), limit=_ALL)]
+
+    def images(self) -> Iterator[Mapping[str, str]]:
+        """Yield the images of the servers of all projects by id, page by page; a server that is
+        booted from a volume names none and is left out.
+
+        :raises ComputeUnavailable: as `of_all_projects`.
+        """
+        client, marker = self._client(), None
+        while page := self._listed(client, limit=_PAGE, marker=marker):
+            yield {raw.id: raw.image['id'] for raw in page if _names_image(raw)}
+            marker = page[-1].id
 
     def server(self, server_id: str) -> CloudServer:
         """Return a server now.
@@ -72,9 +80,19 @@ class NovaServers:
     def _client(self) -> Any:
         return self._make_client('2.1')
 
-    def _list(self) -> list[CloudServer]:
-        found = self._client().servers.list(search_opts={'all_tenants': 1}, limit=_ALL)
-        return [_as_server(raw) for raw in found]
+    def _listed(self, client: Any, **page: Any) -> Sequence[Any]:
+        try:
+            return session.asked(
+                lambda: list(client.servers.list(search_opts={'all_tenants': 1}, **page))
+            )
+        except (nova_exceptions.ClientException, *session.UNAVAILABLE) as error:
+            raise exceptions.ComputeUnavailable(
+                what='the servers of all projects', found=error
+            ) from error
+
+
+def _names_image(raw: Any) -> bool:
+    return isinstance(raw.image, Mapping) and isinstance(raw.image.get('id'), str)
 
 
 def _as_server(raw: Any) -> CloudServer:

@@ -50,7 +50,7 @@ class DriftedInstance:
 class ServerImages(Protocol):
     """Nova's view of the images of all servers."""
 
-    def pages(self) -> Iterator[Mapping[str, str]]:
+    def images(self) -> Iterator[Mapping[str, str]]:
         """Yield the images by the ids of servers, page by page; servers without one are left out.
 
         :raises ComputeUnavailable: no answer in time.

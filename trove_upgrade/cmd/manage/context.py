@@ -9,7 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from trove_upgrade.clients import glance, nova, nova_images, session
+from trove_upgrade.clients import glance, nova, nova_servers, session
 from trove_upgrade.db import address, errors
 from trove_upgrade.db.repositories import Repositories
 from trove_upgrade.domain import drift, exceptions, instances, ports
@@ -20,7 +20,9 @@ class Outside:
     """Makers of what is outside of the database.  A test hands in others."""
 
     compute: Callable[[cfg.ConfigOpts], ports.Compute] = nova.Nova.from_conf
-    server_images: Callable[[cfg.ConfigOpts], drift.ServerImages] = nova_images.NovaImages.from_conf
+    server_images: Callable[[cfg.ConfigOpts], drift.ServerImages] = (
+        nova_servers.NovaServers.from_conf
+    )
     images: Callable[[cfg.ConfigOpts], ports.Images] = glance.Glance.from_conf
 
 

@@ -56,7 +56,7 @@ def _drift(run: Context, arguments: argparse.Namespace) -> None:
 def _learn(run: Context) -> None:
     """Keep what Nova tells, and print on stderr how much that was: stdout is the answer's."""
     servers = learned = 0
-    for page in run.server_images().pages():
+    for page in run.server_images().images():
         servers += len(page)
         learned += run.repositories.drift.learn(page)
     print_line(

@@ -91,16 +91,20 @@ class RpcCase(base.TestCase):
         """What is on the root disk before the agent starts."""
 
 
+def new_call():
+    return guests.GuestCall(
+        instance_id=fakes.INSTANCE,
+        upgrade_id=fakes.UPGRADE,
+        attempt=1,
+        generation=1,
+        deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
+        target=TargetFacts(),
+    )
+
+
 class RpcTest(RpcCase):
     def test_the_taskmanagers_client_gets_an_answer(self):
-        call = guests.GuestCall(
-            instance_id=fakes.INSTANCE,
-            upgrade_id=fakes.UPGRADE,
-            attempt=1,
-            generation=1,
-            deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
-            target=TargetFacts(),
-        )
+        call = new_call()
         answer = self.client.check_upgrade(call)
         self.assertEqual(
             (guests.JobState.DONE, guests.ServerState.STOPPED), (answer.state, answer.server_state)
@@ -126,14 +130,7 @@ class RpcTest(RpcCase):
         ours.addHandler(kept)
         self.addCleanup(ours.setLevel, level)
         self.addCleanup(ours.removeHandler, kept)
-        call = guests.GuestCall(
-            instance_id=fakes.INSTANCE,
-            upgrade_id=fakes.UPGRADE,
-            attempt=1,
-            generation=1,
-            deadline=datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1),
-            target=TargetFacts(),
-        )
+        call = new_call()
         with logs.of_request('req-of-the-user'):
             self.client.pre_upgrade(call)
             self.client.check_upgrade(call)

@@ -58,7 +58,7 @@ class OneServer:
 class TwoPages:
     """Nova's images of all servers."""
 
-    def pages(self):
+    def images(self):
         yield {database.SERVER: 'booted-image'}
         yield {SERVER_ID: 'booted-image'}
 
