@@ -91,7 +91,7 @@ class Choice:
     action: Action
     allowed: bool
     code: str | None  #: of the refusal
-    text: str  #: its command, or why not and what to do instead
+    sentence: str  #: its command, or why not and what to do instead
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -269,9 +269,11 @@ def _choices(found: Upgrade) -> Iterator[Choice]:
     ):
         if obstacle is None:
             command = f'trove-upgrade-manage upgrade {action} {found.id}'
-            yield Choice(action=action, allowed=True, code=None, text=command)
+            yield Choice(action=action, allowed=True, code=None, sentence=command)
         else:
-            yield Choice(action=action, allowed=False, code=obstacle.code, text=obstacle.message)
+            yield Choice(
+                action=action, allowed=False, code=obstacle.code, sentence=obstacle.message
+            )
 
 
 def _seconds(until: datetime.datetime, now: datetime.datetime) -> str:

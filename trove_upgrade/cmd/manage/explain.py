@@ -81,7 +81,7 @@ def _print(explained: Explanation) -> None:
     print_line(f'Lease: {explained.lease.text}')
     print_line(f'Next: {explained.following}')
     for choice in explained.choices:
-        print_line(f'{choice.action}: {"" if choice.allowed else "no. "}{choice.text}')
+        print_line(f'{choice.action}: {"" if choice.allowed else "no. "}{choice.sentence}')
 
 
 def _document(explained: Explanation) -> dict[str, Any]:
@@ -102,7 +102,15 @@ def _document(explained: Explanation) -> dict[str, Any]:
         'waits_for': explained.waits_for,
         'lease': dataclasses.asdict(lease),
         'next': explained.following,
-        'actions': [dataclasses.asdict(choice) for choice in explained.choices],
+        'actions': [
+            {
+                'action': choice.action,
+                'allowed': choice.allowed,
+                'reason_code': choice.code,
+                'reason': choice.sentence,
+            }
+            for choice in explained.choices
+        ],
     }
 
 

@@ -118,7 +118,7 @@ class TestExplanation(base.TestCase):
         self.assertIn('BOOT_TIMEOUT: No heartbeat.', explained.waits_for)
         retry, rollback = explained.choices
         self.assertTrue(retry.allowed)
-        self.assertEqual(f'trove-upgrade-manage upgrade retry {ID}', retry.text)
+        self.assertEqual(f'trove-upgrade-manage upgrade retry {ID}', retry.sentence)
         self.assertFalse(rollback.allowed)
         self.assertEqual('ROLLBACK_REFUSED', rollback.code)
         self.assertEqual(EntryKind.ENDED, explained.timeline[-1].kind)

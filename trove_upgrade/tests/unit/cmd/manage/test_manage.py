@@ -475,7 +475,7 @@ class TestUpgrades(ManageTestCase):
         self.assertIn('BOOT_TIMEOUT: no heartbeat', found['waits_for'])
         retry = found['actions'][0]
         self.assertEqual(('retry', True), (retry['action'], retry['allowed']))
-        self.assertIn(retry['text'], self.run_tool('upgrade', 'explain', failed.id))
+        self.assertIn(retry['reason'], self.run_tool('upgrade', 'explain', failed.id))
         datetime.datetime.fromisoformat(found['timeline'][0]['at'])
         self.run_tool('upgrade', 'explain', 'none', code=1)
 
