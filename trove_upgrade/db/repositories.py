@@ -75,12 +75,10 @@ class Repositories:
     ) -> Self:
         """Make them; nothing is connected before the first call of one of them.
 
-        :param on_takeover: called after each claim of an upgrade that another had not let go of.
         :param wrapping: of guests' keys; without it no guest has a key.
         :param troves_key_of_keys: Trove's `inst_rpc_key_encr_key`; None: no key is derived from it.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
-        runs = BridgeRuns(database)
         upgrades = Upgrades(database, takeover_grace_seconds, on_takeover)
         return cls(
             database=database,
@@ -100,8 +98,8 @@ class Repositories:
             backups=Backups(database),
             guest_keys=GuestKeys(database, wrapping, troves),
             guest_key_overview=GuestKeyOverview(database),
-            bridge_runs=runs,
-            bridge_overview=BridgeOverview(database, runs),
+            bridge_runs=BridgeRuns(database),
+            bridge_overview=BridgeOverview(database, BridgeRuns(database)),
             host_keys=HostKeys(database),
             openings=Openings(database),
             troves_keys=troves,

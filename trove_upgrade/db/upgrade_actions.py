@@ -114,7 +114,7 @@ class UpgradeActions:
             # without a deadline: the taskmanager that takes it up knows how long an undo may take
             undone = ended.evolve(progress=given_up, step_deadline=None)
             fence.write_held(connection, form, undone, form.journal_of(undone))
-            return form.written(connection, undone.id, undone.steps)
+            return form.written(connection, undone.id, undone)
 
     @retry_on_deadlock
     def _proceed(self, found: Upgrade) -> Upgrade:
@@ -140,7 +140,7 @@ class UpgradeActions:
             form = rows.form(self._database, connection)
             if not _move_held(connection, form, found, values):
                 raise _overtaken(found)
-            return form.written(connection, found.id, found.steps)
+            return form.written(connection, found.id)
 
     @retry_on_deadlock
     def _end_hold(self, found: Upgrade, cause: str, error_code: str) -> Upgrade:
@@ -155,7 +155,7 @@ class UpgradeActions:
             }
             if not _move_held(connection, form, found, values):
                 raise _overtaken(found)
-            ended = form.written(connection, found.id, found.steps)
+            ended = form.written(connection, found.id)
             outbox.write(connection, EventKind.ERROR, ended)
             return ended
 

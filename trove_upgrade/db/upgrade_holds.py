@@ -52,7 +52,7 @@ class UpgradeHolds:
             fence.write_held(
                 connection, form, held, {**form.journal_of(held), **_LET_GO, **next_look}
             )
-            saved = form.written(connection, held.id, held.steps)
+            saved = form.written(connection, held.id, held)
             outbox.write(connection, EventKind.HELD, saved)
             return saved
 

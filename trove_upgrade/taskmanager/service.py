@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from trove_upgrade import conf as our_conf
 from trove_upgrade.db import engine, faults, installation, services
+from trove_upgrade.db.impatient import Bounds, ImpatientDatabase
 from trove_upgrade.db.leases import KeptLeases
 from trove_upgrade.db.service_heartbeat import ServiceHeartbeat
 from trove_upgrade.db.upgrade_figures import UpgradeFigures
@@ -377,7 +378,7 @@ def compose(
     made = Service(conf, wrap(ports_from_conf(conf)))
     address = conf[our_conf.GROUP].metrics_bind
     if address is not None:
-        # a scrape waits for no server that is away
-        database = engine.Database.from_conf(conf, waits_for_server=False)
+        # a scrape waits for no server that is away, and none that hangs is asked for ever
+        database = ImpatientDatabase(conf, Bounds())
         made.expose(address, UpgradeFigures(database).by_state)
     return made
