@@ -10,7 +10,8 @@ import datetime
 import enum
 from collections.abc import Iterator, Sequence
 
-from trove_upgrade.domain import admission, states
+from trove_upgrade.domain import actions, states
+from trove_upgrade.domain.actions import Action, Verdict
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.progress import Way
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
@@ -40,13 +41,6 @@ class EntryKind(enum.StrEnum):
     OPENED = 'opened'
     NOTICE = 'notice'
     ENDED = 'ended'
-
-
-class Action(enum.StrEnum):
-    """Acts of an operator on an upgrade, as the tool names them."""
-
-    RETRY = 'retry'
-    ROLLBACK = 'rollback'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,16 +79,6 @@ class Lease:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
-    """An action, and whether it can be done now."""
-
-    action: Action
-    allowed: bool
-    code: str | None  #: of the refusal
-    sentence: str  #: its command, or why not and what to do instead
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All of it, as of one moment."""
 
@@ -104,7 +88,7 @@ class Explanation:
     waits_for: str
     lease: Lease
     following: str
-    choices: Sequence[Choice]
+    verdicts: Sequence[Verdict]  #: on each action
 
 
 def explain(
@@ -121,7 +105,7 @@ def explain(
         waits_for=_waits_for(found, notices, now),
         lease=_lease(found, holder, now),
         following=_following(found),
-        choices=list(_choices(found)),
+        verdicts=[actions.verdict(each, found) for each in Action],
     )
 
 
@@ -180,11 +164,23 @@ def _waits_for(found: Upgrade, notices: Sequence[Notice], now: datetime.datetime
         return _LATER
     if found.state is _S.FAILED:
         return f'For an operator. {found.error_code or "No code"}: {found.cause or "no cause"}'
+    if found.state is _S.HELD:
+        return ' '.join(_held_for(found, now))
     if found.state not in states.ACTIVE:
         unsent = [str(notice.kind) for notice in notices if notice.sent_at is None]
         kinds = ', '.join(unsent)
         return f'For the receiver of what is not sent yet: {kinds}.' if unsent else 'For nothing.'
     return ' '.join(_waiting(found, now))
+
+
+def _held_for(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
+    hold, begins = found.progress.hold, found.progress.choices.not_before
+    if begins is None:
+        yield 'For "proceed".'
+    else:
+        yield f'For "proceed", or for {begins.isoformat(timespec="seconds")}.'
+    if hold.until is not None:
+        yield f'It ends ABORTED by itself in {max(0.0, (hold.until - now).total_seconds()):.0f} s.'
 
 
 def _waiting(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
@@ -231,7 +227,7 @@ _HOLDERS = {
 
 
 def _held(found: Upgrade, holder: HolderState | None, left: float) -> str:
-    if found.state not in states.ACTIVE:
+    if found.state not in states.WORKED_ON:
         return 'None: no taskmanager works on it in this state.'
     if found.owner is None or holder is None:
         return 'Free: the next taskmanager that looks may take it once it is due.'
@@ -260,20 +256,6 @@ def _following(found: Upgrade) -> str:
     place = states.order(found.step) + (0 if found.state is _S.PENDING else 1)
     steps = [str(step) for step in states.STEPS[place:]]
     return f'{", ".join([*steps, _ENDS[way]])}.'
-
-
-def _choices(found: Upgrade) -> Iterator[Choice]:
-    for action, obstacle in (
-        (Action.RETRY, admission.retry_obstacle(found)),
-        (Action.ROLLBACK, admission.rollback_obstacle(found)),
-    ):
-        if obstacle is None:
-            command = f'trove-upgrade-manage upgrade {action} {found.id}'
-            yield Choice(action=action, allowed=True, code=None, sentence=command)
-        else:
-            yield Choice(
-                action=action, allowed=False, code=obstacle.code, sentence=obstacle.message
-            )
 
 
 def _seconds(until: datetime.datetime, now: datetime.datetime) -> str:

@@ -80,8 +80,12 @@ def _print(explained: Explanation) -> None:
     print_line(f'Waits for: {explained.waits_for}')
     print_line(f'Lease: {explained.lease.text}')
     print_line(f'Next: {explained.following}')
-    for choice in explained.choices:
-        print_line(f'{choice.action}: {"" if choice.allowed else "no. "}{choice.sentence}')
+    for verdict in explained.verdicts:
+        command = f' (trove-upgrade-manage upgrade {verdict.action} {found.id})'
+        print_line(
+            f'{verdict.action}: {"" if verdict.allowed else "no. "}{verdict.sentence}'
+            f'{command if verdict.allowed else ""}'
+        )
 
 
 def _document(explained: Explanation) -> dict[str, Any]:
@@ -104,12 +108,12 @@ def _document(explained: Explanation) -> dict[str, Any]:
         'next': explained.following,
         'actions': [
             {
-                'action': choice.action,
-                'allowed': choice.allowed,
-                'reason_code': choice.code,
-                'reason': choice.sentence,
+                'action': verdict.action,
+                'allowed': verdict.allowed,
+                'reason_code': verdict.code,
+                'reason': verdict.sentence,
             }
-            for choice in explained.choices
+            for verdict in explained.verdicts
         ],
     }
 

@@ -7,6 +7,7 @@ from hypothesis import strategies
 from trove_upgrade.domain import explanation, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.explanation import EntryKind, HolderState
+from trove_upgrade.domain.holds import Choices, Hold
 from trove_upgrade.domain.states import Step, UpgradeState
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
 from trove_upgrade.tests.unit import base
@@ -99,6 +100,20 @@ class TestExplanation(base.TestCase):
         )
         self.assertIn('taskmanager', explained.waits_for)
 
+    def test_one_that_is_held_tells_what_lets_it_go_on_and_when_it_ends_by_itself(self):
+        found = upgrade(state=UpgradeState.HELD, step=Step.PRECHECK)
+        hold = Hold(since=ago(60), until=ago(-90))
+        held = found.evolve(progress=found.progress.evolve(hold=hold))
+        explained = explain(held)
+        self.assertEqual('For "proceed". It ends ABORTED by itself in 90 s.', explained.waits_for)
+        self.assertIn('no taskmanager works on it', explained.lease.text)
+        self.assertTrue(explained.following.startswith('quiesce'))
+        choices = Choices(not_before=ago(-30))
+        timed = found.evolve(progress=found.progress.evolve(choices=choices))
+        self.assertEqual(
+            'For "proceed", or for 2026-12-01T02:00:30+00:00.', explain(timed).waits_for
+        )
+
     def test_one_that_is_undone_or_led_back_ends_there(self):
         found = upgrade(step=Step.QUIESCE)
         given_up = found.evolve(progress=found.progress.given_up(1, 'no space', 'NO_SPACE'))
@@ -116,10 +131,11 @@ class TestExplanation(base.TestCase):
         )
         explained = explain(failed)
         self.assertIn('BOOT_TIMEOUT: No heartbeat.', explained.waits_for)
-        retry, rollback = explained.choices
-        self.assertTrue(retry.allowed)
-        self.assertEqual(f'trove-upgrade-manage upgrade retry {ID}', retry.sentence)
-        self.assertFalse(rollback.allowed)
+        allowed = {verdict.action: verdict.allowed for verdict in explained.verdicts}
+        self.assertEqual(
+            {'abort': False, 'proceed': False, 'retry': True, 'rollback': False}, allowed
+        )
+        rollback = explained.verdicts[-1]
         self.assertEqual('ROLLBACK_REFUSED', rollback.code)
         self.assertEqual(EntryKind.ENDED, explained.timeline[-1].kind)
 
@@ -137,7 +153,7 @@ class TestExplanation(base.TestCase):
         explained = explain(upgrade(state=UpgradeState('RESTING')))
         self.assertIn('later release', explained.waits_for)
         self.assertIn('later release', explained.following)
-        self.assertEqual([False, False], [choice.allowed for choice in explained.choices])
+        self.assertEqual([False] * 4, [verdict.allowed for verdict in explained.verdicts])
 
     @hypothesis.given(
         state=strategies.sampled_from([*UpgradeState, UpgradeState('RESTING')]),
