@@ -25,10 +25,10 @@ from trove_upgrade.domain.states import UpgradeState
 _instances = trove_tables.instances
 _newer = _upgrades.alias('newer')
 
-#: Of one read, and of the lists of ids that follow it.
-_BATCH = 500
+#: Of one read: each has to sort what is left of the page.
+_ROWS = 5000
 #: Of one page of figures, unless its first project alone has more: what one request reads.
-MOST_INSTANCES = 20_000
+MOST_INSTANCES = 10_000
 
 _LIVING = (_instances.c.deleted.is_not(True), _instances.c.tenant_id.is_not(None))
 #: The server runs what these have left.
@@ -90,8 +90,10 @@ class _Figures:
 class Drift:
     """Instances against the images of their versions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, rows: int = _ROWS) -> None:
+        """`rows` of one read."""
         self._database = database
+        self._rows = rows
 
     def projects(
         self,
@@ -111,7 +113,7 @@ class Drift:
             chosen, is_last = _chosen(connection, limit, marker, project_id)
             found = {one: _Figures(one) for one in chosen}
             if chosen:
-                for batch in _batches(connection, current, chosen[0], chosen[-1]):
+                for batch in self._batches(connection, current, chosen[0], chosen[-1]):
                     since = _since(connection, batch)
                     for each in batch:
                         if each.row.tenant_id in found:
@@ -129,7 +131,7 @@ class Drift:
         found: list[DriftedInstance] = []
         current = self._current_images(images)
         with self._database.read() as connection:
-            for batch in _batches(connection, current, project_id, project_id, marker):
+            for batch in self._batches(connection, current, project_id, project_id, marker):
                 since = _since(connection, batch)
                 found += [
                     _shown(each, current, since)
@@ -140,6 +142,31 @@ class Drift:
                     break
         more = found[limit - 1].instance_id if len(found) > limit else None
         return Page(tuple(found[:limit]), more)
+
+    def _batches(
+        self,
+        connection: sa.Connection,
+        current: CurrentImages,
+        first: str,
+        last: str,
+        after: str | None = None,
+    ) -> Iterator[list[_Found]]:
+        """Yield the instances of these projects, from the first to the last."""
+        row = _instances.c
+        query = (
+            sa.select(row.id, row.name, row.tenant_id, row.datastore_version_id, row.created)
+            .where(*_LIVING, row.tenant_id <= last)
+            .order_by(row.tenant_id, row.id)
+            .limit(self._rows)
+        )
+        place: tuple[str, str] | None = (first, after) if after is not None else None
+        while True:
+            rows = connection.execute(query.where(_behind(first, place))).all()
+            for part in batches.of_ids(rows):
+                yield _judged(connection, current, part)
+            if len(rows) < self._rows:
+                return
+            place = (rows[-1].tenant_id, rows[-1].id)
 
     def _current_images(self, images: ports.Images | None) -> CurrentImages:
         """Ask Glance, where it is to be asked, while no connection is held."""
@@ -191,31 +218,6 @@ def _chosen(
             break
         chosen.append(each.tenant_id)
     return chosen, len(chosen) == len(found)
-
-
-def _batches(
-    connection: sa.Connection,
-    current: CurrentImages,
-    first: str,
-    last: str,
-    after: str | None = None,
-) -> Iterator[list[_Found]]:
-    """Yield the instances of these projects, from the first to the last."""
-    row = _instances.c
-    query = (
-        sa.select(row.id, row.name, row.tenant_id, row.datastore_version_id, row.created)
-        .where(*_LIVING, row.tenant_id <= last)
-        .order_by(row.tenant_id, row.id)
-        .limit(_BATCH)
-    )
-    place: tuple[str, str] | None = (first, after) if after is not None else None
-    while True:
-        rows = connection.execute(query.where(_behind(first, place))).all()
-        if rows:
-            yield _judged(connection, current, rows)
-        if len(rows) < _BATCH:
-            return
-        place = (rows[-1].tenant_id, rows[-1].id)
 
 
 def _behind(first: str, place: tuple[str, str] | None) -> sa.ColumnElement[bool]:
