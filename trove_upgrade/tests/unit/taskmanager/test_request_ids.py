@@ -4,6 +4,7 @@
 import logging
 
 from oslo_config import cfg
+from oslo_context import fixture as context_fixture
 from oslo_log import formatters, log
 
 from trove_upgrade.domain import exceptions, logs, states
@@ -28,6 +29,7 @@ class Log(test_logs.Kept):
 class RequestIdTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
+        self.useFixture(context_fixture.ClearRequestContext())  # of an earlier test in this thread
         conf = cfg.ConfigOpts()
         log.register_options(conf)
         conf(args=[], default_config_files=[], default_config_dirs=[])
