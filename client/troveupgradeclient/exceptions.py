@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the client: a sentence with what happened and what to do next, and a stable code."""
+
+
+class UpgradeClientError(Exception):
+    """Base of all errors of the client; `code` never changes its meaning."""
+
+    code = 'UPGRADE_CLIENT_ERROR'
+    template = '{found}'
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(f'{self.template.format(**facts)} ({self.code})')
+
+
+class RequestRefused(Exception):  # its code and sentence are the server's
+    """Refusal of a request by the server, in the server's own words."""
+
+    def __init__(self, *, status: int, message: str, code: str | None, request_id: str) -> None:
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class ApiMissing(UpgradeClientError):
+    """No upgrade service answers at the endpoint."""
+
+    code = 'UPGRADE_API_MISSING'
+    template = (
+        "This cloud's Trove has no upgrade service: nothing of it answers at the database "
+        'endpoint. Ask the operator whether it is to be installed.'
+    )
+
+
+class ApiTooOld(UpgradeClientError):
+    """The service is of a release that lacks what was asked for."""
+
+    code = 'UPGRADE_API_TOO_OLD'
+    template = (
+        'The upgrade service of this cloud is of an earlier release: it does not know {what}. '
+        'Go without it, or ask the operator when a newer release comes.'
+    )
+
+
+class ApiSilent(UpgradeClientError):
+    """No answer came, or one that tells to come again later."""
+
+    code = 'UPGRADE_API_SILENT'
+    template = (
+        'The upgrade service gave no answer: {found}. Try again in some seconds. '
+        'An upgrade that has begun goes on without this command.'
+    )
+
+
+class AnswerInvalid(UpgradeClientError):
+    """The answer is not of the form that the API's reference describes."""
+
+    code = 'UPGRADE_API_ANSWER_INVALID'
+    template = (
+        'The answer of the upgrade service was not understood: {found}. '
+        'Look whether something else answers at the database endpoint.'
+    )
+
+
+class NameNotFound(UpgradeClientError):
+    """Nothing has the name or the id that was given."""
+
+    code = 'NAME_NOT_FOUND'
+    template = 'No {kind} has the name or id {name}. {advice}'
+
+
+class NameAmbiguous(UpgradeClientError):
+    """More than one thing has the name."""
+
+    code = 'NAME_AMBIGUOUS'
+    template = 'More than one {kind} is named {name}. Give one of the ids: {ids}.'
+
+
+class TimeUnreadable(UpgradeClientError):
+    """A time is not in the form of ISO 8601, or has no zone."""
+
+    code = 'TIME_UNREADABLE'
+    template = (
+        '{option} was not understood: {found}. Give a time with its zone, as '
+        '2026-12-01T02:00:00Z or 2026-12-01T03:00+01:00.'
+    )
+
+
+class SortUnknown(UpgradeClientError):
+    """A list cannot be sorted so."""
+
+    code = 'SORT_UNKNOWN'
+    template = (
+        'The list cannot be sorted by {found}. Give created_at or updated_at, with :asc or :desc.'
+    )
+
+
+class WaitOver(UpgradeClientError):
+    """The time that the command was to wait is over."""
+
+    code = 'WAIT_OVER'
+    template = 'The wait of {seconds:.0f} s is over: {found}. Nothing of it was stopped.'

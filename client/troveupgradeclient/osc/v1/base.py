@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Common parts of the commands: the client, the wait for an end, and the exit status."""
+
+import argparse
+import datetime
+from typing import Any, TextIO
+
+from osc_lib.command import command
+
+from troveupgradeclient import exceptions
+from troveupgradeclient.osc.v1 import cells, exit_status, progress
+from troveupgradeclient.osc.v1.exit_status import ExitStatus
+from troveupgradeclient.v1.client import Client
+from troveupgradeclient.v1.following import (
+    INTERVAL_SECONDS,
+    Clock,
+    Follower,
+    SystemClock,
+)
+from troveupgradeclient.v1.resources import Check, State, Upgrade
+
+UPGRADE_HELP = 'Upgrade (its id, or the name or id of an instance: its newest upgrade)'
+INSTANCE_HELP = 'Instance (name or id)'
+Shown = tuple[tuple[str, ...], tuple[cells.Cell, ...]]
+
+
+class Stopped(Exception):  # no error: only the status is told
+    """End of a command before there is anything to show."""
+
+    def __init__(self, status: ExitStatus) -> None:
+        super().__init__(status.name)
+        self.status = status
+
+
+class UpgradeCommand(command.Command):
+    """A command of the plugin; `status` is what it ends with."""
+
+    status = ExitStatus.AS_ASKED
+    clock: Clock = SystemClock()
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command and return its exit status."""
+        try:
+            super().run(parsed_args)
+        except Stopped as stopped:
+            return int(stopped.status)
+        return int(self.status)
+
+    @property
+    def client(self) -> Client:
+        """Client of the cloud that was chosen."""
+        manager: Any = self.app.client_manager  # plugins add the attributes
+        found: Client = manager.database_upgrade
+        return found
+
+    @staticmethod
+    def now() -> datetime.datetime:
+        """Return the time that ages are told by."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def shown(self, record: Any) -> Shown:
+        """Return all fields of a record for ShowOne."""
+        names = cells.field_names(type(record))
+        return names, cells.row(record, names, self.now())
+
+
+class ShowOne(UpgradeCommand, command.ShowOne):
+    """A command that shows one thing."""
+
+
+class Lister(UpgradeCommand, command.Lister):
+    """A command that shows a list."""
+
+
+class Following(ShowOne):
+    """A command that can wait for an end."""
+
+    def follow_upgrade(self, upgrade: Upgrade, asked: argparse.Namespace, wanted: State) -> Upgrade:
+        """Wait until the upgrade has ended, or is `wanted`; and take the status from its end."""
+        line = self._line()
+
+        def look() -> Upgrade:
+            found = self.client.upgrades.get(upgrade.id)
+            line.show(progress.of_upgrade(found, self.now()), progress.change_of(found))
+            return found
+
+        hint = f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade.id}'
+        last = self._last(
+            look, lambda seen: seen.has_ended or seen.state == wanted, asked, line, hint
+        )
+        self.status = exit_status.of_end(last, wanted)
+        return last
+
+    def follow_check(self, check: Check, asked: argparse.Namespace) -> Check:
+        """Wait until the report is there."""
+        line = self._line()
+
+        def look() -> Check:
+            found = self.client.checks.get(check.instance_id, check.id)
+            line.show(progress.of_check(found), found.state)
+            return found
+
+        hint = (
+            'The report goes on being made. Look at it with: openstack database upgrade check show '
+            f'{check.instance_id} {check.id}'
+        )
+        return self._last(look, lambda seen: seen.has_ended, asked, line, hint)
+
+    def _line(self) -> progress.ProgressLine:
+        stream: TextIO | None = self.app.stderr if self.app.options.verbose_level else None
+        return progress.ProgressLine(stream)
+
+    def _last(
+        self,
+        look: Any,
+        is_end: Any,
+        asked: argparse.Namespace,
+        line: progress.ProgressLine,
+        hint: str,
+    ) -> Any:
+        follower = Follower(
+            self.clock,
+            interval_seconds=asked.interval,
+            timeout_seconds=asked.timeout,
+            on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),
+        )
+        seen = None
+        try:
+            for seen in follower.looks(look, is_end):  # noqa: B007 the last one is the result
+                pass
+        except KeyboardInterrupt:
+            self._stop(line, hint, ExitStatus.INTERRUPTED)
+        except exceptions.WaitOver as over:
+            self._stop(line, f'{over}\n{hint}', ExitStatus.WAIT_OVER)
+        finally:
+            line.close()
+        return seen
+
+    def _stop(self, line: progress.ProgressLine, text: str, status: ExitStatus) -> None:
+        line.close()
+        self.app.stderr.write(f'{text}\n')
+        raise Stopped(status) from None
+
+
+def add_wait(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add --wait and what belongs to it."""
+    parser.add_argument('--wait', action='store_true', help=help_text)
+    add_pace(parser)
+
+
+def add_pace(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a wait."""
+    parser.add_argument(
+        '--timeout',
+        type=_seconds,
+        metavar='<seconds>',
+        help='Longest wait; without it, until the end',
+    )
+    parser.add_argument(
+        '--interval',
+        type=_seconds,
+        default=INTERVAL_SECONDS,
+        metavar='<seconds>',
+        help=f'Pause between two looks (default: {INTERVAL_SECONDS:.0f})',
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is no positive number of seconds')
+    return value
+
+
+_seconds.__name__ = 'number'  # argparse puts it into "invalid number value"
+
+
+def count(text: str) -> int:
+    """Read a positive number of the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is no positive number')
+    return value
+
+
+count.__name__ = 'number'

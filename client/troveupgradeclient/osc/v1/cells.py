@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cells of the commands' tables: for a person a short text, for a program the value of the API."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from troveupgradeclient.printable import printable
+from troveupgradeclient.v1 import times
+from troveupgradeclient.v1.resources import (
+    ChangedSetting,
+    CheckResult,
+    Downtime,
+    ExpectedDowntime,
+    Note,
+    Step,
+    Version,
+)
+
+_AGED = frozenset({'held_since', 'since', 'oldest'})
+
+
+class Cell(FormattableColumn[Any]):
+    """A value, with the text that a person reads."""
+
+    def __init__(self, value: Any, text: str) -> None:
+        super().__init__(value)
+        self._text = text
+
+    def human_readable(self) -> str:
+        return '\n'.join(printable(line) for line in self._text.split('\n'))
+
+    def machine_readable(self) -> Any:
+        return plain(self._value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def cell(name: str, value: Any, now: datetime.datetime) -> Cell:
+    """Return the cell of a record's field; ages are those at `now`."""
+    return Cell(value, _text(name, value, now))
+
+
+def row(record: Any, names: Sequence[str], now: datetime.datetime) -> tuple[Cell, ...]:
+    """Return the cells of some fields."""
+    return tuple(cell(name, getattr(record, name), now) for name in names)
+
+
+def field_names(kind: type) -> tuple[str, ...]:
+    """Return all fields of a record."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def headings(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the headings of a list's columns."""
+    words = (name.split('_') for name in names)
+    return tuple(
+        ' '.join('ID' if word == 'id' else word.capitalize() for word in each) for each in words
+    )
+
+
+def _text(name: str, value: Any, now: datetime.datetime) -> str:
+    if value is None:
+        return ''
+    if isinstance(value, tuple):
+        return '\n'.join(_text(name, each, now) for each in value)
+    if name in _AGED:
+        return _with_age(str(value), now)
+    return next((text(value) for kind, text in _TEXTS if isinstance(value, kind)), str(value))
+
+
+def _with_age(value: str, now: datetime.datetime) -> str:
+    moment = times.read(value)
+    return value if moment is None else f'{value} ({times.span((now - moment).total_seconds())})'
+
+
+def _step(step: Step) -> str:
+    begun, ended = times.read(step.started_at), times.read(step.ended_at)
+    took = f' in {times.span((ended - begun).total_seconds())}' if begun and ended else ''
+    percent = f' {step.percent} %' if step.percent is not None and not step.outcome else ''
+    attempt = f' (attempt {step.attempt})' if step.attempt > 1 else ''
+    message = f': {step.message}' if step.message else ''
+    return f'{step.step}{attempt} {step.outcome or "goes on"}{took}{percent}{message}'
+
+
+def _expected(value: ExpectedDowntime) -> str:
+    return (
+        f'{value.median_seconds:.1f} s; nine of ten within {value.percentile_90_seconds:.1f} s '
+        f'({value.basis}, {value.upgrades} upgrades)'
+    )
+
+
+def _downtime(value: Downtime) -> str:
+    return ', '.join(
+        f'{part} {seconds:.1f} s' for part, seconds in plain(value).items() if seconds is not None
+    )
+
+
+def _result(value: CheckResult) -> str:
+    code = f' ({value.code})' if value.code else ''
+    return f'{value.outcome} {value.name}: {value.message or ""}{code}'
+
+
+_TEXTS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+    (Version, lambda value: value.name or value.id),
+    (ExpectedDowntime, _expected),
+    (Downtime, _downtime),
+    (Step, _step),
+    ((Note, ChangedSetting), lambda value: f'{value.code}: {value.message}'),
+    (CheckResult, _result),
+)

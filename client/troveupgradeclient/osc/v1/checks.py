@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""openstack database upgrade check, and check show."""
+
+import argparse
+
+from troveupgradeclient.osc.v1 import base
+from troveupgradeclient.osc.v1.exit_status import ExitStatus
+from troveupgradeclient.v1.resources import Check, CheckState
+
+
+class CheckUpgrade(base.Following):
+    """Check whether an upgrade would be let begin, and change nothing"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
+        parser.add_argument(
+            'datastore_version', metavar='<datastore-version>', help='Version (name or id)'
+        )
+        parser.add_argument(
+            '--no-wait',
+            dest='wait',
+            action='store_false',
+            help='Return at once; the report is shown later by: openstack database upgrade check '
+            'show',
+        )
+        base.add_pace(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
+        instance = self.client.instances.find(parsed_args.instance)
+        found = self.client.checks.create(instance.id, parsed_args.datastore_version)
+        if parsed_args.wait:
+            found = self.follow_check(found, parsed_args)
+            self.status = _status(found)
+        return self.shown(found)
+
+
+class ShowCheck(base.ShowOne):
+    """Show the report of a check"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
+        parser.add_argument('check', metavar='<check>', help='Id of the check')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
+        instance = self.client.instances.find(parsed_args.instance)
+        return self.shown(self.client.checks.get(instance.id, parsed_args.check))
+
+
+def _status(check: Check) -> ExitStatus:
+    if check.state == CheckState.FAILED:
+        return ExitStatus.ERROR
+    return ExitStatus.AS_ASKED if check.allowed else ExitStatus.CHECK_REFUSED

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress of an upgrade in words: on a terminal one line that is drawn anew, elsewhere one line
+for each change.
+"""
+
+import datetime
+import shutil
+from typing import TextIO
+
+from troveupgradeclient.printable import printable
+from troveupgradeclient.v1 import times
+from troveupgradeclient.v1.resources import STEPS, Check, State, Upgrade
+
+_REDRAW = '\r\x1b[K'
+#: Points of a step that are worth a line where nothing is drawn anew.
+_POINTS = 10
+
+
+class ProgressLine:
+    """Line on a stream; nothing at all where the stream is None."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._is_terminal = stream is not None and stream.isatty()
+        self._shown: object = None
+        self._is_open = False
+
+    def show(self, text: str, change: object) -> None:
+        """Show a text; elsewhere than on a terminal only where `change` is another one."""
+        if self._stream is None or (not self._is_terminal and change == self._shown):
+            return
+        self._shown, line = change, printable(text)
+        if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(f'{_REDRAW}{line[:width]}')
+            self._is_open = True
+        else:
+            self._stream.write(f'{line}\n')
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the line; what is written next stands below it."""
+        if self._stream is not None and self._is_open:
+            self._stream.write('\n')
+            self._stream.flush()
+            self._is_open = False
+
+
+def change_of(upgrade: Upgrade) -> object:
+    """Return what is the same for two looks between which nothing worth a line has happened."""
+    points = None if upgrade.percent is None else upgrade.percent // _POINTS
+    return upgrade.state, upgrade.step, upgrade.attempt, points
+
+
+def of_upgrade(upgrade: Upgrade, now: datetime.datetime) -> str:
+    """Describe how far an upgrade is."""
+    name = upgrade.instance_name or upgrade.instance_id
+    if upgrade.state == State.HELD:
+        return f'{name}: {_held(upgrade, now)}'
+    if upgrade.has_ended:
+        cause = f': {upgrade.cause}' if upgrade.cause and upgrade.state != State.COMPLETED else ''
+        return f'{name}: {upgrade.state}{cause}'
+    parts = [upgrade.state, _step(upgrade)]
+    if upgrade.percent is not None:
+        parts.append(f'{upgrade.percent} %')
+    if upgrade.expected_seconds_left is not None:
+        parts.append(f'about {times.span(upgrade.expected_seconds_left)} left')
+    return f'{name}: {", ".join(part for part in parts if part)}'
+
+
+def of_check(check: Check) -> str:
+    """Describe how far a preflight report is."""
+    return f'preflight report {check.id}: {check.state}'
+
+
+def _step(upgrade: Upgrade) -> str:
+    if upgrade.step is None:
+        return ''
+    attempt = f', attempt {upgrade.attempt}' if upgrade.attempt > 1 else ''
+    if upgrade.step not in STEPS:  # of a later release
+        return f'{upgrade.step}{attempt}'
+    return f'{upgrade.step} (step {STEPS.index(upgrade.step) + 1} of {len(STEPS)}){attempt}'
+
+
+def _held(upgrade: Upgrade, now: datetime.datetime) -> str:
+    since = times.read(upgrade.held_since)
+    age = f' for {times.span((now - since).total_seconds())}' if since else ''
+    begins = f'; begins at {upgrade.not_before}' if upgrade.not_before else ''
+    until = f'; ends ABORTED by itself at {upgrade.held_until}' if upgrade.held_until else ''
+    return f'HELD{age}: proceed or abort it{begins}{until}'

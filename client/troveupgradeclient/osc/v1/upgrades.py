@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""openstack database upgrade start, list, show and watch."""
+
+import argparse
+import datetime
+
+from troveupgradeclient import exceptions
+from troveupgradeclient.osc.v1 import base, cells
+from troveupgradeclient.v1 import times
+from troveupgradeclient.v1.instances import is_id
+from troveupgradeclient.v1.resources import OnFailure, State
+from troveupgradeclient.v1.upgrades import Filters, Order, SortDirection, SortKey, Start
+
+_SHORT = (
+    'id',
+    'instance_name',
+    'state',
+    'step',
+    'former_version',
+    'target_version',
+    'created_at',
+)
+_LONG = (
+    *_SHORT,
+    'ended_at',
+    'instance_id',
+    'project_id',
+    'attempt',
+    'cancellable',
+    'on_failure',
+    'hold',
+    'not_before',
+    'held_since',
+    'held_until',
+    'rollback_possible_until',
+    'downtime_seconds',
+    'error_code',
+    'cause',
+)
+
+
+class StartUpgrade(base.Following):
+    """Upgrade an instance to a datastore version"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
+        parser.add_argument(
+            'datastore_version',
+            metavar='<datastore-version>',
+            help='Version to upgrade to (name or id); the present one where its image is newer',
+        )
+        parser.add_argument(
+            '--on-failure',
+            choices=[str(each) for each in OnFailure],
+            help='What becomes of an upgrade that fails after the server was replaced: error '
+            'waits for an operator, rollback takes the former image back where that is possible',
+        )
+        parser.add_argument(
+            '--hold',
+            action='store_true',
+            help='Check and prepare, then wait for: openstack database upgrade proceed',
+        )
+        parser.add_argument(
+            '--not-before',
+            metavar='<time>',
+            help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',
+        )
+        base.add_wait(parser, 'Wait for the end; with --hold, until the upgrade is held')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
+        options = Start(
+            on_failure=OnFailure(parsed_args.on_failure) if parsed_args.on_failure else None,
+            hold=parsed_args.hold,
+            not_before=_moment('--not-before', parsed_args.not_before),
+        )
+        instance = self.client.instances.find(parsed_args.instance)
+        version = parsed_args.datastore_version
+        found = self.client.upgrades.start(instance.id, version, options)
+        if parsed_args.wait:
+            wanted = State.HELD if parsed_args.hold else State.COMPLETED
+            found = self.follow_upgrade(found, parsed_args, wanted)
+        return self.shown(found)
+
+
+class ListUpgrades(base.Lister):
+    """List upgrades, the newest first"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--instance', metavar='<instance>', help='Only of this instance (name or id)'
+        )
+        parser.add_argument(
+            '--state',
+            action='append',
+            type=str.upper,
+            metavar='<state>',
+            help='Only in this state; may be repeated: ' + ', '.join(State),
+        )
+        parser.add_argument(
+            '--target-version',
+            metavar='<datastore-version>',
+            help='Only those to this version (name or id)',
+        )
+        parser.add_argument(
+            '--since', metavar='<time>', help='Only those created then or later, as 2026-12-01T00Z'
+        )
+        parser.add_argument(
+            '--sort',
+            metavar='<key>[:<direction>]',
+            help='created_at or updated_at; asc or desc (default: created_at:desc)',
+        )
+        parser.add_argument(
+            '--limit',
+            type=base.count,
+            metavar='<number>',
+            help='Most upgrades to show (default: all)',
+        )
+        parser.add_argument(
+            '--marker', metavar='<upgrade>', help='Id of the last upgrade of the page before'
+        )
+        parser.add_argument(
+            '--all-projects', action='store_true', help='Those of all projects (admins)'
+        )
+        parser.add_argument('--project', metavar='<project-id>', help='Of this project (admins)')
+        parser.add_argument('--long', action='store_true', help='Show more columns')
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], list[tuple[cells.Cell, ...]]]:
+        instance, version = parsed_args.instance, parsed_args.target_version
+        by_id = instance is not None and is_id(instance)
+        filters = Filters(
+            states=tuple(parsed_args.state or ()),
+            instance_id=instance if by_id else None,
+            instance_name=None if by_id else instance,
+            target_version_id=None if version is None else self.client.versions.find_id(version),
+            since=_moment('--since', parsed_args.since),
+            project_id=parsed_args.project,
+            all_projects=parsed_args.all_projects,
+        )
+        found = self.client.upgrades.list(
+            filters,
+            order=_order(parsed_args.sort),
+            limit=parsed_args.limit,
+            marker=parsed_args.marker,
+        )
+        names, now = (_LONG if parsed_args.long else _SHORT), self.now()
+        return cells.headings(names), [cells.row(each, names, now) for each in found]
+
+
+class ShowUpgrade(base.ShowOne):
+    """Show an upgrade with its steps"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
+        return self.shown(self.client.upgrades.find(parsed_args.upgrade))
+
+
+class WatchUpgrade(base.Following):
+    """Follow an upgrade until it ends, and show its end"""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        base.add_pace(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
+        found = self.client.upgrades.find(parsed_args.upgrade)
+        return self.shown(self.follow_upgrade(found, parsed_args, State.COMPLETED))
+
+
+def _moment(option: str, text: str | None) -> datetime.datetime | None:
+    if text is None:
+        return None
+    try:
+        return times.with_zone(text)
+    except ValueError as error:
+        raise exceptions.TimeUnreadable(option=option, found=error) from error
+
+
+def _order(text: str | None) -> Order:
+    if text is None:
+        return Order()
+    key, _, direction = text.partition(':')
+    try:
+        return Order(SortKey(key), SortDirection(direction or SortDirection.ASCENDING))
+    except ValueError as error:
+        raise exceptions.SortUnknown(found=text) from error

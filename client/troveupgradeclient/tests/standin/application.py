@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WSGI application that speaks the API of the service, in one of its releases, or of a Trove
+without it; and as much of Keystone as a client needs.
+"""
+
+import enum
+import json
+import re
+import urllib.parse
+
+from troveupgradeclient.tests.standin import actions
+from troveupgradeclient.tests.standin import world as worlds
+
+TOKEN = 'a-token'
+_NAMES = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflict',
+    422: 'unprocessableEntity',
+    503: 'serviceUnavailable',
+}
+
+
+class Release(enum.Enum):
+    NEWEST = 'newest'
+    EARLIER = 'earlier'  #: without actions, holds, drift and the newer fields
+    NONE = 'none'  #: Trove alone
+
+
+class Refused(Exception):
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def not_found(kind, found):
+    code = f'{kind.upper()}_NOT_FOUND'
+    return Refused(404, code, f'{kind.capitalize()} {found} cannot be found. Look it up.')
+
+
+NO_ROUTE = Refused(404, 'RESOURCE_NOT_FOUND', 'Nothing was found there. Look the address up.')
+
+
+class Application:
+    """Answers of one project."""
+
+    page_size = 100
+
+    def __init__(self, world, release=Release.NEWEST):
+        self.world, self.release = world, release
+        self.requests = []  #: (method, path with query, body) of each
+        self.fails = 0  #: requests that a gateway answers with 503 from now on
+        self.answers = {}  #: (method, path) -> (status, bytes): what another program answers
+        self.base = ''
+
+    def __call__(self, environ, start_response):
+        length = int(environ.get('CONTENT_LENGTH') or 0)
+        body = environ['wsgi.input'].read(length)
+        status, content, headers = self.answer(environ, json.loads(body) if body else None)
+        start_response(
+            f'{status} {_NAMES.get(status, "OK")}',
+            [('Content-Type', 'application/json'), *headers],
+        )
+        return [content]
+
+    def answer(self, environ, body):
+        method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
+        if not path.startswith('/v1.0/'):
+            return self.keystone(body)
+        query = urllib.parse.parse_qs(environ.get('QUERY_STRING', ''))
+        path = path.removeprefix(f'/v1.0/{worlds.PROJECT}')
+        full = path + (f'?{environ["QUERY_STRING"]}' if environ.get('QUERY_STRING') else '')
+        self.requests.append((method, full, body))
+        if self.fails:
+            self.fails -= 1
+            return 503, b'<html>no server is available</html>', []
+        if (method, path) in self.answers:
+            return *self.answers[method, path], []
+        try:
+            status, document = self.route(method, path, query, body)
+        except Refused as refused:
+            status, document = refused.status, self.fault(refused)
+        return status, b'' if document is None else json.dumps(document).encode(), []
+
+    def fault(self, refused):
+        found = {'code': refused.status, 'message': refused.message}
+        if refused.code:
+            found['message'] += f' ({refused.code})'
+            found['error_code'] = refused.code
+        return {_NAMES[refused.status]: found}
+
+    def route(self, method, path, query, body):
+        routes = (*_TROVES, *(() if self.release is Release.NONE else _OURS))
+        if self.release is Release.NEWEST:
+            routes += _NEW
+        path_found = False
+        for wanted, pattern, handler in routes:
+            match = re.fullmatch(pattern, path)
+            if match and wanted == method:
+                found = [urllib.parse.unquote(part) for part in match.groups()]
+                return handler(self, query, body, *found)
+            path_found |= bool(match)
+        if self.release is Release.NONE:
+            raise Refused(404, None, 'The resource could not be found.')
+        if path_found:
+            raise Refused(405, 'METHOD_NOT_ALLOWED', 'The method cannot be used there.')
+        raise NO_ROUTE
+
+    def keystone(self, body):
+        if body is None:
+            link = [{'rel': 'self', 'href': f'{self.base}/v3/'}]
+            version = {'id': 'v3.14', 'status': 'stable', 'links': link, 'media-types': []}
+            return 200, json.dumps({'version': version}).encode(), []
+        domain = {'id': 'default', 'name': 'Default'}
+        endpoint = {
+            'id': 'e',
+            'interface': 'public',
+            'region': 'RegionOne',
+            'region_id': 'RegionOne',
+            'url': f'{self.base}/v1.0/{worlds.PROJECT}',
+        }
+        token = {
+            'methods': ['password'],
+            'expires_at': '2999-01-01T00:00:00.000000Z',
+            'issued_at': '2026-01-01T00:00:00.000000Z',
+            'user': {'id': 'u', 'name': 'demo', 'domain': domain},
+            'roles': [{'id': 'r', 'name': 'member'}],
+            'project': {'id': worlds.PROJECT, 'name': 'demo', 'domain': domain},
+            'catalog': [{'type': 'database', 'name': 'trove', 'id': 's', 'endpoints': [endpoint]}],
+        }
+        return 201, json.dumps({'token': token}).encode(), [('X-Subject-Token', TOKEN)]
+
+    def upgrade(self, upgrade_id):
+        if upgrade_id not in self.world.upgrades:
+            raise not_found('upgrade', upgrade_id)
+        return self.world.upgrades[upgrade_id]
+
+    def instance(self, instance_id):
+        if instance_id not in self.world.instances:
+            code = None if self.release is Release.NONE else 'INSTANCE_NOT_FOUND'
+            raise Refused(404, code, f'Instance {instance_id} cannot be found.')
+        return {
+            'id': instance_id,
+            'name': self.world.instances[instance_id],
+            'status': 'UPGRADE' if self.world.active(instance_id) else 'ACTIVE',
+            'datastore': {'type': 'mariadb', 'version': '10.11.14'},
+        }
+
+    def version_id(self, name_or_id):
+        for version_id, name in worlds.VERSIONS.items():
+            if name_or_id in {version_id, name}:
+                return version_id
+        raise Refused(
+            404,
+            'DATASTORE_VERSION_NOT_FOUND',
+            f'Datastore version {name_or_id} cannot be found in datastore mariadb.',
+        )
+
+    def shown(self, upgrade, *, only_listed=False):
+        hidden = {'number'} | (set(worlds.ONLY_SHOWN) if only_listed else set())
+        if self.release is Release.EARLIER:
+            hidden |= set(worlds.NEW_FIELDS)
+        return {name: value for name, value in upgrade.items() if name not in hidden}
+
+    def page(self, key, items, query, identity='id'):
+        """A page of a list, with the link to the next one."""
+        limit = min(int(query.get('limit', [self.page_size])[0]), self.page_size)
+        begin = 0
+        if 'marker' in query:
+            begin = [each[identity] for each in items].index(query['marker'][0]) + 1
+        found, document = items[begin : begin + limit], {}
+        if items[begin + limit :]:
+            address = urllib.parse.urlencode({**query, 'marker': found[-1][identity]}, doseq=True)
+            link = f'https://another.example/{key}?{address}'
+            document['links'] = [{'rel': 'next', 'href': link}]
+        return 200, {key: found, **document}
+
+    def begin(self, instance_id, asked):
+        self.instance(instance_id)
+        if self.world.active(instance_id):
+            raise Refused(
+                422,
+                'INSTANCE_BUSY',
+                f'Instance {instance_id} cannot be upgraded now: its status is UPGRADE. '
+                'Wait until it is ACTIVE and try again.',
+            )
+        version_id = self.version_id(asked.get('datastore_version'))
+        if version_id == worlds.V10_6:
+            raise Refused(
+                400,
+                'VERSION_NOT_ALLOWED',
+                'The upgrade from 10.11.14 to 10.6.22 is not allowed: it is a downgrade. '
+                'Choose one of the upgrade targets.',
+            )
+        options = {name: asked.get(name) for name in ('on_failure', 'hold', 'not_before')}
+        return self.world.begin(instance_id, version_id, options)
+
+
+def _instances(app, query, _body):
+    return app.page('instances', [app.instance(each) for each in app.world.instances], query)
+
+
+def _instance(app, _query, _body, instance_id):
+    return 200, {'instance': app.instance(instance_id)}
+
+
+def _edit(app, _query, body, instance_id):
+    app.begin(instance_id, body['instance'])
+    return 202, None
+
+
+def _datastores(_app, _query, _body):
+    return 200, {'datastores': [{'id': worlds.MARIADB, 'name': 'mariadb'}]}
+
+
+def _versions(_app, _query, _body, _datastore):
+    return 200, {'versions': [{'id': each, 'name': name} for each, name in worlds.VERSIONS.items()]}
+
+
+def _targets(app, _query, _body, instance_id):
+    app.instance(instance_id)
+    verdicts = (
+        (worlds.V10_6, False, 'DOWNGRADE', '10.6.22 is older than 10.11.14', None),
+        (worlds.V10_11, True, 'SAME_VERSION', 'the version that the instance has', None),
+        (worlds.V11_8, True, 'NEXT_SERIES', 'series 11.8 may follow 10.11', worlds.EXPECTED),
+    )
+    return 200, {
+        'upgrade_targets': [
+            {
+                **worlds.version(version_id),
+                'active': True,
+                'current': version_id == worlds.V10_11,
+                'allowed': allowed,
+                'reason_code': code,
+                'reason': reason,
+                'expected_downtime': expected,
+            }
+            for version_id, allowed, code, reason, expected in verdicts
+        ]
+    }
+
+
+def _check(app, _query, body, instance_id):
+    app.instance(instance_id)
+    version_id = app.version_id(body['upgrade_check']['datastore_version'])
+    made = {
+        'id': worlds.new_id('check', len(app.world.checks)),
+        'instance_id': instance_id,
+        'target_version_id': version_id,
+        'state': 'PENDING',
+        'allowed': None,
+        'expected_downtime': worlds.EXPECTED,
+        'results': [],
+        'cause': None,
+        'error_code': None,
+        'created_at': '2026-11-30T09:58:00',
+        'updated_at': '2026-11-30T09:58:00',
+        'links': [],
+    }
+    app.world.checks[made['id']] = made
+    made['looks'] = app.world.check_looks
+    return 202, {'upgrade_check': {**made, 'looks': 0}}
+
+
+def _shown_check(app, _query, _body, instance_id, check_id):
+    app.instance(instance_id)
+    if check_id not in app.world.checks:
+        raise not_found('upgrade_check', check_id)
+    made = app.world.checks[check_id]
+    made['looks'] -= 1
+    if made['looks'] <= 0 and made['state'] != 'FAILED':
+        full = instance_id == worlds.REPORTS
+        sentence = 'The volume has 1.1 GiB free, and 2.0 GiB are needed: make it larger.'
+        disk = (
+            ('refused', sentence, 'VOLUME_TOO_FULL')
+            if full
+            else ('ok', 'The volume has 12.4 GiB free', None)
+        )
+        rows = (('server_active', 'ok', 'The server is ACTIVE', None), ('guest_volume', *disk))
+        keys = ('name', 'outcome', 'message', 'code')
+        made.update(
+            state='COMPLETED',
+            allowed=not full,
+            results=[dict(zip(keys, row, strict=True)) for row in rows],
+            updated_at='2026-11-30T09:58:04',
+        )
+    return 200, {'upgrade_check': made}
+
+
+def _upgrades(app, query, _body):
+    return _listed(app, query, list(app.world.upgrades.values()))
+
+
+def _upgrades_of(app, query, _body, instance_id):
+    app.instance(instance_id)
+    found = app.world.upgrades.values()
+    return _listed(app, query, [each for each in found if each['instance_id'] == instance_id])
+
+
+def _listed(app, query, found):
+    is_new = app.release is Release.NEWEST
+    one = {name: values[0] for name, values in query.items()}
+    if 'state' in query:
+        states = set(query['state'] if is_new else query['state'][:1])
+        found = [each for each in found if each['state'] in states]
+    if 'instance_id' in one:
+        found = [each for each in found if each['instance_id'] == one['instance_id']]
+    if is_new and 'instance_name' in one:
+        found = [each for each in found if each['instance_name'] == one['instance_name']]
+    if is_new and 'target_version_id' in one:
+        wanted = one['target_version_id']
+        found = [each for each in found if each['target_version']['id'] == wanted]
+    if is_new and 'since' in one:
+        found = [each for each in found if each['created_at'] >= one['since'].rstrip('Z')]
+    ascending = is_new and one.get('sort_dir') == 'asc'
+    found.sort(key=lambda each: each['number'], reverse=not ascending)
+    shown = [app.shown(each, only_listed=True) for each in found]
+    return app.page('upgrades', shown, query)
+
+
+def _upgrade(app, _query, _body, upgrade_id):
+    return 200, {'upgrade': app.shown(app.world.look(app.upgrade(upgrade_id)))}
+
+
+def _start(app, _query, body):
+    return 202, {'upgrade': app.shown(app.begin(body['upgrade']['instance_id'], body['upgrade']))}
+
+
+def _act(app, _query, body, upgrade_id):
+    upgrade, [action] = app.upgrade(upgrade_id), body
+    refusal = actions.refused(app.world, upgrade, action)
+    if refusal:
+        raise Refused(*refusal)
+    actions.take(app.world, upgrade, action)
+    return 202, {'upgrade': app.shown(upgrade)}
+
+
+def _actions(app, _query, _body, upgrade_id):
+    return 200, {'actions': actions.told(app.world, app.upgrade(upgrade_id))}
+
+
+def _drift(app, query, _body):
+    found = [
+        {
+            'project_id': project_id,
+            'instances': 12,
+            'drifted': len(instances),
+            'unknown': 1,
+            'oldest': '2026-06-01T00:00:00',
+        }
+        for project_id, instances in app.world.drift.items()
+    ]
+    return app.page('upgrade_drift', found, query, 'project_id')
+
+
+def _drift_of(app, query, _body, project_id):
+    found = [
+        {
+            'instance_id': instance_id,
+            'instance_name': 'orders',
+            'datastore_version': worlds.version(worlds.V10_11),
+            'booted_image_id': worlds.new_id('image', 1),
+            'current_image_id': worlds.new_id('image', 2),
+            'since': '2026-06-01T00:00:00',
+        }
+        for instance_id in app.world.drift.get(project_id, ())
+    ]
+    return app.page('instances', found, query, 'instance_id')
+
+
+_TROVES = (
+    ('GET', '/instances', _instances),
+    ('GET', '/instances/([^/]+)', _instance),
+    ('PATCH', '/instances/([^/]+)', _edit),
+    ('GET', '/datastores', _datastores),
+    ('GET', '/datastores/([^/]+)/versions', _versions),
+)
+_OURS = (
+    ('GET', '/instances/([^/]+)/upgrade-targets', _targets),
+    ('POST', '/instances/([^/]+)/upgrade-checks', _check),
+    ('GET', '/instances/([^/]+)/upgrade-checks/([^/]+)', _shown_check),
+    ('GET', '/instances/([^/]+)/upgrades', _upgrades_of),
+    ('GET', '/upgrades', _upgrades),
+    ('GET', '/upgrades/([^/]+)', _upgrade),
+)
+_NEW = (
+    ('POST', '/upgrades', _start),
+    ('POST', '/upgrades/([^/]+)/action', _act),
+    ('GET', '/upgrades/([^/]+)/actions', _actions),
+    ('GET', '/mgmt/upgrade-drift', _drift),
+    ('GET', '/mgmt/upgrade-drift/([^/]+)', _drift_of),
+)

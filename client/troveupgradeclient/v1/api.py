@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP: requests through a session of keystoneauth, pages of lists, and answers that refuse."""
+
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from keystoneauth1 import adapter
+from keystoneauth1 import exceptions as ksa_exceptions
+
+from troveupgradeclient import exceptions
+from troveupgradeclient.v1.reading import read
+
+SERVICE_TYPE = 'database'
+Query = Mapping[str, str | Sequence[str]]
+Record = TypeVar('Record')
+
+#: Codes by which the service tells that its release has no such route.
+NO_ROUTE = frozenset({'RESOURCE_NOT_FOUND', 'METHOD_NOT_ALLOWED'})
+_UPGRADES = '/upgrades'
+#: A gateway before the service answers these while the service restarts.
+_LATER = frozenset({502, 503, 504})
+
+
+class Api:
+    """The endpoint of type `database` of one project."""
+
+    def __init__(self, http: adapter.Adapter) -> None:
+        self._http = http
+
+    def get(self, path: str, key: str, what: str, query: Query | None = None) -> Any:
+        """Return what `key` holds of the answer; `what` names the feature in an error."""
+        return _under(key, self._ours('GET', path, what, query=query))
+
+    def post(self, path: str, key: str, what: str, body: Mapping[str, object]) -> Any:
+        """Return what `key` holds of the answer to a body."""
+        return _under(key, self._ours('POST', path, what, body=body))
+
+    def foreign(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Any:
+        """Return the answer of a resource that Trove has without the service, too; None where it
+        is empty.
+
+        :raises RequestRefused: it refuses.
+        """
+        return _document(_accepted(self._send(method, path, query=query, body=body)))
+
+    def pages(
+        self, kind: type[Record], path: str, key: str, what: str | None, query: Query
+    ) -> Iterator[Record]:
+        """Yield the items of a list; a page is asked for when its first item is.
+
+        Where `what` is None, Trove has the list without the service, too.
+        """
+        asked = dict(query)
+        while True:
+            document = (
+                self.foreign('GET', path, query=asked)
+                if what is None
+                else self._ours('GET', path, what, query=asked)
+            )
+            items = _under(key, document)
+            if not isinstance(items, list):
+                raise exceptions.AnswerInvalid(found=f'{key} is no list')
+            for item in items:
+                yield read(kind, item)
+            marker = _next_marker(document)
+            if not items or marker is None or marker == asked.get('marker'):
+                return
+            asked['marker'] = marker
+
+    def has_service(self) -> bool:
+        """Tell whether the upgrade service answers, of whichever release."""
+        answer = self._send('GET', _UPGRADES, query={'limit': '1'})
+        return bool(answer.status_code < 400 or _fault(answer).code)
+
+    def _ours(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Any:
+        """Return the answer of a resource of the service.
+
+        :raises ApiMissing: there is no service.
+        :raises ApiTooOld: there is one that does not know the resource.
+        """
+        answer = self._send(method, path, query=query, body=body)
+        if answer.status_code in {404, 405}:
+            code = _fault(answer).code
+            if code is None and not self.has_service():
+                raise exceptions.ApiMissing
+            if code is None or code in NO_ROUTE:
+                raise exceptions.ApiTooOld(what=what)
+        return _document(_accepted(answer))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Any:
+        address = path + (f'?{urllib.parse.urlencode(query, doseq=True)}' if query else '')
+        content: dict[str, Any] = {} if body is None else {'json': body}
+        try:
+            return self._http.request(address, method, raise_exc=False, **content)
+        except ksa_exceptions.ConnectionError as error:
+            raise exceptions.ApiSilent(found=str(error).rstrip('.')) from error
+
+
+def _under(key: str, document: Any) -> Any:
+    if not isinstance(document, dict) or key not in document:
+        raise exceptions.AnswerInvalid(found=f'it has no {key}')
+    return document[key]
+
+
+def _document(answer: Any) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise exceptions.AnswerInvalid(found='it is not JSON') from error
+
+
+def _accepted(answer: Any) -> Any:
+    if answer.status_code < 400:
+        return answer
+    fault = _fault(answer)
+    if answer.status_code in _LATER and fault.code is None:
+        raise exceptions.ApiSilent(found=f'HTTP {answer.status_code}')
+    raise fault
+
+
+def _fault(answer: Any) -> exceptions.RequestRefused:
+    """Read the error of an answer: one key that names the status, as Trove has it."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    fault = next(iter(document.values()), None) if isinstance(document, dict) else None
+    fault = fault if isinstance(fault, dict) else {}
+    code, message = fault.get('error_code'), fault.get('message')
+    status = answer.status_code
+    return exceptions.RequestRefused(
+        status=status,
+        code=code if isinstance(code, str) else None,
+        message=f'{message or answer.reason or "The request was refused."}'
+        + ('' if code else f' (HTTP {status})'),
+        request_id=answer.headers.get('x-openstack-request-id', ''),
+    )
+
+
+def _next_marker(document: Any) -> str | None:
+    """Return the marker of the next page; its address may name another host than ours, as behind
+    a proxy, so that the marker alone is taken.
+    """
+    links = document.get('links') if isinstance(document, dict) else None
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get('rel') == 'next':
+            query = urllib.parse.urlsplit(str(link.get('href'))).query
+            return next(iter(urllib.parse.parse_qs(query).get('marker', ())), None)
+    return None

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry of the Python API."""
+
+from typing import Any
+
+from keystoneauth1 import adapter
+
+from troveupgradeclient.v1 import api, checks, drift, instances, targets, upgrades, versions
+
+_USER_AGENT = 'python-troveupgradeclient'
+
+
+class Client:
+    """Managers of the resources, over a session of keystoneauth.
+
+    `options` are those of keystoneauth's Adapter: `region_name`, `interface`, `auth`,
+    `endpoint_override`, `connect_retries` and others.
+    """
+
+    def __init__(self, *, session: Any, **options: Any) -> None:
+        settings = {'service_type': api.SERVICE_TYPE, 'user_agent': _USER_AGENT, **options}
+        made = api.Api(adapter.Adapter(session, **settings))
+        self.instances = instances.InstanceManager(made)
+        self.versions = versions.VersionManager(made)
+        self.targets = targets.TargetManager(made)
+        self.checks = checks.CheckManager(made)
+        self.upgrades = upgrades.UpgradeManager(made, self.instances)
+        self.drift = drift.DriftManager(made)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Following of an upgrade or a report until its end."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+from troveupgradeclient import exceptions
+
+#: How long the service may be silent, as while it restarts, before following ends.
+PATIENCE_SECONDS = 300.0
+INTERVAL_SECONDS = 2.0
+
+Seen = TypeVar('Seen')
+
+
+class Clock(Protocol):
+    """Port to time."""
+
+    def monotonic(self) -> float:
+        """Return seconds that are never set back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Suspend the thread."""
+
+
+class SystemClock:
+    """Clock of the machine."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Follower:
+    """Looks again and again, with a pause between two looks.
+
+    `on_silence` is told of each look that got no answer.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
+        timeout_seconds: float | None = None,
+        on_silence: Callable[[exceptions.ApiSilent], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
+        self._on_silence = on_silence
+
+    def looks(self, look: Callable[[], Seen], is_end: Callable[[Seen], bool]) -> Iterator[Seen]:
+        """Yield what each look finds, the end last.
+
+        :raises WaitOver: the time is over before the end.
+        :raises ApiSilent: no answer came for a long time.
+        """
+        begun = heard = self._clock.monotonic()
+        found = 'nothing was seen'
+        while True:
+            try:
+                seen = look()
+            except exceptions.ApiSilent as silent:
+                if self._clock.monotonic() - heard > PATIENCE_SECONDS:
+                    raise
+                self._on_silence(silent)
+            else:
+                heard = self._clock.monotonic()
+                found = f'it is {getattr(seen, "state", "unknown")}'
+                yield seen
+                if is_end(seen):
+                    return
+            left = self._left(begun)
+            if left <= 0:
+                raise exceptions.WaitOver(seconds=self._timeout, found=found)
+            self._clock.sleep(min(self._interval, left))
+
+    def _left(self, begun: float) -> float:
+        if self._timeout is None:
+            return self._interval
+        return self._timeout - (self._clock.monotonic() - begun)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times in UTC, as the service writes and reads them."""
+
+import datetime
+
+
+def text(moment: datetime.datetime) -> str:
+    """Write a time."""
+    return moment.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def read(value: str | None) -> datetime.datetime | None:
+    """Read a time of an answer, which is UTC; None where there is none, or another form."""
+    if value is None:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or datetime.UTC)
+
+
+def with_zone(value: str) -> datetime.datetime:
+    """Read a time that a person gives.
+
+    :raises ValueError: it is in another form, or has no zone.
+    """
+    found = datetime.datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError(f'{value} has no zone')
+    return found
+
+
+def span(seconds: float) -> str:
+    """Write a span of time for a person: 40 s, 12 min, 3 h 5 min, 2 d 4 h."""
+    whole = max(0, round(seconds))
+    if whole < 100:
+        return f'{whole} s'
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f'{minutes} min'
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f'{hours} h {minutes} min' if minutes else f'{hours} h'
+    days, hours = divmod(hours, 24)
+    return f'{days} d {hours} h' if hours else f'{days} d'

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrades: started, listed, shown, and acted on."""
+
+import dataclasses
+import datetime
+import enum
+import itertools
+from collections.abc import Iterator
+
+from troveupgradeclient import exceptions
+from troveupgradeclient.v1 import times
+from troveupgradeclient.v1.api import Api
+from troveupgradeclient.v1.instances import InstanceManager, is_id, quoted
+from troveupgradeclient.v1.reading import read
+from troveupgradeclient.v1.resources import Action, ActionName, OnFailure, Upgrade
+
+_UPGRADES = '/upgrades'
+_WHAT = 'upgrades'
+_OPTIONS = 'a hold, a time to begin at, or what becomes of an upgrade that fails'
+_ACTIONS = 'actions on upgrades'
+_ORDER = 'another order of the list'
+_ADVICE = 'Look it up with: openstack database upgrade list.'
+
+
+class SortKey(enum.StrEnum):
+    """Times that a list can be sorted by."""
+
+    CREATED_AT = 'created_at'
+    UPDATED_AT = 'updated_at'
+
+
+class SortDirection(enum.StrEnum):
+    """Directions of a list."""
+
+    ASCENDING = 'asc'
+    DESCENDING = 'desc'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Conditions of a list, all of which hold for each upgrade in it."""
+
+    states: tuple[str, ...] = ()
+    instance_id: str | None = None
+    instance_name: str | None = None
+    target_version_id: str | None = None
+    since: datetime.datetime | None = None  #: created then or later
+    project_id: str | None = None
+    all_projects: bool = False
+
+    def query(self) -> dict[str, str | tuple[str, ...]]:
+        """Return what the address says of them."""
+        found = {
+            'instance_id': self.instance_id,
+            'instance_name': self.instance_name,
+            'target_version_id': self.target_version_id,
+            'since': None if self.since is None else times.text(self.since),
+            'project_id': self.project_id,
+            'all_projects': 'true' if self.all_projects else None,
+        }
+        query: dict[str, str | tuple[str, ...]] = {
+            name: value for name, value in found.items() if value is not None
+        }
+        return query | ({'state': self.states} if self.states else {})
+
+    def admits(self, upgrade: Upgrade) -> bool:
+        """Tell whether an upgrade belongs to the list: a service of an earlier release does not
+        know all of the conditions, and leaves them out.
+        """
+        target = upgrade.target_version.id if upgrade.target_version else None
+        created = times.read(upgrade.created_at)
+        return (
+            (not self.states or upgrade.state in self.states)
+            and self.instance_id in {None, upgrade.instance_id}
+            and self.instance_name in {None, upgrade.instance_name}
+            and self.target_version_id in {None, target}
+            and (self.since is None or created is None or created >= self.since)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """Order of a list; the newest first, unless it is told."""
+
+    key: SortKey = SortKey.CREATED_AT
+    direction: SortDirection = SortDirection.DESCENDING
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """Options of an upgrade that a service of an earlier release does not know."""
+
+    on_failure: OnFailure | None = None
+    hold: bool = False
+    not_before: datetime.datetime | None = None
+
+    def body(self) -> dict[str, object]:
+        """Return what the body says of them."""
+        found: dict[str, object] = {}
+        if self.on_failure is not None:
+            found['on_failure'] = str(self.on_failure)
+        if self.hold:
+            found['hold'] = True
+        if self.not_before is not None:
+            found['not_before'] = times.text(self.not_before)
+        return found
+
+
+class UpgradeManager:
+    """Upgrades of the project; for admins also of others."""
+
+    def __init__(self, api: Api, instances: InstanceManager) -> None:
+        self._api = api
+        self._instances = instances
+
+    def list(
+        self,
+        filters: Filters | None = None,
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+    ) -> Iterator[Upgrade]:
+        """Yield upgrades, at most `limit`; `marker` is the last one of those seen before."""
+        wanted, order = filters or Filters(), order or Order()
+        query = wanted.query()
+        if order != Order():
+            query |= {'sort_key': str(order.key), 'sort_dir': str(order.direction)}
+        if limit is not None:
+            query['limit'] = str(limit)
+        if marker is not None:
+            query['marker'] = marker
+        found = self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query)
+        if order != Order():
+            found = _in_order(found)
+        return itertools.islice(filter(wanted.admits, found), limit)
+
+    def get(self, upgrade_id: str) -> Upgrade:
+        """Return one upgrade with its steps."""
+        return self._shown(self._api.get(_path(upgrade_id), 'upgrade', _WHAT))
+
+    def newest_of(self, instance_id: str) -> Upgrade | None:
+        """Return the newest upgrade of an instance; None: it never had one."""
+        path = f'/instances/{quoted(instance_id)}/upgrades'
+        found = self._api.pages(Upgrade, path, 'upgrades', _WHAT, {'limit': '1'})
+        return next(found, None)
+
+    def find(self, name_or_id: str) -> Upgrade:
+        """Return the upgrade of an id, or the newest one of an instance, by its id or name.
+
+        :raises NameNotFound: there is none.
+        """
+        if is_id(name_or_id):
+            return self._of_id(name_or_id)
+        newest = self.newest_of(self._instances.find(name_or_id).id)
+        if newest is None:
+            raise exceptions.NameNotFound(kind='upgrade', name=name_or_id, advice=_ADVICE)
+        return self.get(newest.id)
+
+    def start(
+        self, instance_id: str, datastore_version: str, options: Start | None = None
+    ) -> Upgrade:
+        """Ask for an upgrade; it is stored when this returns.
+
+        :raises ApiTooOld: the service does not know the options.
+        """
+        asked = (options or Start()).body()
+        body = {'instance_id': instance_id, 'datastore_version': datastore_version, **asked}
+        try:
+            return self._shown(self._api.post(_UPGRADES, 'upgrade', _OPTIONS, {'upgrade': body}))
+        except exceptions.ApiTooOld:
+            # a service is there, so that what is sent now is not for Trove's own upgrade
+            if asked:
+                raise
+        instance = {'instance': {'datastore_version': datastore_version}}
+        self._api.foreign('PATCH', f'/instances/{quoted(instance_id)}', body=instance)
+        newest = self.newest_of(instance_id)
+        if newest is None:
+            raise exceptions.AnswerInvalid(found='the upgrade that was accepted is in no list')
+        return self.get(newest.id)
+
+    def act(self, upgrade_id: str, action: ActionName) -> Upgrade:
+        """Take an action; the same one again changes nothing more."""
+        path = f'{_path(upgrade_id)}/action'
+        return self._shown(self._api.post(path, 'upgrade', _ACTIONS, {str(action): {}}))
+
+    def actions(self, upgrade_id: str) -> tuple[Action, ...]:
+        """Return each action, and whether the caller can take it now."""
+        found = self._api.get(f'{_path(upgrade_id)}/actions', 'actions', _ACTIONS)
+        return tuple(read(Action, each) for each in found)
+
+    def _of_id(self, text: str) -> Upgrade:
+        try:
+            return self.get(text)
+        except exceptions.RequestRefused as refused:
+            if refused.code != 'UPGRADE_NOT_FOUND':
+                raise
+            try:
+                newest = self.newest_of(text)
+            except exceptions.RequestRefused as other:
+                if other.status != 404:
+                    raise
+                newest = None
+            if newest is None:
+                raise
+        return self.get(newest.id)
+
+    @staticmethod
+    def _shown(document: object) -> Upgrade:
+        return read(Upgrade, document)
+
+
+def _in_order(found: Iterator[Upgrade]) -> Iterator[Upgrade]:
+    """Yield a list that a service has sorted; one of an earlier release does not sort.
+
+    :raises ApiTooOld: it is of one, as it answers no `hold`.
+    """
+    for upgrade in found:
+        if upgrade.hold is None:
+            raise exceptions.ApiTooOld(what=_ORDER)
+        yield upgrade
+
+
+def _path(upgrade_id: str) -> str:
+    return f'{_UPGRADES}/{quoted(upgrade_id)}'
