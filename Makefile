@@ -16,7 +16,7 @@ machine:  # says in one line each what the machine lacks, before anything is cha
 
 venv: $(VENV)/.complete  ## .venv with the product and its console scripts
 
-$(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg tools/make-venv
+$(VENV)/.complete: requirements.txt test-requirements.txt constraints.txt setup.cfg client/requirements.txt client/setup.cfg tools/make-venv
 	@tools/make-venv $(PYTHON) $(VENV)
 
 bundle: machine venv  ## dist/ with the bundle for guests that are older than this product, some minutes the first time (BUNDLE_ARGS="--key FILE" signs it)
@@ -72,7 +72,7 @@ $(MUTANTS)/.complete: constraints/mutants.txt
 	@touch $@
 
 bandit: $(AUDIT)/.complete  ## only the search for insecure code; it takes longer than the linter
-	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade lab 2> >(grep -v 'nosec encountered' >&2)
+	@$(AUDIT)/bin/bandit -q -c pyproject.toml -r trove_upgrade lab client 2> >(grep -v 'nosec encountered' >&2)
 
 audit: $(AUDIT)/.complete  ## the pinned libraries against known holes; asks the index of Python packages, or with AUDIT_ARGS="-s osv" the OSV database
 	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip -r constraints.txt $(AUDIT_ARGS)
@@ -91,9 +91,9 @@ samples: venv  ## etc/trove-upgrade's generated samples anew
 
 constraints: venv  ## pin anew what the requirements ask for, for Debian 12's Python
 	@{ echo '# What was tested together: pip install -c constraints.txt. Made by "make constraints".'; \
-	   $(BIN)/uv pip compile -q requirements.txt test-requirements.txt --python-version 3.11.2 --universal --no-header --no-annotate; } > constraints.new
+	   $(BIN)/uv pip compile -q requirements.txt client/requirements.txt test-requirements.txt --python-version 3.11.2 --universal --no-header --no-annotate; } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean:  ## end what runs, remove .venv and every cache
 	@if [ -x $(BIN)/trove-upgrade-lab ]; then $(BIN)/trove-upgrade-lab down; $(BIN)/trove-upgrade-lab clean; fi
-	@rm -rf $(VENV) $(AUDIT) $(MUTANTS) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info
+	@rm -rf $(VENV) $(AUDIT) $(MUTANTS) .stestr .mypy_cache .ruff_cache .hypothesis doc/build *.egg-info client/*.egg-info client/build

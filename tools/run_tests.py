@@ -56,6 +56,8 @@ PROGRAMS = {
 }
 PROGRAM = 'run_tests.py'
 TESTS = pathlib.Path('trove_upgrade', 'tests')
+#: The client is a distribution of its own, with its own tests.
+CLIENT_TESTS = pathlib.Path('client', 'troveupgradeclient', 'tests', 'unit')
 
 
 def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
@@ -63,7 +65,12 @@ def run(suite: str, runner: Runner, cloud: Cloud | None) -> Count:
     if suite in PROGRAMS:
         return runner.program(suite, PROGRAMS[suite])
     if suite == 'unit':
-        return runner.tests(suite, TESTS / 'unit', '--group-regex', UNIT_GROUPS, workers=2)
+        return total(
+            [
+                runner.tests(suite, TESTS / 'unit', '--group-regex', UNIT_GROUPS, workers=2),
+                runner.tests('unit-client', CLIENT_TESTS, workers=2),
+            ]
+        )
     if suite not in {*ON_CLOUD, OLD_CLOUD}:
         name, folder = pathlib.Path(suite).resolve().name, pathlib.Path(suite)
         return runner.tests(name, folder, '--group-regex', ONE_CLOUD, workers=2)

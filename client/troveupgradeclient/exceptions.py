@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of the client: a sentence with what happened and what to do next, and a stable code."""
 
+from typing import ClassVar
+
 
 class UpgradeClientError(Exception):
     """Base of all errors of the client; `code` never changes its meaning."""
 
-    code = 'UPGRADE_CLIENT_ERROR'
-    template = '{found}'
+    code: ClassVar[str]
+    template: ClassVar[str]
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts

@@ -27,7 +27,7 @@ STEPS = ('precheck', 'quiesce', 'rebuild', 'boot', 'restore', 'verify')
 
 
 class OnFailure(enum.StrEnum):
-    """What becomes of an upgrade that fails after the server was replaced."""
+    """Ends of an upgrade that fails after the server was replaced."""
 
     ERROR = 'error'
     ROLLBACK = 'rollback'

@@ -11,6 +11,7 @@ from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 LABORATORY = PACKAGE.parent / 'lab'
+CLIENT = PACKAGE.parent / 'client' / 'troveupgradeclient'
 
 #: folder or module (longest match wins) -> what of ours it may import, besides itself
 ALLOWED = {
@@ -135,6 +136,31 @@ class TestImportRules(base.TestCase):
             for path, relative in product_files()
             for name in imported(path)
             if name.split('.')[0] == 'lab'
+        ]
+        self.assertEqual([], found)
+
+    def test_the_client_and_the_product_work_without_each_other(self):
+        folders = {
+            CLIENT: {'trove_upgrade', 'lab'},
+            PACKAGE: {'troveupgradeclient'},
+            LABORATORY: {'troveupgradeclient'},
+        }
+        found = [
+            f'{path} imports {name}'
+            for folder, foreign in folders.items()
+            for path in sorted(folder.rglob('*.py'))
+            for name in imported(path)
+            if name.split('.')[0] in foreign
+            and not path.is_relative_to(PACKAGE / 'tests' / 'functional')
+        ]
+        self.assertEqual([], found)
+
+    def test_the_clients_python_api_works_without_its_commands(self):
+        found = [
+            f'{path.name} imports {name}'
+            for path in sorted((CLIENT / 'v1').rglob('*.py'))
+            for name in imported(path)
+            if name.startswith(('troveupgradeclient.osc', 'cliff', 'osc_lib'))
         ]
         self.assertEqual([], found)
 

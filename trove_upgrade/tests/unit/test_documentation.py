@@ -35,6 +35,7 @@ from trove_upgrade.tests.unit.domain import test_downtime
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 PROJECT = PACKAGE.parent
+CLIENT = PROJECT / 'client' / 'troveupgradeclient'
 DOCS = PROJECT / 'doc' / 'source'
 REFERENCE = DOCS / 'reference'
 ETC = PROJECT / 'etc' / 'trove-upgrade'
@@ -79,6 +80,7 @@ _NOT_CODES = {
     'HTTP_CONTENT_ENCODING',
     'HTTP_X_IDENTITY_STATUS',
     'OS_TROVE_UPGRADE_CONFIG_FILES',
+    'OS_DATABASE_UPGRADE_API_VERSION',
     'VERIFY_RESIZE',
     'RESTART_REQUIRED',
     'BUILDING_ERROR',
@@ -142,8 +144,9 @@ _COMPUTED = {f'GUEST_{state}' for state in (guests.JobState.REFUSED, guests.JobS
 def product_trees():
     return [
         ast.parse(path.read_text())
-        for path in sorted(PACKAGE.rglob('*.py'))
-        if path.relative_to(PACKAGE).parts[0] != 'tests'
+        for package in (PACKAGE, CLIENT)
+        for path in sorted(package.rglob('*.py'))
+        if path.relative_to(package).parts[0] != 'tests'
     ]
 
 
@@ -392,7 +395,7 @@ class TestOtherReferences(base.TestCase):
             (str(path), word)
             for path, text in pages()
             for word in re.findall(
-                r'``((?:etc/trove-upgrade|trove_upgrade|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``',
+                r'``((?:etc/trove-upgrade|trove_upgrade|client|doc|releasenotes|tools|benchmarks|scenario)/[^`*]*)``',
                 text,
             )
         }

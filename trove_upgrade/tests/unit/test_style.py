@@ -14,6 +14,7 @@ from trove_upgrade.tests.unit import base
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 LABORATORY = PACKAGE.parent / 'lab'
+CLIENT = PACKAGE.parent / 'client' / 'troveupgradeclient'
 WIDTH = 100
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 #: Fields of a dataclass that may be given by their places.
@@ -45,7 +46,7 @@ _UNNAMED = re.compile(
 
 def modules() -> Iterator[pathlib.Path]:
     """Yield each module of the product."""
-    for folder in (PACKAGE, LABORATORY):
+    for folder in (PACKAGE, LABORATORY, CLIENT):
         for path in sorted(folder.rglob('*.py')):
             if 'tests' not in path.relative_to(folder).parts:
                 yield path

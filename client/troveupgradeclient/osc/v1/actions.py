@@ -14,11 +14,9 @@ class _ActOnUpgrade(base.Following):
     action: ClassVar[ActionName]
     wanted: ClassVar[State]
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
         base.add_wait(parser, f'Wait for the end; the exit status is 0 where it is {self.wanted}')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         upgrades = self.client.upgrades
@@ -59,10 +57,8 @@ class RollbackUpgrade(_ActOnUpgrade):
 class ListActions(base.Lister):
     """List what can be done with an upgrade now, and what not and why"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
-        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace

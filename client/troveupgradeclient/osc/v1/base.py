@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Common parts of the commands: the client, the wait for an end, and the exit status."""
 
+import abc
 import argparse
 import datetime
 from typing import Any, TextIO
@@ -13,7 +14,6 @@ from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.v1.client import Client
 from troveupgradeclient.v1.following import (
     INTERVAL_SECONDS,
-    Clock,
     Follower,
     SystemClock,
 )
@@ -36,7 +36,20 @@ class UpgradeCommand(command.Command):
     """A command of the plugin; `status` is what it ends with."""
 
     status = ExitStatus.AS_ASKED
-    clock: Clock = SystemClock()
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the reader of the command line."""
+        parser = super().get_parser(prog_name)
+        self.add_arguments(parser)
+        return parser
+
+    @abc.abstractmethod
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add arguments of the command's own."""
+
+    @abc.abstractmethod
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        """Ask the service, and return what the formatter shows."""
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command and return its exit status."""
@@ -119,7 +132,7 @@ class Following(ShowOne):
         hint: str,
     ) -> Any:
         follower = Follower(
-            self.clock,
+            SystemClock(),
             interval_seconds=asked.interval,
             timeout_seconds=asked.timeout,
             on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),

@@ -31,9 +31,11 @@ class Cell(FormattableColumn[Any]):
         self._text = text
 
     def human_readable(self) -> str:
+        """Return the text, without what a terminal would obey."""
         return '\n'.join(printable(line) for line in self._text.split('\n'))
 
     def machine_readable(self) -> Any:
+        """Return the value as JSON has it."""
         return plain(self._value)
 
 

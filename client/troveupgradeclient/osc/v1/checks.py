@@ -11,8 +11,7 @@ from troveupgradeclient.v1.resources import Check, CheckState
 class CheckUpgrade(base.Following):
     """Check whether an upgrade would be let begin, and change nothing"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
         parser.add_argument(
             'datastore_version', metavar='<datastore-version>', help='Version (name or id)'
@@ -25,7 +24,6 @@ class CheckUpgrade(base.Following):
             'show',
         )
         base.add_pace(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)
@@ -39,11 +37,9 @@ class CheckUpgrade(base.Following):
 class ShowCheck(base.ShowOne):
     """Show the report of a check"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
         parser.add_argument('check', metavar='<check>', help='Id of the check')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)

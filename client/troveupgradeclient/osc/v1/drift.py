@@ -11,19 +11,15 @@ from troveupgradeclient.v1.resources import InstanceDrift, ProjectDrift
 
 
 class ListDrift(base.Lister):
-    """List projects by how many of their instances run another image than their version's current
-    one, or with --project these instances (admins)
-    """
+    """List the projects whose instances run another image than their version's (admins)"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             '--project', metavar='<project-id>', help='Show the instances of this project'
         )
         parser.add_argument(
             '--limit', type=base.count, metavar='<number>', help='Most rows (default: all)'
         )
-        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace

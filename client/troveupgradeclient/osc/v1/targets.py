@@ -22,14 +22,12 @@ _LONG = (
 class ListTargets(base.Lister):
     """List what an instance may be upgraded to, and why not to others"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
         parser.add_argument(
             '--allowed', action='store_true', help='Only those that it may be upgraded to'
         )
         parser.add_argument('--long', action='store_true', help='Show more columns')
-        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace

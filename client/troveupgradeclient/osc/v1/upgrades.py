@@ -42,8 +42,7 @@ _LONG = (
 class StartUpgrade(base.Following):
     """Upgrade an instance to a datastore version"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
         parser.add_argument(
             'datastore_version',
@@ -67,7 +66,6 @@ class StartUpgrade(base.Following):
             help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',
         )
         base.add_wait(parser, 'Wait for the end; with --hold, until the upgrade is held')
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         options = Start(
@@ -87,8 +85,7 @@ class StartUpgrade(base.Following):
 class ListUpgrades(base.Lister):
     """List upgrades, the newest first"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             '--instance', metavar='<instance>', help='Only of this instance (name or id)'
         )
@@ -126,7 +123,6 @@ class ListUpgrades(base.Lister):
         )
         parser.add_argument('--project', metavar='<project-id>', help='Of this project (admins)')
         parser.add_argument('--long', action='store_true', help='Show more columns')
-        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -155,10 +151,8 @@ class ListUpgrades(base.Lister):
 class ShowUpgrade(base.ShowOne):
     """Show an upgrade with its steps"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         return self.shown(self.client.upgrades.find(parsed_args.upgrade))
@@ -167,11 +161,9 @@ class ShowUpgrade(base.ShowOne):
 class WatchUpgrade(base.Following):
     """Follow an upgrade until it ends, and show its end"""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
         base.add_pace(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         found = self.client.upgrades.find(parsed_args.upgrade)

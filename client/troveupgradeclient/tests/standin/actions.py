@@ -3,14 +3,14 @@
 
 from troveupgradeclient.tests.standin import world as worlds
 
-#: (allowed, code, sentence) by action and state; what is not here is refused.
+#: What an action would do, by action and state; what is not here is refused.
 _ALLOWED = {
-    ('abort', 'PENDING'): 'It would end before anything is touched.',
-    ('abort', 'HELD'): 'It would end before anything is touched.',
-    ('abort', 'RUNNING'): 'The guest would undo what it has done, and the database serve again.',
-    ('proceed', 'HELD'): 'It would be checked anew and begin.',
-    ('retry', 'FAILED'): 'Its last step would be run once more.',
-    ('rollback', 'FAILED'): 'The former image would serve again on untouched data.',
+    ('abort', 'PENDING'): 'It is given up before its server is rebuilt: the former version serves.',
+    ('abort', 'HELD'): 'It is given up before its server is rebuilt: the former version serves.',
+    ('abort', 'RUNNING'): 'It is given up before its server is rebuilt: the former version serves.',
+    ('proceed', 'HELD'): 'Its checks are made anew, then its database is stopped and upgraded.',
+    ('retry', 'FAILED'): 'It goes to the target version again, in another attempt.',
+    ('rollback', 'FAILED'): 'Its server is rebuilt with the former image.',
 }
 #: Where the same action was taken before.
 _DONE = {
@@ -21,10 +21,10 @@ _DONE = {
     ('rollback', 'ROLLED_BACK'),
 }
 _CODES = {
-    'abort': 'UPGRADE_NOT_CANCELLABLE',
-    'proceed': 'UPGRADE_NOT_HELD',
-    'retry': 'UPGRADE_NOT_FAILED',
-    'rollback': 'UPGRADE_NOT_FAILED',
+    'abort': 'ABORT_REFUSED',
+    'proceed': 'PROCEED_REFUSED',
+    'retry': 'RETRY_REFUSED',
+    'rollback': 'ROLLBACK_REFUSED',
 }
 
 
@@ -47,11 +47,20 @@ def verdict(world, upgrade, action):
     if action in world.forbidden:
         return False, 'FORBIDDEN_BY_POLICY', f'Your roles do not allow {action}: ask an operator.'
     state = upgrade['state']
+    if (action, state) in _DONE:
+        return False, 'ACTION_TAKEN', 'It was taken already.'
     if action == 'abort' and state == 'RUNNING' and not upgrade['cancellable']:
-        return False, _CODES[action], 'Nova has been asked to rebuild: wait for the end.'
+        return (
+            False,
+            _CODES[action],
+            (
+                f'Upgrade {upgrade["id"]} cannot be aborted: Nova was asked to rebuild its server. '
+                'Wait for its end; if it is FAILED then, it can be rolled back or retried.'
+            ),
+        )
     reason = _ALLOWED.get((action, state))
     if reason is not None:
-        return True, 'ALLOWED', reason
+        return True, 'ACTION_POSSIBLE', reason
     return False, _CODES[action], f'The upgrade is {state}, which {action} does not change.'
 
 
@@ -74,10 +83,8 @@ def take(world, upgrade, action):
 
 def refused(world, upgrade, action):
     """(status, code, sentence) of a refusal, or None."""
-    if action not in world.forbidden and (action, upgrade['state']) in _DONE:
-        return None
     allowed, code, reason = verdict(world, upgrade, action)
-    if allowed:
+    if allowed or code == 'ACTION_TAKEN':
         return None
     if code == 'FORBIDDEN_BY_POLICY':
         return 403, 'FORBIDDEN', reason

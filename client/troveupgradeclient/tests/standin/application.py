@@ -180,6 +180,18 @@ class Application:
 
     def begin(self, instance_id, asked):
         self.instance(instance_id)
+        held = [
+            each
+            for each in self.world.upgrades.values()
+            if each['instance_id'] == instance_id and each['state'] == 'HELD'
+        ]
+        if held:
+            raise Refused(
+                422,
+                'UPGRADE_HELD',
+                f'Instance {instance_id} cannot be upgraded: its upgrade {held[0]["id"]} to '
+                'version 11.8.6 is held. Let that one proceed, or abort it first.',
+            )
         if self.world.active(instance_id):
             raise Refused(
                 422,
@@ -275,7 +287,7 @@ def _shown_check(app, _query, _body, instance_id, check_id):
         full = instance_id == worlds.REPORTS
         sentence = 'The volume has 1.1 GiB free, and 2.0 GiB are needed: make it larger.'
         disk = (
-            ('refused', sentence, 'VOLUME_TOO_FULL')
+            ('refused', sentence, 'VOLUME_SPACE')
             if full
             else ('ok', 'The volume has 12.4 GiB free', None)
         )

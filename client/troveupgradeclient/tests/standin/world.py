@@ -215,6 +215,6 @@ class World:
 
     def active(self, instance_id):
         return any(
-            each['instance_id'] == instance_id and each['state'] in {'PENDING', 'RUNNING', 'HELD'}
+            each['instance_id'] == instance_id and each['state'] in {'PENDING', 'RUNNING'}
             for each in self.upgrades.values()
         )

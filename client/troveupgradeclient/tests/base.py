@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bases of the tests: the client over real HTTP to the server that stands in, and the commands in
+a real application of cliff, as the distribution declares them.
+"""
+
+import configparser
+import dataclasses
+import io
+import json
+import logging
+import pathlib
+import pkgutil
+
+import jsonschema
+import testtools
+from cliff import app, commandmanager
+from keystoneauth1 import session, token_endpoint
+
+from troveupgradeclient.tests import schemas
+from troveupgradeclient.tests.standin import application, server, world
+from troveupgradeclient.v1 import client
+
+DISTRIBUTION = pathlib.Path(__file__).resolve().parents[2]
+
+
+def declared(group):
+    """Entry points of a group: (name, object's place)."""
+    parser = configparser.ConfigParser()
+    parser.read(DISTRIBUTION / 'setup.cfg')
+    lines = parser['options.entry_points'][group].strip().splitlines()
+    return [tuple(part.strip() for part in line.split('=')) for line in lines]
+
+
+def commands():
+    """Classes of the commands by their names."""
+    return {
+        name.replace('_', ' '): pkgutil.resolve_name(place)
+        for name, place in declared('openstack.database_upgrade.v1')
+    }
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class ClientTestCase(testtools.TestCase):
+    release = application.Release.NEWEST
+
+    def setUp(self):
+        super().setUp()
+        self.standin = self.useFixture(server.StandIn(self.release))
+        self.world = self.standin.world
+        endpoint = f'{self.standin.base}/v1.0/{world.PROJECT}'
+        keystone = session.Session(auth=token_endpoint.Token(endpoint, application.TOKEN))
+        self.addCleanup(keystone.session.close)
+        keystone.session.trust_env = False
+        self.client = client.Client(session=keystone)
+
+    def requests(self, method):
+        return [path for each, path, _ in self.standin.application.requests if each == method]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientManager:
+    database_upgrade: client.Client
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+class CommandTestCase(ClientTestCase):
+    def run_command(self, *words, stderr=None, before=()):
+        """The end of `openstack database upgrade WORDS`."""
+        out, err = io.StringIO(), stderr or io.StringIO()
+        manager = commandmanager.CommandManager('none')
+        for name, kind in commands().items():
+            manager.add_command(name, kind)
+        made = app.App('', '1', manager, stdout=out, stderr=err, deferred_help=True)
+        made.client_manager = ClientManager(self.client)
+        root = logging.getLogger()
+        self.addCleanup(setattr, root, 'handlers', list(root.handlers))
+        status = made.run([*before, 'database', 'upgrade', *words])
+        root.handlers = [each for each in root.handlers if not _writes_to(each, made.stderr)]
+        return Ended(status, out.getvalue(), err.getvalue())
+
+    def json_of(self, *words, status=0):
+        """The answer as JSON, which is of the form that the schema of the command has."""
+        ended = self.run_command(*words, '-f', 'json')
+        self.assertEqual(status, ended.status, ended.err)
+        jsonschema.validate(ended.json, schemas.of_command(words))
+        return ended.json
+
+    def assert_refused(self, code, *words, status=1):
+        """The command prints one sentence with its code, and nothing else."""
+        ended = self.run_command(*words)
+        self.assertEqual((status, ''), (ended.status, ended.out), ended.err)
+        [line] = ended.err.strip().splitlines()
+        self.assertTrue(line.endswith(f'({code})'), line)
+        return line
+
+
+def _writes_to(handler, stream):
+    return getattr(handler, 'stream', None) is stream

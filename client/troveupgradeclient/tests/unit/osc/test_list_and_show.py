@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""openstack database upgrade list, show and targets."""
+
+from troveupgradeclient.tests import base
+from troveupgradeclient.tests.standin import world
+from troveupgradeclient.tests.standin.application import Release
+
+
+class TestList(base.CommandTestCase):
+    def ids(self, *words):
+        return [row['ID'] for row in self.json_of('list', *words)]
+
+    def test_the_newest_comes_first(self):
+        made = [self.world.add_upgrade()['id'] for _ in range(3)]
+        self.assertEqual(made[::-1], self.ids())
+        self.assertEqual(made, self.ids('--sort', 'created_at:asc'))
+
+    def test_an_empty_list_is_one(self):
+        self.assertEqual([], self.ids())
+
+    def test_long_has_more_columns(self):
+        self.world.add_upgrade(**world.held())
+        [row] = self.json_of('list', '--long')
+        self.assertEqual(('2026-11-30T10:00:05', True), (row['Held Since'], row['Hold']))
+
+    def test_more_than_a_thousand_are_read_page_by_page(self):
+        made = [self.world.add_upgrade()['id'] for _ in range(1050)]
+        self.assertEqual(made[::-1], self.ids())
+        self.assertEqual(11, len(self.requests('GET')))
+
+    def test_a_limit_over_a_page_is_kept_and_asks_for_no_page_too_many(self):
+        made = [self.world.add_upgrade()['id'] for _ in range(250)]
+        self.assertEqual(made[:-151:-1], self.ids('--limit', '150'))
+        self.assertEqual(2, len(self.requests('GET')))
+
+    def test_a_marker_goes_on_where_the_page_before_ended(self):
+        made = [self.world.add_upgrade()['id'] for _ in range(3)]
+        self.assertEqual([made[0]], self.ids('--marker', made[1]))
+
+    def test_all_filters_hold(self):
+        self.world.add_upgrade()
+        wanted = self.world.add_upgrade(world.REPORTS, **world.completed())
+        self.world.add_upgrade(world.REPORTS)
+        for words in (
+            ('--state', 'completed'),
+            ('--state', 'COMPLETED', '--state', 'FAILED'),
+            ('--instance', 'reports', '--state', 'COMPLETED'),
+            ('--instance', world.REPORTS, '--target-version', '11.8.6', '--state', 'COMPLETED'),
+            ('--since', f'{wanted["created_at"]}Z', '--state', 'COMPLETED'),
+        ):
+            self.assertEqual([wanted['id']], self.ids(*words), words)
+
+    def test_a_list_to_another_version_is_empty(self):
+        self.world.add_upgrade()
+        self.assertEqual([], self.ids('--target-version', world.V10_11))
+
+    def test_words_that_are_none_of_the_lists_are_refused(self):
+        self.assert_refused('SORT_UNKNOWN', 'list', '--sort', 'name:asc')
+        self.assert_refused('NAME_NOT_FOUND', 'list', '--target-version', '12.0')
+        self.assert_refused('TIME_UNREADABLE', 'list', '--since', 'yesterday')
+
+    def test_a_name_is_shown_without_what_a_terminal_would_obey(self):
+        self.world.add_upgrade(instance_name='a\x1b[2Jb')
+        ended = self.run_command('list')
+        self.assertIn('a\\x1b[2Jb', ended.out)
+        self.assertNotIn('\x1b', ended.out)
+
+
+class TestListOfTheReleaseBefore(base.CommandTestCase):
+    release = Release.EARLIER
+
+    def test_filters_that_it_does_not_know_are_kept_all_the_same(self):
+        self.world.add_upgrade()
+        wanted = self.world.add_upgrade(world.REPORTS)
+        found = self.json_of('list', '--instance', 'reports')
+        self.assertEqual([wanted['id']], [row['ID'] for row in found])
+        self.assertEqual([], self.json_of('list', '--target-version', world.V10_11))
+
+    def test_an_order_that_it_does_not_know_is_refused(self):
+        self.world.add_upgrade()
+        self.assert_refused('UPGRADE_API_TOO_OLD', 'list', '--sort', 'updated_at:asc')
+
+
+class TestShow(base.CommandTestCase):
+    def test_an_upgrade_is_shown_by_its_id_and_by_the_instances_name_or_id(self):
+        self.world.add_upgrade()
+        newest = self.world.add_upgrade(**world.completed())
+        for handle in (newest['id'], 'orders', world.ORDERS):
+            shown = self.json_of('show', handle)
+            self.assertEqual(newest['id'], shown['id'])
+        expected = {key: value for key, value in newest.items() if key not in {'links', 'number'}}
+        self.assertEqual(expected, {key: shown[key] for key in expected})
+
+    def test_what_has_no_upgrade_is_told_as_such(self):
+        self.assert_refused('NAME_NOT_FOUND', 'show', 'orders')
+        self.assert_refused('NAME_NOT_FOUND', 'show', 'nothing')
+        for handle in (world.ORDERS, world.new_id('upgrade', 99)):
+            self.assert_refused('UPGRADE_NOT_FOUND', 'show', handle)
+
+    def test_a_person_reads_one_line_for_each_step_and_each_warning(self):
+        self.world.add_upgrade(**world.completed())
+        out = self.run_command('show', 'orders').out
+        for line in (
+            'rebuild done in 5 s',
+            'TABLES_IN_MEMORY: Tables with ENGINE=MEMORY lose their rows: shop.carts',
+            'stop 1.2 s, rebuild 5.0 s, boot 2.5 s, restore 1.5 s, open 0.5 s',
+            '10.7 s; nine of ten within 14.2 s (like_volume, 12 upgrades)',
+        ):
+            self.assertIn(line, out)
+
+    def test_fields_of_a_later_release_do_no_harm(self):
+        self.world.add_upgrade(state='PAUSED', later_field={'a': 1}, step='warm_up')
+        ended = self.run_command('show', 'orders', '-f', 'value', '-c', 'state', '-c', 'step')
+        self.assertEqual((0, 'PAUSED\nwarm_up\n'), (ended.status, ended.out))
+
+
+class TestTargets(base.CommandTestCase):
+    def test_every_version_is_listed_with_the_reason(self):
+        found = {row['Name']: row for row in self.json_of('targets', 'orders')}
+        self.assertEqual({'10.6.22', '10.11.14', '11.8.6'}, set(found))
+        self.assertEqual('10.6.22 is older than 10.11.14', found['10.6.22']['Reason'])
+
+    def test_only_those_that_are_allowed(self):
+        found = self.json_of('targets', 'orders', '--allowed', '--long')
+        self.assertEqual(['SAME_VERSION', 'NEXT_SERIES'], [row['Reason Code'] for row in found])

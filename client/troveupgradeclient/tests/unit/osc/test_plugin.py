@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Declarations of the plugin, and the help of each command."""
+
+import argparse
+import pkgutil
+
+import testtools
+from keystoneauth1 import session
+
+from troveupgradeclient.osc import plugin
+from troveupgradeclient.tests import base, schemas
+
+
+class _ClientManager:
+    session = session.Session()
+    region_name = 'RegionOne'
+    interface = 'public'
+
+    @staticmethod
+    def get_configuration():
+        return {'database_endpoint_override': 'http://127.0.0.1:1/v1.0/p'}
+
+
+class TestDeclarations(testtools.TestCase):
+    def test_the_plugin_has_what_the_openstack_command_asks_of_one(self):
+        [(name, place)] = base.declared('openstack.cli.extension')
+        self.assertEqual(plugin.API_NAME, name)
+        self.assertIs(plugin, pkgutil.resolve_name(place))
+        self.assertIn(plugin.DEFAULT_API_VERSION, plugin.API_VERSIONS)
+        made = plugin.make_client(_ClientManager())
+        kind = pkgutil.resolve_name(plugin.API_VERSIONS[plugin.DEFAULT_API_VERSION])
+        self.assertIsInstance(made, kind)
+
+    def test_the_option_of_the_version_is_none_of_the_trove_clients(self):
+        parser = plugin.build_option_parser(argparse.ArgumentParser())
+        options = {option for action in parser._actions for option in action.option_strings}
+        self.assertEqual({'-h', '--help', '--os-database-upgrade-api-version'}, options)
+        self.assertEqual('1', getattr(parser.parse_args([]), plugin.API_VERSION_OPTION))
+
+    def test_each_command_has_a_schema(self):
+        found = {name.removeprefix('database upgrade ') for name in base.commands()}
+        self.assertEqual(found, {name.partition(' --')[0] for name in schemas.SCHEMAS})
+
+    def test_each_option_has_a_help_text(self):
+        for name, kind in base.commands().items():
+            parser = kind(argparse.Namespace(), None).get_parser(name)
+            self.assertTrue(parser.description, name)
+            lacking = [
+                action.dest
+                for action in parser._actions
+                if not action.help and action.help is not argparse.SUPPRESS
+            ]
+            self.assertEqual([], lacking, name)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""openstack database upgrade start."""
+
+from troveupgradeclient.tests import base
+from troveupgradeclient.tests.standin import world
+from troveupgradeclient.tests.standin.application import Release
+
+_WAIT = ('--wait', '--interval', '0.01')
+
+
+class TestStart(base.CommandTestCase):
+    def test_an_upgrade_begins_and_the_command_returns_at_once(self):
+        shown = self.json_of('start', 'orders', '11.8.6')
+        self.assertEqual(('PENDING', 'orders'), (shown['state'], shown['instance_name']))
+
+    def test_instance_and_version_may_be_given_by_their_ids(self):
+        shown = self.json_of('start', world.ORDERS, world.V11_8)
+        self.assertEqual('11.8.6', shown['target_version']['name'])
+        self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('GET'))
+
+    def test_a_hold_a_time_and_what_becomes_of_a_failure_are_asked_for(self):
+        self.json_of(
+            *('start', 'orders', '11.8.6', '--hold', '--on-failure', 'rollback'),
+            *('--not-before', '2026-12-01T03:00+01:00'),
+        )
+        [body] = [body for method, _, body in self.standin.application.requests if method == 'POST']
+        self.assertEqual(
+            {
+                'instance_id': world.ORDERS,
+                'datastore_version': '11.8.6',
+                'on_failure': 'rollback',
+                'hold': True,
+                'not_before': '2026-12-01T02:00:00Z',
+            },
+            body['upgrade'],
+        )
+
+    def test_a_time_without_a_zone_is_refused_before_anything_is_asked(self):
+        for text in ('2026-12-01T03:00', 'tomorrow'):
+            self.assert_refused(
+                'TIME_UNREADABLE', 'start', 'orders', '11.8.6', '--not-before', text
+            )
+        self.assertEqual([], self.standin.application.requests)
+
+    def test_the_command_waits_for_the_end(self):
+        shown = self.json_of('start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual(('COMPLETED', 10.7), (shown['state'], shown['downtime_seconds']))
+
+    def test_the_wait_for_a_hold_ends_when_the_upgrade_is_held(self):
+        shown = self.json_of('start', 'orders', '11.8.6', '--hold', *_WAIT)
+        self.assertEqual('HELD', shown['state'])
+
+    def test_refusals_are_the_servers_own_words(self):
+        line = self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')
+        self.assertIn('is not allowed: it is a downgrade', line)
+        self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'start', 'orders', '12.0')
+        self.json_of('start', 'orders', '11.8.6')
+        self.assert_refused('INSTANCE_BUSY', 'start', 'orders', '11.8.6')
+
+    def test_a_second_upgrade_beside_one_that_is_held_is_refused(self):
+        self.world.add_upgrade(**world.held())
+        self.assert_refused('UPGRADE_HELD', 'start', 'orders', '11.8.6')
+
+    def test_a_name_that_two_instances_have_is_refused_with_their_ids(self):
+        self.world.instances[world.REPORTS] = 'orders'
+        line = self.assert_refused('NAME_AMBIGUOUS', 'start', 'orders', '11.8.6')
+        self.assertIn(f'{world.ORDERS}, {world.REPORTS}', line)
+        self.assertEqual([], self.requests('POST'))
+
+    def test_an_instance_is_found_by_its_name_on_a_later_page(self):
+        self.standin.application.page_size = 1
+        shown = self.json_of('start', 'reports', '11.8.6')
+        self.assertEqual(world.REPORTS, shown['instance_id'])
+
+
+class TestAgainstTheReleaseBefore(base.CommandTestCase):
+    release = Release.EARLIER
+
+    def test_a_plain_upgrade_begins_by_the_way_that_it_knows(self):
+        shown = self.json_of('start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual(('COMPLETED', None), (shown['state'], shown['hold']))
+        self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('PATCH'))
+
+    def test_a_refusal_by_that_way_is_the_servers_own_words(self):
+        self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')
+
+    def test_what_it_does_not_know_is_refused_and_nothing_begins(self):
+        for words in (
+            ('--hold',),
+            ('--on-failure', 'rollback'),
+            ('--not-before', '2026-12-01T02:00:00Z'),
+        ):
+            self.assert_refused('UPGRADE_API_TOO_OLD', 'start', 'orders', '11.8.6', *words)
+        self.assertEqual(([], {}), (self.requests('PATCH'), self.world.upgrades))
+
+
+class TestAgainstATroveWithoutTheService(base.CommandTestCase):
+    release = Release.NONE
+
+    def test_troves_own_upgrade_is_never_asked_for(self):
+        self.assert_refused('UPGRADE_API_MISSING', 'start', 'orders', '11.8.6')
+        self.assertEqual([], self.requests('PATCH'))
+
+    def test_each_command_prints_that_there_is_no_service(self):
+        upgrade = world.new_id('upgrade', 1)
+        for words in (
+            ('targets', 'orders'),
+            ('check', 'orders', '11.8.6'),
+            ('check', 'show', 'orders', upgrade),
+            ('list',),
+            ('show', upgrade),
+            ('show', 'orders'),
+            ('watch', upgrade),
+            ('abort', upgrade),
+            ('proceed', 'orders'),
+            ('retry', upgrade),
+            ('rollback', upgrade),
+            ('action', 'list', upgrade),
+            ('drift',),
+            ('drift', '--project', 'p'),
+        ):
+            line = self.assert_refused('UPGRADE_API_MISSING', *words)
+            self.assertIn("This cloud's Trove has no upgrade service", line)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for an end: the progress, the exit status, and Ctrl-C."""
+
+import contextlib
+import io
+import signal
+
+from troveupgradeclient.osc.v1.exit_status import ExitStatus
+from troveupgradeclient.tests import base
+from troveupgradeclient.tests.standin import world
+
+_QUICK = ('--interval', '0.01')
+
+
+class TestWatch(base.CommandTestCase):
+    def watched(self, *looks):
+        upgrade = self.world.add_upgrade()
+        self.world.script[upgrade['id']] = [{}, *looks]  # the first look is of the name's lookup
+        return upgrade['id']
+
+    def test_each_change_is_a_line_with_step_percent_and_time_left(self):
+        self.watched(
+            world.running('quiesce', left=61.0),
+            world.running('rebuild', percent=40, left=45.0),
+            world.running('rebuild', percent=44, left=44.0),
+            world.running('restore', percent=80, left=9.0),
+            world.completed(),
+        )
+        ended = self.run_command('watch', 'orders', *_QUICK)
+        self.assertEqual(0, ended.status)
+        self.assertEqual(
+            [
+                'orders: RUNNING, quiesce (step 2 of 6), about 61 s left',
+                'orders: RUNNING, rebuild (step 3 of 6), 40 %, about 45 s left',
+                'orders: RUNNING, restore (step 5 of 6), 80 %, about 9 s left',
+                'orders: COMPLETED',
+            ],
+            ended.err.splitlines(),
+        )
+
+    def test_on_a_terminal_one_line_is_drawn_anew(self):
+        self.watched(world.running('rebuild', percent=40), world.completed())
+        err = self.run_command('watch', 'orders', *_QUICK, stderr=base.Terminal()).err
+        self.assertEqual(1, err.count('\n'))
+        self.assertIn('\r\x1b[Korders: RUNNING, rebuild (step 3 of 6), 40 %', err)
+        self.assertTrue(err.endswith('\r\x1b[Korders: COMPLETED\n'), repr(err))
+
+    def test_the_end_is_shown_and_json_is_not_mixed_with_progress(self):
+        self.watched(world.running('boot'), world.completed())
+        self.assertEqual('COMPLETED', self.json_of('watch', 'orders', *_QUICK)['state'])
+
+    def test_the_exit_status_tells_the_end(self):
+        for state, status in (
+            ('ABORTED', ExitStatus.ABORTED),
+            ('ROLLED_BACK', ExitStatus.ROLLED_BACK),
+            ('FAILED', ExitStatus.FAILED),
+            ('LATER', ExitStatus.UNKNOWN_STATE),
+            ('COMPLETED', ExitStatus.AS_ASKED),
+        ):
+            upgrade = self.watched(world.ended(state, 'GUEST_SILENT', 'The guest is silent.'))
+            ended = self.run_command('watch', upgrade, *_QUICK)
+            self.assertEqual(status, ended.status, state)
+        self.assertEqual('orders: COMPLETED', ended.err.strip())
+
+    def test_the_cause_is_told(self):
+        self.watched(world.ended('FAILED', 'GUEST_SILENT', 'The guest is silent. (GUEST_SILENT)'))
+        ended = self.run_command('watch', 'orders', *_QUICK)
+        self.assertEqual('orders: FAILED: The guest is silent. (GUEST_SILENT)', ended.err.strip())
+
+    def test_one_that_is_held_is_followed_until_it_has_gone_on(self):
+        self.watched(world.held(), world.running('quiesce'), world.completed())
+        ended = self.run_command('watch', 'orders', *_QUICK)
+        self.assertEqual(0, ended.status)
+        self.assertRegex(
+            ended.err, r'orders: HELD for [\w ]+: proceed or abort it; ends ABORTED by'
+        )
+
+    def test_the_service_may_be_silent_for_a_while(self):
+        upgrade = self.watched(world.running('boot'), world.completed())
+        self.client.upgrades.get(upgrade)
+        original = self.standin.application.answer
+
+        def answer(environ, body):
+            if self.requests('GET')[-2:] == [f'/upgrades/{upgrade}'] * 2:
+                self.standin.application.fails = 1
+                self.standin.application.answer = original
+            return original(environ, body)
+
+        self.standin.application.answer = answer
+        ended = self.run_command('watch', upgrade, *_QUICK)
+        self.assertEqual(0, ended.status, ended.err)
+        self.assertIn('(UPGRADE_API_SILENT) Trying again.', ended.err)
+
+    def test_a_wait_has_an_end_and_prints_how_to_follow(self):
+        upgrade = self.watched(*[world.running('boot')] * 1000)
+        ended = self.run_command('watch', 'orders', '--timeout', '0.05', *_QUICK)
+        self.assertEqual((ExitStatus.WAIT_OVER, ''), (ended.status, ended.out))
+        self.assertIn('it is RUNNING', ended.err)
+        self.assertIn(f'openstack database upgrade watch {upgrade}', ended.err)
+        self.assertEqual('RUNNING', self.world.upgrades[upgrade]['state'])
+
+    def test_ctrl_c_leaves_the_upgrade_running_and_prints_how_to_follow_it(self):
+        upgrade = self.watched(*[world.running('boot')] * 1000)
+        original, looks = self.standin.application.answer, []
+
+        def answer(environ, body):
+            looks.append(environ['PATH_INFO'])
+            if len(looks) == 6:
+                signal.raise_signal(signal.SIGINT)  # handled by the main thread, as Ctrl-C is
+            return original(environ, body)
+
+        self.standin.application.answer = answer
+        ended = self.run_command('watch', upgrade, *_QUICK)
+        self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out))
+        self.assertEqual(
+            f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade}',
+            ended.err.splitlines()[-1],
+        )
+        self.assertEqual(([], 'RUNNING'), (self.requests('POST'), self._state(upgrade)))
+
+    def test_without_progress_where_the_command_is_to_be_quiet(self):
+        self.watched(world.running('boot'), world.completed())
+        ended = self.run_command('watch', 'orders', *_QUICK, before=('--quiet',))
+        self.assertEqual((0, ''), (ended.status, ended.err))
+
+    def test_numbers_that_are_none_are_refused_by_the_command_line(self):
+        for words in (('--timeout', '0'), ('--interval', 'soon')):
+            with contextlib.redirect_stderr(io.StringIO()) as written:
+                self.assertRaises(SystemExit, self.run_command, 'watch', 'orders', *words)
+            self.assertIn(f'argument {words[0]}', written.getvalue())
+
+    def _state(self, upgrade):
+        return self.world.upgrades[upgrade]['state']

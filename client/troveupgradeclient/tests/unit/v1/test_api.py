@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that a client may get, and what it makes of them."""
+
+import json
+
+from keystoneauth1 import session, token_endpoint
+
+from troveupgradeclient import exceptions
+from troveupgradeclient.tests import base
+from troveupgradeclient.tests.standin import world
+from troveupgradeclient.v1 import client
+
+
+class TestAnswers(base.ClientTestCase):
+    def answering(self, status, content, path='/upgrades'):
+        self.standin.application.answers['GET', path] = (status, content)
+
+    def listed(self):
+        return list(self.client.upgrades.list())
+
+    def test_a_refusal_has_the_servers_sentence_code_and_status(self):
+        refused = self.assertRaises(
+            exceptions.RequestRefused, self.client.instances.get, world.new_id('instance', 9)
+        )
+        self.assertEqual((404, 'INSTANCE_NOT_FOUND'), (refused.status, refused.code))
+        self.assertIn('cannot be found. (INSTANCE_NOT_FOUND)', str(refused))
+
+    def test_a_refusal_in_another_form_has_its_status(self):
+        for content in (b'<html>', b'[]', b'{"a": 1}', b'{"forbidden": {"message": "No."}}', b''):
+            self.answering(403, content)
+            refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+            self.assertEqual((403, None), (refused.status, refused.code))
+            self.assertTrue(str(refused).endswith('(HTTP 403)'), refused)
+
+    def test_a_gateway_without_a_service_behind_it_is_silence(self):
+        self.answering(503, b'<html>no server is available</html>')
+        silent = self.assertRaises(exceptions.ApiSilent, self.listed)
+        self.assertIn('HTTP 503', str(silent))
+
+    def test_the_services_own_503_is_a_refusal_with_its_sentence(self):
+        fault = {'code': 503, 'message': 'Later. (X_AWAY)', 'error_code': 'X_AWAY'}
+        self.answering(503, json.dumps({'serviceUnavailable': fault}).encode())
+        refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+        self.assertEqual('Later. (X_AWAY)', str(refused))
+
+    def test_an_endpoint_where_nothing_listens_is_silence(self):
+        auth = token_endpoint.Token('http://127.0.0.1:1/v1.0/p', 't')
+        keystone = session.Session(auth=auth)
+        self.addCleanup(keystone.session.close)
+        away = client.Client(session=keystone)
+        self.assertRaises(exceptions.ApiSilent, away.upgrades.get, world.new_id('upgrade', 1))
+
+    def test_what_is_no_answer_of_the_service_is_told_as_such(self):
+        for content in (
+            b'<html>',
+            b'',
+            b'null',
+            b'{}',
+            b'{"upgrades": {}}',
+            b'{"upgrades": [1]}',
+            b'{"upgrades": [{"id": 1}]}',
+            b'{"upgrades": [{"id": "a"}]}',
+        ):
+            self.answering(200, content)
+            self.assertRaises(exceptions.AnswerInvalid, self.listed)
+
+    def test_a_link_that_leads_back_to_the_same_page_ends_the_list(self):
+        upgrade = self.world.add_upgrade()
+        link = {'rel': 'next', 'href': f'http://x/?marker={upgrade["id"]}'}
+        self.answering(200, json.dumps({'upgrades': [upgrade], 'links': [link]}).encode())
+        self.assertEqual(2, len(self.listed()))
+
+    def test_a_name_is_one_part_of_the_address(self):
+        self.assertRaises(exceptions.RequestRefused, self.client.upgrades.get, 'x?a=b#c')
+        self.assertEqual(['/upgrades/x?a=b#c'], self.requests('GET'))
+
+    def test_a_list_is_read_no_further_than_it_is_looked_at(self):
+        for _ in range(250):
+            self.world.add_upgrade()
+        next(iter(self.client.upgrades.list()))
+        self.assertEqual(1, len(self.requests('GET')))
