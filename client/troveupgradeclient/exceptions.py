@@ -3,6 +3,8 @@
 
 from typing import ClassVar
 
+from troveupgradeclient.printable import printable
+
 
 class UpgradeClientError(Exception):
     """Base of all errors of the client; `code` never changes its meaning."""
@@ -12,7 +14,7 @@ class UpgradeClientError(Exception):
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
-        super().__init__(f'{self.template.format(**facts)} ({self.code})')
+        super().__init__(printable(f'{self.template.format(**facts)} ({self.code})'))
 
 
 class RequestRefused(Exception):  # its code and sentence are the server's
@@ -22,7 +24,12 @@ class RequestRefused(Exception):  # its code and sentence are the server's
         self.status = status
         self.code = code
         self.request_id = request_id
-        super().__init__(message)
+        super().__init__(printable(message))
+
+    @property
+    def is_passing(self) -> bool:
+        """Tell whether the same request may succeed some seconds later."""
+        return self.status >= 500
 
 
 class ApiMissing(UpgradeClientError):
@@ -49,6 +56,7 @@ class ApiSilent(UpgradeClientError):
     """No answer came, or one that tells to come again later."""
 
     code = 'UPGRADE_API_SILENT'
+    is_passing = True
     template = (
         'The upgrade service gave no answer: {found}. Try again in some seconds. '
         'An upgrade that has begun goes on without this command.'

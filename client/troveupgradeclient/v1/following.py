@@ -37,7 +37,7 @@ class SystemClock:
 class Follower:
     """Looks again and again, with a pause between two looks.
 
-    `on_silence` is told of each look that got no answer.
+    `on_silence` is told of each look that got no answer, or one that tells of a passing fault.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Follower:
         *,
         interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float | None = None,
-        on_silence: Callable[[exceptions.ApiSilent], None] = lambda _: None,
+        on_silence: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._interval = interval_seconds
@@ -57,15 +57,16 @@ class Follower:
         """Yield what each look finds, the end last.
 
         :raises WaitOver: the time is over before the end.
-        :raises ApiSilent: no answer came for a long time.
+        :raises ApiSilent, RequestRefused: no answer came for a long time, or one that will stay.
         """
         begun = heard = self._clock.monotonic()
         found = 'nothing was seen'
         while True:
             try:
                 seen = look()
-            except exceptions.ApiSilent as silent:
-                if self._clock.monotonic() - heard > PATIENCE_SECONDS:
+            except (exceptions.ApiSilent, exceptions.RequestRefused) as silent:
+                is_over = self._clock.monotonic() - heard > PATIENCE_SECONDS
+                if is_over or not silent.is_passing:
                     raise
                 self._on_silence(silent)
             else:

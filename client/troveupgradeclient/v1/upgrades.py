@@ -63,6 +63,13 @@ class Filters:
         }
         return query | ({'state': self.states} if self.states else {})
 
+    @property
+    def may_be_left_out(self) -> bool:
+        """Tell whether a service of an earlier release leaves a condition out: pages as
+        short as the list would be many then.
+        """
+        return any((self.instance_name, self.target_version_id, self.since))
+
     def admits(self, upgrade: Upgrade) -> bool:
         """Tell whether an upgrade belongs to the list: a service of an earlier release does not
         know all of the conditions, and leaves them out.
@@ -126,7 +133,7 @@ class UpgradeManager:
         query = wanted.query()
         if order != Order():
             query |= {'sort_key': str(order.key), 'sort_dir': str(order.direction)}
-        if limit is not None:
+        if limit is not None and not wanted.may_be_left_out:
             query['limit'] = str(limit)
         if marker is not None:
             query['marker'] = marker
@@ -152,7 +159,7 @@ class UpgradeManager:
         """
         if is_id(name_or_id):
             return self._of_id(name_or_id)
-        newest = self.newest_of(self._instances.find(name_or_id).id)
+        newest = self._newest_of_name(name_or_id)
         if newest is None:
             raise exceptions.NameNotFound(kind='upgrade', name=name_or_id, advice=_ADVICE)
         return self.get(newest.id)
@@ -204,6 +211,19 @@ class UpgradeManager:
             if newest is None:
                 raise
         return self.get(newest.id)
+
+    def _newest_of_name(self, name: str) -> Upgrade | None:
+        """Return the newest upgrade of an instance, of one that was deleted too.
+
+        :raises NameNotFound, NameAmbiguous: no instance, or more than one, has this name.
+        """
+        try:
+            return self.newest_of(self._instances.find(name).id)
+        except exceptions.NameNotFound:
+            newest = next(self.list(Filters(instance_name=name), limit=1), None)
+            if newest is None:
+                raise
+            return newest
 
     @staticmethod
     def _shown(document: object) -> Upgrade:

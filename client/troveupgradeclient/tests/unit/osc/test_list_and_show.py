@@ -76,6 +76,14 @@ class TestListOfTheReleaseBefore(base.CommandTestCase):
         self.assertEqual([wanted['id']], [row['ID'] for row in found])
         self.assertEqual([], self.json_of('list', '--target-version', world.V10_11))
 
+    def test_a_short_list_by_such_a_filter_is_not_asked_for_one_by_one(self):
+        wanted = self.world.add_upgrade(world.REPORTS)
+        for _ in range(150):
+            self.world.add_upgrade()
+        found = self.json_of('list', '--instance', 'reports', '--limit', '1')
+        self.assertEqual([wanted['id']], [row['ID'] for row in found])
+        self.assertEqual(2, len(self.requests('GET')))
+
     def test_an_order_that_it_does_not_know_is_refused(self):
         self.world.add_upgrade()
         self.assert_refused('UPGRADE_API_TOO_OLD', 'list', '--sort', 'updated_at:asc')
@@ -90,6 +98,11 @@ class TestShow(base.CommandTestCase):
             self.assertEqual(newest['id'], shown['id'])
         expected = {key: value for key, value in newest.items() if key not in {'links', 'number'}}
         self.assertEqual(expected, {key: shown[key] for key in expected})
+
+    def test_the_upgrade_of_an_instance_that_was_deleted_is_found_by_its_name(self):
+        upgrade = self.world.add_upgrade(**world.completed())
+        del self.world.instances[world.ORDERS]
+        self.assertEqual(upgrade['id'], self.json_of('show', 'orders')['id'])
 
     def test_what_has_no_upgrade_is_told_as_such(self):
         self.assert_refused('NAME_NOT_FOUND', 'show', 'orders')

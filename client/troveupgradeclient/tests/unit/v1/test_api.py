@@ -32,6 +32,11 @@ class TestAnswers(base.ClientTestCase):
             self.assertEqual((403, None), (refused.status, refused.code))
             self.assertTrue(str(refused).endswith('(HTTP 403)'), refused)
 
+    def test_a_sentence_has_nothing_that_a_terminal_would_obey(self):
+        self.answering(403, b'{"forbidden": {"message": "No \\u001b[2J.\\nNo."}}')
+        refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+        self.assertEqual('No \\x1b[2J.\\nNo. (HTTP 403)', str(refused))
+
     def test_a_gateway_without_a_service_behind_it_is_silence(self):
         self.answering(503, b'<html>no server is available</html>')
         silent = self.assertRaises(exceptions.ApiSilent, self.listed)

@@ -63,6 +63,15 @@ class TestFollower(testtools.TestCase):
         self.assertEqual(['a', 'end'], self.follow(['a', silent, silent, 'end']))
         self.assertEqual([silent, silent], self.silences)
 
+    def test_a_passing_fault_of_the_service_is_borne_and_a_refusal_is_not(self):
+        passing, lasting = (
+            exceptions.RequestRefused(status=status, message='x', code='X', request_id='')
+            for status in (503, 404)
+        )
+        self.assertEqual(['end'], self.follow([passing, 'end']))
+        self.assertRaises(exceptions.RequestRefused, self.follow, [lasting, 'end'])
+        self.assertEqual([passing], self.silences)
+
     def test_a_long_silence_ends_it(self):
         silent = exceptions.ApiSilent(found='x')
         self.assertRaises(
