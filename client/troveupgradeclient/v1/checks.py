@@ -2,7 +2,7 @@
 """Preflight reports."""
 
 from troveupgradeclient.v1.api import Api
-from troveupgradeclient.v1.instances import quoted
+from troveupgradeclient.v1.names import quoted
 from troveupgradeclient.v1.reading import read
 from troveupgradeclient.v1.resources import Check
 

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from troveupgradeclient.v1.api import Api
-from troveupgradeclient.v1.instances import quoted
+from troveupgradeclient.v1.names import quoted
 from troveupgradeclient.v1.resources import InstanceDrift, ProjectDrift
 
 _PATH = '/mgmt/upgrade-drift'

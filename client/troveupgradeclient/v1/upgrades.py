@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from troveupgradeclient import exceptions
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.api import Api
-from troveupgradeclient.v1.instances import InstanceManager, is_id, quoted
+from troveupgradeclient.v1.instances import InstanceManager
+from troveupgradeclient.v1.names import is_id, quoted
 from troveupgradeclient.v1.reading import read
 from troveupgradeclient.v1.resources import Action, ActionName, OnFailure, Upgrade
 

@@ -3,9 +3,8 @@
 
 from collections.abc import Iterator
 
-from troveupgradeclient import exceptions
 from troveupgradeclient.v1.api import Api
-from troveupgradeclient.v1.instances import is_id, quoted
+from troveupgradeclient.v1.names import is_id, only_one, quoted
 from troveupgradeclient.v1.resources import Instance, Version
 
 _ADVICE = 'Look it up with: openstack datastore version list.'
@@ -32,10 +31,4 @@ class VersionManager:
         """
         if is_id(name_or_id):
             return name_or_id
-        found = [each for each in self.list() if each.name == name_or_id]
-        if not found:
-            raise exceptions.NameNotFound(kind='version', name=name_or_id, advice=_ADVICE)
-        if len(found) > 1:
-            ids = ', '.join(each.id for each in found)
-            raise exceptions.NameAmbiguous(kind='version', name=name_or_id, ids=ids)
-        return found[0].id
+        return only_one(self.list(), name_or_id, 'version', _ADVICE).id

@@ -7,7 +7,7 @@ import datetime
 from troveupgradeclient import exceptions
 from troveupgradeclient.osc.v1 import base, cells
 from troveupgradeclient.v1 import times
-from troveupgradeclient.v1.instances import is_id
+from troveupgradeclient.v1.names import is_id
 from troveupgradeclient.v1.resources import OnFailure, State
 from troveupgradeclient.v1.upgrades import Filters, Order, SortDirection, SortKey, Start
 

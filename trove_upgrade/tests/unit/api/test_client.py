@@ -1,40 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The released python-troveclient against the API, over loopback."""
 
-import threading
-
-import fixtures
-from keystoneauth1 import session, token_endpoint
 from troveclient import utils as troveclient_utils
 from troveclient.apiclient import exceptions as client_exceptions
 from troveclient.v1 import client as trove_client
 
-from trove_upgrade.cmd import api as api_command
 from trove_upgrade.tests.unit import database
-from trove_upgrade.tests.unit.api import stage
+from trove_upgrade.tests.unit.api import served, stage
 
 
-class TestReleasedClient(stage.ApiTestCase):
-    def database_url(self):
-        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db'
-
+class TestReleasedClient(served.ServedApiTestCase):
     def setUp(self):
         super().setUp()
-        server = api_command.new_server(self.app.app, '127.0.0.1', 0)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        self.addCleanup(thread.join, 10)
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        self.port = server.server_address[1]
         self.client = self.client_of(stage.MEMBER)
 
     def client_of(self, roles):
-        endpoint = f'http://127.0.0.1:{self.port}/{database.PROJECT}'
-        auth = token_endpoint.Token(endpoint, stage.token(roles))
-        keystone = session.Session(auth=auth)
-        self.addCleanup(keystone.session.close)
-        return trove_client.Client(session=keystone, auth=auth, endpoint_override=endpoint)
+        keystone = self.session(roles)
+        return trove_client.Client(
+            session=keystone, auth=keystone.auth, endpoint_override=self.endpoint
+        )
 
     def test_the_python_call_upgrades(self):
         self.client.instances.upgrade(database.INSTANCE, '11.8.6')
