@@ -123,10 +123,12 @@ IF_PRESENT = {
     'systemctl': 'lab/packages.py looks for it first',
     'modprobe': 'lab/preflight.py takes its absence for a no',
 }
-#: Words at a program's place that are none: commands of docker and of our own tools, a function of
-#: guest-cgroups.sh, names that tests make up, a mode of the bridge's relay.
+#: Words at a program's place that are none: commands of docker and of our own tools, functions of
+#: guest-cgroups.sh and of bash's completion, names that tests make up, a mode of the bridge's
+#: relay.
 NO_PROGRAM = frozenset(
     {
+        '_openstack',
         'connect',
         'data',
         'database',
