@@ -2,9 +2,11 @@
 """The Python API of our own client against the API, over loopback."""
 
 from trove_upgrade.domain import states
-from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit import database, stored
 from trove_upgrade.tests.unit.api import served, stage
+from trove_upgrade.tests.unit.domain import test_downtime
 from troveupgradeclient import exceptions
+from troveupgradeclient.osc.v1 import cells
 from troveupgradeclient.v1 import client, resources
 from troveupgradeclient.v1.upgrades import Filters
 
@@ -86,6 +88,39 @@ class TestUpgradeClient(served.ServedApiTestCase):
         everywhere = Filters(all_projects=True)
         self.assertEqual(1, len(list(self.client_of(stage.ADMIN).upgrades.list(everywhere))))
         self.assert_refused(403, 'FORBIDDEN', lambda: list(self.client.upgrades.list(everywhere)))
+
+    def completed(self):
+        upgrades = self.db.repositories.upgrades
+        held = upgrades.claim(self.db.begin().id, 'me', 60)
+        whole = stored.adding(held.evolve(steps=test_downtime.runs()), **test_downtime.told())
+        return upgrades.end(whole, states.UpgradeState.COMPLETED)
+
+    def assert_complete(self, answered, record):
+        """No field of the answer is left out, and each has its value."""
+        read = cells.plain(record)
+        self.assertEqual({**read, **answered}, {**read, 'links': answered.get('links', [])})
+
+    def test_no_field_that_the_api_answers_is_left_out(self):
+        self.completed()
+        roles = {'roles': stage.ADMIN}
+        admin = self.client_of(stage.ADMIN)
+        [listed] = self.ask('GET', '/upgrades', **roles).json['upgrades']
+        self.assert_complete(listed, next(admin.upgrades.list()))
+        path = f'/upgrades/{listed["id"]}'
+        shown = self.ask('GET', path, **roles).json['upgrade']
+        self.assertNotEqual((None, []), (shown['downtime'], shown['steps']))
+        self.assert_complete(shown, admin.upgrades.get(listed['id']))
+
+    def test_no_field_of_targets_and_reports_is_left_out(self):
+        path = f'/instances/{database.INSTANCE}'
+        targets = self.ask('GET', f'{path}/upgrade-targets').json['upgrade_targets']
+        for answered, record in zip(
+            targets, self.client.targets.list(self.instance.id), strict=True
+        ):
+            self.assert_complete({**answered, 'links': []}, record)
+        check = self.client.checks.create(self.instance.id, '11.8.6')
+        answered = self.ask('GET', f'{path}/upgrade-checks/{check.id}').json['upgrade_check']
+        self.assert_complete(answered, check)
 
     def test_every_state_of_the_service_is_known(self):
         known = {str(state) for state in states.UpgradeState}
