@@ -2,7 +2,7 @@
 """Following of an upgrade or a report until its end."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from troveupgradeclient import exceptions
@@ -53,8 +53,8 @@ class Follower:
         self._timeout = timeout_seconds
         self._on_silence = on_silence
 
-    def looks(self, look: Callable[[], Seen], is_end: Callable[[Seen], bool]) -> Iterator[Seen]:
-        """Yield what each look finds, the end last.
+    def follow(self, look: Callable[[], Seen], is_end: Callable[[Seen], bool]) -> Seen:
+        """Look until the end, and return what was seen last.
 
         :raises WaitOver: the time is over before the end.
         :raises ApiSilent, RequestRefused: no answer came for a long time, or one that will stay.
@@ -72,9 +72,8 @@ class Follower:
             else:
                 heard = self._clock.monotonic()
                 found = f'it is {getattr(seen, "state", "unknown")}'
-                yield seen
                 if is_end(seen):
-                    return
+                    return seen
             left = self._left(begun)
             if left <= 0:
                 raise exceptions.WaitOver(seconds=self._timeout, found=found)

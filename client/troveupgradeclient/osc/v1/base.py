@@ -4,7 +4,8 @@
 import abc
 import argparse
 import datetime
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from osc_lib.command import command
 
@@ -21,6 +22,7 @@ from troveupgradeclient.v1.resources import Check, State, Upgrade
 
 UPGRADE_HELP = 'Upgrade (its id, or the name or id of an instance: its newest upgrade)'
 INSTANCE_HELP = 'Instance (name or id)'
+Seen = TypeVar('Seen')
 Shown = tuple[tuple[str, ...], tuple[cells.Cell, ...]]
 
 
@@ -125,31 +127,28 @@ class Following(ShowOne):
 
     def _last(
         self,
-        look: Any,
-        is_end: Any,
+        look: Callable[[], Seen],
+        is_end: Callable[[Seen], bool],
         asked: argparse.Namespace,
         line: progress.ProgressLine,
         hint: str,
-    ) -> Any:
+    ) -> Seen:
         follower = Follower(
             SystemClock(),
             interval_seconds=asked.interval,
             timeout_seconds=asked.timeout,
             on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),
         )
-        seen = None
         try:
-            for seen in follower.looks(look, is_end):  # noqa: B007 the last one is the result
-                pass
+            return follower.follow(look, is_end)
         except KeyboardInterrupt:
             self._stop(line, hint, ExitStatus.INTERRUPTED)
         except exceptions.WaitOver as over:
             self._stop(line, f'{over}\n{hint}', ExitStatus.WAIT_OVER)
         finally:
             line.close()
-        return seen
 
-    def _stop(self, line: progress.ProgressLine, text: str, status: ExitStatus) -> None:
+    def _stop(self, line: progress.ProgressLine, text: str, status: ExitStatus) -> NoReturn:
         line.close()
         self.app.stderr.write(f'{text}\n')
         raise Stopped(status) from None

@@ -33,15 +33,18 @@ class TestFollower(testtools.TestCase):
 
     def follow(self, looks, **options):
         follower = Follower(self.clock, on_silence=self.silences.append, **options)
-        left = iter(looks)
+        left, seen = iter(looks), []
 
         def look():
             found = next(left)
             if isinstance(found, Exception):
                 raise found
+            seen.append(found)
             return _Seen(found)
 
-        return [seen.state for seen in follower.looks(look, lambda seen: seen.state == 'end')]
+        last = follower.follow(look, lambda seen: seen.state == 'end')
+        self.assertEqual(seen[-1], last.state)
+        return seen
 
     def test_the_end_is_the_last_look_and_nothing_is_paused_after_it(self):
         self.assertEqual(['a', 'b', 'end'], self.follow(['a', 'b', 'end'], interval_seconds=3))
