@@ -32,6 +32,7 @@ from trove_upgrade.rpc import notifier
 from trove_upgrade.schema_tools import lint
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.domain import test_downtime
+from troveupgradeclient.osc.v1.exit_status import ExitStatus
 
 PACKAGE = pathlib.Path(trove_upgrade.__file__).parent
 PROJECT = PACKAGE.parent
@@ -80,7 +81,6 @@ _NOT_CODES = {
     'HTTP_CONTENT_ENCODING',
     'HTTP_X_IDENTITY_STATUS',
     'OS_TROVE_UPGRADE_CONFIG_FILES',
-    'OS_DATABASE_UPGRADE_API_VERSION',
     'VERIFY_RESIZE',
     'RESTART_REQUIRED',
     'BUILDING_ERROR',
@@ -135,6 +135,15 @@ _NOT_CODES |= {
     'AWS_SECRET_ACCESS_KEY',
     'KRB5_KTNAME',
     'LD_PRELOAD',
+}
+#: Exit statuses of the client, and variables of its environment.
+_NOT_CODES |= {status.name for status in ExitStatus} | {
+    'CLIFF_FIT_WIDTH',
+    'CLIFF_MAX_TERM_WIDTH',
+    'OS_AUTH_URL',
+    'OS_CLOUD',
+    'OS_DATABASE_UPGRADE_API_VERSION',
+    'OS_USERNAME',
 }
 #: What an agent's answer without a code becomes: made of its state, so that no string holds it.
 _COMPUTED = {f'GUEST_{state}' for state in (guests.JobState.REFUSED, guests.JobState.FAILED)}
