@@ -20,6 +20,7 @@ _WHAT = 'upgrades'
 _OPTIONS = 'a hold, a time to begin at, or what becomes of an upgrade that fails'
 _ACTIONS = 'actions on upgrades'
 _ORDER = 'another order of the list'
+_STATES = 'more than one state in a list'
 _ADVICE = 'Look it up with: openstack database upgrade list.'
 
 
@@ -138,10 +139,23 @@ class UpgradeManager:
             query['limit'] = str(limit)
         if marker is not None:
             query['marker'] = marker
-        found = self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query)
         if order != Order():
-            found = _in_order(found)
+            self._require_newer(wanted, _ORDER)
+        if len(wanted.states) > 1:
+            self._require_newer(wanted, _STATES)
+        found = self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query)
         return itertools.islice(filter(wanted.admits, found), limit)
+
+    def _require_newer(self, wanted: Filters, what: str) -> None:
+        """Refuse what a service of an earlier release would leave out of the query without a word.
+
+        :raises ApiTooOld: it is of one, as its upgrades have no `hold`.
+        """
+        scope = Filters(project_id=wanted.project_id, all_projects=wanted.all_projects)
+        query = {**scope.query(), 'limit': '1'}
+        newest = next(self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query), None)
+        if newest is not None and newest.hold is None:
+            raise exceptions.ApiTooOld(what=what)
 
     def get(self, upgrade_id: str) -> Upgrade:
         """Return one upgrade with its steps."""
@@ -229,17 +243,6 @@ class UpgradeManager:
     @staticmethod
     def _shown(document: object) -> Upgrade:
         return read(Upgrade, document)
-
-
-def _in_order(found: Iterator[Upgrade]) -> Iterator[Upgrade]:
-    """Yield a list that a service has sorted; one of an earlier release does not sort.
-
-    :raises ApiTooOld: it is of one, as it answers no `hold`.
-    """
-    for upgrade in found:
-        if upgrade.hold is None:
-            raise exceptions.ApiTooOld(what=_ORDER)
-        yield upgrade
 
 
 def _path(upgrade_id: str) -> str:

@@ -88,6 +88,12 @@ class TestListOfTheReleaseBefore(base.CommandTestCase):
         self.world.add_upgrade()
         self.assert_refused('UPGRADE_API_TOO_OLD', 'list', '--sort', 'updated_at:asc')
 
+    def test_two_states_of_which_it_would_take_one_are_refused(self):
+        self.world.add_upgrade()
+        states = ('--state', 'PENDING', '--state', 'RUNNING')
+        self.assert_refused('UPGRADE_API_TOO_OLD', 'list', *states)
+        self.assertEqual(1, len(self.json_of('list', *states[:2])))
+
 
 class TestShow(base.CommandTestCase):
     def test_an_upgrade_is_shown_by_its_id_and_by_the_instances_name_or_id(self):
