@@ -90,6 +90,11 @@ class Lister(UpgradeCommand, command.Lister):
 class Following(ShowOne):
     """A command that can wait for an end."""
 
+    def get_description(self) -> str:
+        """Return the help text, with what a script has to know of the end."""
+        statuses = ', '.join(f'{int(status)} {status.name}' for status in ExitStatus)
+        return f'{super().get_description()}\n\nExit statuses of a wait: {statuses}.'
+
     def follow_upgrade(self, upgrade: Upgrade, asked: argparse.Namespace, wanted: State) -> Upgrade:
         """Wait until the upgrade has ended, or is `wanted`; and take the status from its end."""
         line = self._line()

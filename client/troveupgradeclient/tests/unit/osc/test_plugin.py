@@ -41,6 +41,12 @@ class TestDeclarations(testtools.TestCase):
         found = {name.removeprefix('database upgrade ') for name in base.commands()}
         self.assertEqual(found, {name.partition(' --')[0] for name in schemas.SCHEMAS})
 
+    def test_the_help_of_a_command_that_waits_has_its_exit_statuses(self):
+        kinds = base.commands()
+        text = kinds['database upgrade watch'](argparse.Namespace(), None).get_description()
+        self.assertEqual('Follow an upgrade until it ends, and show its end', text.split('\n')[0])
+        self.assertIn('0 AS_ASKED, 1 ERROR, 2 USAGE, 3 ABORTED, 4 ROLLED_BACK, 5 FAILED', text)
+
     def test_each_option_has_a_help_text(self):
         for name, kind in base.commands().items():
             parser = kind(argparse.Namespace(), None).get_parser(name)
