@@ -20,6 +20,7 @@ from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
 
 _QUICK = ('--interval', '0.05')
+_WATCH = ('openstack', 'database', 'upgrade', 'watch')
 _CLOUDS = """
 clouds:
   mine:
@@ -122,7 +123,8 @@ class TestNewest(OpenStackClientCase):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         with subprocess.Popen(
-            ('openstack', 'database', 'upgrade', 'watch', upgrade, *_QUICK),
+            # a run in the background has SIGINT ignored, and so would what it starts
+            ('env', '--default-signal=INT', *_WATCH, upgrade, '--timeout', '60', *_QUICK),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=theirs,

@@ -100,6 +100,9 @@ class TestWatch(base.CommandTestCase):
         self.assertEqual('RUNNING', self.world.upgrades[upgrade]['state'])
 
     def test_ctrl_c_leaves_the_upgrade_running_and_prints_how_to_follow_it(self):
+        # a run in the background has it ignored
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         upgrade = self.watched(*[world.running('boot')] * 1000)
         original, looks = self.standin.application.answer, []
 
@@ -110,7 +113,7 @@ class TestWatch(base.CommandTestCase):
             return original(environ, body)
 
         self.standin.application.answer = answer
-        ended = self.run_command('watch', upgrade, *_QUICK)
+        ended = self.run_command('watch', upgrade, '--timeout', '60', *_QUICK)
         self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out))
         self.assertEqual(
             f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade}',
