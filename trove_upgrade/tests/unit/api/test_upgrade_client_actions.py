@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions, holds and lists of our own client against the API, over loopback."""
+
+import datetime
+
+from trove_upgrade.tests.unit import database
+from trove_upgrade.tests.unit.api import served, stage
+from troveupgradeclient import exceptions
+from troveupgradeclient.v1 import client
+from troveupgradeclient.v1.resources import ActionName, OnFailure
+from troveupgradeclient.v1.upgrades import Filters, Order, SortDirection, SortKey, Start
+
+_PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+class TestActions(served.ServedApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.client = client.Client(session=self.session(stage.MEMBER))
+
+    def assert_refused(self, status, code, call, *arguments):
+        refused = self.assertRaises(exceptions.RequestRefused, call, *arguments)
+        self.assertEqual((status, code), (refused.status, refused.code))
+
+    def test_choices_are_stored_and_shown(self):
+        tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+        options = Start(on_failure=OnFailure.ROLLBACK, hold=True, not_before=tomorrow)
+        begun = self.client.upgrades.start(database.INSTANCE, '11.8.6', options)
+        self.assertEqual(
+            ('rollback', True, f'{tomorrow:%Y-%m-%dT%H:%M:%S}'),
+            (begun.on_failure, begun.hold, begun.not_before),
+        )
+        self.assertEqual(begun, self.client.upgrades.get(begun.id))
+
+    def test_an_upgrade_that_no_taskmanager_has_is_aborted_and_twice_is_once(self):
+        begun = self.client.upgrades.start(database.INSTANCE, '11.8.6')
+        for _ in range(2):
+            ended = self.client.upgrades.act(begun.id, ActionName.ABORT)
+            self.assertEqual('ABORTED', ended.state)
+
+    def test_what_the_state_or_the_policy_does_not_allow_is_refused(self):
+        begun = self.client.upgrades.start(database.INSTANCE, '11.8.6')
+        act = self.client.upgrades.act
+        self.assert_refused(409, 'PROCEED_REFUSED', act, begun.id, ActionName.PROCEED)
+        self.assert_refused(403, 'FORBIDDEN', act, begun.id, ActionName.RETRY)
+        self.assert_refused(404, 'UPGRADE_NOT_FOUND', act, database.INSTANCE, ActionName.ABORT)
+
+    def test_each_action_is_listed_with_its_reason(self):
+        begun = self.client.upgrades.start(database.INSTANCE, '11.8.6')
+        found = {each.action: each for each in self.client.upgrades.actions(begun.id)}
+        self.assertEqual(set(map(str, ActionName)), set(found))
+        self.assertTrue(found['abort'].allowed)
+        self.assertEqual('FORBIDDEN_BY_POLICY', found['retry'].reason_code)
+        self.assertTrue(all(each.reason for each in found.values()))
+
+    def test_lists_have_an_order_and_several_states(self):
+        for number in range(3):
+            instance = self.db.add_instance(name=f'n{number}')
+            self.client.upgrades.start(instance, '11.8.6')
+        newest = [each.id for each in self.client.upgrades.list()]
+        ascending = Order(SortKey.CREATED_AT, SortDirection.ASCENDING)
+        self.assertEqual(
+            newest[::-1], [each.id for each in self.client.upgrades.list(order=ascending)]
+        )
+        self.client.upgrades.act(newest[0], ActionName.ABORT)
+        both = Filters(states=('PENDING', 'ABORTED'), since=_PAST)
+        self.assertEqual(3, len(list(self.client.upgrades.list(both))))
+        named = Filters(states=('PENDING',), instance_name='n0')
+        self.assertEqual(1, len(list(self.client.upgrades.list(named))))
