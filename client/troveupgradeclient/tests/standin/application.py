@@ -207,7 +207,9 @@ class Application:
                 'The upgrade from 10.11.14 to 10.6.22 is not allowed: it is a downgrade. '
                 'Choose one of the upgrade targets.',
             )
-        options = {name: asked.get(name) for name in ('on_failure', 'hold', 'not_before')}
+        options = {name: asked.get(name) for name in ('on_failure', 'hold')}
+        # as the service shows times: UTC, without the letter for it
+        options['not_before'] = (asked.get('not_before') or '').removesuffix('Z') or None
         return self.world.begin(instance_id, version_id, options)
 
 
