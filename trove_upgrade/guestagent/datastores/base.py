@@ -20,7 +20,7 @@ from trove_upgrade.domain.notes import SettingChange
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.domain.upgrade_checks import CheckResult
 from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.datastores.table_facts import TableFacts
 from trove_upgrade.guestagent.machine.progress import Progress
 
@@ -180,7 +180,7 @@ class DatastoreDriver:
         """Return the server that `prepare_target` has found here, as `portable_target` does."""
         return None
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
         """Take the image that the former guest has tried, or has run where this is a way back, from
         its archive, if this root disk lacks it.  Safe to repeat.
 

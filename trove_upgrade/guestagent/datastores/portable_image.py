@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 
-#: Gives the archive of the image that is wanted alone, for a platform, from a copy on the root
-#: disk, which nothing can change any more.
-Copied = Callable[[Platform], AbstractContextManager[Rewritten]]
+#: Gives the archive of the image that is wanted alone, for a platform.  Before the last of them its
+#: pieces raise NotOneImage where what they are made from is another image.
+Opened = Callable[[Platform], AbstractContextManager[Rewritten]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

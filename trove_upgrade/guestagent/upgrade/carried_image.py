@@ -2,8 +2,8 @@
 """A container image that comes on the data volume: nothing is fetched while the database is down.
 
 Trove's agent of the next root disk may give the file to the database's user, and root of the former
-guest may have written anything: the parts are copied to the root disk while they are hashed, and
-the engine gets an archive of those alone that the id of the image leads to; user data tells it.
+guest may have written anything: the parts are hashed while the engine is given them, and it gets
+the end of an archive of those alone that the id of the image leads to; user data tells it.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.image_archive import ImageArchive
-from trove_upgrade.guestagent.machine import durable, untrusted_files
+from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
 from trove_upgrade.guestagent.machine.progress import BytesTold, Progress
-from trove_upgrade.guestagent.storage import unnamed, volume_ownership
+from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.upgrade import root_disk, taking
 from trove_upgrade.guestagent.upgrade.work import Guest
@@ -32,7 +32,6 @@ LOG = logs.get_logger(__name__)
 NAME = 'container-image.tar'
 _FORMER = re.compile(r'container-image-[0-9a-f]{64}\.tar')
 _NAMES = re.compile(rf'{re.escape(NAME)}|{_FORMER.pattern}')
-_ROOT_DISK_FREE_BYTES = 256 << 20
 #: For a head start; the restore waits as long as the operator has set.
 _HEAD_START_WAIT_SECONDS = 5
 #: One thread loads it, and others wait for that.
@@ -84,12 +83,12 @@ def load(guest: Guest, progress: Progress) -> str | None:
     with _turn(progress):
         try:
             guest.driver.receive(
-                told.archive, functools.partial(_copy, guest.layout, told.archive, progress)
+                told.archive, functools.partial(_taken_apart, guest.layout, told.archive, progress)
             )
         except NotCarried as error:
             reason = str(error)
         except OSError as error:
-            reason = f'it cannot be copied to the root disk ({error.strerror})'
+            reason = f'it cannot be read ({error.strerror})'
         except (exceptions.StepRefused, exceptions.StepFailed) as error:
             if error.code in OF_THE_JOB:
                 raise
@@ -112,27 +111,18 @@ def _turn(progress: Progress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _copy(
+def _taken_apart(
     layout: Layout, archive: ImageArchive, progress: Progress, platform: Platform
 ) -> Iterator[Rewritten]:
-    """Give the archive of the image that was told, from a copy of its parts on the root disk.
+    """Give the archive of the image that was told.
 
-    :raises NotCarried: there is none, or no room for it.
+    :raises NotCarried: there is none.
     :raises NotOneImage: it is the archive of another image.
-    :raises OSError: it cannot be copied.
+    :raises OSError: it cannot be read.
     """
-    durable.make_directory(layout.state, 0o700)
-    numbers = os.statvfs(layout.state)
-    free = numbers.f_bavail * numbers.f_frsize
-    needed = archive.size_bytes + _ROOT_DISK_FREE_BYTES  # the driver looks at its engine's own
-    if free < needed:
-        raise NotCarried(
-            f'the root disk has {free >> 20} MB free, and {needed >> 20} MB are needed to copy it'
-        )
-    with unnamed.file(layout.state) as copy:
-        told = BytesTold(progress, 'Copying the container image from the volume')
-        with _opened(layout, archive.image_id) as source:
-            contents = image_archives.copied(source, copy, archive.size_bytes, told)
+    with _opened(layout, archive.image_id) as source:
+        looking = BytesTold(progress, 'Looking at the container image on the volume')
+        contents = image_archives.opened(source, archive.size_bytes, looking)
         image = contents.image(archive.image_id, platform)
         loading = BytesTold(progress, 'Loading the container image from the volume')
         yield dataclasses.replace(image, pieces=loading.of(image.pieces))

@@ -31,7 +31,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import (
 from trove_upgrade.guestagent.datastores.mysql_family.fingerprint import FingerprintCollector
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import Host, HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.stopping import Stop
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.machine.progress import Progress
 
 #: Defaults of the operator's choices, in seconds.
@@ -181,8 +181,8 @@ class Datastore(base.DatastoreDriver):
 
     # --- after ------------------------------------------------------------------------------------
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
-        self.host.receive(archive, copied)
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
+        self.host.receive(archive, opened)
 
     def image_source(self) -> ImageSource | None:
         return self.host.image_source()

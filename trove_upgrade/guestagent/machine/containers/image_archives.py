@@ -5,15 +5,20 @@ Two programs can read one tar differently.  So nothing is taken from an archive 
 its files, each under the SHA-256 that it has: no names, links, extended headers, and nothing that
 it tells of itself.  The id of an image is the digest of the document that names the digests of the
 rest; what an engine is given is written anew from these, and has this image alone.
+
+A large file is first taken for the one that its name, or a document of the archive, tells it to be,
+and hashed while it is given.  An engine that does not get the end of an archive takes nothing of
+it.
 """
 
 import dataclasses
 import hashlib
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
-from trove_upgrade.guestagent.machine.containers import image_documents
+from trove_upgrade.guestagent.machine.containers import image_documents, image_hints
 from trove_upgrade.guestagent.machine.containers.image_documents import NotOneImage, Platform
 
 #: An image has at most 127 layers, with a directory and three files each.
@@ -47,13 +52,15 @@ class Rewritten:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Contents of the files of an archive, by their SHA-256."""
+    """Contents of the files of an archive, by the SHA-256 that each has, or is to have."""
 
-    _holder: BinaryIO
+    _archive: BinaryIO
     _parts: Mapping[str, _Part]
 
     def image(self, image_id: str, platform: Platform) -> Rewritten:
         """Return the archive of this image alone, which runs on the platform.
+
+        Its pieces raise NotOneImage where a part is another one than it is to be.
 
         :raises NotOneImage: it is not here, or lacks a part.
         """
@@ -73,24 +80,28 @@ class Contents:
 
     def text(self, digest: str, limit_bytes: int) -> bytes:
         """Implement `Parts.text`."""
-        part = self._parts[digest]
-        if part.size_bytes > limit_bytes:
+        if self._parts[digest].size_bytes > limit_bytes:
             raise NotOneImage('a document of its image is too long')
-        return b''.join(self._content(part))
+        return b''.join(self._content(digest))
 
     def _pieces(self, described: image_documents.Described) -> Iterator[bytes]:
         for digest in described.digests:
-            part = self._parts[digest]
-            yield _header(image_documents.place_of(digest), part.size_bytes)
-            yield from self._content(part)
-            yield _padding(part.size_bytes)
+            size = self._parts[digest].size_bytes
+            yield _header(image_documents.place_of(digest), size)
+            yield from self._content(digest)
+            yield _padding(size)
         for name, text in described.own.items():
             yield _header(name, len(text)) + text + _padding(len(text))
         yield _END
 
-    def _content(self, part: _Part) -> Iterator[bytes]:
-        self._holder.seek(part.place)
-        return _exactly(self._holder, part.size_bytes)
+    def _content(self, digest: str) -> Iterator[bytes]:
+        """Yield a part, and look at its end whether it was that."""
+        found = hashlib.sha256()
+        for piece in _at(self._archive, self._parts[digest]):
+            found.update(piece)
+            yield piece
+        if _named(found.hexdigest()) != digest:
+            raise NotOneImage('a part of it is another one than it is to be')
 
 
 def require(archive: BinaryIO, image_id: str, platform: Platform, counted: Counted) -> None:
@@ -98,40 +109,58 @@ def require(archive: BinaryIO, image_id: str, platform: Platform, counted: Count
 
     :raises NotOneImage: it has not, or cannot be read.
     """
-    archive.seek(0)
-    _read(archive, None, None, counted).image(image_id, platform)
+    whole = _files(archive, None, counted)
+    parts = {_hashed(archive, part, counted): part for _, part in whole}
+    Contents(archive, parts).image(image_id, platform)
 
 
-def copied(archive: BinaryIO, copy: BinaryIO, size_bytes: int, counted: Counted) -> Contents:
-    """Copy the contents of an archive of so many bytes, from where it stands; what has come into
-    the copy is what is hashed.
+def opened(
+    archive: BinaryIO,
+    size_bytes: int,
+    counted: Counted,
+    hashed_bytes: int = image_documents.DOCUMENT_BYTES,
+) -> Contents:
+    """Find the contents of an archive of so many bytes; what is read is counted.
+
+    `hashed_bytes`: of a file that is hashed at once, whatever it is told to be.
 
     :raises NotOneImage: it is longer, or cannot be read.
     """
-    return _read(archive, copy, size_bytes, counted)
-
-
-def _read(
-    archive: BinaryIO, copy: BinaryIO | None, size_bytes: int | None, counted: Counted
-) -> Contents:
     parts: dict[str, _Part] = {}
-    left = size_bytes
+    documents: dict[str, _Part] = {}
+    large: list[tuple[str, _Part]] = []
+    for name, part in _files(archive, size_bytes, counted):
+        if part.size_bytes > hashed_bytes:
+            large.append((name, part))
+        else:
+            parts.setdefault(_hashed(archive, part, counted), part)
+            documents.setdefault(name, part)
+    told = image_hints.Hints(lambda name: b''.join(_at(archive, documents[name])))
+    for name, part in large:
+        parts.setdefault(told.digest(name) or _hashed(archive, part, counted), part)
+    return Contents(archive, parts)
+
+
+def _files(
+    archive: BinaryIO, size_bytes: int | None, counted: Counted
+) -> Iterator[tuple[str, _Part]]:
+    """Yield the files of an archive from its start, whose contents are passed over."""
+    at, end = 0, archive.seek(0, os.SEEK_END)
     for _ in range(_MEMBERS):
+        archive.seek(at)
         block = _whole(archive, _BLOCK_BYTES)
         if not any(block):
-            return Contents(archive if copy is None else copy, parts)
+            return
         member = _member(block)
-        if left is not None:
-            left -= _BLOCK_BYTES + _padded(member.size)
-            if left < 0:
-                raise NotOneImage('it is longer than was told')
+        part = _Part(at + _BLOCK_BYTES, member.size)
+        at = part.place + _padded(member.size)
+        if size_bytes is not None and at > size_bytes:
+            raise NotOneImage('it is longer than was told')
+        if at > end:
+            raise NotOneImage('it ends too early')
+        counted(_BLOCK_BYTES)
         if member.type in _FILES:
-            digest, part = _content(archive, copy, member.size, counted)
-            parts.setdefault(digest, part)
-            _whole(archive, len(_padding(member.size)))
-        else:
-            for piece in _exactly(archive, _padded(member.size)):
-                counted(len(piece))
+            yield member.name, part
     raise NotOneImage('it has too many members')
 
 
@@ -145,28 +174,33 @@ def _member(block: bytes) -> tarfile.TarInfo:
     return member
 
 
-def _content(
-    archive: BinaryIO, copy: BinaryIO | None, size: int, counted: Counted
-) -> tuple[str, _Part]:
-    place = (archive if copy is None else copy).tell()
-    digest = hashlib.sha256()
-    for piece in _exactly(archive, size):
-        digest.update(piece)
-        if copy is not None:
-            copy.write(piece)
+def _hashed(archive: BinaryIO, part: _Part, counted: Counted) -> str:
+    found = hashlib.sha256()
+    for piece in _at(archive, part):
+        found.update(piece)
         counted(len(piece))
-    return f'sha256:{digest.hexdigest()}', _Part(place, size)
+    return _named(found.hexdigest())
 
 
-def _exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    while size:
-        piece = _whole(stream, min(size, _CHUNK_BYTES))
-        size -= len(piece)
+def _named(hexadecimal: str) -> str:
+    return f'sha256:{hexadecimal}'
+
+
+def _at(archive: BinaryIO, part: _Part) -> Iterator[bytes]:
+    """Yield a content; the place of the archive is this generator's own."""
+    place, left = part.place, part.size_bytes
+    while left:
+        archive.seek(place)
+        piece = _whole(archive, min(left, _CHUNK_BYTES))
+        place, left = place + len(piece), left - len(piece)
         yield piece
 
 
 def _whole(stream: BinaryIO, size: int) -> bytes:
-    found = stream.read(size)
+    try:
+        found = stream.read(size)
+    except OSError as error:
+        raise NotOneImage(f'it cannot be read ({error.strerror})') from error
     if len(found) < size:
         raise NotOneImage('it ends too early')
     return found

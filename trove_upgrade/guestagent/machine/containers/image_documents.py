@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-_DOCUMENT_BYTES = 4 << 20
+#: Documents are shorter; layers are rarely.
+DOCUMENT_BYTES = 4 << 20
 #: Engines mount no more.
 _LAYERS = 127
 _MANIFESTS = 64
@@ -24,8 +25,12 @@ _INDEX_KINDS = (f'{_OCI}.index.v1+json', f'{_DOCKER}.manifest.list.v2+json')
 _LAYOUT = {'imageLayoutVersion': '1.0.0'}
 
 
-class NotOneImage(ValueError):
-    """Error of a file that is not the archive of an image, or not of the one that is wanted."""
+class NotOneImage(Exception):
+    """Error of a file that is not the archive of an image, or not of the one that is wanted.
+
+    No ValueError: what gives an engine the pieces of an archive must not take it for one of its
+    own.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +117,7 @@ def _by_manifest(image_id: str, document: Any, parts: Parts, platform: Platform)
         digests = [image_id, *_of_index(document, parts, platform)]
     else:
         digests = [image_id, *_of_manifest(document, parts)]
-    size = len(parts.text(image_id, _DOCUMENT_BYTES))
+    size = len(parts.text(image_id, DOCUMENT_BYTES))
     index = {
         'schemaVersion': 2,
         'mediaType': _INDEX_KINDS[0],
@@ -159,7 +164,7 @@ def _require(digests: Sequence[str], parts: Parts) -> None:
 
 
 def _document(digest: str, parts: Parts) -> Any:
-    text = parts.text(digest, _DOCUMENT_BYTES)
+    text = parts.text(digest, DOCUMENT_BYTES)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

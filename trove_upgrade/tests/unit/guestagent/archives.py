@@ -7,7 +7,7 @@ import json
 import tarfile
 
 from trove_upgrade.guestagent.machine.containers import image_archives
-from trove_upgrade.guestagent.machine.containers.image_documents import Platform
+from trove_upgrade.guestagent.machine.containers.image_documents import DOCUMENT_BYTES, Platform
 
 PLATFORM = Platform('linux', 'amd64')
 _OCI = 'application/vnd.oci.image'
@@ -81,12 +81,16 @@ def packed(members):
     return made.getvalue()
 
 
-def rewritten(content, image_id):
-    """What an engine is given of an archive."""
-    contents = image_archives.copied(
-        io.BytesIO(content), io.BytesIO(), len(content), lambda _count: None
+def opened(content, hashed_bytes=DOCUMENT_BYTES):
+    """The contents of an archive, as a guest finds them."""
+    return image_archives.opened(
+        io.BytesIO(content), len(content), lambda _count: None, hashed_bytes
     )
-    image = contents.image(image_id, PLATFORM)
+
+
+def rewritten(content, image_id, hashed_bytes=DOCUMENT_BYTES):
+    """What an engine is given of an archive."""
+    image = opened(content, hashed_bytes).image(image_id, PLATFORM)
     found = b''.join(image.pieces)
     assert len(found) == image.size_bytes
     return found

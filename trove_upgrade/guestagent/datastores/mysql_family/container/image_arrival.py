@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     ImageChoice,
     Records,
 )
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
@@ -87,13 +87,13 @@ class ImageArrival:
 
     # --- after ------------------------------------------------------------------------------------
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
         """Load it from its archive, unless the image is preloaded: as the record names it, or by
-        the number as long as there is no record.  Safe to repeat: what has failed once the copy
-        had begun is not tried again, as all of that takes its time while the database is down.
+        the number as long as there is no record.  Safe to repeat: what has failed once it was
+        begun is not tried again, as all of that takes its time while the database is down.
 
         :raises StepFailed: it cannot be loaded, or another image has come.
-        :raises OSError: it cannot be copied.
+        :raises OSError: it cannot be opened.
         """
         self._images.wait_for_engine()
         if self._received is None and self._is_preloaded(archive):
@@ -105,14 +105,14 @@ class ImageArrival:
             self._require_room(archive)
             platform = self._engine.platform()
             try:
-                self._load(archive, copied, platform)
+                self._load(archive, opened, platform)
             except (errors.EngineError, OSError) as error:
                 self._refused = error
                 raise
         self._received = archive.image_id
 
     def _require_room(self, archive: ImageArchive) -> None:
-        """Look where the engine writes: that can be another file system than the copy's."""
+        """Look where the engine writes."""
         place, free = self._images.room()
         needed = _TIMES_IN_STORE * archive.size_bytes + _STORE_FREE_BYTES
         if free < needed:
@@ -121,10 +121,9 @@ class ImageArrival:
                 f"free, and {needed >> 20} MiB are wanted. Make room on the guest's root disk."
             )
 
-    def _load(self, archive: ImageArchive, copied: Copied, platform: Platform) -> None:
+    def _load(self, archive: ImageArchive, opened: Opened, platform: Platform) -> None:
         try:
-            with copied(platform) as image:
-                self._require_room(archive)  # the copy may have taken of it
+            with opened(platform) as image:
                 self._engine.load(image.pieces, image.size_bytes)
         except image_documents.NotOneImage as error:
             raise errors.ImageNotLoaded(

@@ -41,7 +41,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.server import Co
 from trove_upgrade.guestagent.datastores.mysql_family.container.tried import Tried
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.containers.engine import Engine as ContainerEngine
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -245,8 +245,8 @@ class ContainerHost:
 
     # --- after ------------------------------------------------------------------------------------
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
-        self._arrival.receive(archive, copied)
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
+        self._arrival.receive(archive, opened)
 
     def image_source(self) -> ImageSource | None:
         return self._arrival.source

@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection, option_files, preserved
 from trove_upgrade.guestagent.datastores.mysql_family.programs import Programs
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.machine.progress import Progress
 
 START_SECONDS = 900
@@ -131,7 +131,7 @@ class Host(Protocol):
     def portable_former(self) -> PortableImage | None:
         """Implement `DatastoreDriver.portable_former`: give what runs as a file."""
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
         """Implement `DatastoreDriver.receive`: take the image from a copy of its archive."""
 
     def image_source(self) -> ImageSource | None:

@@ -28,7 +28,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engi
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.datastores.portable_image import Copied, PortableImage
+from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.packet_filter import PacketFilter
 from trove_upgrade.guestagent.machine.progress import Progress
@@ -154,7 +154,7 @@ class ServiceHost:
     def _admission(self, stashed: base.Stashed) -> admitted.Admission:
         return admitted.Admission(self._context, stashed, self.server.client_file, self._user)
 
-    def receive(self, archive: ImageArchive, copied: Copied) -> None:
+    def receive(self, archive: ImageArchive, opened: Opened) -> None:
         """Do nothing: the server is here."""
 
     def image_source(self) -> ImageSource | None:

@@ -79,12 +79,12 @@ class Driver(fakes.Driver):
     def upgrade_bytes(self, target, options):
         return self.machine.upgrade_bytes
 
-    def receive(self, archive, copied):
+    def receive(self, archive, opened):
         self._may_fail('receive')
         if archive.image_id in self.machine.images:
             return
         try:
-            with copied(archives.PLATFORM) as image:
+            with opened(archives.PLATFORM) as image:
                 self.machine.before_load()
                 self.machine.images[archive.image_id] = b''.join(image.pieces)
         except NotOneImage as error:
@@ -444,7 +444,7 @@ class TakingTest(CarriedTestCase):
 
     def test_an_abort_while_it_is_taken_ends_the_step(self):
         info = self.rebuilt()
-        for doing in ('Copying the container image', 'Loading the container image'):
+        for doing in ('Looking at the container image', 'Loading the container image'):
             work = dataclasses.replace(
                 self.machine.work(upgrade_info=info), progress=aborting(doing)
             )
@@ -465,15 +465,14 @@ class TakingTest(CarriedTestCase):
             change(self.file())
             self.assert_other_way(self.restored(info), 'the volume does not have it')
 
-    def test_the_copy_is_what_is_loaded_whatever_becomes_of_the_file(self):
+    def test_a_file_that_becomes_another_one_while_it_is_read_is_not_taken(self):
         info = self.rebuilt()
         self.machine.before_load = lambda: (
             self.machine.layout.on_volume / carried_image.NAME
-        ).write_bytes(b'another')
-        self.restored(info)
-        self.assertEqual({IMAGE: LOADED}, self.machine.images)
+        ).write_bytes(CONTENT.replace(b'a layer', b'a liar!', 1))
+        self.assert_other_way(self.restored(info), 'another one than it is to be')
 
-    def test_nothing_of_the_copy_stays_on_the_root_disk(self):
+    def test_it_takes_no_room_of_the_root_disk(self):
         self.restored(self.rebuilt())
         self.assertEqual([], list(self.machine.layout.state.glob('*image*')))
 

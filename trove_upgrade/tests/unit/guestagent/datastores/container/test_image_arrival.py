@@ -6,7 +6,6 @@ registry.
 import contextlib
 import dataclasses
 import errno
-import io
 import os
 import pathlib
 
@@ -16,7 +15,7 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent.machine.containers import errors, image_archives
+from trove_upgrade.guestagent.machine.containers import errors
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import archives
 from trove_upgrade.tests.unit.guestagent.datastores.container import fakes
@@ -40,7 +39,7 @@ class ArrivalTestCase(base.TestCase):
         self.guest = fakes.Guest(pathlib.Path(self.useFixture(fixtures.TempDir()).path))
         self.image = dataclasses.replace(fakes.IMAGES[NEW], id=IMAGE)
         self.content = CONTENT
-        self.copies = 0
+        self.times_opened = 0
 
     @property
     def engine(self):
@@ -64,15 +63,13 @@ class ArrivalTestCase(base.TestCase):
         self.engine.loads = dataclasses.replace(self.image, digests=())
 
     @contextlib.contextmanager
-    def copied(self, platform):
-        self.copies += 1
-        yield image_archives.copied(
-            io.BytesIO(self.content), io.BytesIO(), len(self.content), lambda _count: None
-        ).image(IMAGE, platform)
+    def opened(self, platform):
+        self.times_opened += 1
+        yield archives.opened(self.content).image(IMAGE, platform)
 
     def received(self, **changes):
         driver = self.guest.driver(**changes)
-        driver.receive(ARCHIVE, self.copied)
+        driver.receive(ARCHIVE, self.opened)
         return driver
 
 
@@ -118,18 +115,18 @@ class TestArrival(ArrivalTestCase):
         driver.prefetch()
         self.assertEqual(['load'], self.engine.names())
         record.write_bytes(kept)
-        driver.receive(ARCHIVE, self.copied)
+        driver.receive(ARCHIVE, self.opened)
         self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
         self.assertEqual(['load', 'tag'], self.engine.names())
 
-    def test_a_preloaded_image_is_taken_and_nothing_is_copied(self):
+    def test_a_preloaded_image_is_taken_and_nothing_is_opened(self):
         self.stopped()
         self.new_root()
         self.engine.images[NEW] = self.image
         driver = self.received()
         self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
         self.assertEqual(
-            ('preloaded', 0, []), (driver.image_source(), self.copies, self.engine.names())
+            ('preloaded', 0, []), (driver.image_source(), self.times_opened, self.engine.names())
         )
 
     def test_without_one_on_the_volume_the_registry_gives_it(self):
@@ -176,11 +173,11 @@ class TestArrival(ArrivalTestCase):
             (archives.archive(b'another'), dataclasses.replace(self.image)),
             (CONTENT, fakes.image('another')),
         ):
-            self.content, self.engine.loads, self.copies = content, loads, 0
+            self.content, self.engine.loads, self.times_opened = content, loads, 0
             driver = self.guest.driver()
-            first = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.copied)
-            second = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.copied)
-            self.assertEqual((1, first.message), (self.copies, second.message))
+            first = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.opened)
+            second = self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.opened)
+            self.assertEqual((1, first.message), (self.times_opened, second.message))
             self.chosen(driver)
             self.assertEqual('pulled', driver.image_source())
             self.engine.images.clear()
@@ -190,45 +187,45 @@ class TestArrival(ArrivalTestCase):
         self.new_root()
         driver = self.guest.driver()
         self.engine.down = True
-        self.assertRaises(errors.EngineNotAnswering, driver.receive, ARCHIVE, self.copied)
+        self.assertRaises(errors.EngineNotAnswering, driver.receive, ARCHIVE, self.opened)
         self.engine.down = False
-        driver.receive(ARCHIVE, self.copied)
+        driver.receive(ARCHIVE, self.opened)
         self.chosen(driver)
         self.assertEqual('carried', driver.image_source())
 
     def failing(self, error):
         @contextlib.contextmanager
-        def copied(_platform):
-            self.copies += 1
+        def opened(_platform):
+            self.times_opened += 1
             raise error
             yield
 
-        return copied
+        return opened
 
-    def test_what_has_failed_once_the_copy_had_begun_is_not_copied_again(self):
+    def test_what_has_failed_once_it_was_begun_is_not_begun_again(self):
         self.stopped()
         for error in (
             errors.EngineNotAnswering('The engine has gone.'),
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         ):
             self.new_root()
-            self.copies = 0
+            self.times_opened = 0
             driver = self.guest.driver()
             for _ in range(2):
                 self.assertIs(
                     error,
                     self.assertRaises(type(error), driver.receive, ARCHIVE, self.failing(error)),
                 )
-            self.assertEqual(1, self.copies)
+            self.assertEqual(1, self.times_opened)
 
-    def test_an_abort_while_it_is_copied_is_no_failure_of_the_archive(self):
+    def test_an_abort_while_it_is_loaded_is_no_failure_of_the_archive(self):
         self.stopped()
         self.new_root()
         driver = self.guest.driver()
         aborted = exceptions.StepFailed('It was aborted.', 'UPGRADE_ABORTED')
         self.assertRaises(exceptions.StepFailed, driver.receive, ARCHIVE, self.failing(aborted))
-        driver.receive(ARCHIVE, self.copied)
-        self.assertEqual(2, self.copies)
+        driver.receive(ARCHIVE, self.opened)
+        self.assertEqual(2, self.times_opened)
 
     def test_a_load_that_was_late_and_has_ended_since_counts(self):
         self.stopped()
@@ -237,19 +234,19 @@ class TestArrival(ArrivalTestCase):
         late = errors.ImageNotLoaded('It is not there after 60 s.')
         self.assertRaises(errors.ImageNotLoaded, driver.receive, ARCHIVE, self.failing(late))
         self.engine.images[IMAGE] = self.engine.loads
-        driver.receive(ARCHIVE, self.copied)
+        driver.receive(ARCHIVE, self.opened)
         self.chosen(driver)
-        self.assertEqual(('carried', 1), (driver.image_source(), self.copies))
+        self.assertEqual(('carried', 1), (driver.image_source(), self.times_opened))
 
-    def test_without_room_where_the_engine_writes_nothing_is_copied(self):
+    def test_without_room_where_the_engine_writes_nothing_is_opened(self):
         self.stopped()
         self.new_root()
         driver = self.guest.driver()
         _, free = driver.host.images.room()
         large = dataclasses.replace(ARCHIVE, size_bytes=min(free // 2, 1 << 36))
-        error = self.assertRaises(errors.ImageNotLoaded, driver.receive, large, self.copied)
+        error = self.assertRaises(errors.ImageNotLoaded, driver.receive, large, self.opened)
         self.assertIn('MiB are wanted', error.message)
-        self.assertEqual(0, self.copies)
+        self.assertEqual(0, self.times_opened)
 
     def test_an_image_that_is_not_the_records_is_left_where_it_is(self):
         self.stopped()
@@ -324,11 +321,11 @@ class TestWayBack(ArrivalTestCase):
         self.engine.images[OLD] = dataclasses.replace(self.engine.loads)
         driver = self.received()
         self.chosen(driver)
-        self.assertEqual(('preloaded', 0), (driver.image_source(), self.copies))
+        self.assertEqual(('preloaded', 0), (driver.image_source(), self.times_opened))
         self.engine.images = {OLD: fakes.image('mended')}
         driver = self.received()
         self.assertEqual(IMAGE, self.chosen(driver).image_id)
-        self.assertEqual(('carried', 1), (driver.image_source(), self.copies))
+        self.assertEqual(('carried', 1), (driver.image_source(), self.times_opened))
 
 
 class TestDigest(ArrivalTestCase):

@@ -100,9 +100,8 @@ class RefusedTest(base.TestCase):
         content = archives.archive()
         error = self.assertRaises(
             image_documents.NotOneImage,
-            image_archives.copied,
+            image_archives.opened,
             io.BytesIO(content),
-            io.BytesIO(),
             1024,
             lambda _count: None,
         )
@@ -317,29 +316,38 @@ _PAX = st.dictionaries(
 )
 _MEMBERS = st.tuples(st.builds(entry, _NAMES, _KINDS, _NAMES, _PAX), st.none() | _CONTENTS)
 _FORMS = st.sampled_from((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
+#: Files that are longer are taken for what they are told to be, until they are given.
+_HASHED = st.sampled_from((0, 100, 600, image_documents.DOCUMENT_BYTES))
 
 
 class HostileTest(base.TestCase):
     """Whatever is in an archive, an engine gets the image that is wanted, whole, or nothing."""
 
-    def result(self, content):
+    def result(self, content, hashed_bytes=image_documents.DOCUMENT_BYTES):
         try:
-            found = archives.rewritten(content, OWN)
+            found = archives.rewritten(content, OWN, hashed_bytes)
         except image_documents.NotOneImage:
             return False
         self.assertEqual(wanted(*LAYERS), archives.read(found))
         return True
 
-    @given(st.lists(_MEMBERS, max_size=8), _FORMS)
-    def test_of_any_members(self, members, form):
-        self.result(tar(*members, form=form))
+    @given(st.lists(_MEMBERS, max_size=8), _FORMS, _HASHED)
+    def test_of_any_members(self, members, form, hashed_bytes):
+        self.result(tar(*members, form=form), hashed_bytes)
 
-    @given(st.lists(_MEMBERS, max_size=5), _FORMS, st.randoms(use_true_random=False))
-    def test_a_whole_image_among_them_is_found_or_nothing(self, members, form, order):
+    @given(st.lists(_MEMBERS, max_size=5), _FORMS, st.randoms(use_true_random=False), _HASHED)
+    def test_a_whole_image_among_them_is_found_or_nothing(self, members, form, order, hashed_bytes):
         own = [(entry(place(part)), part) for part in _OWN_PARTS]
         mixed = [*own, *members]
         order.shuffle(mixed)
-        self.result(tar(*mixed, form=form))
+        self.result(tar(*mixed, form=form), hashed_bytes)
+
+    @given(st.lists(st.tuples(_NAMES, _CONTENTS), max_size=5), st.permutations(_OWN_PARTS), _HASHED)
+    def test_a_file_that_has_the_name_of_another_one_is_not_given(self, others, own, hashed_bytes):
+        listing = [{'Config': 'x1', 'Layers': ['x2', 'x3']}]
+        members = {f'x{number}': part for number, part in enumerate(own, 1)}
+        members |= {'manifest.json': json.dumps(listing).encode()} | dict(others)
+        self.result(archives.packed(members), hashed_bytes)
 
     @given(st.lists(st.tuples(_NAMES, _CONTENTS), max_size=5), st.permutations(_OWN_PARTS), _FORMS)
     def test_files_beside_it_whatever_their_names_change_nothing(self, others, own, form):
@@ -353,4 +361,64 @@ class HostileTest(base.TestCase):
         content = bytearray(tar(*((entry(place(part)), part) for part in _OWN_PARTS)))
         at = data.draw(st.integers(0, len(content) - 1))
         content[at] = data.draw(st.integers(0, 255))
-        self.result(bytes(content))
+        self.result(bytes(content), data.draw(_HASHED))
+
+
+class LargeTest(base.TestCase):
+    """Large files are not read twice where the archive tells their digests."""
+
+    LAYERS = b'the lower layer' * 1000, b'the upper layer' * 1000
+    IMAGE = archives.id_of(*LAYERS)
+
+    def members(self, *listed):
+        """As Docker 20.10 saves them, with a list of these names of layers."""
+        config = archives.config_of(*self.LAYERS)
+        listing = [{'Config': 'config.json', 'Layers': listed}]
+        return {
+            'a/layer.tar': self.LAYERS[0],
+            'b/layer.tar': self.LAYERS[1],
+            'config.json': config,
+            'manifest.json': json.dumps(listing).encode(),
+        }
+
+    def bytes_read(self, content):
+        read = []
+        image_archives.opened(io.BytesIO(content), len(content), read.append, 1000)
+        return sum(read)
+
+    def test_their_names_tell(self):
+        parts = (*self.LAYERS, archives.config_of(*self.LAYERS))
+        content = archives.layout(*parts)
+        self.assertLess(self.bytes_read(content), 10_000)
+        self.assertEqual(
+            wanted(*self.LAYERS), archives.read(archives.rewritten(content, self.IMAGE, 1000))
+        )
+
+    def test_the_list_of_layers_tells(self):
+        content = archives.packed(self.members('a/layer.tar', 'b/layer.tar'))
+        self.assertLess(self.bytes_read(content), 10_000)
+        self.assertEqual(
+            wanted(*self.LAYERS), archives.read(archives.rewritten(content, self.IMAGE, 1000))
+        )
+
+    def test_they_are_read_where_nothing_tells(self):
+        for listed in ((), ('a/layer.tar',), ('c/layer.tar', 'd/layer.tar')):
+            content = archives.packed(self.members(*listed))
+            self.assertGreater(self.bytes_read(content), 30_000)
+            self.assertEqual(
+                wanted(*self.LAYERS), archives.read(archives.rewritten(content, self.IMAGE, 1000))
+            )
+
+    def test_a_list_that_is_wrong_is_noticed_before_the_end_is_given(self):
+        for listed in (('b/layer.tar', 'a/layer.tar'), ('a/layer.tar', 'a/layer.tar')):
+            given_pieces = []
+            self.assertRaises(
+                image_documents.NotOneImage,
+                self.give,
+                archives.opened(archives.packed(self.members(*listed)), 1000),
+                given_pieces,
+            )
+            self.assertNotIn(bytes(1024), given_pieces)
+
+    def give(self, contents, given_pieces):
+        given_pieces.extend(contents.image(self.IMAGE, archives.PLATFORM).pieces)
