@@ -11,7 +11,6 @@ by another start.
 
 import dataclasses
 import pathlib
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +18,7 @@ from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
-    isolated,
+    limits,
     restart_reasons,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
@@ -29,13 +28,8 @@ from trove_upgrade.guestagent.machine.packet_filter import FilterError, PacketFi
 
 LOG = logs.get_logger(__name__)
 _NAME = 'database-closed.json'
-#: Names under which servers before 11.1 have a variable of `isolated`.
-_FORMER_NAMES = {'tx_read_only': 'transaction_read_only'}
-#: The engine's own upgrade may write to the binary log.
-_MOVES = 'gtid_'
 _UNUSABLE = 'The packet filter of the guest cannot be used; the database starts without it: %s'
 _LEFT = 'Rules of the packet filter may be left that keep clients from the database'
-_NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,12 +117,11 @@ class ClosedServer:
         record = self._read()
         session, _ = self._server.require_session()
         try:
-            settings = _settings(session)
+            settings = limits.shown(session)
             reason = self._found(session, record, settings)
             if reason is not None or record is None:
                 return reason or Restart.FILTER_LOST
-            for name, value in _loosened(settings).items():
-                _set(session, name, value)
+            limits.take_away(session, settings)
         except connection.SessionError as error:
             LOG.info('The settings of the database cannot be changed: %s', error.message)
             return Restart.SETTINGS
@@ -145,11 +138,7 @@ class ClosedServer:
             return Restart.FILTER_LOST
         if not listens <= {0, *record.ports}:
             return Restart.PORTS
-        if settings.get('init_file'):
-            return Restart.INIT_FILE
-        if settings.get('event_scheduler', '').upper() != 'OFF':
-            return Restart.EVENTS
-        return Restart.REPLICATION if session.rows('SHOW ALL SLAVES STATUS') else None
+        return limits.acting(session, settings)
 
     def holds(self) -> bool:
         """Return whether the server that runs is one that was closed and settled."""
@@ -221,19 +210,11 @@ class ClosedServer:
         return reason
 
     def _give_back(self, session: connection.Session, record: Record) -> Restart | None:
-        for name in _loosened(record.settings):
-            _set(session, name, record.settings[name])
-        now = _settings(session)
-        others = [
-            name
-            for name in record.settings.keys() | now.keys()
-            if record.settings.get(name) != now.get(name) and not name.startswith(_MOVES)
-        ]
-        if others:
-            LOG.info('Settings of the database differ from those of its start: %s', sorted(others))
-            return Restart.SETTINGS
+        reason = limits.give_back(session, record.settings)
+        if reason is not None:
+            return reason
         if restart_reasons.has_events_on(self._server.configuration()):
-            _set(session, 'event_scheduler', 'ON')
+            limits.set_global(session, 'event_scheduler', 'ON')
         return None
 
     def forget(self) -> None:
@@ -285,31 +266,6 @@ class ClosedServer:
         except (OSError, ValueError, TypeError) as error:
             LOG.warning('%s cannot be read: %s', self._path, error)
             return None
-
-
-def _settings(session: connection.Session) -> dict[str, str]:
-    """Return every global variable, as the server shows it."""
-    return {
-        str(name).lower(): '' if value is None else str(value)
-        for name, value in session.rows('SHOW GLOBAL VARIABLES')
-    }
-
-
-def _loosened(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with a limit of the customer's, and their values without it."""
-    found = {}
-    for name, present in settings.items():
-        wanted = isolated.SETTINGS.get(_FORMER_NAMES.get(name, name))
-        if wanted is not None and wanted != present:
-            found[name] = wanted
-    return found
-
-
-def _set(session: connection.Session, name: str, value: str) -> None:
-    if _NUMBER.fullmatch(value):
-        session.rows(f'SET GLOBAL {connection.quoted(name)} = {value}')
-    else:
-        session.rows(f'SET GLOBAL {connection.quoted(name)} = %s', (value,))
 
 
 def _not_lifted(error: FilterError) -> exceptions.StepFailed:
