@@ -16,6 +16,7 @@ _ON, _OFF = frozenset({'on', '1'}), frozenset({'off', '0'})
 _EVENTS = 'event-scheduler'
 _PORTS = ('port', 'extra-port')
 _GALERA = 'wsrep'
+_REPLICATION = 'master-info-file'
 
 
 class Restart(enum.StrEnum):
@@ -24,8 +25,13 @@ class Restart(enum.StrEnum):
     """
 
     ENGINE = 'this engine takes a part of its configuration at its start alone'
-    #: Of every container: `hosts/container_host.py` makes another one.
-    CONTAINER = "a container's command, environment and published ports are fixed when it is made"
+    #: Of containers: `container/first_start.py` makes another one.
+    NETWORK_OF_GUEST = 'the container is on the network of the guest'
+    COMMAND = 'the command or the environment of the container names other option files'
+    ENTRYPOINT = "the image's entrypoint has to make the accounts of its health check"
+    EVENTS_ON = 'event_scheduler is on, and the command of a container is fixed'
+    NETWORK = 'the container engine does not take the container off its network, or on to it again'
+    NETWORK_LOST = 'others have connected the container to a network, or its server is another one'
     CONFIGURATION = 'not all of the configuration could be read'
     INIT_FILE = 'init_file names statements that run at a start'
     CLUSTER = 'the server is a member of a Galera cluster'
@@ -34,7 +40,7 @@ class Restart(enum.StrEnum):
     PORTS = 'the server listens on a port that its configuration did not tell'
     FILTER = 'the guest has no packet filter that keeps clients away'
     FILTER_LOST = 'the rules of the packet filter have been removed meanwhile'
-    START = 'the server did not start behind the packet filter'
+    START = 'the server did not start as clients are to meet it'
     SETTINGS = 'a setting of the running server is another one than after a start'
 
 
@@ -51,6 +57,18 @@ def of_configuration(configuration: option_files.Configuration) -> Restart | Non
     if any(_port(option) is None for name in _PORTS for option in _given(configuration, name)):
         return Restart.PORTS
     return None
+
+
+def of_fixed_command(configuration: option_files.Configuration) -> Restart | None:
+    """Return what forbids it where the server's program can be told nothing besides: neither that
+    events are off, nor that replication does not begin.
+    """
+    reason = of_configuration(configuration)
+    if reason is None and has_events_on(configuration):
+        return Restart.EVENTS_ON
+    if reason is None and _given(configuration, _REPLICATION):
+        return Restart.REPLICATION
+    return reason
 
 
 def has_events_on(configuration: option_files.Configuration) -> bool:

@@ -75,11 +75,14 @@ def creation(
     command: Sequence[str] | None = None,
     env: Mapping[str, str | None] | None = None,
     network: str | None = None,
+    at_first: str | None = None,
     restart: str | None = None,
 ) -> dict[str, Any]:
     """The body that asks the engine for such a container.
 
     :param env: what is set besides, or instead; None leaves a name out.
+    :param network: in the definition, in the place of its own.
+    :param at_first: where it is until it is connected to the network of its definition.
     """
     config: Mapping[str, Any] = definition.get('Config') or {}
     host: Mapping[str, Any] = definition.get('HostConfig') or {}
@@ -98,6 +101,8 @@ def creation(
     if restart is not None:
         body['HostConfig']['RestartPolicy'] = {'Name': restart}
     endpoints = _endpoints(definition, str(body['HostConfig'].get('NetworkMode', '')))
+    if at_first is not None:
+        endpoints = {at_first: {}}
     if endpoints:
         body['NetworkingConfig'] = {'EndpointsConfig': endpoints}
     return body

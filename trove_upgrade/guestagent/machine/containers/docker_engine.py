@@ -114,12 +114,19 @@ class DockerEngine:
         command: Sequence[str] | None = None,
         env: Mapping[str, str | None] | None = None,
         network: str | None = None,
+        at_first: str | None = None,
         restart: str | None = None,
     ) -> None:
         self._create(
             name,
             definitions.creation(
-                definition, image=image, command=command, env=env, network=network, restart=restart
+                definition,
+                image=image,
+                command=command,
+                env=env,
+                network=network,
+                at_first=at_first,
+                restart=restart,
             ),
         )
 
@@ -193,6 +200,24 @@ class DockerEngine:
             f'/containers/{quoted(name)}/rename',
             f'rename container {name} to {new}',
             query={'name': new},
+        )
+
+    def connect(self, name: str, network: str) -> None:
+        self._calls.ask(
+            'POST',
+            f'/networks/{quoted(network)}/connect',
+            f'connect container {name} to network {network}',
+            body={'Container': name},
+            seconds=self._limits.start,
+        )
+
+    def disconnect(self, name: str, network: str) -> None:
+        self._calls.ask(
+            'POST',
+            f'/networks/{quoted(network)}/disconnect',
+            f'take container {name} off network {network}',
+            body={'Container': name},
+            seconds=self._limits.start,
         )
 
     def wait(self, name: str, seconds: float, progress: Progress) -> int:

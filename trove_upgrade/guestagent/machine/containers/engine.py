@@ -35,9 +35,11 @@ class Engine(Protocol):
         command: Sequence[str] | None = None,
         env: Mapping[str, str | None] | None = None,
         network: str | None = None,
+        at_first: str | None = None,
         restart: str | None = None,
     ) -> None:
-        """Make one like a saved definition; it is not started.
+        """Make one like a saved definition; it is not started.  It is on the network of its
+        definition, or `at_first` on another one.
 
         :raises ContainerImageNotFound: that image is not here.
         :raises ContainerFailed: the engine cannot make it.
@@ -60,6 +62,18 @@ class Engine(Protocol):
 
     def rename(self, name: str, new: str) -> None:
         """Give a container another name."""
+
+    def connect(self, name: str, network: str) -> None:
+        """Connect a container to a network; its ports are published where that publishes them.
+
+        :raises EngineRefused: it is on that one already, or on one that excludes others.
+        """
+
+    def disconnect(self, name: str, network: str) -> None:
+        """Take a container off a network.
+
+        :raises EngineRefused: it is not on it.
+        """
 
     def wait(self, name: str, seconds: float, progress: Progress) -> int:
         """Wait until a container has ended; return its exit code.

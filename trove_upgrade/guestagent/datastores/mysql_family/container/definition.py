@@ -4,7 +4,7 @@ and without secrets.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trove_upgrade.guestagent.machine.containers import definitions
@@ -14,8 +14,15 @@ _SECRET = re.compile(r'PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL', re.IGNORECASE)
 _TROVE_USER = (1001, 1001)
 #: The entrypoint's switch for an upgrade of its own at each start: no agent would watch it.
 AUTO_UPGRADE = 'MARIADB_AUTO_UPGRADE'
-#: Every network that a fresh engine has.
-USUAL_NETWORKS = frozenset({'', 'default', 'bridge', 'host'})
+#: Names of the engine's own networks.
+BRIDGE, NONE = 'bridge', 'none'
+#: Every network that a fresh engine has, and a container can be reached by.
+USUAL_NETWORKS = frozenset({'', 'default', BRIDGE, 'host'})
+#: The one option file that the command of Trove's container names.
+_OPTION_FILE = '--defaults-file=/etc/mysql/my.cnf'
+_OTHER_FILES = ('--defaults-extra-file', '--defaults-group-suffix', '--defaults-file')
+#: Ends of variables by which the server's program reads other option files, or other groups.
+_OTHER_PLACES = ('_HOME', '_GROUP_SUFFIX')
 
 
 def portable(
@@ -67,8 +74,36 @@ def upgrades_by_itself(definition: Mapping[str, Any], image_config: Mapping[str,
 
 
 def network(definition: Mapping[str, Any]) -> str:
-    """The network that it is on."""
+    """The network that it is defined to be on."""
     return str((definition.get('HostConfig') or {}).get('NetworkMode') or '')
+
+
+def own_network(definition: Mapping[str, Any]) -> str:
+    """Return the name of that network, as the engine has it."""
+    named = network(definition)
+    return BRIDGE if named in {'', 'default'} else named
+
+
+def networks(definition: Mapping[str, Any]) -> frozenset[str]:
+    """Return the networks that it is on now."""
+    return frozenset((definition.get('NetworkSettings') or {}).get('Networks') or ())
+
+
+def publishes_all(definition: Mapping[str, Any]) -> bool:
+    """Return whether each port that it is defined to publish is published now."""
+    bindings = (definition.get('HostConfig') or {}).get('PortBindings') or {}
+    ports = (definition.get('NetworkSettings') or {}).get('Ports') or {}
+    return all(ports.get(port) for port, wanted in bindings.items() if wanted)
+
+
+def reads_other_files(words: Sequence[str], definition: Mapping[str, Any]) -> bool:
+    """Return whether its server reads other option files than those of /etc/mysql, by the words of
+    its command or by its environment.
+    """
+    names = definitions.environment_of((definition.get('Config') or {}).get('Env'))
+    return any(
+        word.partition('=')[0] in _OTHER_FILES and word != _OPTION_FILE for word in words
+    ) or any(name.endswith(_OTHER_PLACES) for name in names)
 
 
 def user(definition: Mapping[str, Any]) -> tuple[int, int] | None:

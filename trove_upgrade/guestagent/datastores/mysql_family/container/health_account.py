@@ -54,9 +54,13 @@ class HealthAccount:
         True, too, where nothing was remembered: the container is then as Trove's agent makes it.
         """
         hosts = self._hosts()
-        if hosts is None or self._file.is_file():
+        if hosts is None or self.are_made():
             return True
         return not hosts and _reads_file(health_check)
+
+    def are_made(self) -> bool:
+        """Return whether the data has the file for them: an entrypoint makes none then."""
+        return self._file.is_file()
 
     def drop_listed(self, session: connection.Session) -> None:
         """Drop those that Trove would list, if none was there before: the one at localhost does for

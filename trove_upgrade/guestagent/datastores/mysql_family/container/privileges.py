@@ -16,7 +16,6 @@ from trove_upgrade.guestagent.datastores.mysql_family.container import definitio
 from trove_upgrade.guestagent.datastores.mysql_family.container.names import SOCKETS_INSIDE
 from trove_upgrade.guestagent.machine.containers import definitions as engine_definitions
 
-_BRIDGE = 'bridge'
 #: Of the former container: which ports lead to it, and what only limits it.
 _KEPT = ('PortBindings', 'RestartPolicy', 'Ulimits', 'ShmSize', 'CapDrop', 'Memory', 'NanoCpus')
 #: The entrypoints of the family read these; another one, such as LD_PRELOAD, could only be for
@@ -60,7 +59,9 @@ class Privileges:
                 **{name: host[name] for name in _KEPT if host.get(name)},
                 'Binds': list(self.binds),
                 'IpcMode': 'host',
-                'NetworkMode': network if network in definition.USUAL_NETWORKS else _BRIDGE,
+                'NetworkMode': network
+                if network in definition.USUAL_NETWORKS
+                else definition.BRIDGE,
                 'Privileged': self.privileged and user is not None and user[0] > 0,
             },
         }

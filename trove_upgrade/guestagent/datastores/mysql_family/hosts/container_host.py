@@ -17,7 +17,9 @@ from trove_upgrade.guestagent.datastores.mysql_family.container import (
     acceptance,
     autostart,
     backup_images,
+    closed_network,
     definition,
+    first_start,
     health_account,
     host_name,
     image_selection,
@@ -79,7 +81,6 @@ class ContainerHost:
         self._context, self._engine, self._ports = context, engine, ports
         self._containers = containers.engine
         self._trove_agent, self._number = containers.trove_agent, containers.number
-        self.programs = ContainerPrograms(self._containers, self._running_container)
         self.server = ContainerServer(
             context,
             service,
@@ -130,6 +131,15 @@ class ContainerHost:
             health=self._health,
             volume=self._context.volume,
         )
+        self._first = first_start.FirstStart(
+            engine=self._containers,
+            server=self.server,
+            creation=self._creation,
+            closed=closed_network.ClosedNetwork(self._containers, self.server, self._context.run),
+            data_directory=self._context.data_directory,
+            may_be_opened=self._engine.behind_a_filter is not None,
+        )
+        self.programs = ContainerPrograms(self._containers, self._first.container)
         self._arrival = ImageArrival(self._containers, self.images, self.records, self._number)
         self._selection = image_selection.ImageSelection(
             self._arrival, self.images, self.records, self._try, self.tried
@@ -271,7 +281,7 @@ class ContainerHost:
         """The image: an operator mends a broken one under its tag.  Not while its
         server works on the data.
         """
-        if self._first_start_serves():
+        if self._first.serves():
             return None
         return self._selection.renew(options, progress)
 
@@ -285,32 +295,8 @@ class ContainerHost:
                 ownership.give(directory, *user)
 
     def run_isolated(self, arguments: Sequence[str]) -> None:
-        """Run it in a container of another name, without a network."""
-        if self._first_start_serves():
-            return
-        self._end(FIRST_START)
-        self._end(DATABASE)
-        record = self.records.require()
-        self._creation.create(
-            FIRST_START,
-            record,
-            command=[*definition.command(record.definition), *arguments],
-            network='none',
-        )
-        self.server.run(FIRST_START)
-
-    def _first_start_serves(self) -> bool:
-        container = self._containers.inspect(FIRST_START)
-        return container is not None and container.running and self.server.version() is not None
-
-    def _end(self, name: str) -> None:
-        """Stop it cleanly and remove it, if it is there."""
-        self.server.stop(name)
-        self._containers.remove(name, force=True)
-
-    def _running_container(self) -> str:
-        container = self._containers.inspect(FIRST_START)
-        return FIRST_START if container is not None and container.running else DATABASE
+        """Run it in a container of another name, and without a network."""
+        self._first.run(self.records.require(), arguments)
 
     def for_programs(self, credentials: connection.Credentials) -> connection.Credentials:
         return connection.Credentials(
@@ -326,18 +312,7 @@ class ContainerHost:
     def open_for_clients(self) -> None:
         """Open it as Trove made it, with its own command and ports."""
         record = self.records.require()
-        container = self._containers.inspect(DATABASE)
-        first = self._containers.inspect(FIRST_START)
-        if (
-            first is not None
-            or container is None
-            or not container.running
-            or self.server.version() is None
-        ):
-            self._end(FIRST_START)
-            self._end(DATABASE)
-            self._creation.create(DATABASE, record)
-            self.server.run(DATABASE)
+        self._first.open(record)
         session, _ = self.server.require_session()
         try:
             self._health.drop_listed(session)
@@ -349,16 +324,15 @@ class ContainerHost:
         self._containers.set_restart_policy(DATABASE, policy if is_durable else autostart.DURABLE)
 
     def keep_closed(self) -> None:
-        """Do nothing: a container without a network is closed, and opening makes another one."""
+        self._first.closed.renew()
 
     def is_isolated(self) -> bool:
-        """Return True: a container without a network gets none while it runs."""
-        return True
+        return self._first.is_isolated()
 
     def start(self) -> None:
         """Start the same container; it is made again only if it was removed."""
         self.images.wait_for_engine()
-        self._end(FIRST_START)
+        self._first.end(FIRST_START)
         if self.server.version() is None:
             if self._containers.inspect(DATABASE) is None:
                 self._creation.create(DATABASE, self.records.require())

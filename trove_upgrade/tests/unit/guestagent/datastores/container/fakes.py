@@ -48,7 +48,7 @@ IMAGES = {OLD: image('old', [OLD_EXACT]), NEW: image('new', [NEW_EXACT])}
 
 class FakeEngine:
     """`Engine`.  `registry`: what can be pulled; `broken`: ids of images whose server ends at
-    once.
+    once; `refused`: what it is asked for and does not do.
     """
 
     def __init__(self, here=(OLD,), registry=(OLD, NEW)):
@@ -58,6 +58,7 @@ class FakeEngine:
         self.containers = {}
         self.asked = []
         self.broken = set()
+        self.refused = set()
         self.registry_is_down = False
         self.exit_code = 0  # of a server that is shut down
         self.finished = {}  # name of a program -> how it ends
@@ -74,6 +75,8 @@ class FakeEngine:
         if self.down:
             raise errors.EngineNotAnswering('The container engine cannot be asked.')
         self.asked.append((what, *facts))
+        if what in self.refused:
+            raise errors.EngineRefused(f'The container engine cannot {what}.')
 
     def names(self):
         """What was asked for, without looks."""
@@ -95,10 +98,25 @@ class FakeEngine:
         return self.containers.get(name)
 
     def create(
-        self, name, definition, *, image=None, command=None, env=None, network=None, restart=None
+        self,
+        name,
+        definition,
+        *,
+        image=None,
+        command=None,
+        env=None,
+        network=None,
+        at_first=None,
+        restart=None,
     ):
         body = definitions.creation(
-            definition, image=image, command=command, env=env, network=network, restart=restart
+            definition,
+            image=image,
+            command=command,
+            env=env,
+            network=network,
+            at_first=at_first,
+            restart=restart,
         )
         self._note('create', name, body['Image'])
         if body['Image'] not in self.images:
@@ -106,7 +124,13 @@ class FakeEngine:
         if name in self.containers:
             raise errors.ContainerFailed(f'The name {name} is taken.')
         host = body.pop('HostConfig')
-        raw = {'Id': f'c{next(self._numbers)}', 'Config': body, 'HostConfig': host}
+        endpoints = body.pop('NetworkingConfig', {}).get('EndpointsConfig')
+        raw = {
+            'Id': f'c{next(self._numbers)}',
+            'Config': body,
+            'HostConfig': host,
+            'NetworkSettings': {'Networks': endpoints or {_network(host): {}}, 'Ports': {}},
+        }
         merged = {
             **self.images[body['Image']].env,
             **definitions.environment_of(body['Env']),
@@ -129,15 +153,54 @@ class FakeEngine:
             raise errors.ContainerNotFound(f'Container {name} cannot be found.')
         self.containers[name] = dataclasses.replace(self.containers[name], **changes)
 
+    def _on(self, name, networks):
+        """Put it on these networks; of its own ports those of a bridge are published while it
+        runs.
+        """
+        container = self.containers[name]
+        host = container.definition['HostConfig']
+        ports = host.get('PortBindings') if container.running and 'bridge' in networks else {}
+        settings = {'Networks': {network: {} for network in networks}, 'Ports': ports}
+        self._change(name, definition={**container.definition, 'NetworkSettings': settings})
+
+    def networks(self, name):
+        """Networks that it is on."""
+        return set(self.containers[name].definition['NetworkSettings']['Networks'])
+
+    def connect(self, name, network):
+        self._note('connect', name, network)
+        networks = self.networks(name)
+        if network in networks or (networks and 'none' in {network, *networks}):
+            raise errors.EngineRefused(f'The engine cannot connect container {name}.')
+        self._on(name, {*networks, network})
+
+    def disconnect(self, name, network):
+        self._note('disconnect', name, network)
+        if network not in self.networks(name):
+            raise errors.EngineRefused(f'Container {name} is not connected to {network}.')
+        self._on(name, self.networks(name) - {network})
+
+    def rename(self, name, new):
+        self._note('rename', name, new)
+        if new in self.containers:
+            raise errors.EngineRefused(f'The name {new} is taken.')
+        self.containers[new] = self.containers.pop(name)
+
     def start(self, name):
         self._note('start', name)
         if self.containers[name].image_id in self.broken:
             self._change(name, running=False, status='exited', exit_code=1)
         else:
             self._change(name, running=True, status='running', exit_code=None)
+            container = self.containers[name]
+            state = {'StartedAt': next(self._numbers)}
+            self._change(name, definition={**container.definition, 'State': state})
+            own = {_network(container.definition['HostConfig'])}
+            self._on(name, self.networks(name) or own)
 
     def end(self, name, code):
         self._change(name, running=False, status='exited', exit_code=code)
+        self._on(name, self.networks(name))
 
     def stop(self, name, seconds):
         self._note('stop', name, seconds)
@@ -225,6 +288,12 @@ class FakeEngine:
 
     def logs(self, name, lines):
         return 'the last words\n'
+
+
+def _network(host):
+    """Name of the network of a container's own, as an engine has it."""
+    mode = host.get('NetworkMode')
+    return 'bridge' if mode in {None, '', 'default'} else mode
 
 
 class TroveAgentControl:
