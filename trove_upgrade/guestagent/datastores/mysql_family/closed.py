@@ -20,10 +20,10 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     connection,
     limits,
     restart_reasons,
+    run_record,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.machine.packet_filter import FilterError, PacketFilter
 
 LOG = logs.get_logger(__name__)
@@ -44,10 +44,6 @@ class Record:
     made_by: Sequence[str] = ()
     #: of the server right after its start; empty until it has been given its limits
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-#: A later release may have written others, too.
-_FIELDS = frozenset(field.name for field in dataclasses.fields(Record))
 
 
 class ClosedServer:
@@ -253,19 +249,10 @@ class ClosedServer:
         )
 
     def _write(self, record: Record) -> None:
-        durable.make_directory(self._path.parent)
-        durable.write_json(self._path, dataclasses.asdict(record))
+        run_record.write(self._path, record)
 
     def _read(self) -> Record | None:
-        """Return the record; None for none, and for one that is broken: nothing is closed by it."""
-        try:
-            document = durable.read_json(self._path)
-            return Record(**{name: document[name] for name in _FIELDS & document.keys()})
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError) as error:
-            LOG.warning('%s cannot be read: %s', self._path, error)
-            return None
+        return run_record.read(self._path, Record)
 
 
 def _not_lifted(error: FilterError) -> exceptions.StepFailed:

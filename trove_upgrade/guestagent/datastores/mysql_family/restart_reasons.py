@@ -30,7 +30,7 @@ class Restart(enum.StrEnum):
     COMMAND = 'the command or the environment of the container names other option files'
     ENTRYPOINT = "the image's entrypoint has to make the accounts of its health check"
     EVENTS_ON = 'event_scheduler is on, and the command of a container is fixed'
-    NETWORK = 'the container engine does not take the container off its network, or on to it again'
+    NETWORK = 'the engine does not keep the container off its network, or does not put it on again'
     NETWORK_LOST = 'others have connected the container to a network, or its server is another one'
     CONFIGURATION = 'not all of the configuration could be read'
     INIT_FILE = 'init_file names statements that run at a start'

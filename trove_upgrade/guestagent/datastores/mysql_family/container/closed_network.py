@@ -7,7 +7,7 @@ Opening takes it off `none` and puts it on its own network, which publishes its 
 goes on.  An engine keeps on which networks a container is, over its own end and a boot.
 
 Sources: moby, daemon/container_operations.go of 20.10 to 29 (updateContainerNetworkSettings,
-updateNetworkSettings, DisconnectFromNetwork, ConnectToNetwork).  Measured with Docker 20.10.
+updateNetworkSettings, DisconnectFromNetwork, ConnectToNetwork).  Measured with 20.10 and 26.1.
 
 The record below /run has the settings of the server's start.  It outlives the agent and no boot, as
 the container's run.
@@ -18,12 +18,11 @@ import pathlib
 from collections.abc import Mapping
 
 from trove_upgrade.domain import logs
-from trove_upgrade.guestagent.datastores.mysql_family import connection, limits
+from trove_upgrade.guestagent.datastores.mysql_family import connection, limits, run_record
 from trove_upgrade.guestagent.datastores.mysql_family.container import definition
 from trove_upgrade.guestagent.datastores.mysql_family.container.names import DATABASE, FIRST_START
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.machine.containers.answers import Container
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.containers.errors import EngineError
@@ -40,10 +39,6 @@ class Record:
     container: str = ''  #: its id; empty until its server runs and has been given its limits
     #: of the server right after its start
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-#: A later release may have written others, too.
-_FIELDS = frozenset(field.name for field in dataclasses.fields(Record))
 
 
 def is_closed(container: Container) -> bool:
@@ -72,7 +67,7 @@ class ClosedNetwork:
 
         :raises OSError: the record cannot be written.
         """
-        self._write(Record())
+        run_record.write(self._path, Record())
 
     def settle(self) -> Restart | None:
         """Look by the server's own word whether it may be opened as it runs; then take the
@@ -93,12 +88,12 @@ class ClosedNetwork:
             return Restart.SETTINGS
         finally:
             session.close()
-        self._write(Record(container=container.id, settings=settings))
+        run_record.write(self._path, Record(container=container.id, settings=settings))
         return None
 
     def holds(self, container: Container) -> bool:
         """Return whether it is one that is closed, and whose server was settled."""
-        record = self._read()
+        record = run_record.read(self._path, Record)
         return (
             record is not None
             and record.container == container.id
@@ -125,7 +120,7 @@ class ClosedNetwork:
         """Give the settings back, look that they are those of the start, and give the container
         the name by which clients know it; or return why only a start will do.
         """
-        record = self._read()
+        record = run_record.read(self._path, Record)
         if record is None or not self.holds(first):
             return Restart.NETWORK_LOST
         session, _ = self._server.require_session()
@@ -173,18 +168,3 @@ class ClosedNetwork:
     def forget(self) -> None:
         """Remove the record: no container is closed any more."""
         self._path.unlink(missing_ok=True)
-
-    def _write(self, record: Record) -> None:
-        durable.make_directory(self._path.parent)
-        durable.write_json(self._path, dataclasses.asdict(record))
-
-    def _read(self) -> Record | None:
-        """Return the record; None for none, and for one that is broken: nothing is closed by it."""
-        try:
-            document = durable.read_json(self._path)
-            return Record(**{name: document[name] for name in _FIELDS & document.keys()})
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError) as error:
-            LOG.warning('%s cannot be read: %s', self._path, error)
-            return None
