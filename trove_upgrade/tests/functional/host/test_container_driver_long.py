@@ -61,7 +61,7 @@ class TestTheWholeWay(ContainerTestCase):
         self.assertCountEqual(former['Binds'], present['Binds'])  # the engine keeps no order
         for key in ('PortBindings', 'Privileged', 'IpcMode', 'NetworkMode'):
             self.assertEqual(former[key], present[key], key)
-        for entry in (f'MYSQL_ROOT_PASSWORD={trove_guest.PASSWORD}', 'MARIADB_AUTO_UPGRADE=1'):
+        for entry in (f'MYSQL_ROOT_PASSWORD={trove_guest.PASSWORD}', 'MARIADB_AUTO_UPGRADE='):
             self.assertIn(entry, after.definition['Config']['Env'])
         self.assertEqual(
             before.definition['Config']['Healthcheck'], after.definition['Config']['Healthcheck']

@@ -103,6 +103,30 @@ class EngineClientTest(base.TestCase):
         container = self.engine.inspect('database')
         return container.status, container.exit_code, container.restart_policy
 
+    def networks(self):
+        settings = self.engine.inspect('database').definition['NetworkSettings']
+        return set(settings['Networks']), set(settings['Ports'] or ())
+
+    def test_one_that_is_on_no_network_at_first_is_put_on_its_own_while_it_runs(self):
+        definition = self.definition(['sh', '-c', 'exec "$@"', 'sh', *SERVES])
+        definition['HostConfig']['PortBindings'] = {'3306/tcp': [{'HostPort': '13306'}]}
+        self.engine.create('other', definition, at_first='none')
+        self.engine.start('other')
+        self.assertRaises(errors.EngineRefused, self.engine.connect, 'other', 'bridge')
+        self.engine.rename('other', 'database')
+        self.assertEqual(({'none'}, set()), self.networks())
+        self.engine.disconnect('database', 'none')
+        self.assertEqual((set(), set()), self.networks())
+        self.engine.connect('database', 'bridge')
+        self.assertEqual(({'bridge'}, {'3306/tcp'}), self.networks())
+        for again in (
+            lambda: self.engine.connect('database', 'bridge'),
+            lambda: self.engine.disconnect('database', 'none'),
+            lambda: self.engine.connect('nobody', 'bridge'),
+        ):
+            self.assertRaises(errors.EngineError, again)
+        self.assertEqual(({'bridge'}, {'3306/tcp'}), self.networks())
+
     def test_a_server_that_does_not_stop_in_time_is_killed_and_its_exit_code_tells(self):
         self.create(['sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done'])
         self.engine.start('database')
