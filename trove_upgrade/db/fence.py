@@ -4,7 +4,8 @@
 import sqlalchemy as sa
 
 from trove_upgrade.db import rows
-from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain import exceptions, leases, states
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.upgrades import Upgrade
 
 
@@ -25,4 +26,13 @@ def write_held(
         .values(**values)
     )
     if not written.rowcount:
-        raise exceptions.LeaseLost(upgrade_id=held.id, generation=held.generation)
+        raise _lost(connection, form, held)
+
+
+def _lost(connection: sa.Connection, form: rows.Rows, held: Upgrade) -> exceptions.LeaseLost:
+    """Return the error of a row that is held no more, by what has taken it."""
+    found = form.fetch(connection, held.id)
+    reasons = {found.error_code, found.progress.direction.error_code}
+    is_aborted = Code.ABORTED_ON_REQUEST in reasons
+    kind = leases.AbortedMeanwhile if is_aborted else exceptions.LeaseLost
+    return kind(upgrade_id=held.id, generation=held.generation)

@@ -24,6 +24,19 @@ class LeaseOver(exceptions.LeaseLost):
     )
 
 
+class AbortedMeanwhile(exceptions.LeaseLost):
+    """Abort of an upgrade on request, which has taken the row from its holder: stop at once and
+    write nothing.
+    """
+
+    code = 'ABORTED_ON_REQUEST'
+    template = (
+        'Upgrade {upgrade_id} was aborted on request while it was worked on: generation '
+        '{generation} has been overtaken. Nothing was written; what the guest has done is undone '
+        'next.'
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Renewal:
     """Rows of one renewal.  Those that are in neither set could not be asked for in time: their

@@ -20,9 +20,10 @@ LOG = logs.get_logger(__name__)
 Row = TypeVar('Row')
 
 _LOOK = (
-    'It was being worked on here. Look in this log whether leases could not be renewed, in the '
-    'database for a transaction that has held the row for long, and whether this process or its '
-    'machine stood still; where the database answers late, raise lease_seconds.'
+    'It was being worked on here. Unless a user has aborted it, look in this log whether leases '
+    'could not be renewed, in the database for a transaction that has held the row for long, and '
+    'whether this process or its machine stood still; where the database answers late, raise '
+    'lease_seconds.'
 )
 
 
@@ -159,7 +160,9 @@ class Holdings:
         """Log that a row was lost in the middle of its work, once."""
         with self._lock:
             is_new, holding.is_told = not holding.is_told, True
-        if is_new:
+        if is_new and isinstance(error, leases.AbortedMeanwhile):
+            LOG.info('%s: %s', error.code, error.message)
+        elif is_new:
             LOG.warning('%s: %s %s', error.code, error.message, _LOOK)
 
     def _valid(self, row_id: str) -> _Holding:

@@ -2,7 +2,7 @@
 """Actions and holds in both forms of the rows, before and after the contract of borealis."""
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import exceptions, holds, refusals, states
+from trove_upgrade.domain import exceptions, holds, leases, refusals, states
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.instances import Task
 from trove_upgrade.tests.unit import base, database
@@ -37,6 +37,7 @@ class TestActions(base.TestCase):
         self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (ended.state, ended.error_code))
         self.assertEqual(['refused'], self.outcomes(row))
         self.assertIsNone(self.repos.upgrades.get(row.id).owner)
+        self.assertRaises(leases.AbortedMeanwhile, self.repos.upgrades.save, row)
 
     def test_one_that_is_to_be_undone_is_free_at_once_and_its_former_holder_writes_nothing(self):
         row = self.claimed()
@@ -45,8 +46,9 @@ class TestActions(base.TestCase):
         self.assertEqual([], list(self.repos.upgrades.due(10)))
         self.repos.actions.take(Action.ABORT, row.id)
         self.assertEqual([row.id], [turn.id for turn in self.repos.upgrades.due(10)])
-        self.assertRaises(exceptions.LeaseLost, self.repos.upgrades.save, told)
-        self.assertRaises(exceptions.LeaseLost, self.repos.held_upgrades.announce_post, told, 10)
+        aborted = leases.AbortedMeanwhile
+        self.assertRaises(aborted, self.repos.upgrades.save, told)
+        self.assertRaises(aborted, self.repos.held_upgrades.announce_post, told, 10)
         again = self.repos.upgrades.claim(row.id, 'tm-2', 60)
         self.assertTrue(again.is_undoing)
         self.assertEqual(told.generation + 2, again.generation)

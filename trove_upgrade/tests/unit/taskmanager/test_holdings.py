@@ -9,6 +9,7 @@ from hypothesis import settings, stateful
 from hypothesis import strategies as st
 
 from trove_upgrade.domain import exceptions, leases, states
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.taskmanager import holdings
 from trove_upgrade.tests.fakes import FakeClock
 from trove_upgrade.tests.unit import base, database
@@ -121,6 +122,15 @@ class TestHoldings(base.TestCase):
             self.assertEqual('', log.output)  # its worker may just be ending it
             self.repos.upgrades.save(mine)
         self.assertEqual(1, len(log.output.splitlines()), log.output)
+
+    def test_one_that_a_user_has_aborted_is_no_warning(self):
+        log = self.log()
+        told = self.useFixture(fixtures.FakeLogger(name='trove_upgrade', level=logging.INFO))
+        with contextlib.suppress(exceptions.LeaseLost), self.claimed() as mine:
+            self.repos.actions.take(Action.ABORT, self.upgrade_id)
+            self.repos.upgrades.save(mine)
+        self.assertNotIn('LEASE_LOST', log.output + told.output)
+        self.assertIn(f'ABORTED_ON_REQUEST: Upgrade {self.upgrade_id} was aborted', told.output)
 
     def test_a_row_that_its_worker_has_let_go_of_and_one_that_another_has_are_no_lines(self):
         log = self.log()
