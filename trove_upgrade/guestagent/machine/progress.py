@@ -3,11 +3,35 @@
 
 from collections.abc import Callable, Iterator
 
+from trove_upgrade.domain import exceptions
+
 #: Called with a percentage (0 to 100, or None where unknown) and a sentence; raises if the job's
 #: deadline has passed.
 Progress = Callable[[int | None, str], None]
 
 _TOLD_EVERY_BYTES = 64 << 20
+
+
+class Deferred:
+    """Progress of what cannot be called back: an abort, or a deadline that passes meanwhile, counts
+    once it has ended.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._met: exceptions.TroveUpgradeError | None = None
+
+    def __call__(self, percent: int | None, sentence: str) -> None:
+        """Report, and keep what the report raises."""
+        try:
+            self._progress(percent, sentence)
+        except exceptions.TroveUpgradeError as error:
+            self._met = self._met or error
+
+    def settle(self) -> None:
+        """Raise what was met first, if anything was."""
+        if self._met is not None:
+            raise self._met
 
 
 class BytesTold:

@@ -9,7 +9,7 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
-from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.machine.progress import Deferred, Progress
 
 #: After one of these the next start needs crash recovery (2), or loses what is not yet merged (3).
 _HASTY_SHUTDOWNS = frozenset({2, 3})
@@ -31,7 +31,7 @@ class Stop:
 
     def run(self) -> base.Fingerprint:
         """Returns once the process has gone.  Whatever fails before SHUTDOWN was sent leaves the
-        server as it was.
+        server as it was; what the progress raises after that is raised once it has gone.
 
         :raises StepRefused: it cannot be locked or read; the server goes on.
         :raises StepFailed: it does not end.
@@ -54,7 +54,10 @@ class Stop:
             raise exceptions.StepRefused(reason, Code.FINGERPRINT_FAILED) from error
         finally:
             session.close()
-        self.server.wait_for_end(process_id, self.progress, self.shutdown_seconds)
+        # a server that is told to end does not turn back, and is started again only after its end
+        ending = Deferred(self.progress)
+        self.server.wait_for_end(process_id, ending, self.shutdown_seconds)
+        ending.settle()
         return fingerprint
 
     def _lock(self, session: connection.Session) -> None:

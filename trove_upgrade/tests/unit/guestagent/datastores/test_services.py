@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import os
 import pathlib
 import pwd
@@ -544,6 +545,35 @@ class TestServer(base.TestCase):
             'PREPARED_TRANSACTIONS', self.assertRaises(exceptions.StepRefused, self.stop().run).code
         )
         self.assertNotIn('SHUTDOWN', self.session.statements)
+
+    def test_an_abort_while_the_server_shuts_down_counts_once_it_has_gone(self):
+        """One that is started before that finds its own end."""
+
+        def aborted(_percent, text):
+            if 'is shutting down' in text:
+                raise exceptions.StepRefused(text, 'UPGRADE_ABORTED')
+
+        def sleep(seconds):
+            self.sleep(seconds)
+            self.answering = self.clock.seconds < 2
+
+        self.session.rules = fakes.Session(
+            ('pid_file', [('/nonexistent/pid',)]),
+            ('SELECT @@global.innodb_fast_shutdown', [(1, 0, 'OFF')]),
+            ('SELECT VERSION', [('10.11.14-MariaDB',)]),
+        ).rules
+        self.server = server.Server(
+            self.context,
+            self.service,
+            self.connect,
+            sleep,
+            groups=option_groups.MARIADB,
+            start_seconds=5,
+        )
+        stop = dataclasses.replace(self.stop(), progress=aborted)
+        error = self.assertRaises(exceptions.StepRefused, stop.run)
+        self.assertIn(', 0 s', error.message)  # the first of them
+        self.assertFalse(self.answering)
 
     def test_the_lock_comes_before_and_the_shutdown_after_the_fingerprint(self):
         said = self.session.statements
