@@ -4,8 +4,10 @@
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 from lab import errors
+from lab.commands import HostCommands
 from lab.handle import Credentials
 
 CLIENT_SECONDS = 120.0
@@ -33,18 +35,28 @@ class Clients:
 
     def attempt(self, program: str, *arguments: str) -> 'subprocess.CompletedProcess[str]':
         """Run it, however it ends."""
-        env = {
+        return subprocess.run(
+            [str(self._programs / program), *arguments],
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_SECONDS,
+            check=False,
+        )
+
+    def follow(self, program: str, *arguments: str, on_line: Callable[[str], None]) -> None:
+        """Run it to its end, which may come late; each line that it prints is told as it comes.
+
+        :raises CommandFailed: its exit code is not 0; its last lines are in the message.
+        """
+        argv = [str(self._programs / program), *arguments]
+        HostCommands().follow(argv, on_line, env=self._env())
+
+    def _env(self) -> dict[str, str]:
+        return {
             'PATH': '/usr/bin:/bin',
             'HOME': '/nonexistent',
             'LANG': 'C.UTF-8',
             'PYTHONWARNINGS': 'ignore',
             **self._user.environ(),
         }
-        return subprocess.run(
-            [str(self._programs / program), *arguments],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=CLIENT_SECONDS,
-            check=False,
-        )

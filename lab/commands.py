@@ -125,7 +125,13 @@ class Commands(Protocol):
             did not end in time.
         """
 
-    def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
+    def follow(
+        self,
+        argv: Sequence[str],
+        on_line: Callable[[str], None],
+        *,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """Run a long program to its end; each line that it prints is told as it comes.
 
         :raises errors.CommandFailed: its exit code is not 0.
@@ -176,7 +182,13 @@ class HostCommands:
             raise errors.ProgramFailed(list(argv), done.returncode, done.stdout + done.stderr)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
-    def follow(self, argv: Sequence[str], on_line: Callable[[str], None]) -> None:
+    def follow(
+        self,
+        argv: Sequence[str],
+        on_line: Callable[[str], None],
+        *,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """Run a long program as `Commands.follow` says; an error quotes its last lines."""
         last: collections.deque[str] = collections.deque(maxlen=40)
         with subprocess.Popen(
@@ -186,6 +198,7 @@ class HostCommands:
             stderr=subprocess.STDOUT,
             encoding='utf-8',
             errors='replace',
+            env=env,
         ) as program:
             for line in program.stdout or ():
                 last.append(line)

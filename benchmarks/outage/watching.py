@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab import errors
-from lab.demo import application, follow, writer
+from lab import errors, following
+from lab.demo import application, writer
 
 ENDS_SECONDS = 1800.0
 
@@ -47,7 +47,7 @@ def until_completed(
     """
     timeline: list[str] = []
     started = time.monotonic()
-    follower = follow.Follower(
+    follower = following.Follower(
         get, lambda line: timeline.append(f'{time.monotonic() - started:>8.1f}  {line.strip()}')
     )
     ended = follower.until_ended(instance_id, ENDS_SECONDS)

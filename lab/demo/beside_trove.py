@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from lab import errors, rest
+from lab import rest
+from lab.clients import Clients
 from lab.cloud import Cloud
-from lab.demo import application, follow, proof, snapshots, writer
+from lab.demo import application, proof, snapshots, writer
+from lab.demo.own_client import OwnClient
 from lab.images import provision
 from lab.layout import Layout
 from lab.progress import Progress
@@ -23,7 +25,6 @@ from trove_upgrade.waiting import wait_until
 
 INSTANCE_NAME = 'shop-database'
 TICKS = f'{DATABASE}.ticks'
-UPGRADE_SECONDS = 900.0
 SETTLED_SECONDS = 120.0
 #: What an operator has written into the guest by hand, as Trove's agent reads it: a file that a
 #: stock rebuild loses.
@@ -78,8 +79,7 @@ class TroveDemo:
         self._name = name
         service = stage.handle.service
         self._nova = rest.Session.of(service)
-        demo = stage.handle.users['demo']
-        self._api = rest.Session.of(demo)
+        self._own = OwnClient(Clients(stage.handle.users['demo']), progress.line)
 
     def prove(self, rows: int) -> list[proof.Line]:
         """Create, fill, upgrade, reboot; the proof."""
@@ -91,6 +91,7 @@ class TroveDemo:
         with self._progress.phase(f'Filling it with {rows} rows, and a file by hand'):
             self._fill(instance, rows)
             before = self._snapshot(instance)
+        self._own.targets(self._name)
         with (
             application.writing(self.database(instance), self._dir) as written,
             Views(lambda: stage.instances.show(instance.id)) as views,
@@ -144,23 +145,7 @@ class TroveDemo:
         stage = self._stage
         self._progress.line(f'$ trove upgrade {self._name} {stage.target.name}')
         stage.instances.clients.run('trove', 'upgrade', instance.id, stage.target.name)
-        started = time.monotonic()
-        follower = follow.Follower(
-            lambda path: self._api.request('GET', stage.instances.base_url + path),
-            self._progress.line,
-        )
-        upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
-        self._progress.line(
-            f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
-            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s'
-        )
-        follow.print_notes(upgrade, self._progress.line)
-        if upgrade['state'] != 'COMPLETED':
-            raise errors.LabError(
-                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} '
-                f'({upgrade.get("error_code")}). See the logs in {stage.handle.run_dir}/log.',
-                code='lab_upgrade_not_completed',
-            )
+        self._own.watch(self._name, stage.layout.logs_dir)
 
     def _settled(self, instance: TroveInstance) -> dict[str, Any]:
         """Return what Trove shows once its own agent has reported, or at the end of the patience

@@ -5,10 +5,11 @@ import pathlib
 import sys
 import time
 
-from lab import errors, rest
+from lab import rest
 from lab.clients import Clients
 from lab.cloud import Cloud
-from lab.demo import application, follow, proof, snapshots, writer
+from lab.demo import application, proof, snapshots, writer
+from lab.demo.own_client import OwnClient
 from lab.images import provision
 from lab.instances import LabInstance
 from lab.layout import Layout
@@ -17,7 +18,6 @@ from lab.stage import Stage, set_stage
 from trove_upgrade.waiting import wait_until
 
 INSTANCE_NAME = 'shop-database'
-UPGRADE_SECONDS = 900.0
 
 
 class Demo:
@@ -35,6 +35,7 @@ class Demo:
         self._progress = progress
         self._dir = work_dir
         self._client = client
+        self._clients = Clients(stage.handle.users['demo'])
         self._name = instance_name
         self._instance: LabInstance | None = None
 
@@ -59,8 +60,10 @@ class Demo:
             )
         with self._progress.phase('Looking at it before the upgrade'):
             before = snapshots.take(stage.maker, instance)
+        own = OwnClient(self._clients, self._progress.line)
+        own.targets(instance.name)
         with application.writing(self._database(instance), self._dir) as written:
-            self._upgrade(instance)
+            self._upgrade(instance, own)
             application.wait_for_writes(written, application.SETTLE_WRITES)
         with self._progress.phase('Looking at it after the upgrade'):
             after = snapshots.take(stage.maker, instance)
@@ -83,50 +86,23 @@ class Demo:
         """The name, or one with a number where a demo that was kept has taken it: clients refuse an
         ambiguous name.
         """
-        session, base = self._api()
-        taken = {
-            instance['name']
-            for instance in session.request('GET', f'{base}/instances')['instances']
-        }
+        stage, demo = self._stage, self._stage.handle.users['demo']
+        url = f'{stage.handle.database_api_url}/{stage.maker.project_id(demo.project_name)}'
+        found = rest.Session.of(demo).request('GET', f'{url}/instances')
+        taken = {instance['name'] for instance in found['instances']}
         names = [self._name, *(f'{self._name}-{number}' for number in range(2, len(taken) + 2))]
         return next(name for name in names if name not in taken)
 
-    def _api(self) -> tuple[rest.Session, str]:
-        """Our API as the demo user, and its address with the project."""
-        demo = self._stage.handle.users['demo']
-        session = rest.Session.of(demo)
-        return (
-            session,
-            f'{self._stage.handle.database_api_url}/{self._stage.maker.project_id(demo.project_name)}',
-        )
-
-    def _upgrade(self, instance: LabInstance) -> None:
+    def _upgrade(self, instance: LabInstance, own: OwnClient) -> None:
         stage = self._stage
-        demo = stage.handle.users['demo']
         command = (
             ('trove', 'upgrade')
             if self._client == 'trove'
             else ('openstack', 'database', 'instance', 'upgrade')
         )
         self._progress.line(f'$ {" ".join(command)} {instance.name} {stage.target.name}')
-        Clients(demo).run(*command, instance.name, stage.target.name)
-        session, base = self._api()
-        follower = follow.Follower(
-            lambda path: session.request('GET', base + path), self._progress.line
-        )
-        started = time.monotonic()
-        upgrade = follower.until_ended(instance.id, UPGRADE_SECONDS)
-        self._progress.line(
-            f'Upgrade {upgrade["state"]} after {time.monotonic() - started:.1f} s; '
-            f'downtime measured in the guest: {upgrade.get("downtime_seconds")} s'
-        )
-        follow.print_notes(upgrade, self._progress.line)
-        if upgrade['state'] != 'COMPLETED':
-            raise errors.LabError(
-                f'The upgrade ended {upgrade["state"]}: {upgrade.get("cause")} '
-                f'({upgrade.get("error_code")}). See the logs in {stage.handle.run_dir}/log.',
-                code='lab_upgrade_not_completed',
-            )
+        self._clients.run(*command, instance.name, stage.target.name)
+        own.watch(instance.name, stage.layout.logs_dir)
 
     def _database(self, instance: LabInstance) -> application.Database:
         account, fabric = instance.credentials.application, self._stage.host.fabric
@@ -178,7 +154,7 @@ def main(
                 f'The cloud stays up. In another terminal:\n{exports}\nexport '
                 f'PATH={pathlib.Path(sys.executable).parent}:$PATH\n'
                 f'trove list; trove show {INSTANCE_NAME}; openstack database instance show '
-                f'{INSTANCE_NAME}\n'
+                f'{INSTANCE_NAME}; openstack database upgrade show {INSTANCE_NAME}\n'
                 'For "openstack server show", which is the service project\'s: eval '
                 '"$(trove-upgrade-lab env trove)"\n'
                 'End it with: make demo-down'

@@ -10,10 +10,10 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from lab import rest
+from lab import following, rest
 from lab.clients import Clients
 from lab.cloud import Cloud
-from lab.demo import follow, snapshots
+from lab.demo import snapshots
 from lab.images import provision
 from lab.layout import Layout
 from trove_upgrade.tests import base
@@ -117,7 +117,7 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
 
     def wait_ended(self, instance, *, timeout_seconds=UPGRADE_SECONDS):
         session = self.session()
-        follower = follow.Follower(
+        follower = following.Follower(
             lambda path: session.request('GET', self.base_url + path), lambda _line: None
         )
         return follower.until_ended(instance.id, timeout_seconds)

@@ -6,8 +6,8 @@ so does `trove-upgrade-lab up --trove --product`.
 import pathlib
 import tempfile
 
-from lab import rest
-from lab.demo import application, follow
+from lab import following, rest
+from lab.demo import application
 from lab.layout import Layout
 from lab.trove import database
 from lab.trove.instances import DATABASE
@@ -51,7 +51,7 @@ class TroveGuestTestCase(base.TestCase):
 
     def ended(self, instance, seconds=UPGRADE_SECONDS):
         """The newest upgrade of the instance, once it has ended."""
-        return follow.Follower(self.get, print).until_ended(instance.id, seconds)
+        return following.Follower(self.get, print).until_ended(instance.id, seconds)
 
     def writes_to(self, instance):
         """What application.writing takes: a table of ticks is made for it."""

@@ -9,8 +9,7 @@ import signal
 import urllib.error
 import urllib.request
 
-from lab import errors, rest
-from lab.demo import follow
+from lab import errors, following, rest
 from lab.knobs import Knobs, KnobStore
 from lab.product import TASKMANAGER
 from lab.supervisor import Supervisor
@@ -111,7 +110,7 @@ class HoldingCase(waiting.Waiting, base.TroveGuestTestCase):
         return self.ended(instance, seconds)
 
     def ended(self, instance, seconds=base.UPGRADE_SECONDS):
-        return follow.Follower(self.get, lambda _line: None).until_ended(instance.id, seconds)
+        return following.Follower(self.get, lambda _line: None).until_ended(instance.id, seconds)
 
     def upgrade_row(self, upgrade_id):
         """From our table: users of the API see no deleted instance's upgrades."""

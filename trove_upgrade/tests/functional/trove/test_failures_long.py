@@ -6,6 +6,7 @@ late, a server's only NIC.
 import dataclasses
 import subprocess
 
+from lab import following
 from lab.commands import HostCommands
 from lab.containers import registry
 from lab.containers.builder import ContainerBuilder
@@ -79,7 +80,7 @@ class TestBrokenImages(ImageCase):
         for words in ('ended with code 1', 'broken on purpose'):
             self.assertIn(words, shown['fault']['message'])
         restore = next(run for run in upgrade['steps'] if run['step'] == 'restore')
-        self.assertLess(holding.follow.seconds(restore), 60)
+        self.assertLess(following.seconds(restore), 60)
 
         self.push(MARIADB_11_8)
         reference = f'{self.side.deployment.registry}/mariadb:{MOVING_TAG}'

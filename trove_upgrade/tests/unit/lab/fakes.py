@@ -28,8 +28,8 @@ class Commands:
                 return outcome
         return Outcome(0, '', '')
 
-    def follow(self, argv, on_line):
-        for line in self.run(argv).output.splitlines():
+    def follow(self, argv, on_line, *, env=None):
+        for line in self.run(argv, env=env).output.splitlines():
             on_line(line)
 
     def launch(self, argv, log_path, env):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows an upgrade as it goes, from what the API tells any user."""
+"""Follows an upgrade to its end by what the API tells any user, for tests and benchmarks."""
 
 import datetime
 import time
@@ -74,18 +74,3 @@ def seconds(run: dict[str, Any]) -> float:
     """Return how long a step took."""
     start, end = (datetime.datetime.fromisoformat(run[name]) for name in ('started_at', 'ended_at'))
     return (end - start).total_seconds()
-
-
-def print_notes(upgrade: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Print a line per warning, remark and changed setting of an upgrade that has ended."""
-    for kind, word in (
-        ('warnings', 'warning'),
-        ('remarks', 'remark'),
-        ('settings_changed', 'setting'),
-    ):
-        for note in upgrade[kind]:
-            tell(
-                terminal.printable(
-                    f'  {note["step"]:<9} {word}: {note["message"]} ({note["code"]})'
-                )
-            )
