@@ -7,6 +7,7 @@ import threading
 
 import fixtures
 
+from trove_upgrade import waiting
 from trove_upgrade.domain import exceptions, guests, logs
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.jobs.job import Jobs
@@ -26,7 +27,8 @@ class JobsTest(base.TestCase):
         )
         self.clock, self.gate, self.changes = fakes.Clock(), fakes.Gate(), []
         self.ended = threading.Event()
-        self.addCleanup(self.gate.released.set)
+        self.agents = []
+        self.addCleanup(self.let_end)
         self.bodies = {
             'pre_upgrade': self.gate,
             'abort_upgrade': lambda call, progress: work.JobOutcome('Aborted.'),
@@ -35,7 +37,15 @@ class JobsTest(base.TestCase):
 
     def new_jobs(self):
         """The agent starts (again)."""
-        return Jobs(Journal(self.directory), self.bodies, self.clock, on_change=self.change)
+        jobs = Jobs(Journal(self.directory), self.bodies, self.clock, on_change=self.change)
+        self.agents.append(jobs)
+        return jobs
+
+    def let_end(self):
+        """What still runs writes to the journal, which goes with the test."""
+        self.gate.released.set()
+        for jobs in self.agents:
+            waiting.wait_until(lambda jobs=jobs: not jobs.busy(), _LONG)
 
     def change(self):
         self.changes.append(1)
