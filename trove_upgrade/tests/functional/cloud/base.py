@@ -3,6 +3,7 @@
 `trove-upgrade-lab up --product`.
 """
 
+import functools
 import json
 import pathlib
 import sys
@@ -39,7 +40,14 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         cls.former, cls.target = cls.stage.former, cls.stage.target
         cls.programs = pathlib.Path(sys.executable).parent
         cls.project_id = cls.maker.project_id('demo')
-        cls.base_url = f'{cls.handle.database_api_url}/{cls.project_id}'
+        cls.base_url = cls.url_of('demo')
+
+    @classmethod
+    @functools.cache
+    def url_of(cls, user):
+        """The API's address with the user's project."""
+        project_id = cls.maker.project_id(cls.handle.users[user].project_name)
+        return f'{cls.handle.database_api_url}/{project_id}'
 
     def setUp(self):
         super().setUp()
@@ -77,12 +85,12 @@ class CloudTestCase(waiting.Waiting, base.TestCase):
         return rest.Session.of(found)
 
     def call(self, method, path, body=None, *, token=None, user='demo', headers=None):
-        """(status, parsed body or None), whatever the status."""
+        """(status, parsed body or None), whatever the status; below the project of the user."""
         data = (
             body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         )
         request = urllib.request.Request(
-            self.base_url + path,
+            self.url_of(user) + path,
             data=data,
             method=method,
             headers={
