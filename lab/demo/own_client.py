@@ -14,6 +14,7 @@ UPGRADE_SECONDS = 900
 #: The end of an upgrade, as its user needs it.
 COLUMNS = (
     'state',
+    'steps',
     'downtime_seconds',
     'downtime',
     'warnings',
