@@ -61,6 +61,15 @@ def upload(handle: CloudHandle, image: ImageFile) -> str:
     return str(made['id'])
 
 
+def point(product: Product, datastore: str, version: str, number: str, image_id: str) -> None:
+    """Let a version name this image; the version is made where it is not there.
+
+    :raises CommandFailed: trove-upgrade-manage refused it.
+    """
+    of_version = (datastore, version, 'mariadb', image_id, '', '', '1', '--version', number)
+    product.manage('datastore_version_update', *of_version)
+
+
 def register(
     product: Product,
     image: ImageFile,
@@ -76,18 +85,7 @@ def register(
     """
     number = str(image.facts['server_version'])
     version = name or number
-    product.manage(
-        'datastore_version_update',
-        datastore,
-        version,
-        'mariadb',
-        image_id,
-        '',
-        '',
-        '1',
-        '--version',
-        number,
-    )
+    point(product, datastore, version, number, image_id)
     with tempfile.NamedTemporaryFile('w', suffix='.json') as facts:
         json.dump(dict(image.facts), facts)
         facts.flush()

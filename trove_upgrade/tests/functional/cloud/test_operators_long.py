@@ -7,6 +7,7 @@ import urllib.request
 
 from prometheus_client import parser
 
+from lab import publishing
 from trove_upgrade.tests.functional.cloud.actions_case import ActionsCase
 from trove_upgrade.tests.functional.cloud.configured_case import ConfiguredCase
 
@@ -87,18 +88,7 @@ class TestDrift(ActionsCase):
         self.assertIsNone(self.listed(instance))
 
     def repoint(self, version, image_id):
-        self.product.manage(
-            'datastore_version_update',
-            version.datastore,
-            version.name,
-            'mariadb',
-            image_id,
-            '',
-            '',
-            '1',
-            '--version',
-            version.name,
-        )
+        publishing.point(self.product, version.datastore, version.name, version.name, image_id)
 
 
 class TestExplained(ActionsCase):
