@@ -51,12 +51,15 @@ RULES = [
     ),
     base.rule(
         OF_ACTION[Action.ABORT],
-        base.MEMBER,
-        'Give an upgrade up before its server is rebuilt.',
+        instances.UPGRADE,
+        'Give an upgrade up before its server is rebuilt: for those who may begin one.',
         _ACTION,
     ),
     base.rule(
-        OF_ACTION[Action.PROCEED], base.MEMBER, 'Let an upgrade proceed that is held.', _ACTION
+        OF_ACTION[Action.PROCEED],
+        instances.UPGRADE,
+        'Let an upgrade proceed that is held: for those who may begin one.',
+        _ACTION,
     ),
     base.rule(
         OF_ACTION[Action.RETRY],

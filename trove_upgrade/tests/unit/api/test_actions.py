@@ -17,6 +17,13 @@ UNKNOWN = '00000000-0000-4000-8000-00000000ffff'
 HOLD = holds.Choices(hold=True)
 
 
+def let_only_admins_upgrade(case):
+    path = pathlib.Path(case.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+    path.write_text('"trove_upgrade:instances:upgrade": "rule:trove_upgrade:admin"\n')
+    case.conf = stage.private_conf(policy_file=str(path))
+    case.app = case.new_app()
+
+
 class ActionCase(stage.ApiTestCase):
     def setUp(self):
         super().setUp()
@@ -143,10 +150,7 @@ class TestCreate(stage.ApiTestCase):
         self.assert_refused(answer, 422, 'GUEST_AGENT_MISSING')
 
     def test_who_may_not_patch_may_not_post(self):
-        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
-        path.write_text('"trove_upgrade:instances:upgrade": "rule:trove_upgrade:admin"\n')
-        self.conf = stage.private_conf(policy_file=str(path))
-        self.app = self.new_app()
+        let_only_admins_upgrade(self)
         self.assert_refused(self.create(), 403, 'FORBIDDEN')
         self.assertEqual(202, self.create(roles=stage.ADMIN).status_int)
 
@@ -247,6 +251,20 @@ class TestAct(ActionCase):
             answer = self.act(action, failed.id)
             self.assert_refused(answer, 403, 'FORBIDDEN')
             self.assertIn(f'trove_upgrade:upgrades:{action}', answer.text)
+
+    def test_who_may_not_begin_an_upgrade_may_neither_abort_nor_proceed_one(self):
+        let_only_admins_upgrade(self)
+        held = self.held()
+        for action in ('abort', 'proceed'):
+            answer = self.act(action, held.id)
+            self.assert_refused(answer, 403, 'FORBIDDEN')
+            self.assertIn(f'trove_upgrade:upgrades:{action}', answer.text)
+            shown = self.actions(held.id)[action]
+            self.assertEqual(
+                (False, 'FORBIDDEN_BY_POLICY'), (shown['allowed'], shown['reason_code'])
+            )
+        self.assertIs(S.HELD, self.upgrades.get(held.id).state)
+        self.assertEqual(202, self.act('proceed', held.id, roles=stage.ADMIN).status_int)
 
     def test_those_of_other_projects_are_not_there_but_for_admins(self):
         other = self.held(database.OTHER_INSTANCE)
