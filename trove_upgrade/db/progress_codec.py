@@ -16,7 +16,7 @@ from trove_upgrade.domain.upgrade_info import NO_INFO, UNREADABLE, StoredInfo
 
 Json = Mapping[str, Any]
 
-_UNDOING, _ROLLING_BACK = 'undoing', 'rolling_back'
+_UNDOING, _ROLLING_BACK, _UNASKED = 'undoing', 'rolling_back', 'rebuild_unasked'
 #: Names in a row that this release reads.
 KEYS = frozenset(
     {
@@ -35,6 +35,7 @@ KEYS = frozenset(
         'rebuilds_in_attempt',
         'rebuild_accepted_in_attempt',
         'rebuild_post_until',
+        _UNASKED,
         'boot_id',
         'agent_version',
         'server_version',
@@ -86,6 +87,7 @@ def decode(stored: Json) -> progress.Progress:
             times_asked=_attempt(data, 'rebuilds_in_attempt') or 1,
             accepted_in_attempt=_attempt(data, 'rebuild_accepted_in_attempt'),
             post_until=_time(data, 'rebuild_post_until'),
+            unasked=_unasked(data),
         ),
         new=progress.NewGuest(
             boot_id=_text(data, 'boot_id') or '',
@@ -149,6 +151,7 @@ def _entries(found: progress.Progress) -> dict[str, Any]:
         'rebuilds_in_attempt': rebuild.times_asked if asked else None,
         'rebuild_accepted_in_attempt': rebuild.accepted_in_attempt,
         'rebuild_post_until': _written(rebuild.post_until),
+        _UNASKED: rebuild.unasked and vars(rebuild.unasked),
         'boot_id': found.new.boot_id or None,
         'agent_version': found.new.agent_version,
         'server_version': found.new.server_version,
@@ -199,6 +202,12 @@ def _direction_entries(direction: progress.Direction) -> Json:
         case progress.Way.UNDOING:
             return {_UNDOING: {'attempt': direction.attempt, **why}}
     return {}
+
+
+def _unasked(data: Json) -> progress.Unasked | None:
+    found = _mapping(data, _UNASKED) or {}
+    number, runs = _attempt(found, 'rebuild_attempt'), _attempt(found, 'runs')
+    return None if number is None or runs is None else progress.Unasked(number, runs)
 
 
 def _choices(data: Json) -> holds.Choices:

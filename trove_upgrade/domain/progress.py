@@ -76,6 +76,18 @@ class QuiesceProgress:
     quiesced_at: str | None = None  #: the same: the volume is let go
 
 
+@dataclasses.dataclass(frozen=True)
+class Unasked:
+    """Record that Nova was not asked for the rebuild of a number, as of a run of the step.
+
+    Each run moves it on.  A taskmanager of a release that does not know it leaves it behind, and it
+    counts no more: that one may have asked.
+    """
+
+    rebuild_attempt: int
+    runs: int  #: of the step's entry, when this was written
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RebuildProgress:
     """Rebuilds that Nova was asked for, and those that it has accepted."""
@@ -87,6 +99,8 @@ class RebuildProgress:
     #: Until then, by the database's clock, a call to Nova may be under way of which no answer is
     #: recorded; None: there is none.
     post_until: datetime.datetime | None = None
+    #: None: Nova was asked for the current number, or it is not known.
+    unasked: Unasked | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,9 +185,13 @@ class Progress:
         """A new marker is made; `times`: how many were made in this attempt, with this one."""
         return self._rebuild(asked_in_attempt=attempt, times_asked=times)
 
+    def nova_unasked(self, unasked: Unasked | None) -> Self:
+        """Nova has not been asked for the current number; None: it may have been."""
+        return self._rebuild(unasked=unasked)
+
     def post_announced(self, until: datetime.datetime) -> Self:
         """Nova is about to be asked; the call has ended by then, whatever becomes of us."""
-        return self._rebuild(post_until=until)
+        return self._rebuild(post_until=until, unasked=None)
 
     def post_ended(self) -> Self:
         """The call to Nova has returned, or was not made."""

@@ -6,7 +6,7 @@ import datetime
 from typing import Any, Self
 
 from trove_upgrade.domain import markers, notes, states
-from trove_upgrade.domain.progress import NOTHING, Progress, Way
+from trove_upgrade.domain.progress import NOTHING, Progress, Unasked, Way
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,8 +98,19 @@ class Upgrade:
         """
         if self.is_rolling_back or self.former_guest_is_gone:
             return False
-        before = self.step in states.BEFORE_REBUILD
-        return before or (self.step is states.Step.REBUILD and self.rebuild_attempt == 0)
+        if self.step in states.BEFORE_REBUILD:
+            return True
+        return self.step is states.Step.REBUILD and (
+            self.rebuild_attempt == 0 or self.is_nova_unasked
+        )
+
+    @property
+    def is_nova_unasked(self) -> bool:
+        """Return whether it is certain that Nova was not asked for the current number."""
+        rebuild, now = self.progress.rebuild, self.current_run
+        if now is None or rebuild.accepted_in_attempt is not None or rebuild.post_until is not None:
+            return False
+        return rebuild.unasked == Unasked(self.rebuild_attempt, now.runs)
 
     @property
     def is_to_be_held(self) -> bool:
@@ -197,7 +208,18 @@ class Upgrade:
 
     def ran(self, message: str | None, percent: int | None) -> Self:
         """Return a copy after one more run of the step, which goes on."""
-        return self._with_run(message=message, percent=percent)
+        after = self._with_run(message=message, percent=percent)
+        return after.nova_unasked() if self.is_nova_unasked else after
+
+    def nova_unasked(self) -> Self:
+        """Return a copy which records that Nova was not asked for the current number."""
+        now = self.current_run
+        unasked = None if now is None else Unasked(self.rebuild_attempt, now.runs)
+        return self.evolve(progress=self.progress.nova_unasked(unasked))
+
+    def nova_perhaps_asked(self) -> Self:
+        """Return a copy for which it is not known whether Nova was asked."""
+        return self.evolve(progress=self.progress.nova_unasked(None))
 
     def step_ended(
         self, now: datetime.datetime, outcome: states.StepOutcome, message: str | None

@@ -82,7 +82,9 @@ class StepRunner:
                 "the taskmanager's log",
             )
             _report(upgrade, error, message)
-            result = Wait(upgrade=upgrade, seconds=_CRASH_SECONDS, message=message)
+            # the step may have been broken off after its call to Nova
+            unknown = upgrade.nova_perhaps_asked()
+            result = Wait(upgrade=unknown, seconds=_CRASH_SECONDS, message=message)
         return self._within_time(upgrade, step, result)
 
     def _within_time(

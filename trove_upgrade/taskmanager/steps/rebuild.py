@@ -125,7 +125,7 @@ class Rebuild:
             progress = progress.former_had_key(self.key_delivery.has_key(upgrade.instance_id))
         number = upgrade.rebuild_attempt + 1
         return Wait(
-            upgrade=upgrade.evolve(rebuild_attempt=number, progress=progress),
+            upgrade=upgrade.evolve(rebuild_attempt=number, progress=progress).nova_unasked(),
             seconds=0,
             message=message,
         )
@@ -192,8 +192,9 @@ class Rebuild:
         progress = upgrade.progress.rebuild_asked(upgrade.attempt, asked + 1)
         if not upgrade.former_guest_is_gone:
             progress = progress.rebuild_accepted(None)
+        again = upgrade.evolve(rebuild_attempt=upgrade.rebuild_attempt + 1, progress=progress)
         return Wait(
-            upgrade=upgrade.evolve(rebuild_attempt=upgrade.rebuild_attempt + 1, progress=progress),
+            upgrade=again.nova_unasked(),
             seconds=0,
             message='Nova fell back to the guest before; the rebuild is asked again.',
         )
@@ -244,15 +245,20 @@ class Rebuild:
             late = 'The time of this step does not suffice for a call to Nova any more.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
         started = self.calls.clock.monotonic()
-        self.held.announce_post(upgrade, _ANNOUNCED_SECONDS + self.post_seconds)
+        announced = self.held.announce_post(upgrade, _ANNOUNCED_SECONDS + self.post_seconds)
         # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         require_our_task(self.instances, upgrade)
         self.leases.require(upgrade.id)
         if self.calls.clock.monotonic() - started > _ANNOUNCED_SECONDS:
             late = 'It was too late for the call to Nova, which is made anew.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
-        ended = upgrade.evolve(progress=upgrade.progress.post_ended())
-        return self._posted(ended, server, rendered)
+        ended = announced.evolve(progress=announced.progress.post_ended())
+        try:
+            return self._posted(ended, server, rendered)
+        except exceptions.RebuildConflict as error:
+            # by this call Nova was asked for nothing: whether by one before, stays as it was
+            before = upgrade.evolve(progress=upgrade.progress.post_ended())
+            return Wait(upgrade=before, seconds=self.poll_seconds, message=error.message)
 
     def _is_too_late(self, upgrade: Upgrade) -> bool:
         """Return whether the step may be given up while its call is under way: it would be undone
@@ -289,11 +295,12 @@ class Rebuild:
         return volume_uuid, None
 
     def _posted(self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None) -> Wait:
-        """Ask Nova once.  What it returns, or raises, is committed without the announcement."""
+        """Ask Nova once.  What it returns, or raises, is committed without the announcement.
+
+        :raises RebuildConflict: it takes none now.
+        """
         try:
             self.nova.rebuild(server, upgrade.wanted_image_id, upgrade.marker, rendered)
-        except exceptions.RebuildConflict as error:
-            return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=error.message)
         except exceptions.ComputeUnavailable as error:
             message = f'{error.message} Whether it was accepted is read from the server.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=message)

@@ -4,6 +4,7 @@ taskmanager that works on the row.
 """
 
 import collections
+import itertools
 
 from trove_upgrade.db import models
 from trove_upgrade.domain import exceptions, holds, states
@@ -82,17 +83,27 @@ class ActionsOnARealServer(real_database.RealDatabase):
         acted, aborted = self.together(2, lambda number: acts[number]())
         return acted, aborted, self.repos.upgrades.get(held.id)
 
+    def marked(self, held):
+        """The taskmanager makes the marker of a rebuild, and has not asked for it."""
+        began = held.began(Step.REBUILD, held.created_at, 100)
+        asked = began.evolve(rebuild_attempt=1, progress=began.progress.rebuild_asked(1, 1))
+        return self.repos.upgrades.save(asked.nova_unasked())
+
+    def announced(self, held):
+        """The taskmanager writes that it asks Nova."""
+        return self.repos.held_upgrades.announce_post(held, 10)
+
     def asked(self, held):
         """The taskmanager asks for a rebuild, as far as its rows."""
-        asked = held.evolve(
-            step=Step.REBUILD, rebuild_attempt=1, progress=held.progress.rebuild_asked(1, 1)
-        )
-        return self.repos.held_upgrades.announce_post(self.repos.upgrades.save(asked), 10)
+        return self.announced(self.marked(held))
 
     def test_of_an_abort_and_a_call_to_nova_one_is_refused(self):
-        for _ in range(_TIMES):
+        for _, is_marked in itertools.product(range(_TIMES), (False, True)):
             held = self.told(self.claimed())
-            announced, aborted, now = self.beside_an_abort(held, self.asked)
+            if is_marked:
+                held = self.marked(held)
+            act = self.announced if is_marked else self.asked
+            announced, aborted, now = self.beside_an_abort(held, act)
             if isinstance(aborted, Exception):
                 self.assertEqual('ABORT_REFUSED', aborted.code)
                 self.assertNotIsInstance(announced, Exception)

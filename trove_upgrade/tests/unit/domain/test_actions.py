@@ -7,6 +7,7 @@ import itertools
 from trove_upgrade.domain import actions, states
 from trove_upgrade.domain.actions import Action, Reason
 from trove_upgrade.domain.progress import Way
+from trove_upgrade.domain.upgrades import StepRun
 from trove_upgrade.tests.unit import base, database, stored
 
 S, Step = states.UpgradeState, states.Step
@@ -114,3 +115,57 @@ class TestTable(base.TestCase):
                 self.assertTrue(row.state.is_known, action)
         for row in self.allowed(Action.ABORT):
             self.assertTrue(row.step.is_known or row.state is not S.RUNNING)
+
+
+class TestAbortAtTheRebuild(base.TestCase):
+    """Until the announcement of a call to Nova is written, an abort leads to the former guest."""
+
+    RUNS = 3
+    UNASKED = {'rebuild_unasked': {'rebuild_attempt': 2, 'runs': RUNS}}
+
+    def setUp(self):
+        super().setUp()
+        self.begun = self.useFixture(database.SampleDatabase()).begin()
+
+    def row(self, rebuild_attempt=2, **entries):
+        """A row whose step has run a few times, and has made the second marker."""
+        run = StepRun(step=Step.REBUILD, attempt=1, started_at=NOW, runs=self.RUNS)
+        return self.begun.evolve(
+            state=S.RUNNING,
+            step=Step.REBUILD,
+            rebuild_attempt=rebuild_attempt,
+            former_image_id=database.IMAGE_10_11,
+            steps=(run,),
+            progress=stored.progress(**{**_ASKED, **entries}),
+        )
+
+    def is_allowed(self, row):
+        return actions.verdict(Action.ABORT, row).allowed
+
+    def test_one_for_whose_marker_nova_was_not_asked_can_be_aborted(self):
+        self.assertTrue(self.is_allowed(self.row(rebuild_attempt=0)))
+        self.assertTrue(self.is_allowed(self.row(**self.UNASKED)))
+
+    def test_one_whose_call_to_nova_is_announced_or_accepted_cannot(self):
+        for entries in (
+            {},
+            {'rebuild_post_until': NOW.isoformat()},
+            {**self.UNASKED, 'rebuild_post_until': NOW.isoformat()},
+            {**self.UNASKED, 'rebuild_accepted_in_attempt': 1},
+        ):
+            self.assertFalse(self.is_allowed(self.row(**entries)), entries)
+
+    def test_what_is_known_of_another_marker_or_of_a_row_before_another_run_does_not_count(self):
+        """A taskmanager of an earlier release runs the step and leaves the record as it is."""
+        for number, runs in ((1, self.RUNS), (3, self.RUNS), (2, self.RUNS - 1), (2, 'x')):
+            record = {'rebuild_attempt': number, 'runs': runs}
+            row = self.row(rebuild_unasked=record)
+            self.assertFalse(self.is_allowed(row), record)
+            self.assertFalse(self.is_allowed(row.ran('It waits.', None)), record)
+
+    def test_each_run_that_asks_nova_for_nothing_keeps_it(self):
+        row = self.row(**self.UNASKED)
+        for _ in range(3):
+            row = row.ran('Nova does not answer.', None)
+            self.assertTrue(self.is_allowed(row))
+        self.assertFalse(self.is_allowed(row.nova_perhaps_asked().ran('An error.', None)))

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import exceptions, guests, holds, instances, refusals, states
+from trove_upgrade.domain import compute, exceptions, guests, holds, instances, refusals, states
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.taskmanager import recovery
 from trove_upgrade.taskmanager.hold_watch import HoldWatch
@@ -262,6 +262,85 @@ class TestAbort(HoldCase):
         self.clock.pass_time(101)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.FAILED, 'UNDO_TIMEOUT'), (row.state, row.error_code))
+
+    def stopped_before_the_call_to_nova(self):
+        """An upgrade whose database is stopped, while its server has another task."""
+        nova, guest = self.stage.nova, self.stage.guest
+        guest.before('pre_upgrade', lambda: nova.change(task_state='migrating'))
+        row = self.stage.run_on(self.begin(holds.NO_CHOICES).id)
+        self.assertEqual((Step.REBUILD, 1), (row.step, row.rebuild_attempt))
+        return row
+
+    def assert_undone(self, row):
+        row = self.stage.run_on(self.take(Action.ABORT, row).id)
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertEqual(1, len(self.asked('abort_upgrade')))
+        self.assertEqual([], self.stage.nova.rebuilds)
+
+    def test_one_whose_server_has_another_task_is_undone_though_its_marker_is_made(self):
+        self.assert_undone(self.stopped_before_the_call_to_nova())
+
+    def test_one_for_which_nova_does_not_answer_is_undone(self):
+        row = self.stopped_before_the_call_to_nova()
+        self.stage.nova.unavailable = 'no connection'
+        for _ in range(3):
+            row = self.stage.run_on(row.id)
+        self.assert_undone(row)
+
+    def test_one_that_nova_cannot_rebuild_now_is_undone(self):
+        row = self.stopped_before_the_call_to_nova()
+        self.stage.nova.change(task_state=None)
+        conflict = exceptions.RebuildConflict(server_id=row.server_id, found='409')
+        self.stage.nova.answers = [conflict] * 2
+        for _ in range(2):
+            row = self.stage.run_on(row.id)
+        self.assertEqual([], self.stage.nova.answers)
+        self.assert_undone(row)
+
+    def test_one_whose_call_to_nova_had_no_answer_goes_on(self):
+        row = self.stopped_before_the_call_to_nova()
+        self.stage.nova.change(task_state=None)
+        conflict = exceptions.RebuildConflict(server_id=row.server_id, found='409')
+        self.stage.nova.answers = [fakes.lost_answer(accepted=False), conflict]
+        for _ in range(2):
+            row = self.stage.run_on(row.id)
+            self.assertRaises(refusals.AbortRefused, self.take, Action.ABORT, row)
+        self.assertEqual([], self.stage.nova.answers)
+
+    def test_one_whose_step_met_an_unexpected_error_goes_on(self):
+        row = self.stopped_before_the_call_to_nova()
+        self.stage.nova.change(task_state=None)
+        self.stage.nova.answers = [RuntimeError('after the call')]
+        row = self.stage.run_on(row.id)
+        self.assertRaises(refusals.AbortRefused, self.take, Action.ABORT, row)
+
+    def test_one_that_a_taskmanager_of_borealis_has_run_since_goes_on(self):
+        """It may have asked Nova, and leaves the record as it is."""
+        row = self.stopped_before_the_call_to_nova()
+        held = self.repos.upgrades.claim(row.id, 'borealis', 60)
+        last = held.steps[-1]
+        ran = dataclasses.replace(last, runs=last.runs + 1)
+        held = self.repos.upgrades.save(held.evolve(steps=(*held.steps[:-1], ran)))
+        self.assertRaises(refusals.AbortRefused, self.take, Action.ABORT, held)
+
+    def test_one_that_nova_fell_back_from_is_undone(self):
+        row = self.stopped_before_the_call_to_nova()
+        self.stage.nova.change(task_state=None)
+        self.stage.nova.result = compute.RebuildResult.NOTHING_HAPPENED
+        row = self.stage.run_on(row.id)
+        self.assertIsNotNone(row.progress.rebuild.accepted_in_attempt)
+        result = self.stage.nova.rebuild_result
+        self.stage.nova.rebuild_result = lambda server: self.falls_back(result, server)
+        row = self.stage.run_on(row.id)
+        self.assertEqual(2, row.rebuild_attempt)
+        row = self.stage.run_on(self.take(Action.ABORT, row).id)
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertEqual(1, len(self.stage.nova.rebuilds))
+
+    def falls_back(self, result, server):
+        """Nova tells that nothing happened, and the server gets another task then."""
+        self.stage.nova.change(task_state='migrating')
+        return result(server)
 
     def test_one_that_nova_was_asked_to_rebuild_goes_on(self):
         row = self.stage.run_on(self.begin(holds.NO_CHOICES).id)
