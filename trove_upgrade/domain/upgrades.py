@@ -41,7 +41,8 @@ class Upgrade:
     former_version_id: str
     target_version_id: str
     former_image_id: str | None  #: what the server ran when precheck looked; None before
-    target_image_id: str  #: frozen at begin: repointing the version does not move a running upgrade
+    #: frozen at begin, and anew after a hold: repointing the version moves no upgrade that runs
+    target_image_id: str
     datastore_manager: str  #: e.g. mariadb
     target_number: str  #: the version that verify wants to hear from the server, e.g. 11.8.6
     generation: int  #: raised by each claim; travels in every guest call

@@ -43,7 +43,8 @@ class Precheck:
         # else the checks would say "busy" of an instance that was taken from us
         require_our_task(self.preflight.instances, upgrade)
         upgrade = self._with_time_to_bring(upgrade)
-        report = self.preflight.report(upgrade, lambda: self._call(upgrade))
+        asked = _with_the_image_of_now(upgrade)
+        report = self.preflight.report(asked, lambda: self._call(asked))
         _require_passed(report.results)
         if report.answer is None or report.description is None or report.image is None:
             raise exceptions.StepRefused(
@@ -90,6 +91,15 @@ class Precheck:
             'mend that and upgrade again.',
             'PRECHECK_TIMEOUT',
         )
+
+
+def _with_the_image_of_now(upgrade: Upgrade) -> Upgrade:
+    """Return a copy whose target image is found anew after a hold, in which days may have passed:
+    the version may have been given another one, and the one of then be gone.
+    """
+    if upgrade.progress.hold.since is None or upgrade.guest_told_in_attempt is not None:
+        return upgrade
+    return upgrade.evolve(target_image_id='')
 
 
 def _require_passed(results: Sequence[CheckResult]) -> None:

@@ -15,6 +15,8 @@ from trove_upgrade.tests.unit.taskmanager import fakes
 S, Step, Task = states.UpgradeState, states.Step, instances.Task
 HOLD = holds.Choices(hold=True)
 HOUR = 3600
+#: Glance's image of the target version after a repair.
+_NEWER = '00000000-0000-4000-8000-00000000118f'
 
 
 class HoldCase(base.TestCase):
@@ -111,6 +113,23 @@ class TestHold(HoldCase):
         self.clock.pass_time(5)
         self.assertIs(S.COMPLETED, self.stage.run_on(row.id).state)
         self.assertEqual(['start', 'held', 'open', 'end', 'finish'], self.events())
+
+    def test_after_the_hold_the_server_gets_the_image_that_the_version_has_by_then(self):
+        row = self.held()
+        self.assertEqual(database.IMAGE_11_8, row.target_image_id)
+        self.stage.images.known[_NEWER] = dataclasses.replace(
+            self.stage.images.known.pop(database.IMAGE_11_8), id=_NEWER
+        )
+        self.stage.db.update_version(database.MARIADB_11_8, image_id=_NEWER)
+        row = self.stage.run_on(self.take(Action.PROCEED, row).id)
+        self.assertEqual((Step.REBUILD, _NEWER), (row.step, row.target_image_id))
+        self.assertEqual([_NEWER], [image for _, image, *_ in self.stage.nova.rebuilds])
+        self.assertEqual(_NEWER, self.asked('check_upgrade')[-1].target.image_id)
+
+    def test_one_that_was_not_held_keeps_the_image_that_it_began_with(self):
+        row = self.begin(holds.NO_CHOICES)
+        self.stage.db.update_version(database.MARIADB_11_8, image_id=_NEWER)
+        self.assertEqual(database.IMAGE_11_8, self.stage.run_on(row.id).target_image_id)
 
     def test_one_whose_checks_say_no_by_then_ends_with_nothing_touched(self):
         row = self.take(Action.PROCEED, self.held())
