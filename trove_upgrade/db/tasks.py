@@ -112,11 +112,11 @@ def take_held(connection: sa.Connection, held: Upgrade) -> None:
 
 
 def _why_not_held(connection: sa.Connection, held: Upgrade) -> exceptions.TroveUpgradeError:
+    """Return why the instance was not taken.  Its task may have ended since: it was busy then."""
     row = connection.execute(
         sa.select(_instances.c.task_id).where(
             *_is_as_begun(held),
             _instances.c.compute_instance_id == held.server_id,
-            _instances.c.task_id != int(instances.Task.NONE),
         )
     ).one_or_none()
     if row is None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions and holds in both forms of the rows, before and after the contract of borealis."""
 
+import sqlalchemy as sa
+
 from trove_upgrade.db import models
 from trove_upgrade.domain import exceptions, holds, leases, refusals, states
 from trove_upgrade.domain.actions import Action
@@ -94,6 +96,24 @@ class TestActions(base.TestCase):
         self.assertRaises(exceptions.InstanceBusy, self.repos.actions.take, Action.PROCEED, row.id)
         self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
         self.assertIs(Task.NONE, self.repos.instances.task(row.instance_id))
+
+    def test_one_whose_instance_another_action_lets_go_of_at_that_moment_stays_held(self):
+        row = self.held()
+        self.db.update_instance(task_id=int(Task.RESIZING))
+        let_go = sa.update(database.trove_tables.instances).values(task_id=int(Task.NONE))
+
+        acts = [lambda connection: connection.execute(let_go)]
+
+        def after(connection, _cursor, statement, *_more):
+            if statement.startswith('UPDATE instances') and acts:
+                acts.pop()(connection)
+
+        sa.event.listen(self.db.database.engine, 'after_cursor_execute', after)
+        error = self.assertRaises(
+            exceptions.InstanceBusy, self.repos.actions.take, Action.PROCEED, row.id
+        )
+        self.assertIn('another action has just changed it', error.message)
+        self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
 
     def test_an_instance_with_another_server_or_version_is_not_taken(self):
         row = self.held()
