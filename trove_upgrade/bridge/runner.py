@@ -16,19 +16,17 @@ from trove_upgrade.bridge.outages import Outages, first_line
 from trove_upgrade.bridge.steps.step import Done, RunnableStep, Save, Stopped
 from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.bridge_ends import BY_CLIENTS, NO_FAILURES, InstanceGone, RunAborted
 from trove_upgrade.domain.bridge_runs import (
     AFTER_CLOSE,
-    NO_FAILURES,
     STEPS,
     Claim,
-    InstanceGone,
     Member,
     MemberLost,
     MemberState,
     MemberStep,
     MemberStepRun,
     NoRoom,
-    RunAborted,
     RunRepository,
     StepEnd,
     stays_cause,
@@ -46,6 +44,7 @@ _END_OF: Mapping[str | None, MemberState] = types.MappingProxyType(
     {
         None: MemberState.ABORTED,
         RunAborted.code: MemberState.ABORTED,
+        **dict.fromkeys(BY_CLIENTS, MemberState.ABORTED),
         InstanceGone.code: MemberState.LEFT_OUT,
     }
 )
@@ -243,7 +242,7 @@ class MemberRunner:
             member = self.settle(member)
         kept = None
         if member.facts.is_handed_over:
-            if member.step is MemberStep.UPGRADE:
+            if member.step is MemberStep.UPGRADE and member.error_code not in BY_CLIENTS:
                 member = _more(member, stays_cause(member.facts))
         elif member.facts.bundle is not None:
             kept = self._why_not_removed(member, visit)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from trove_upgrade.db import columns
 from trove_upgrade.db.models import upgrade_bridge_members as _members
+from trove_upgrade.domain.bridge_ends import RunAborted
 from trove_upgrade.domain.bridge_runs import (
     Member,
     MemberFacts,
@@ -17,7 +18,6 @@ from trove_upgrade.domain.bridge_runs import (
     MemberStep,
     MemberStepRun,
     Nic,
-    RunAborted,
     RunPlan,
     StepEnd,
     first_step,

@@ -13,9 +13,9 @@ from trove_upgrade.db.bridge_runs import BridgeRuns
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
+from trove_upgrade.domain.bridge_ends import NO_FAILURES
 from trove_upgrade.domain.bridge_overview import EndedMember, Held, Overview
 from trove_upgrade.domain.bridge_runs import (
-    NO_FAILURES,
     MemberState,
     MemberStep,
     RunNotFound,

@@ -14,7 +14,8 @@ from trove_upgrade.db import columns
 from trove_upgrade.db.bridge_members import facts_from
 from trove_upgrade.db.models import upgrade_bridge_members as _members
 from trove_upgrade.db.models import upgrade_bridge_runs as _runs
-from trove_upgrade.domain.bridge_runs import ENDED, NO_FAILURES, MemberState
+from trove_upgrade.domain.bridge_ends import NO_FAILURES
+from trove_upgrade.domain.bridge_runs import ENDED, MemberState
 from trove_upgrade.domain.pace import CANARY, Hosts, Limits, Pace, Standing, StopRule
 
 #: Of a run that was begun before runs had one: its members are one wave, and no canary.

@@ -227,27 +227,6 @@ class Claim:
         return any(wait is not Wait.STOPPED for wait in self.waits.values())
 
 
-class RunAborted(exceptions.TroveUpgradeError):
-    """An operator has ended a run before a member had come to its end."""
-
-    code = 'BRIDGE_RUN_ABORTED'
-    template = 'An operator aborted run {run_id}; work on instance {instance_id} ended with it.'
-
-
-class InstanceGone(exceptions.TroveUpgradeError):
-    """A member's instance was deleted while the run went on."""
-
-    code = 'BRIDGE_INSTANCE_GONE'
-    template = (
-        'Instance {instance_id} was deleted while the run went on. Nothing is left to be done for '
-        'it.'
-    )
-
-
-#: Of members that are turned back and have not failed.
-NO_FAILURES: frozenset[str | None] = frozenset({None, RunAborted.code, InstanceGone.code})
-
-
 class RunNotFound(exceptions.TroveUpgradeError):
     """No run of this id."""
 

@@ -3,6 +3,7 @@
 acted on as it is.
 """
 
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.exceptions import InstanceBusy, TroveUpgradeError
 
 
@@ -40,7 +41,7 @@ class GuestAgentMissing(TroveUpgradeError):
 class InstanceHeld(InstanceBusy):
     """Refusal of an upgrade: another one of the instance is prepared, and waits."""
 
-    code = 'UPGRADE_HELD'
+    code = Code.UPGRADE_HELD
     template = (
         'Instance {instance_id} cannot be upgraded: its upgrade {upgrade_id} to version '
         '{target_number} is held. Let that one proceed, or abort it first.'

@@ -11,7 +11,7 @@ from trove_upgrade.bridge.bundle import archive
 from trove_upgrade.bridge.reach import errors
 from trove_upgrade.bridge.report.remedies import Advice, Remedy
 from trove_upgrade.bridge.steps import prove, upgrade, verify
-from trove_upgrade.domain import bridge_runs, database_service, exceptions, network, openings
+from trove_upgrade.domain import bridge_ends, database_service, exceptions, network, openings
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.sealing import at_rest
 
@@ -291,7 +291,17 @@ _UPGRADES = (
     _for(
         Remedy.WAIT,
         "Wait for the end of the other client's upgrade, then look at it.",
-        upgrade.OtherUpgrade,
+        bridge_ends.OtherUpgrade,
+    ),
+    _for(
+        Remedy.WAIT,
+        "Let the other client's upgrade proceed when its time has come; or abort it and run again.",
+        bridge_ends.UpgradeHeld,
+    ),
+    _for(
+        Remedy.RUN_AGAIN,
+        'Its upgrade was aborted on request. Ask its owner, then run again.',
+        bridge_ends.UpgradeAborted,
     ),
     _for(
         Remedy.MANUAL_STEP,
@@ -304,11 +314,11 @@ _UPGRADES = (
         'The upgrade itself is complete. Mend what the message names on the instance.',
         verify.NotVerified,
     ),
-    _for(Remedy.NOTHING, 'It was deleted.', bridge_runs.InstanceGone),
+    _for(Remedy.NOTHING, 'It was deleted.', bridge_ends.InstanceGone),
     _for(
         Remedy.RUN_AGAIN,
         'An operator ended the run before its turn. Run again.',
-        bridge_runs.RunAborted,
+        bridge_ends.RunAborted,
     ),
     _for(
         Remedy.MANUAL_STEP,

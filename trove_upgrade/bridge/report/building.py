@@ -19,12 +19,12 @@ from trove_upgrade.bridge.report.model import (
     WavePart,
 )
 from trove_upgrade.bridge.report.remedies import Advice, Remedy
+from trove_upgrade.domain.bridge_ends import BY_CLIENTS, RunAborted
 from trove_upgrade.domain.bridge_runs import (
     ENDED,
     Member,
     MemberState,
     Run,
-    RunAborted,
     RunScope,
     stopped,
 )
@@ -157,7 +157,7 @@ def _left(
             return _of_turned_back(run, member, wait)
         case Outcome.WAITING:
             return _of_waiting(run, wait, is_worked_on=is_worked_on)
-        case Outcome.ABORTED if member.facts.upgrade_id is not None:
+        case Outcome.ABORTED if _has_upgrade_of_ours(member):
             return Advice(
                 Remedy.LOOK,
                 'Its upgrade goes its own way: look at it with "trove-upgrade-manage upgrade show '
@@ -166,6 +166,11 @@ def _left(
         case _:
             by_operator = RunAborted.code if outcome is Outcome.ABORTED else None
             return advice.of_code(member.error_code or by_operator)
+
+
+def _has_upgrade_of_ours(member: Member) -> bool:
+    """Return whether an upgrade that the run has begun may go on."""
+    return member.facts.upgrade_id is not None and member.error_code not in BY_CLIENTS
 
 
 def _of_completed(run: Run) -> Advice:

@@ -10,7 +10,9 @@ from trove_upgrade.bridge.steps.step import Done, Save, Stopped
 from trove_upgrade.bridge.verification.expected import addresses_of, groups_of
 from trove_upgrade.bridge.visit import Settle, Visit
 from trove_upgrade.domain import exceptions, states
+from trove_upgrade.domain.bridge_ends import OtherUpgrade, UpgradeAborted, UpgradeHeld
 from trove_upgrade.domain.bridge_runs import NO_UPGRADE, Member, Nic
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.database_service import DatabaseInstance, DatabaseServiceRefused
 from trove_upgrade.domain.pace import Hosts
 from trove_upgrade.domain.upgrades import Upgrade
@@ -24,16 +26,6 @@ class UpgradeNotCompleted(exceptions.TroveUpgradeError):
     template = (
         'Upgrade {upgrade_id} of instance {instance_id} is {state}: {cause} Look at it with '
         '"trove-upgrade-manage upgrade show {upgrade_id}"; retry it or roll it back.'
-    )
-
-
-class OtherUpgrade(exceptions.TroveUpgradeError):
-    """Another client's upgrade of the same instance came first."""
-
-    code = 'BRIDGE_OTHER_UPGRADE'
-    template = (
-        'Instance {instance_id} was not upgraded by this run: upgrade {upgrade_id} to version '
-        '{version_id} was begun by another client. Wait for its end.'
     )
 
 
@@ -89,6 +81,8 @@ class UpgradeMember:
         if member.facts.upgrade_id is None:
             member = self._begun(member, save)
         upgrade = self._ended(member, save)
+        if upgrade.error_code == Code.ABORTED_ON_REQUEST:
+            raise UpgradeAborted(upgrade_id=upgrade.id, instance_id=member.instance_id)
         if upgrade.state is not states.UpgradeState.COMPLETED:
             raise UpgradeNotCompleted(
                 upgrade_id=upgrade.id,
@@ -117,6 +111,7 @@ class UpgradeMember:
                 upgrade_id=began.id,
                 version_id=began.target_version_id,
             )
+        _require_not_held(began)
         return save(member.learned(upgrade_id=began.id))
 
     def settle(self, member: Member) -> Member:
@@ -124,24 +119,27 @@ class UpgradeMember:
         client's too, and else as one for which none was asked.
         """
         latest = self.upgrades.latest_of(member.instance_id)
-        if member.facts.asked_after is None:
-            began = latest if latest is not None and latest.state in states.WORKED_ON else None
-            before = NO_UPGRADE
-        else:
-            began, before = self._newer(member, latest), member.facts.asked_after
+        is_handed_over = member.facts.is_handed_over
+        began = self._newer(member, latest) if is_handed_over else None
+        if began is None and latest is not None and latest.state in states.ACTIVE:
+            began = latest  # one that is held needs our agent as soon as it proceeds
         if began is None:
             return member.learned(asked_after=None)
+        before = member.facts.asked_after if is_handed_over else NO_UPGRADE
         return member.learned(asked_after=before, upgrade_id=began.id)
 
     def _asked(self, member: Member) -> Upgrade | None:
         """Ask.  A refusal may come of an earlier request of ours that began late."""
         try:
             self.api.upgrade(member.instance_id, member.facts.target_version_id or '')
-        except DatabaseServiceRefused:
+        except DatabaseServiceRefused as error:
             began = self._newer(member, self.upgrades.latest_of(member.instance_id))
-            if began is None:
-                raise
-            return began
+            if began is not None:
+                return began
+            if error.error_code == Code.UPGRADE_HELD:
+                found = str(error.facts['found']).rstrip('.')
+                raise UpgradeHeld(instance_id=member.instance_id, found=found) from error
+            raise
         return self._newer(member, self.upgrades.latest_of(member.instance_id))
 
     @staticmethod
@@ -167,12 +165,13 @@ class UpgradeMember:
         return member.learned(nics=nics, addresses=addresses_of(shown, ports))
 
     def _ended(self, member: Member, save: Save) -> Upgrade:
-        """Wait without a deadline: each step of an upgrade has its own."""
+        """Wait without a deadline: each step of an upgrade has its own, a hold has none."""
         told = None
         while True:
             upgrade = self.upgrades.get(member.facts.upgrade_id or '')
             if upgrade.state not in states.ACTIVE:
                 return upgrade
+            _require_not_held(upgrade)
             if upgrade.step is not told:
                 told = upgrade.step
                 self.tell(member, f'Upgrade {upgrade.id}: {told}')
@@ -180,3 +179,13 @@ class UpgradeMember:
             if self.is_stopping():
                 raise Stopped
             self.pause.sleep(self.look_seconds)
+
+
+def _require_not_held(upgrade: Upgrade) -> None:
+    """Let no member wait for an upgrade that waits itself; ours never does.
+
+    :raises UpgradeHeld: it is held, or is to be.
+    """
+    if upgrade.state is states.UpgradeState.HELD or upgrade.is_to_be_held:
+        found = f'upgrade {upgrade.id}, which another client has begun, is held'
+        raise UpgradeHeld(instance_id=upgrade.instance_id, found=found)

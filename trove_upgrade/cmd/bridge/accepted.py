@@ -4,7 +4,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from trove_upgrade.domain.bridge_runs import ENDED, NO_FAILURES, Member, MemberState
+from trove_upgrade.domain.bridge_ends import NO_FAILURES
+from trove_upgrade.domain.bridge_runs import ENDED, Member, MemberState
 
 
 def accepted_line(members: Sequence[Member]) -> str:

@@ -20,6 +20,7 @@ from trove_upgrade.bridge.visit import Door, Visit
 from trove_upgrade.clock import SystemClock
 from trove_upgrade.db import columns, models
 from trove_upgrade.domain import exceptions, network
+from trove_upgrade.domain.bridge_ends import UpgradeAborted, UpgradeHeld
 from trove_upgrade.domain.bridge_runs import (
     MemberLost,
     MemberState,
@@ -487,6 +488,24 @@ class TestBack(RunnerTestCase):
         member = run_next(self.a_runner(), run_id)
         self.assertEqual((S.ABORTED, [True]), (member.state, self.removed))
         self.is_left()
+
+    def test_what_clients_do_with_upgrades_of_their_instances_fails_no_member(self):
+        run_id = self.begun(FIRST, SECOND)
+        aborted = UpgradeAborted(upgrade_id='u-1', instance_id=FIRST)
+        held = UpgradeHeld(instance_id=SECOND, found='its upgrade u-2 is held')
+        ends = [aborted, held]
+
+        def asked(member, visit, save):
+            save(member.learned(bundle='sha', asked_after='', upgrade_id='u'))
+            raise ends.pop(0)
+
+        self.steps = {**self.steps, T.UPGRADE: Stepped(asked)}
+        for error in (aborted, held):
+            member = run_next(self.a_runner(), run_id)
+            self.assertEqual((S.ABORTED, error.code), (member.state, member.error_code))
+            self.assertEqual(error.message, member.cause)
+        turn = self.runs.turn(run_id)
+        self.assertEqual((None, 0, []), (turn.stop, turn.failed, self.removed))
 
     def test_an_operators_end_of_a_waiting_member_leaves_its_upgrade_alone(self):
         run_id = self.begun()

@@ -4,7 +4,6 @@
 from trove_upgrade.bridge.server_ports import ServerPorts
 from trove_upgrade.bridge.steps.step import Stopped
 from trove_upgrade.bridge.steps.upgrade import (
-    OtherUpgrade,
     UpgradeMember,
     UpgradeNotBegun,
     UpgradeNotCompleted,
@@ -12,8 +11,10 @@ from trove_upgrade.bridge.steps.upgrade import (
 from trove_upgrade.bridge.steps.verify import NotVerified, Verify
 from trove_upgrade.bridge.visit import Visit
 from trove_upgrade.domain import network, states
+from trove_upgrade.domain.bridge_ends import OtherUpgrade, UpgradeAborted, UpgradeHeld
 from trove_upgrade.domain.bridge_runs import MemberFacts, Nic, NoRoom
 from trove_upgrade.domain.database_service import DatabaseServiceRefused
+from trove_upgrade.domain.holds import NO_CHOICES, Choices
 from trove_upgrade.domain.pace import Hosts
 from trove_upgrade.domain.verified import Outcome, Verified
 from trove_upgrade.tests.unit import base
@@ -37,6 +38,7 @@ class Service:
         self.loses_answer = False
         self.refusal = None
         self.is_ours = True
+        self.error_code = None
 
     def instance(self, instance_id):
         return an_instance(id=instance_id)
@@ -60,7 +62,7 @@ class Service:
     def get(self, upgrade_id):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         [found] = [row for row in self.rows if row.id == upgrade_id]
-        return found.evolve(state=state)
+        return found.evolve(state=state, error_code=self.error_code)
 
     def sleep(self, seconds):
         """No time passes here."""
@@ -167,6 +169,32 @@ class TestUpgradeMember(base.TestCase):
                 self.assertIn(state, error.message)
                 self.assertIn('why', error.message)
 
+    def test_one_that_was_aborted_on_request_has_an_end_of_its_own(self):
+        self.service.error_code = 'ABORTED_ON_REQUEST'
+        self.service.states = [U.RUNNING, U.ABORTED]
+        error = self.assertRaises(UpgradeAborted, self.run_it)
+        self.assertIn('upgrade-1', error.message)
+
+    def test_one_that_is_refused_as_another_is_held_has_an_end_of_its_own(self):
+        words = 'its upgrade u-9 to version 11.8 is held. Let that one proceed, or abort it first.'
+        self.service.refusal = DatabaseServiceRefused(
+            what='it', status=422, found=words, error_code='UPGRADE_HELD'
+        )
+        error = self.assertRaises(UpgradeHeld, self.run_it)
+        self.assertIn('u-9', error.message)
+
+    def test_another_clients_upgrade_that_is_held_or_to_be_held_is_not_waited_for(self):
+        """It came between our look at the tables and our request, and leads where ours would."""
+        self.service.begin(TARGET)
+        for state, choices in ((U.HELD, NO_CHOICES), (U.RUNNING, Choices(hold=True))):
+            held = a_row(id='held', target_version_id=TARGET, state=state)
+            held = held.evolve(progress=held.progress.evolve(choices=choices))
+            self.service.rows[-1:] = [held]
+            self.service.states = [state]
+            for upgrade_id in (None, 'held'):
+                self.member = self.member.learned(asked_after='', upgrade_id=upgrade_id)
+                self.assertRaises(UpgradeHeld, self.run_it)
+
     def test_another_clients_upgrade_is_not_taken_for_ours(self):
         self.service.loses_answer = True
         self.service.is_ours = False
@@ -204,10 +232,13 @@ class TestUpgradeMember(base.TestCase):
         self.service.begin(TARGET)
         self.assertEqual('upgrade-1', self.step().settle(asked).facts.upgrade_id)
 
-    def test_a_held_upgrade_of_another_client_is_not_waited_for(self):
+    def test_our_agent_is_left_to_a_held_upgrade_of_another_client(self):
         self.service.begin('version-9')
         self.service.rows[-1] = self.service.rows[-1].evolve(state=U.HELD)
-        self.assertFalse(self.step().settle(self.member).facts.is_handed_over)
+        for asked_after in (None, 'upgrade-1'):  # by us before it was seen, or refused for it
+            member = self.step().settle(self.member.learned(asked_after=asked_after))
+            self.assertEqual('upgrade-1', member.facts.upgrade_id)
+            self.assertTrue(member.facts.is_handed_over)
 
     def test_an_active_upgrade_of_another_client_is_found_where_none_was_asked_for(self):
         self.assertFalse(self.step().settle(self.member).facts.is_handed_over)

@@ -7,11 +7,11 @@ import json
 import sqlalchemy as sa
 
 from trove_upgrade.db import bridge_pace, columns, models
+from trove_upgrade.domain.bridge_ends import RunAborted
 from trove_upgrade.domain.bridge_runs import (
     MemberLost,
     MemberState,
     NoRoom,
-    RunAborted,
     RunPlan,
     RunScope,
     RunState,

@@ -17,7 +17,7 @@ from trove_upgrade.domain import (
     openings,
     pace,
 )
-from trove_upgrade.domain.bridge_runs import InstanceGone
+from trove_upgrade.domain.bridge_ends import InstanceGone
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.sealing import at_rest
 from trove_upgrade.tests.unit import base

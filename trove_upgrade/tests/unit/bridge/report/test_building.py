@@ -106,6 +106,16 @@ class TestInstances(base.TestCase):
             member = samples.a_member(1, MemberState.ABORTED, error_code=known)
             self.assertEqual(Remedy.RUN_AGAIN, self.of(member).left.remedy)
 
+    def test_one_that_a_client_has_ended_has_the_advice_of_its_code(self):
+        facts = MemberFacts(upgrade_id='u-1')
+        for code, remedy in (
+            ('BRIDGE_UPGRADE_ABORTED', Remedy.RUN_AGAIN),
+            ('BRIDGE_UPGRADE_HELD', Remedy.WAIT),
+            ('BRIDGE_OTHER_UPGRADE', Remedy.WAIT),
+        ):
+            member = samples.a_member(1, MemberState.ABORTED, facts=facts, error_code=code)
+            self.assertEqual(remedy, self.of(member).left.remedy)
+
     def test_time_is_counted_per_step_also_where_one_ran_twice_and_in_all(self):
         member = samples.failed(1, REFUSED)
         twice = member.evolve(
