@@ -57,6 +57,7 @@ KEYS = frozenset(
         'held_since',
         'held_until',
         'hold_over_at',
+        'hold_kept_by',
         notes.WARNINGS,
         notes.REMARKS,
         notes.SETTINGS_CHANGED,
@@ -224,6 +225,7 @@ def _hold(data: Json) -> holds.Hold:
         since=_time(data, 'held_since'),
         until=_time(data, 'held_until'),
         over_at=_time(data, 'hold_over_at'),
+        kept_by=_text(data, 'hold_kept_by'),
     )
 
 
@@ -232,6 +234,7 @@ def _hold_entries(choices: holds.Choices, hold: holds.Hold) -> Json:
         'held_since': _written(hold.since),
         'held_until': _written(hold.until),
         'hold_over_at': _written(hold.over_at),
+        'hold_kept_by': hold.kept_by,
         'on_failure': choices.on_failure and str(choices.on_failure),
         'hold': choices.hold or None,
         'not_before': _written(choices.not_before),

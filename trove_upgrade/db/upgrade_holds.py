@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from trove_upgrade.db import columns, fence, outbox, rows, tasks
+from trove_upgrade.db import columns, fence, outbox, progress_codec, rows, tasks
 from trove_upgrade.db.engine import Database
 from trove_upgrade.db.models import instance_upgrades as _upgrades
 from trove_upgrade.db.repetition import repeat_on_new_columns, retry_on_deadlock
@@ -72,10 +72,26 @@ class UpgradeHolds:
     @retry_on_deadlock
     def look_again(self, upgrade_id: str, seconds: float) -> None:
         """Let one that is HELD be looked at that many seconds from now."""
-        row = _upgrades.c
+        with self._database.write() as connection:
+            connection.execute(_of_held(upgrade_id, seconds))
+
+    @retry_on_deadlock
+    def stay(self, held: Upgrade, seconds: float, why: str) -> None:
+        """Look at it again as `look_again` does, and record why it did not proceed at its time; one
+        that is HELD no more stays as it is.
+        """
+        told = progress_codec.encode(held.progress.kept_held(why))
         with self._database.write() as connection:
             connection.execute(
-                sa.update(_upgrades)
-                .where(row.id == upgrade_id, row.state == str(_HELD))
-                .values(next_run_at=columns.ahead(seconds))
+                _of_held(held.id, seconds)
+                .where(_upgrades.c.generation == held.generation)
+                .values(data=told)
             )
+
+
+def _of_held(upgrade_id: str, seconds: float) -> sa.Update:
+    return (
+        sa.update(_upgrades)
+        .where(_upgrades.c.id == upgrade_id, _upgrades.c.state == str(_HELD))
+        .values(next_run_at=columns.ahead(seconds))
+    )

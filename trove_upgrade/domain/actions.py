@@ -88,6 +88,11 @@ class UpgradeHolds(Protocol):
     def look_again(self, upgrade_id: str, seconds: float) -> None:
         """Let one that is HELD be looked at that many seconds from now."""
 
+    def stay(self, held: Upgrade, seconds: float, why: str) -> None:
+        """Look at it again as `look_again` does, and record why it did not proceed at its time; one
+        that is HELD no more stays as it is.
+        """
+
 
 _OF_LATER_RELEASE = 'A later release has written this: use the tools of that release.'
 _AFTER_ITS_END = {

@@ -44,6 +44,8 @@ class Hold:
     since: datetime.datetime | None = None  #: None: it has not begun
     until: datetime.datetime | None = None  #: it ends by itself then; None: it proceeds by itself
     over_at: datetime.datetime | None = None  #: it has proceeded, and is not held again
+    #: why it could not proceed when it was last tried, its time having come
+    kept_by: str | None = None
 
 
 NO_HOLD = Hold()

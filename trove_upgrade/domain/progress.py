@@ -261,9 +261,13 @@ class Progress:
         """It waits from now on; at `until` it ends by itself."""
         return self.evolve(hold=Hold(since=since, until=until))
 
+    def kept_held(self, why: str) -> Self:
+        """Its time has come, and it could not proceed."""
+        return self.evolve(hold=dataclasses.replace(self.hold, kept_by=why))
+
     def hold_over(self, moment: datetime.datetime) -> Self:
         """It waits no more, and is not held again."""
-        return self.evolve(hold=dataclasses.replace(self.hold, over_at=moment))
+        return self.evolve(hold=dataclasses.replace(self.hold, over_at=moment, kept_by=None))
 
     def remarked(self, remark: Note) -> Self:
         """One more sentence for the tenant."""

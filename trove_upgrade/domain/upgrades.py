@@ -170,11 +170,11 @@ class Upgrade:
         return restore.opened_at is not None and restore.open_told_in_attempt != self.attempt
 
     def overdue_seconds(self, now: datetime.datetime) -> float:
-        """Return for how long a taskmanager should have worked on it and none has; 0 while one
-        holds it, it waits, or it has ended.
+        """Return for how long a taskmanager should have worked on it, or have looked at it while it
+        is held, and none has; 0 while one holds it, it waits, or it has ended.
         """
         since = self.lease_until or self.next_run_at or self.updated_at
-        return max(0.0, (now - since).total_seconds()) if self.state in states.WORKED_ON else 0.0
+        return max(0.0, (now - since).total_seconds()) if self.state in states.ACTIVE else 0.0
 
     @property
     def no_return(self) -> bool:

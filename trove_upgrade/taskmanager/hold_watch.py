@@ -57,9 +57,10 @@ class HoldWatch:
             gone = exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
             self._end(held, gone.message, gone.code)
         elif hold.until is not None and now >= hold.until:
+            last = '' if hold.kept_by is None else f' When it was last tried: {hold.kept_by}'
             cause = (
                 f'It was held until {hold.until.isoformat(timespec="seconds")}, and did not '
-                'proceed. Nothing was changed. Begin a new one.'
+                f'proceed.{last} Nothing was changed. Begin a new one.'
             )
             self._end(held, cause, Code.HOLD_EXPIRED)
         elif choices.not_before is not None and now >= choices.not_before:
@@ -78,7 +79,7 @@ class HoldWatch:
                 held.instance_id,
                 error.message,
             )
-            self.held.look_again(held.id, _BUSY_SECONDS)
+            self.held.stay(held, _BUSY_SECONDS, error.message)
         except exceptions.InstanceChanged as error:
             self._end(held, error.message, error.code)
         else:

@@ -154,6 +154,7 @@ def _hold(found: Upgrade) -> list[tuple[str, object]]:
         ('held_since', hold.since),
         ('held_until', hold.until),
         ('hold_over_at', hold.over_at),
+        ('hold_kept_by', hold.kept_by),
     ]
 
 

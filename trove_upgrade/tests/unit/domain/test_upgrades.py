@@ -4,7 +4,7 @@
 import datetime
 
 from trove_upgrade.domain import admission, exceptions
-from trove_upgrade.domain.states import Step, UpgradeState
+from trove_upgrade.domain.states import ACTIVE, Step, UpgradeState
 from trove_upgrade.domain.upgrade_checks import CheckResult, CheckState, UpgradeCheck
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.tests.unit import base, stored
@@ -54,7 +54,7 @@ class TestSilence(base.TestCase):
 
     def test_what_has_ended_is_not_silent(self):
         for state in UpgradeState:
-            expected = 30 if state in {UpgradeState.PENDING, UpgradeState.RUNNING} else 0
+            expected = 30 if state in ACTIVE else 0
             self.assertEqual(expected, row(state=state).overdue_seconds(NOW), state)
 
 

@@ -213,6 +213,40 @@ class TestTime(HoldCase):
         self.look()
         self.assertIs(S.RUNNING, self.repos.upgrades.get(row.id).state)
 
+    def test_one_that_never_proceeds_as_its_instance_is_busy_ends_with_that_cause(self):
+        row = self.held(self.at(HOUR))
+        self.stage.db.update_instance(task_id=int(Task.RESIZING))
+        self.clock.pass_time(HOUR)
+        self.look()
+        kept_by = self.repos.upgrades.get(row.id).progress.hold.kept_by
+        self.assertIn('RESIZE', kept_by)
+        self.clock.pass_time(7 * 24 * HOUR)
+        self.look()
+        row = self.repos.upgrades.get(row.id)
+        self.assertEqual((S.ABORTED, 'HOLD_EXPIRED'), (row.state, row.error_code))
+        self.assertIn(kept_by, row.cause)
+
+    def test_one_that_proceeds_after_all_forgets_what_kept_it(self):
+        row = self.held(self.at(HOUR))
+        self.repos.holds.stay(row, 15, 'Its instance is busy.')
+        row = self.take(Action.PROCEED, self.repos.upgrades.get(row.id))
+        self.assertIsNone(row.progress.hold.kept_by)
+        self.repos.holds.stay(self.held_as_read(row), 15, 'Its instance is busy.')
+        again = self.repos.upgrades.get(row.id)
+        self.assertEqual((row.progress, row.next_run_at), (again.progress, again.next_run_at))
+
+    def held_as_read(self, row):
+        """As a taskmanager has read it before it proceeded."""
+        return row.evolve(state=S.HELD)
+
+    def test_one_that_no_taskmanager_looks_at_when_its_time_comes_is_overdue(self):
+        row = self.held(self.at(HOUR))
+        self.assertEqual(0, row.overdue_seconds(self.clock.now()))
+        self.clock.pass_time(HOUR + 100)
+        self.assertEqual(100, row.overdue_seconds(self.clock.now()))
+        [listed] = self.repos.upgrades.list(limit=1).items
+        self.assertEqual(100, listed.overdue_seconds(self.clock.now()))
+
     def test_one_that_is_held_for_too_long_ends_with_nothing_touched(self):
         row = self.held()
         for _ in range(7 * 24 - 1):
