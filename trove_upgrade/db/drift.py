@@ -9,6 +9,7 @@ differ.
 import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import sqlalchemy as sa
@@ -176,7 +177,8 @@ class Drift:
 
     def learn(self, images_by_server: Mapping[str, str]) -> int:
         """Keep the images of servers whose image is not known, as Nova has told them; return how
-        many.  What is known stays: an upgrade that has ended meanwhile knows better.
+        many.  What is known stays: an upgrade that has ended meanwhile knows better.  Nothing is
+        kept of a server that an upgrade may rebuild: its end is not known yet.
         """
         learned = 0
         for ids in batches.of_ids(list(images_by_server)):
@@ -186,8 +188,9 @@ class Drift:
             with self._database.read() as connection:
                 rows = connection.execute(query).all()
                 known = guests.images_of(connection, [row.id for row in rows])
+                unsettled = _unsettled(connection, [row.id for row in rows])
             for row in rows:
-                if known.get(row.id) is None:
+                if known.get(row.id) is None and row.id not in unsettled:
                     image_id = images_by_server[row.compute_instance_id]
                     learned += guests.learn_image(self._database, row.id, image_id)
         return learned
@@ -231,10 +234,14 @@ def _behind(first: str, place: tuple[str, str] | None) -> sa.ColumnElement[bool]
     )
 
 
+def _unsettled(connection: sa.Connection, ids: Sequence[str]) -> AbstractSet[str]:
+    return set(connection.execute(_UNSETTLED, {'ids': ids}).scalars())
+
+
 def _judged(connection: sa.Connection, current: CurrentImages, rows: Sequence[Any]) -> list[_Found]:
     ids = [row.id for row in rows]
     booted = guests.images_of(connection, ids)
-    unsettled = set(connection.execute(_UNSETTLED, {'ids': ids}).scalars())
+    unsettled = _unsettled(connection, ids)
     found = []
     for row in rows:
         image_id = None if row.id in unsettled else booted.get(row.id)

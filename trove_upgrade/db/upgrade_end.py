@@ -56,9 +56,15 @@ def end(
     ended = form.written(connection, held.id, held)
     if state is _S.FAILED and not is_displaced:
         tasks.write_fault(connection, ended)
-    if done:
-        guests.upsert(connection, ended.instance_id, image_id=ended.target_image_id)
+    serving = ended.target_image_id if done else _former_image(ended, state)
+    if serving is not None:
+        guests.upsert(connection, ended.instance_id, image_id=serving)
     outbox.write(connection, EventKind.END if state is _S.COMPLETED else EventKind.ERROR, ended)
     if done or state is _S.ROLLED_BACK:
         outbox.write(connection, EventKind.FINISH, ended)
     return Ending(ended, is_displaced)
+
+
+def _former_image(ended: Upgrade, state: states.UpgradeState) -> str | None:
+    """Return the image that a rollback has brought back, where it was told."""
+    return ended.former_image_id if state is _S.ROLLED_BACK else None

@@ -44,7 +44,9 @@ def page(
     """Return a page of a list; `links` is there only where more is to come."""
     document: dict[str, Any] = {key: list(items)}
     if next_marker is not None:
-        query = urllib.parse.urlencode({**dict(call.http.GET), 'marker': next_marker})
+        # a condition may be there more than once
+        asked = [(name, value) for name, value in call.http.GET.items() if name != 'marker']
+        query = urllib.parse.urlencode([*asked, ('marker', next_marker)])
         address = urllib.parse.urlsplit(call.href(urllib.parse.quote(call.http.path_info)))
         document['links'] = [{'rel': 'next', 'href': address._replace(query=query).geturl()}]
     return document

@@ -114,6 +114,20 @@ class TestAlone(LinksCase):
             with self.subTest(base=base, headers=headers):
                 self.ours(headers, environ, base)
 
+    def test_the_next_page_has_all_conditions_of_the_one_before(self):
+        self.two_upgrades()
+        asked = 'state=running&state=failed&limit=1'
+        path = f'/v1.0/{database.PROJECT}/upgrades?{asked}'
+        pages = []
+        while path is not None:
+            page = self.get(path, {}, {}).json
+            pages.append([each['instance_name'] for each in page['upgrades']])
+            path = next(iter(_hrefs(page.get('links', ()))), None)
+            if path is not None:
+                newest = page['upgrades'][-1]['id']
+                self.assertTrue(path.endswith(f'/upgrades?{asked}&marker={newest}'), path)
+        self.assertEqual([['b'], ['a']], pages)
+
     def test_the_version_documents_do_too(self):
         for headers, environ, base in WAYS:
             root, version = (self.get(path, headers, environ).json for path in ('/', '/v1.0/'))

@@ -177,6 +177,30 @@ class TestLearning(DriftTestCase):
         self.assertEqual('known', self.repos.guests.image(database.OTHER_INSTANCE))
         self.assertEqual(0, self.drift.learn(told))
 
+    def test_an_image_that_an_upgrade_may_take_back_is_not_kept(self):
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
+        held = self.repos.upgrades.save(held.evolve(rebuild_attempt=1, former_image_id='former'))
+        self.assertEqual(0, self.drift.learn({database.SERVER: NEW}))
+        self.assertIsNone(self.repos.guests.image(database.INSTANCE))
+        self.repos.upgrades.end(held, UpgradeState.FAILED, cause='x', error_code='Y')
+        self.assertEqual(0, self.drift.learn({database.SERVER: NEW}))
+
+    def test_a_rollback_tells_the_image_that_it_has_brought_back(self):
+        for known in (None, NEW):
+            with self.subTest(known=known):
+                if known is not None:
+                    self.db.set_image(known)
+                held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
+                held = held.evolve(rebuild_attempt=1, former_image_id='former')
+                self.repos.upgrades.end(self.repos.upgrades.save(held), UpgradeState.ROLLED_BACK)
+                self.assertEqual([(database.INSTANCE, 'former', OLD)], self.listed())
+
+    def test_a_rollback_to_an_image_that_was_not_told_leaves_what_is_known(self):
+        self.db.set_image(OLD)
+        held = self.repos.upgrades.claim(self.db.begin().id, 'me', 60)
+        self.repos.upgrades.end(held, UpgradeState.ROLLED_BACK)
+        self.assertEqual(OLD, self.repos.guests.image(database.INSTANCE))
+
     def test_what_a_guest_has_told_besides_stays(self):
         self.db.insert(
             models.upgrade_guests, instance_id=database.INSTANCE, boot_id='b', agent_version='1'
