@@ -20,16 +20,32 @@ class UpgradeClientError(Exception):
 class RequestRefused(Exception):  # its code and sentence are the server's
     """Refusal of a request by the server, in the server's own words."""
 
-    def __init__(self, *, status: int, message: str, code: str | None, request_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        status: int,
+        message: str,
+        code: str | None,
+        request_id: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         self.status = status
         self.code = code
         self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(printable(message))
 
     @property
     def is_passing(self) -> bool:
         """Tell whether the same request may succeed some seconds later."""
-        return self.status >= 500
+        return self.status >= 500 or self.is_limit
+
+    @property
+    def is_limit(self) -> bool:
+        """Tell whether there were too many requests: Trove tells so by 413, with which the service
+        tells that a body is too large, too, and then there is a code.
+        """
+        return self.status == 429 or (self.status == 413 and self.code is None)
 
 
 class ApiMissing(UpgradeClientError):
@@ -57,9 +73,41 @@ class ApiSilent(UpgradeClientError):
 
     code = 'UPGRADE_API_SILENT'
     is_passing = True
+    is_limit = False
+    retry_after_seconds = None
     template = (
         'The upgrade service gave no answer: {found}. Try again in some seconds. '
         'An upgrade that has begun goes on without this command.'
+    )
+
+
+class LoginFailed(UpgradeClientError):
+    """No token came: Keystone refuses, or what it was asked with is not whole."""
+
+    code = 'LOGIN_FAILED'
+    template = (
+        'Keystone gave no token: {found}. Look at the credentials, and at the address of Keystone.'
+    )
+
+
+class EndpointMissing(UpgradeClientError):
+    """The catalog has no endpoint of the database service."""
+
+    code = 'DATABASE_ENDPOINT_MISSING'
+    template = (
+        'No endpoint of type database was found: {found}. Look at the region and the interface '
+        'that were chosen, and at: openstack catalog list.'
+    )
+
+
+class UpgradeNotListed(UpgradeClientError):
+    """A request by the way of an earlier release was accepted, and no new upgrade came of it."""
+
+    code = 'UPGRADE_NOT_LISTED'
+    template = (
+        'The request was accepted, and no new upgrade of instance {instance_id} is in the list. '
+        "It may be Trove's own upgrade that begins, as the option guest_without_agent lets it. "
+        'Look at the instance with: openstack database instance show {instance_id}.'
     )
 
 

@@ -5,10 +5,12 @@ The name is not python-troveclient's `database`, so that both plugins stand side
 """
 
 import argparse
+import copy
 from typing import Any
 
 from osc_lib import utils
 
+from troveupgradeclient.v1.api import REQUEST_SECONDS
 from troveupgradeclient.v1.client import Client
 
 DEFAULT_API_VERSION = '1'
@@ -24,8 +26,12 @@ def make_client(instance: Any) -> Client:
     """Return the client of a command, with the session, the region and the interface of the
     cloud that the command has chosen.
     """
+    session = instance.session
+    if session.timeout is None:  # of a copy: other plugins share the session
+        session = copy.copy(session)
+        session.timeout = REQUEST_SECONDS
     return Client(
-        session=instance.session,
+        session=session,
         region_name=instance.region_name,
         interface=instance.interface,
         endpoint_override=instance.get_configuration().get(_OVERRIDE),

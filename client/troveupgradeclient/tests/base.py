@@ -15,6 +15,7 @@ import jsonschema
 import testtools
 from cliff import app, commandmanager
 from keystoneauth1 import session, token_endpoint
+from keystoneauth1.identity import v3
 
 from troveupgradeclient.tests import schemas
 from troveupgradeclient.tests.standin import application, server, world
@@ -39,6 +40,20 @@ def commands():
     }
 
 
+class Clock:
+    """Time that passes by pauses alone."""
+
+    def __init__(self):
+        self.time, self.pauses = 0.0, []
+
+    def monotonic(self):
+        return self.time
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.time += seconds
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -55,7 +70,19 @@ class ClientTestCase(testtools.TestCase):
         keystone = session.Session(auth=token_endpoint.Token(endpoint, application.TOKEN))
         self.addCleanup(keystone.session.close)
         keystone.session.trust_env = False
-        self.client = client.Client(session=keystone)
+        self.clock = Clock()
+        self.client = client.Client(session=keystone, clock=self.clock)
+
+    def with_login(self, **options):
+        """The client of a session that logs in at the stand-in's Keystone."""
+        domains = {'user_domain_id': 'default', 'project_domain_id': 'default'}
+        auth = v3.Password(
+            f'{self.standin.base}/v3', username='demo', password='p', project_name='demo', **domains
+        )
+        keystone = session.Session(auth=auth)
+        self.addCleanup(keystone.session.close)
+        keystone.session.trust_env = False
+        return client.Client(session=keystone, **options)
 
     def requests(self, method):
         return [path for each, path, _ in self.standin.application.requests if each == method]

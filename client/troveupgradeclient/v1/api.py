@@ -20,17 +20,32 @@ NO_ROUTE = frozenset({'RESOURCE_NOT_FOUND', 'METHOD_NOT_ALLOWED'})
 _UPGRADES = '/upgrades'
 #: A gateway before the service answers these while the service restarts.
 _LATER = frozenset({502, 503, 504})
+#: Longest time that a request may be without an answer, unless the session has one.
+REQUEST_SECONDS = 60.0
+#: Shortest one, where less is left of a wait.
+_LEAST_SECONDS = 1.0
 
 
 class Api:
     """The endpoint of type `database` of one project."""
 
-    def __init__(self, http: adapter.Adapter) -> None:
+    def __init__(self, http: adapter.Adapter, request_seconds: float = REQUEST_SECONDS) -> None:
         self._http = http
+        self._request_seconds = request_seconds
 
-    def get(self, path: str, key: str, what: str, query: Query | None = None) -> Any:
-        """Return what `key` holds of the answer; `what` names the feature in an error."""
-        return _under(key, self._ours('GET', path, what, query=query))
+    def get(
+        self,
+        path: str,
+        key: str,
+        what: str,
+        query: Query | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Any:
+        """Return what `key` holds of the answer; `what` names the feature in an error, and
+        `seconds` are left for the request.
+        """
+        return _under(key, self._ours('GET', path, what, query=query, seconds=seconds))
 
     def post(self, path: str, key: str, what: str, body: Mapping[str, object]) -> Any:
         """Return what `key` holds of the answer to a body."""
@@ -88,13 +103,14 @@ class Api:
         *,
         query: Query | None = None,
         body: Mapping[str, object] | None = None,
+        seconds: float | None = None,
     ) -> Any:
         """Return the answer of a resource of the service.
 
         :raises ApiMissing: there is no service.
         :raises ApiTooOld: there is one that does not know the resource.
         """
-        answer = self._send(method, path, query=query, body=body)
+        answer = self._send(method, path, query=query, body=body, seconds=seconds)
         if answer.status_code in {404, 405}:
             code = _fault(answer).code
             if code is None and not self.has_service():
@@ -110,13 +126,35 @@ class Api:
         *,
         query: Query | None = None,
         body: Mapping[str, object] | None = None,
+        seconds: float | None = None,
     ) -> Any:
+        longest = self._request_seconds
+        if seconds is not None:
+            longest = min(longest, max(seconds, _LEAST_SECONDS))
         address = path + (f'?{urllib.parse.urlencode(query, doseq=True)}' if query else '')
         content: dict[str, Any] = {} if body is None else {'json': body}
         try:
-            return self._http.request(address, method, raise_exc=False, **content)
-        except ksa_exceptions.ConnectionError as error:
-            raise exceptions.ApiSilent(found=str(error).rstrip('.')) from error
+            return self._http.request(address, method, raise_exc=False, timeout=longest, **content)
+        except ksa_exceptions.ClientException as error:
+            raise _of_session(error) from error
+
+
+def _of_session(error: ksa_exceptions.ClientException) -> exceptions.UpgradeClientError:
+    """Return why there was no answer of the service: the session has none, or no token for it."""
+    found = ' '.join(str(error).split()).rstrip('.') or type(error).__name__
+    away = (ksa_exceptions.ConnectionError, ksa_exceptions.DiscoveryFailure)
+    if isinstance(error, away) or _is_passing(error):
+        return exceptions.ApiSilent(found=found)
+    if isinstance(error, ksa_exceptions.CatalogException):
+        return exceptions.EndpointMissing(found=found)
+    return exceptions.LoginFailed(found=found)
+
+
+def _is_passing(error: ksa_exceptions.ClientException) -> bool:
+    """Tell whether Keystone's answer tells to come again later."""
+    return isinstance(error, ksa_exceptions.HttpError) and (
+        error.http_status >= 500 or error.http_status == 429
+    )
 
 
 def _under(key: str, document: Any) -> Any:
@@ -159,7 +197,13 @@ def _fault(answer: Any) -> exceptions.RequestRefused:
         message=f'{message or answer.reason or "The request was refused."}'
         + ('' if code else f' (HTTP {status})'),
         request_id=answer.headers.get('x-openstack-request-id', ''),
+        retry_after_seconds=_seconds(answer.headers.get('Retry-After')),
     )
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return a number of seconds; None for a date, and for what is none."""
+    return float(text) if text and text.isascii() and text.isdigit() else None
 
 
 def _next_marker(document: Any) -> str | None:

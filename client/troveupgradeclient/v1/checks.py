@@ -21,7 +21,7 @@ class CheckManager:
         body = {'upgrade_check': {'datastore_version': datastore_version}}
         return read(Check, self._api.post(path, 'upgrade_check', _WHAT, body))
 
-    def get(self, instance_id: str, check_id: str) -> Check:
-        """Return a report as far as it is."""
+    def get(self, instance_id: str, check_id: str, *, seconds: float | None = None) -> Check:
+        """Return a report as far as it is, within these seconds."""
         path = f'/instances/{quoted(instance_id)}/upgrade-checks/{quoted(check_id)}'
-        return read(Check, self._api.get(path, 'upgrade_check', _WHAT))
+        return read(Check, self._api.get(path, 'upgrade_check', _WHAT, seconds=seconds))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from troveupgradeclient import exceptions
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.api import Api
+from troveupgradeclient.v1.following import Clock, Follower
 from troveupgradeclient.v1.instances import InstanceManager
 from troveupgradeclient.v1.names import is_id, quoted
 from troveupgradeclient.v1.reading import read
@@ -22,6 +23,8 @@ _ACTIONS = 'actions on upgrades'
 _ORDER = 'another order of the list'
 _STATES = 'more than one state in a list'
 _ADVICE = 'Look it up with: openstack database upgrade list.'
+#: How long a list may lack an upgrade that was accepted: another node of the database answers.
+_LAG_SECONDS = 10.0
 
 
 class SortKey(enum.StrEnum):
@@ -63,7 +66,11 @@ class Filters:
         query: dict[str, str | tuple[str, ...]] = {
             name: value for name, value in found.items() if value is not None
         }
-        return query | ({'state': self.states} if self.states else {})
+        return query | ({'state': self._states} if self.states else {})
+
+    @property
+    def _states(self) -> tuple[str, ...]:
+        return tuple(state.upper() for state in self.states)
 
     @property
     def may_be_left_out(self) -> bool:
@@ -79,7 +86,7 @@ class Filters:
         target = upgrade.target_version.id if upgrade.target_version else None
         created = times.read(upgrade.created_at)
         return (
-            (not self.states or upgrade.state in self.states)
+            (not self.states or upgrade.state in self._states)
             and self.instance_id in {None, upgrade.instance_id}
             and self.instance_name in {None, upgrade.instance_name}
             and self.target_version_id in {None, target}
@@ -118,9 +125,10 @@ class Start:
 class UpgradeManager:
     """Upgrades of the project; for admins also of others."""
 
-    def __init__(self, api: Api, instances: InstanceManager) -> None:
+    def __init__(self, api: Api, instances: InstanceManager, clock: Clock) -> None:
         self._api = api
         self._instances = instances
+        self._clock = clock
 
     def list(
         self,
@@ -153,13 +161,15 @@ class UpgradeManager:
         """
         scope = Filters(project_id=wanted.project_id, all_projects=wanted.all_projects)
         query = {**scope.query(), 'limit': '1'}
-        newest = next(self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query), None)
-        if newest is not None and newest.hold is None:
+        found = self._api.get(_UPGRADES, 'upgrades', _WHAT, query)
+        newest = found[0] if isinstance(found, list) and found else None
+        # there, and null, where the row has too much for a list
+        if isinstance(newest, dict) and 'hold' not in newest:
             raise exceptions.ApiTooOld(what=what)
 
-    def get(self, upgrade_id: str) -> Upgrade:
-        """Return one upgrade with its steps."""
-        return self._shown(self._api.get(_path(upgrade_id), 'upgrade', _WHAT))
+    def get(self, upgrade_id: str, *, seconds: float | None = None) -> Upgrade:
+        """Return one upgrade with its steps, within these seconds."""
+        return self._shown(self._api.get(_path(upgrade_id), 'upgrade', _WHAT, seconds=seconds))
 
     def newest_of(self, instance_id: str) -> Upgrade | None:
         """Return the newest upgrade of an instance; None: it never had one."""
@@ -185,21 +195,33 @@ class UpgradeManager:
         """Ask for an upgrade; it is stored when this returns.
 
         :raises ApiTooOld: the service does not know the options.
+        :raises UpgradeNotListed: one of an earlier release, which has only Trove's own request for
+            an upgrade, has accepted it, and no upgrade of the service came of it.
         """
         asked = (options or Start()).body()
         body = {'instance_id': instance_id, 'datastore_version': datastore_version, **asked}
         try:
             return self._shown(self._api.post(_UPGRADES, 'upgrade', _OPTIONS, {'upgrade': body}))
         except exceptions.ApiTooOld:
-            # a service is there, so that what is sent now is not for Trove's own upgrade
             if asked:
                 raise
+        return self._start_as_before(instance_id, datastore_version)
+
+    def _start_as_before(self, instance_id: str, datastore_version: str) -> Upgrade:
+        """Start an upgrade by the request that Trove has, too: a service that has taken it over has
+        the upgrade in its list, and one that hands it on to Trove has not.
+        """
+        former = self.newest_of(instance_id)
         instance = {'instance': {'datastore_version': datastore_version}}
         self._api.foreign('PATCH', f'/instances/{quoted(instance_id)}', body=instance)
-        newest = self.newest_of(instance_id)
-        if newest is None:
-            raise exceptions.AnswerInvalid(found='the upgrade that was accepted is in no list')
-        return self.get(newest.id)
+        follower = Follower(self._clock, timeout_seconds=_LAG_SECONDS)
+        try:
+            newest = follower.follow(
+                lambda _: self.newest_of(instance_id), lambda seen: _id(seen) != _id(former)
+            )
+        except exceptions.WaitOver as over:
+            raise exceptions.UpgradeNotListed(instance_id=instance_id) from over
+        return self.get(_id(newest))
 
     def act(self, upgrade_id: str, action: ActionName) -> Upgrade:
         """Take an action; the same one again changes nothing more."""
@@ -222,10 +244,23 @@ class UpgradeManager:
             except exceptions.RequestRefused as other:
                 if other.status != 404:
                     raise
-                newest = None
+                newest = self._newest_of_deleted(text)
             if newest is None:
                 raise
         return self.get(newest.id)
+
+    def _newest_of_deleted(self, instance_id: str) -> Upgrade | None:
+        """Return the newest upgrade of an instance that was deleted, for admins of any project."""
+        found = next(self.list(Filters(instance_id=instance_id), limit=1), None)
+        if found is not None:
+            return found
+        everywhere = Filters(instance_id=instance_id, all_projects=True)
+        try:
+            return next(self.list(everywhere, limit=1), None)
+        except exceptions.RequestRefused as refused:
+            if refused.status != 403:
+                raise
+            return None
 
     def _newest_of_name(self, name: str) -> Upgrade | None:
         """Return the newest upgrade of an instance, of one that was deleted too.
@@ -243,6 +278,10 @@ class UpgradeManager:
     @staticmethod
     def _shown(document: object) -> Upgrade:
         return read(Upgrade, document)
+
+
+def _id(upgrade: Upgrade | None) -> str:
+    return upgrade.id if upgrade is not None else ''
 
 
 def _path(upgrade_id: str) -> str:

@@ -13,6 +13,9 @@ class _ActOnUpgrade(base.Following):
 
     action: ClassVar[ActionName]
     wanted: ClassVar[State]
+    ends_held: ClassVar[bool] = (
+        False  #: whether the wait ends where it is held until it may proceed
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
@@ -22,7 +25,7 @@ class _ActOnUpgrade(base.Following):
         upgrades = self.client.upgrades
         found = upgrades.act(upgrades.find(parsed_args.upgrade).id, self.action)
         if parsed_args.wait:
-            found = self.follow_upgrade(found, parsed_args, self.wanted)
+            found = self.follow_upgrade(found, parsed_args, self.wanted, ends_held=self.ends_held)
         return self.shown(found)
 
 
@@ -45,6 +48,7 @@ class RetryUpgrade(_ActOnUpgrade):
 
     action = ActionName.RETRY
     wanted = State.COMPLETED
+    ends_held = True
 
 
 class RollbackUpgrade(_ActOnUpgrade):

@@ -82,9 +82,19 @@ class UpgradeCommand(command.Command):
 class ShowOne(UpgradeCommand, command.ShowOne):
     """A command that shows one thing."""
 
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> Any:
+        """Print what was found in the format that was chosen."""
+        shown = cells.for_format(parsed_args.formatter, data)
+        return super().produce_output(parsed_args, column_names, shown)
+
 
 class Lister(UpgradeCommand, command.Lister):
     """A command that shows a list."""
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> Any:
+        """Print what was found in the format that was chosen."""
+        shown = [cells.for_format(parsed_args.formatter, each) for each in data]
+        return super().produce_output(parsed_args, column_names, shown)
 
 
 class Following(ShowOne):
@@ -95,19 +105,35 @@ class Following(ShowOne):
         statuses = ', '.join(f'{int(status)} {status.name}' for status in ExitStatus)
         return f'{super().get_description()}\n\nExit statuses of a wait: {statuses}.'
 
-    def follow_upgrade(self, upgrade: Upgrade, asked: argparse.Namespace, wanted: State) -> Upgrade:
-        """Wait until the upgrade has ended, or is `wanted`; and take the status from its end."""
-        line = self._line()
+    def follow_upgrade(
+        self,
+        upgrade: Upgrade,
+        asked: argparse.Namespace,
+        wanted: State,
+        *,
+        ends_held: bool = False,
+    ) -> Upgrade:
+        """Wait until the upgrade has ended, or is `wanted`; and take the status from its end.
 
-        def look() -> Upgrade:
-            found = self.client.upgrades.get(upgrade.id)
+        :param ends_held: the wait ends where it is held without a time to begin at, too.
+        """
+        line, looks = self._line(), _Looks(self.client, upgrade)
+
+        def look(seconds: float | None) -> Upgrade:
+            found = looks.next(seconds)
             line.show(progress.of_upgrade(found, self.now()), progress.change_of(found))
             return found
 
+        def is_end(seen: Upgrade) -> bool:
+            is_held = ends_held and seen.state == State.HELD and seen.not_before is None
+            return (
+                # a node of the database that lags still has the end of the attempt before
+                seen.attempt >= upgrade.attempt
+                and (seen.has_ended or seen.state == wanted or is_held)
+            )
+
         hint = f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade.id}'
-        last = self._last(
-            look, lambda seen: seen.has_ended or seen.state == wanted, asked, line, hint
-        )
+        last = self._last(look, is_end, asked, line, hint)
         self.status = exit_status.of_end(last, wanted)
         return last
 
@@ -115,8 +141,8 @@ class Following(ShowOne):
         """Wait until the report is there."""
         line = self._line()
 
-        def look() -> Check:
-            found = self.client.checks.get(check.instance_id, check.id)
+        def look(seconds: float | None) -> Check:
+            found = self.client.checks.get(check.instance_id, check.id, seconds=seconds)
             line.show(progress.of_check(found), found.state)
             return found
 
@@ -132,7 +158,7 @@ class Following(ShowOne):
 
     def _last(
         self,
-        look: Callable[[], Seen],
+        look: Callable[[float | None], Seen],
         is_end: Callable[[Seen], bool],
         asked: argparse.Namespace,
         line: progress.ProgressLine,
@@ -157,6 +183,30 @@ class Following(ShowOne):
         line.close()
         self.app.stderr.write(f'{text}\n')
         raise Stopped(status) from None
+
+
+class _Looks:
+    """Looks at an upgrade that the service has just answered with: for some of them a node of the
+    database that lags may not have it yet.
+    """
+
+    _BORNE = 5
+
+    def __init__(self, client: Client, upgrade: Upgrade) -> None:
+        self._client = client
+        self._upgrade = upgrade
+        self._left = self._BORNE
+
+    def next(self, seconds: float | None) -> Upgrade:
+        try:
+            found = self._client.upgrades.get(self._upgrade.id, seconds=seconds)
+        except exceptions.RequestRefused as refused:
+            if refused.code != 'UPGRADE_NOT_FOUND' or self._left <= 0:
+                raise
+            self._left -= 1
+            raise exceptions.ApiSilent(found=str(refused).rstrip('.')) from refused
+        self._left = 0
+        return found
 
 
 def add_wait(parser: argparse.ArgumentParser, help_text: str) -> None:

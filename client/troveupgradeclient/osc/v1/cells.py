@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from troveupgradeclient.v1.resources import (
     Version,
 )
 
+#: Formats that write what is not printable as escapes of their own.
+_EXACT = frozenset({'json', 'yaml'})
+#: By a shell, within double quotes; the double quote itself is escaped by the format.
+_OBEYED = re.compile(r'[\\$`]')
 _AGED = frozenset({'held_since', 'since', 'oldest'})
 
 
@@ -37,6 +42,31 @@ class Cell(FormattableColumn[Any]):
     def machine_readable(self) -> Any:
         """Return the value as JSON has it."""
         return plain(self._value)
+
+
+class _Escaped(Cell):
+    """A cell whose text reaches a terminal or a shell also where it is a program's."""
+
+    def __init__(self, cell: Cell, for_shell: bool) -> None:
+        super().__init__(cell.machine_readable(), cell.human_readable())
+        self._for_shell = for_shell
+
+    def machine_readable(self) -> Any:
+        """Return text without what a terminal, or a shell within double quotes, would obey."""
+        value = super().machine_readable()
+        text = printable(str(value))
+        if self._for_shell:
+            return _OBEYED.sub(r'\\\g<0>', text)
+        return text if isinstance(value, str) else value
+
+
+def for_format(name: str, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Return the cells as a format prints them: exact where the format has a way to write each
+    character.
+    """
+    if name in _EXACT:
+        return tuple(cells)
+    return tuple(_Escaped(each, name == 'shell') for each in cells)
 
 
 def plain(value: Any) -> Any:

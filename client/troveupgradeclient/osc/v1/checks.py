@@ -5,6 +5,7 @@ import argparse
 
 from troveupgradeclient.osc.v1 import base
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
+from troveupgradeclient.printable import printable
 from troveupgradeclient.v1.resources import Check, CheckState
 
 
@@ -31,6 +32,8 @@ class CheckUpgrade(base.Following):
         if parsed_args.wait:
             found = self.follow_check(found, parsed_args)
             self.status = _status(found)
+            if found.state == CheckState.FAILED:
+                self.app.stderr.write(f'{_cause(found)}\n')
         return self.shown(found)
 
 
@@ -44,6 +47,12 @@ class ShowCheck(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)
         return self.shown(self.client.checks.get(instance.id, parsed_args.check))
+
+
+def _cause(check: Check) -> str:
+    """Return why the report could not be made, with its code at the end."""
+    cause, code = check.cause or 'The report could not be made.', f'({check.error_code})'
+    return printable(cause if check.error_code is None or code in cause else f'{cause} {code}')
 
 
 def _status(check: Check) -> ExitStatus:

@@ -78,7 +78,7 @@ class StartUpgrade(base.Following):
         found = self.client.upgrades.start(instance.id, version, options)
         if parsed_args.wait:
             wanted = State.HELD if parsed_args.hold else State.COMPLETED
-            found = self.follow_upgrade(found, parsed_args, wanted)
+            found = self.follow_upgrade(found, parsed_args, wanted, ends_held=True)
         return self.shown(found)
 
 
@@ -159,7 +159,7 @@ class ShowUpgrade(base.ShowOne):
 
 
 class WatchUpgrade(base.Following):
-    """Follow an upgrade until it ends, and show its end"""
+    """Follow an upgrade until it ends or is held, and show it then"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
@@ -167,7 +167,7 @@ class WatchUpgrade(base.Following):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         found = self.client.upgrades.find(parsed_args.upgrade)
-        return self.shown(self.follow_upgrade(found, parsed_args, State.COMPLETED))
+        return self.shown(self.follow_upgrade(found, parsed_args, State.COMPLETED, ends_held=True))
 
 
 def _moment(option: str, text: str | None) -> datetime.datetime | None:
@@ -184,6 +184,6 @@ def _order(text: str | None) -> Order:
         return Order()
     key, _, direction = text.partition(':')
     try:
-        return Order(SortKey(key), SortDirection(direction or SortDirection.ASCENDING))
+        return Order(SortKey(key), SortDirection(direction or SortDirection.DESCENDING))
     except ValueError as error:
         raise exceptions.SortUnknown(found=text) from error

@@ -54,6 +54,9 @@ class Application:
         self.requests = []  #: (method, path with query, body) of each
         self.fails = 0  #: requests that a gateway answers with 503 from now on
         self.answers = {}  #: (method, path) -> (status, bytes): what another program answers
+        self.once = []  #: (method, path, status, bytes, headers) of answers that come once
+        self.logins = []  #: statuses of the next answers of Keystone to a login
+        self.expires_at = '2999-01-01T00:00:00.000000Z'  #: of tokens
         self.base = ''
 
     def __call__(self, environ, start_response):
@@ -77,6 +80,10 @@ class Application:
         if self.fails:
             self.fails -= 1
             return 503, b'<html>no server is available</html>', []
+        for each in self.once:
+            if each[:2] == (method, path):
+                self.once.remove(each)
+                return each[2:]
         if (method, path) in self.answers:
             return *self.answers[method, path], []
         try:
@@ -114,6 +121,8 @@ class Application:
             link = [{'rel': 'self', 'href': f'{self.base}/v3/'}]
             version = {'id': 'v3.14', 'status': 'stable', 'links': link, 'media-types': []}
             return 200, json.dumps({'version': version}).encode(), []
+        if self.logins:
+            return self.logins.pop(0), b'{"error": {"message": "The login was not let."}}', []
         domain = {'id': 'default', 'name': 'Default'}
         endpoint = {
             'id': 'e',
@@ -124,7 +133,7 @@ class Application:
         }
         token = {
             'methods': ['password'],
-            'expires_at': '2999-01-01T00:00:00.000000Z',
+            'expires_at': self.expires_at,
             'issued_at': '2026-01-01T00:00:00.000000Z',
             'user': {'id': 'u', 'name': 'demo', 'domain': domain},
             'roles': [{'id': 'r', 'name': 'member'}],
@@ -222,7 +231,8 @@ def _instance(app, _query, _body, instance_id):
 
 
 def _edit(app, _query, body, instance_id):
-    app.begin(instance_id, body['instance'])
+    if not app.world.is_handed_on:
+        app.begin(instance_id, body['instance'])
     return 202, None
 
 

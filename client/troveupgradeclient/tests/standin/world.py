@@ -149,6 +149,7 @@ class World:
         self.script = {}  #: upgrade id -> looks to come
         self.way = WAY  #: of upgrades that begin
         self.check_looks = 1  #: looks at a report before it is there
+        self.is_handed_on = False  #: Trove takes what the service does not
         self.forbidden = set()  #: actions that the policy refuses
         self._numbers = itertools.count(1)
 

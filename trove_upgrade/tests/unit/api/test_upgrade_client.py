@@ -36,6 +36,17 @@ class TestUpgradeClient(served.ServedApiTestCase):
         for handle in (begun.id, 'db1', database.INSTANCE):
             self.assertEqual(begun, self.client.upgrades.find(handle))
 
+    def test_the_newest_upgrade_of_a_deleted_instance_is_found_by_the_instances_id(self):
+        self.db.begin()
+        newest = self.db.begin(self.db.add_instance(project_id=database.OTHER_PROJECT))
+        begun = self.client.upgrades.find('db1')
+        for instance in (database.INSTANCE, newest.instance_id):
+            self.db.update_instance(instance, deleted=True)
+        self.assertEqual(begun.id, self.client.upgrades.find(database.INSTANCE).id)
+        self.assert_refused(404, 'UPGRADE_NOT_FOUND', self.client.upgrades.find, newest.instance_id)
+        admins = self.client_of(stage.ADMIN).upgrades.find(newest.instance_id)
+        self.assertEqual(newest.id, admins.id)
+
     def test_refusals_have_the_codes_of_the_api(self):
         find, start = self.client.upgrades.find, self.client.upgrades.start
         self.assert_refused(404, 'UPGRADE_NOT_FOUND', find, database.INSTANCE)

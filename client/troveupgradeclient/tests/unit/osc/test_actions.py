@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """openstack database upgrade abort, proceed, retry, rollback and action list."""
 
+import json
+
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
@@ -29,6 +31,26 @@ class TestActions(base.CommandTestCase):
         self.world.way = (world.ended('ABORTED', 'GUEST_DISK_FULL', 'The checks were made anew.'),)
         ended = self.run_command('proceed', upgrade['id'], *_WAIT)
         self.assertEqual(ExitStatus.ABORTED, ended.status)
+
+    def test_the_end_of_the_attempt_before_is_none_of_this_one(self):
+        for action, state in (('retry', 'COMPLETED'), ('rollback', 'ROLLED_BACK')):
+            failed = world.ended('FAILED', 'GUEST_SILENT', 'x')
+            upgrade = self.world.add_upgrade(**failed)
+            lagging = json.dumps({'upgrade': upgrade}, default=str).encode()
+            once = ('GET', f'/upgrades/{upgrade["id"]}', 200, lagging, [])
+            # the first is the look-up of the command
+            self.standin.application.once = [once, once]
+            self.assertEqual(state, self.json_of(action, upgrade['id'], *_WAIT)['state'])
+            self.assertEqual([], self.standin.application.once)
+
+    def test_a_retry_that_is_held_again_ends_the_wait(self):
+        upgrade = self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))
+        lagging = json.dumps({'upgrade': {**upgrade, **world.held(), 'attempt': 2}}).encode()
+        found = json.dumps({'upgrade': upgrade}).encode()
+        path = f'/upgrades/{upgrade["id"]}'
+        self.standin.application.once = [('GET', path, 200, each, []) for each in (found, lagging)]
+        ended = self.run_command('retry', upgrade['id'], *_WAIT)
+        self.assertEqual(ExitStatus.HELD, ended.status)
 
     def test_an_abort_that_came_late_is_refused_with_what_can_be_done(self):
         self.world.add_upgrade(**world.running('rebuild'))

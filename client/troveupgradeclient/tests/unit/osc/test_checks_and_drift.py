@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """openstack database upgrade check, check show and drift."""
 
+import json
+
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
@@ -30,6 +32,26 @@ class TestCheck(base.CommandTestCase):
         made = self.json_of('check', 'orders', '11.8.6', '--no-wait')
         self.world.checks[made['id']].update(state='FAILED', cause='The database was away.')
         self.assertEqual('FAILED', self.json_of('check', 'show', 'orders', made['id'])['state'])
+
+    def test_a_wait_for_a_report_that_cannot_be_made_tells_the_cause(self):
+        for cause, code, told in (
+            ('It was away.', 'DATABASE_AWAY', 'It was away. (DATABASE_AWAY)'),
+            ('It was away. (DATABASE_AWAY)', 'DATABASE_AWAY', 'It was away. (DATABASE_AWAY)'),
+            (None, None, 'The report could not be made.'),
+        ):
+            failed = {
+                'id': world.new_id('check', len(self.world.checks)),
+                'instance_id': world.ORDERS,
+                'state': 'FAILED',
+                'cause': cause,
+                'error_code': code,
+            }
+            path = f'/instances/{world.ORDERS}/upgrade-checks/{failed["id"]}'
+            content = json.dumps({'upgrade_check': failed}).encode()
+            self.standin.application.once = [('GET', path, 200, content, [])]
+            ended = self.run_command('check', 'orders', '11.8.6', *_QUICK, before=('--quiet',))
+            self.assertEqual(ExitStatus.ERROR, ended.status)
+            self.assertEqual([told], ended.err.splitlines())
 
     def test_a_wait_that_is_over_prints_how_to_look_at_the_report(self):
         self.world.check_looks = 1000

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """openstack database upgrade list, show and targets."""
 
+import subprocess
+
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
+from troveupgradeclient.v1.upgrades import Filters
 
 
 class TestList(base.CommandTestCase):
@@ -14,6 +17,18 @@ class TestList(base.CommandTestCase):
         made = [self.world.add_upgrade()['id'] for _ in range(3)]
         self.assertEqual(made[::-1], self.ids())
         self.assertEqual(made, self.ids('--sort', 'created_at:asc'))
+        for words in ('created_at', 'created_at:desc'):
+            self.assertEqual(made[::-1], self.ids('--sort', words))
+
+    def test_a_state_may_be_written_in_small_letters(self):
+        made = self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))['id']
+        found = self.client.upgrades.list(Filters(states=('failed',)))
+        self.assertEqual([made], [each.id for each in found])
+
+    def test_a_row_too_large_for_a_list_is_none_of_an_earlier_release(self):
+        made = self.world.add_upgrade(hold=None, not_before=None)['id']
+        self.assertEqual([made], self.ids('--sort', 'created_at:asc'))
+        self.assertEqual([made], self.ids('--state', 'pending', '--state', 'running'))
 
     def test_an_empty_list_is_one(self):
         self.assertEqual([], self.ids())
@@ -65,6 +80,25 @@ class TestList(base.CommandTestCase):
         self.assertIn('a\\x1b[2Jb', ended.out)
         self.assertNotIn('\x1b', ended.out)
 
+    def test_formats_for_a_program_have_it_neither_unless_they_escape_it_themselves(self):
+        name = 'a\x1b[2Jb\nc'
+        self.world.add_upgrade(instance_name=name)
+        for words in (('list', '-f', 'value'), ('list', '-f', 'csv'), ('show', 'orders')):
+            self.world.instances[world.ORDERS] = 'orders'
+            ended = self.run_command(*words, *(('-f', 'shell') if words[0] == 'show' else ()))
+            self.assertIn('1b[2Jb', ended.out)
+            self.assertNotIn('\x1b', ended.out)
+        self.assertEqual(name, self.json_of('list')[0]['Instance Name'])
+        self.assertNotIn('\x1b', self.run_command('list', '-f', 'yaml').out)
+
+    def test_a_shell_reads_a_name_as_it_is_and_runs_nothing_of_it(self):
+        name = 'a "b" $HOME $(echo c) `echo d` \\ e'
+        upgrade = self.world.add_upgrade(instance_name=name)['id']
+        shown = self.run_command('show', upgrade, '-f', 'shell', '-c', 'instance_name').out
+        script = f'{shown}printf %s "$instance_name"'
+        told = subprocess.run(['/bin/sh', '-c', script], capture_output=True, check=True, text=True)
+        self.assertEqual(name, told.stdout)
+
 
 class TestListOfTheReleaseBefore(base.CommandTestCase):
     release = Release.EARLIER
@@ -105,10 +139,11 @@ class TestShow(base.CommandTestCase):
         expected = {key: value for key, value in newest.items() if key not in {'links', 'number'}}
         self.assertEqual(expected, {key: shown[key] for key in expected})
 
-    def test_the_upgrade_of_an_instance_that_was_deleted_is_found_by_its_name(self):
+    def test_the_upgrade_of_an_instance_that_was_deleted_is_found_by_its_name_and_id(self):
         upgrade = self.world.add_upgrade(**world.completed())
         del self.world.instances[world.ORDERS]
-        self.assertEqual(upgrade['id'], self.json_of('show', 'orders')['id'])
+        for handle in ('orders', world.ORDERS):
+            self.assertEqual(upgrade['id'], self.json_of('show', handle)['id'])
 
     def test_what_has_no_upgrade_is_told_as_such(self):
         self.assert_refused('NAME_NOT_FOUND', 'show', 'orders')

@@ -9,6 +9,7 @@ from keystoneauth1 import session
 
 from troveupgradeclient.osc import plugin
 from troveupgradeclient.tests import base, schemas
+from troveupgradeclient.v1 import api
 
 
 class _ClientManager:
@@ -31,6 +32,13 @@ class TestDeclarations(testtools.TestCase):
         kind = pkgutil.resolve_name(plugin.API_VERSIONS[plugin.DEFAULT_API_VERSION])
         self.assertIsInstance(made, kind)
 
+    def test_a_request_without_an_answer_has_an_end_and_the_session_is_left_as_it_is(self):
+        for seconds, wanted in ((None, api.REQUEST_SECONDS), (7.0, 7.0)):
+            manager = _ClientManager()
+            manager.session = session.Session(timeout=seconds)
+            used = plugin.make_client(manager).upgrades._api._http.session
+            self.assertEqual((wanted, seconds), (used.timeout, manager.session.timeout))
+
     def test_the_option_of_the_version_is_none_of_the_trove_clients(self):
         parser = plugin.build_option_parser(argparse.ArgumentParser())
         options = {option for action in parser._actions for option in action.option_strings}
@@ -44,7 +52,9 @@ class TestDeclarations(testtools.TestCase):
     def test_the_help_of_a_command_that_waits_has_its_exit_statuses(self):
         kinds = base.commands()
         text = kinds['database upgrade watch'](argparse.Namespace(), None).get_description()
-        self.assertEqual('Follow an upgrade until it ends, and show its end', text.split('\n')[0])
+        self.assertEqual(
+            'Follow an upgrade until it ends or is held, and show it then', text.split('\n')[0]
+        )
         self.assertIn('0 AS_ASKED, 1 ERROR, 2 USAGE, 3 ABORTED, 4 ROLLED_BACK, 5 FAILED', text)
 
     def test_each_option_has_a_help_text(self):

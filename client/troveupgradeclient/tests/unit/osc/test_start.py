@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """openstack database upgrade start."""
 
+import json
+
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
@@ -50,6 +52,26 @@ class TestStart(base.CommandTestCase):
         shown = self.json_of('start', 'orders', '11.8.6', '--hold', *_WAIT)
         self.assertEqual('HELD', shown['state'])
 
+    def test_a_node_that_lags_may_not_have_the_upgrade_yet(self):
+        self.world.way = (world.completed(),)
+        fault = {'code': 404, 'message': 'Not there. (X)', 'error_code': 'UPGRADE_NOT_FOUND'}
+        path = f'/upgrades/{world.new_id("upgrade", 1)}'
+        absent = ('GET', path, 404, json.dumps({'itemNotFound': fault}).encode(), [])
+        self.standin.application.once = [absent, absent]
+        ended = self.run_command('start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual(0, ended.status, ended.err)
+        self.assertIn('Not there.', ended.err)
+
+    def test_one_that_stays_away_ends_the_wait(self):
+        self.world.way = (world.completed(),)
+        fault = {'code': 404, 'message': 'Not there.', 'error_code': 'UPGRADE_NOT_FOUND'}
+        path = f'/upgrades/{world.new_id("upgrade", 1)}'
+        content = json.dumps({'itemNotFound': fault}).encode()
+        self.standin.application.answers['GET', path] = (404, content)
+        ended = self.run_command('start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual(1, ended.status)
+        self.assertEqual('Not there.', ended.err.splitlines()[-1])
+
     def test_refusals_are_the_servers_own_words(self):
         line = self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')
         self.assertIn('is not allowed: it is a downgrade', line)
@@ -80,6 +102,21 @@ class TestAgainstTheReleaseBefore(base.CommandTestCase):
         shown = self.json_of('start', 'orders', '11.8.6', *_WAIT)
         self.assertEqual(('COMPLETED', None), (shown['state'], shown['hold']))
         self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('PATCH'))
+
+    def test_a_list_that_lags_is_looked_at_again(self):
+        former = self.world.add_upgrade(**world.completed())
+        path = f'/instances/{world.ORDERS}/upgrades'
+        lagging = json.dumps({'upgrades': [former]}).encode()
+        self.standin.application.once = [('GET', path, 200, lagging, [])] * 2
+        shown = self.json_of('start', 'orders', '11.8.6')
+        self.assertNotEqual(former['id'], shown['id'])
+
+    def test_an_upgrade_that_trove_has_taken_is_none_of_those_in_the_list(self):
+        self.world.is_handed_on = True
+        for _ in range(2):
+            line = self.assert_refused('UPGRADE_NOT_LISTED', 'start', 'orders', '11.8.6', *_WAIT)
+            self.assertIn(f'openstack database instance show {world.ORDERS}', line)
+            self.world.add_upgrade(**world.completed())  # of earlier
 
     def test_a_refusal_by_that_way_is_the_servers_own_words(self):
         self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')

@@ -67,13 +67,36 @@ class TestWatch(base.CommandTestCase):
         ended = self.run_command('watch', 'orders', *_QUICK)
         self.assertEqual('orders: FAILED: The guest is silent. (GUEST_SILENT)', ended.err.strip())
 
-    def test_one_that_is_held_is_followed_until_it_has_gone_on(self):
-        self.watched(world.held(), world.running('quiesce'), world.completed())
+    def test_one_that_is_held_until_it_may_proceed_ends_the_wait_with_a_status_of_its_own(self):
+        self.watched(world.running('precheck'), world.held(), world.completed())
         ended = self.run_command('watch', 'orders', *_QUICK)
-        self.assertEqual(0, ended.status)
+        self.assertEqual(ExitStatus.HELD, ended.status)
         self.assertRegex(
             ended.err, r'orders: HELD for [\w ]+: proceed or abort it; ends ABORTED by'
         )
+        self.assertRegex(ended.out, r'state +\| HELD')
+
+    def test_one_that_begins_by_itself_is_followed_until_it_has_ended(self):
+        by_itself = {**world.held(), 'not_before': '2026-12-01T02:00:00'}
+        self.watched(by_itself, world.running('quiesce'), world.completed())
+        ended = self.run_command('watch', 'orders', *_QUICK)
+        self.assertEqual(0, ended.status)
+        self.assertIn('; begins at 2026-12-01T02:00:00', ended.err)
+
+    def test_too_many_requests_are_told_and_do_not_end_the_wait(self):
+        upgrade = self.watched(world.completed())
+        limit = b'{"overLimit": {"code": 413, "message": "This request was rate-limited."}}'
+        original, looks = self.standin.application.answer, iter((False, True))
+
+        def answer(environ, body):
+            if next(looks, False):
+                return 413, limit, [('Retry-After', '0')]
+            return original(environ, body)
+
+        self.standin.application.answer = answer
+        ended = self.run_command('watch', upgrade, *_QUICK)
+        self.assertEqual(0, ended.status, ended.err)
+        self.assertIn('rate-limited. (HTTP 413) Trying again.', ended.err)
 
     def test_the_service_may_be_silent_for_a_while(self):
         upgrade = self.watched(world.running('boot'), world.completed())

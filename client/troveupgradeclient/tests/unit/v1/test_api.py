@@ -2,6 +2,7 @@
 """Answers that a client may get, and what it makes of them."""
 
 import json
+import socket
 
 from keystoneauth1 import session, token_endpoint
 
@@ -84,3 +85,65 @@ class TestAnswers(base.ClientTestCase):
             self.world.add_upgrade()
         next(iter(self.client.upgrades.list()))
         self.assertEqual(1, len(self.requests('GET')))
+
+    def test_a_limit_of_troves_is_passing_and_a_body_that_is_too_large_is_not(self):
+        limit = b'{"overLimit": {"code": 413, "message": "This request was rate-limited."}}'
+        code = b'{"overLimit": {"code": 413, "message": "Too large.", "error_code": "X"}}'
+        for status, content, header, passing, seconds in (
+            (413, limit, '7', True, 7.0),
+            (413, limit, 'Mon, 30 Nov 2026 10:00:00 GMT', True, None),
+            (429, b'<html>', '7', True, 7.0),
+            (413, code, '7', False, 7.0),
+        ):
+            headers = [('Retry-After', header)]
+            self.standin.application.once = [('GET', '/upgrades', status, content, headers)]
+            refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+            found = (refused.status, refused.is_passing, refused.retry_after_seconds)
+            self.assertEqual((status, passing, seconds), found)
+
+
+class TestLogin(base.ClientTestCase):
+    """Keystone's answers, at the login and where the token is to be made anew."""
+
+    def setUp(self):
+        super().setUp()
+        self.upgrade = self.world.add_upgrade()['id']
+
+    def test_a_keystone_that_is_away_when_the_token_is_made_anew_is_silence(self):
+        self.standin.application.expires_at = '2001-01-01T00:00:00.000000Z'
+        made = self.with_login()
+        self.assertEqual(self.upgrade, made.upgrades.get(self.upgrade).id)
+        for status in (500, 503, 429):
+            self.standin.application.logins = [status]
+            silent = self.assertRaises(exceptions.ApiSilent, made.upgrades.get, self.upgrade)
+            self.assertTrue(silent.is_passing)
+        self.assertEqual(self.upgrade, made.upgrades.get(self.upgrade).id)
+
+    def test_a_login_that_is_refused_has_a_code(self):
+        for status in (401, 403, 400):
+            self.standin.application.logins = [status, status]
+            failed = self.assertRaises(
+                exceptions.LoginFailed, self.with_login().upgrades.get, self.upgrade
+            )
+            self.assertIn('(LOGIN_FAILED)', str(failed))
+
+    def test_a_catalog_without_the_endpoint_has_a_code(self):
+        made = self.with_login(region_name='RegionTwo')
+        missing = self.assertRaises(exceptions.EndpointMissing, made.upgrades.get, self.upgrade)
+        self.assertIn('(DATABASE_ENDPOINT_MISSING)', str(missing))
+
+
+class TestSilence(base.ClientTestCase):
+    def test_a_request_that_nothing_answers_ends_with_the_time_that_is_left(self):
+        listening = socket.create_server(('127.0.0.1', 0))  # it accepts, and answers nothing
+        self.addCleanup(listening.close)
+        endpoint = f'http://127.0.0.1:{listening.getsockname()[1]}/v1.0/p'
+        keystone = session.Session(auth=token_endpoint.Token(endpoint, 't'))
+        self.addCleanup(keystone.session.close)
+        keystone.session.trust_env = False
+        away = client.Client(session=keystone)
+        upgrade = world.new_id('upgrade', 1)
+        self.assertRaises(exceptions.ApiSilent, away.upgrades.get, upgrade, seconds=0.1)
+        keystone.timeout = 0.1
+        bounded = client.Client(session=keystone)
+        self.assertRaises(exceptions.ApiSilent, bounded.upgrades.get, upgrade)
