@@ -10,7 +10,7 @@ import datetime
 import enum
 from collections.abc import Iterator, Sequence
 
-from trove_upgrade.domain import actions, states
+from trove_upgrade.domain import actions, holds, states
 from trove_upgrade.domain.actions import Action, Verdict
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.progress import Way
@@ -104,7 +104,7 @@ def explain(
         timeline=sorted(_timeline(found, notices, now), key=lambda entry: entry.at),
         waits_for=_waits_for(found, notices, now),
         lease=_lease(found, holder, now),
-        following=_following(found),
+        following=_following(found, now),
         verdicts=[actions.verdict(each, found) for each in Action],
     )
 
@@ -177,6 +177,12 @@ def _held_for(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
     hold, begins = found.progress.hold, found.progress.choices.not_before
     if begins is None:
         yield 'For "proceed".'
+    elif begins <= now:
+        yield (
+            f'For its instance: its time has come at {begins.isoformat(timespec="seconds")}, and '
+            f'another action or a backup has the instance. It is tried every '
+            f'{holds.BUSY_SECONDS:.0f} s.'
+        )
     else:
         yield f'For "proceed", or for {begins.isoformat(timespec="seconds")}.'
     if hold.until is not None:
@@ -243,7 +249,7 @@ _ENDS = {
 }
 
 
-def _following(found: Upgrade) -> str:
+def _following(found: Upgrade, now: datetime.datetime) -> str:
     if not found.state.is_known:
         return _LATER
     if found.state is _S.FAILED:
@@ -253,9 +259,18 @@ def _following(found: Upgrade) -> str:
     way = Way.UNDOING if found.is_undoing else found.progress.direction.way
     if way is Way.UNDOING:
         return f'The guest undoes what it has done, then {_ENDS[way]}.'
+    return f'{", ".join([*_steps_to_come(found, now), _ENDS[way]])}.'
+
+
+def _steps_to_come(found: Upgrade, now: datetime.datetime) -> Sequence[str]:
+    steps = [str(step) for step in states.STEPS]
+    if found.state is _S.HELD:
+        return steps  # its checks are made anew
     place = states.order(found.step) + (0 if found.state is _S.PENDING else 1)
-    steps = [str(step) for step in states.STEPS[place:]]
-    return f'{", ".join([*steps, _ENDS[way]])}.'
+    is_before = states.order(found.step) <= states.order(states.Step.PRECHECK)
+    if is_before and found.is_to_be_held and not holds.has_come(found.progress.choices, now):
+        return [*steps[place : states.order(states.Step.PRECHECK) + 1], str(_S.HELD), *steps]
+    return steps[place:]
 
 
 def _seconds(until: datetime.datetime, now: datetime.datetime) -> str:

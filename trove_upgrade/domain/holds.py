@@ -54,6 +54,8 @@ NO_HOLD = Hold()
 LONGEST_SECONDS = 7 * 86400.0
 #: A hold is looked at at least that often: its instance may have been deleted.
 _LOOK_SECONDS = 3600.0
+#: Another action has the instance when the time has come: it is asked again.
+BUSY_SECONDS = 15.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,16 +66,20 @@ class Plan:
     look_in_seconds: float
 
 
+def has_come(choices: Choices, now: datetime.datetime) -> bool:
+    """Return whether the time at which the upgrade is to begin is there or over."""
+    return choices.not_before is not None and choices.not_before <= now
+
+
 def plan(choices: Choices, now: datetime.datetime, longest_seconds: float) -> Plan | None:
     """Return the hold that these choices lead to; None: what was to be waited for has come.
 
     One that waits for a time has the longest time of a hold from then on: another action may have
     the instance just then.
     """
-    not_before = choices.not_before
-    if not_before is not None and not_before <= now:
+    if has_come(choices, now):
         return None
-    until = (not_before or now) + datetime.timedelta(seconds=longest_seconds)
+    until = (choices.not_before or now) + datetime.timedelta(seconds=longest_seconds)
     return Plan(until=until, look_in_seconds=look_in_seconds(choices, until, now))
 
 

@@ -5,12 +5,14 @@ long ends, and one whose instance has gone or is another one by now.
 Nothing is claimed: each of these is one transaction, and one of two taskmanagers does it.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
 from trove_upgrade.domain import exceptions, holds, logs, ports, refusals
 from trove_upgrade.domain.actions import Action, UpgradeActions, UpgradeHolds
 from trove_upgrade.domain.codes import Code
+from trove_upgrade.domain.metrics import NO_METRICS, Metrics
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.domain.turn import Turn
 from trove_upgrade.domain.upgrades import Upgrade
@@ -20,8 +22,6 @@ from trove_upgrade.taskmanager.outages import Outages
 LOG = logs.get_logger(__name__)
 
 _WORK = 'A held upgrade could not be looked at'
-#: Another action has the instance when the time has come: it is asked again.
-_BUSY_SECONDS = 15.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,18 +36,21 @@ class HoldWatch:
     put_upgrade: Callable[[Turn], None]  #: one that has proceeded is worked on at once
     on_event: Callable[[], None]
     outages: Outages = dataclasses.field(default_factory=Outages)
+    metrics: Metrics = NO_METRICS
 
     def run(self, upgrade_id: str) -> Again | None:
         """Look at it.  Never raises: the edge of a worker's thread."""
-        try:
-            found = self.upgrades.get(upgrade_id)
-            if found.state is UpgradeState.HELD:
-                self._look(found)
-        except (refusals.ActionOvertaken, refusals.ProceedRefused) as error:
-            LOG.debug('%s', error.message)
-        except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
-            self.outages.met(_WORK, error, row=upgrade_id)
-            return None
+        with contextlib.ExitStack() as request:
+            try:
+                found = self.upgrades.get(upgrade_id)
+                request.enter_context(logs.of_request(found.request_id))
+                if found.state is UpgradeState.HELD:
+                    self._look(found)
+            except (refusals.ActionOvertaken, refusals.ProceedRefused) as error:
+                LOG.debug('%s', error.message)
+            except Exception as error:  # noqa: BLE001 - the edge of a worker's thread; `outages` logs it
+                self.outages.met(_WORK, error, row=upgrade_id)
+                return None
         self.outages.over(_WORK)
         return None
 
@@ -63,7 +66,7 @@ class HoldWatch:
                 f'proceed.{last} Nothing was changed. Begin a new one.'
             )
             self._end(held, cause, Code.HOLD_EXPIRED)
-        elif choices.not_before is not None and now >= choices.not_before:
+        elif holds.has_come(choices, now):
             self._proceed(held)
         else:
             seconds = holds.look_in_seconds(choices, hold.until, now)
@@ -79,7 +82,7 @@ class HoldWatch:
                 held.instance_id,
                 error.message,
             )
-            self.held.stay(held, _BUSY_SECONDS, error.message)
+            self.held.stay(held, holds.BUSY_SECONDS, error.message)
         except exceptions.InstanceChanged as error:
             self._end(held, error.message, error.code)
         else:
@@ -91,7 +94,7 @@ class HoldWatch:
             self.put_upgrade(Turn(held.id, held.project_id))
 
     def _end(self, held: Upgrade, cause: str, error_code: str) -> None:
-        self.actions.expire(held, cause, error_code)
+        self.metrics.attempt_ended(self.actions.expire(held, cause, error_code))
         LOG.info(
             'Upgrade %s of instance %s: ABORTED, was HELD: %s: %s',
             held.id,

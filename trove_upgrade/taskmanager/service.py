@@ -182,6 +182,7 @@ class Service:
             put_upgrade=lambda turn: self._nudge(manager.UPGRADE, turn),
             on_event=self._wake_relays,
             outages=self._outages,
+            metrics=outside.metrics,
         )
 
     def _runner(self, conf: cfg.ConfigOpts, call: calls.Calls) -> Runner:

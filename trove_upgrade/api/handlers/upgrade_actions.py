@@ -36,9 +36,10 @@ def create(call: Call, upgrade_id: str) -> webob.Response:
         raise errors.Forbidden(found=f'the policy {policy.OF_ACTION[action]} does not let you')
     taken = call.services.repos.actions.take(action, _id(upgrade_id), call.scope)
     LOG.info(
-        'Upgrade %s of instance %s: %s asked for by user %s%s',
+        'Upgrade %s of instance %s, of request %s: %s asked for by user %s%s',
         taken.upgrade.id,
         taken.upgrade.instance_id,
+        taken.upgrade.request_id or 'unknown',
         action,
         call.context.user_id,
         '' if taken.is_new else ', as before',

@@ -194,6 +194,12 @@ class TestAct(ActionCase):
         instance = self.ask('GET', f'/instances/{held.instance_id}').json['instance']
         self.assertEqual('UPGRADE', instance['status'])
 
+    def test_the_line_of_an_action_names_the_request_of_its_upgrade(self):
+        log = self.useFixture(fixtures.FakeLogger(name='trove_upgrade'))
+        held = self.held()
+        self.act('proceed', held.id)
+        self.assertIn(f'{held.instance_id}, of request {held.request_id}: proceed', log.output)
+
     def test_one_whose_instance_is_busy_stays_held(self):
         held = self.held()
         for changes in (

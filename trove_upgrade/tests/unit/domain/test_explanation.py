@@ -107,12 +107,38 @@ class TestExplanation(base.TestCase):
         explained = explain(held)
         self.assertEqual('For "proceed". It ends ABORTED by itself in 90 s.', explained.waits_for)
         self.assertIn('no taskmanager works on it', explained.lease.text)
-        self.assertTrue(explained.following.startswith('quiesce'))
+        self.assertEqual(
+            'precheck, quiesce, rebuild, boot, restore, verify, COMPLETED.', explained.following
+        )
         choices = Choices(not_before=ago(-30))
         timed = found.evolve(progress=found.progress.evolve(choices=choices))
         self.assertEqual(
             'For "proceed", or for 2026-12-01T02:00:30+00:00.', explain(timed).waits_for
         )
+
+    def test_one_whose_time_has_come_waits_for_its_instance(self):
+        found = upgrade(state=UpgradeState.HELD, step=Step.PRECHECK)
+        choices = Choices(not_before=ago(40))
+        held = found.evolve(progress=found.progress.evolve(choices=choices))
+        self.assertEqual(
+            'For its instance: its time has come at 2026-12-01T01:59:20+00:00, and another action '
+            'or a backup has the instance. It is tried every 15 s.',
+            explain(held).waits_for,
+        )
+
+    def test_one_that_is_to_be_held_has_its_hold_before_it_and_the_checks_once_more(self):
+        rest = 'precheck, quiesce, rebuild, boot, restore, verify, COMPLETED.'
+        over = Hold(since=ago(60), over_at=ago(1))
+        for state, choices, hold, following in (
+            (UpgradeState.PENDING, Choices(hold=True), Hold(), f'precheck, HELD, {rest}'),
+            (UpgradeState.RUNNING, Choices(hold=True), Hold(), f'HELD, {rest}'),
+            (UpgradeState.RUNNING, Choices(not_before=ago(-9)), Hold(), f'HELD, {rest}'),
+            (UpgradeState.RUNNING, Choices(not_before=ago(9)), Hold(), rest.partition(', ')[2]),
+            (UpgradeState.RUNNING, Choices(hold=True), over, rest.partition(', ')[2]),
+        ):
+            found = upgrade(state=state, step=Step.PRECHECK)
+            progress = found.progress.evolve(choices=choices, hold=hold)
+            self.assertEqual(following, explain(found.evolve(progress=progress)).following)
 
     def test_one_that_is_undone_or_led_back_ends_there(self):
         found = upgrade(step=Step.QUIESCE)

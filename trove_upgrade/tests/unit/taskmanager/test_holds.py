@@ -5,7 +5,17 @@ import dataclasses
 import datetime
 
 from trove_upgrade.db import models
-from trove_upgrade.domain import compute, exceptions, guests, holds, instances, refusals, states
+from trove_upgrade.domain import (
+    compute,
+    exceptions,
+    guests,
+    holds,
+    instances,
+    logs,
+    metrics,
+    refusals,
+    states,
+)
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.taskmanager import recovery
 from trove_upgrade.taskmanager.hold_watch import HoldWatch
@@ -19,13 +29,23 @@ HOUR = 3600
 _NEWER = '00000000-0000-4000-8000-00000000118f'
 
 
+class Counted(metrics.NoMetrics):
+    """Implements metrics.Metrics: the ends, as they come."""
+
+    def __init__(self, ended):
+        self._ended = ended
+
+    def attempt_ended(self, ended):
+        self._ended.append((ended.id, ended.state))
+
+
 class HoldCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.stage = self.useFixture(fakes.Stage())
         self.repos, self.clock = self.stage.repos, self.stage.clock
         self.stage.db.follow_clock(self.clock.now)
-        self.nudged = []
+        self.nudged, self.ended, self.requests = [], [], []
 
     def watch(self):
         return HoldWatch(
@@ -34,9 +54,14 @@ class HoldCase(base.TestCase):
             actions=self.repos.actions,
             held=self.repos.holds,
             clock=self.clock,
-            put_upgrade=lambda turn: self.nudged.append(turn.id),
-            on_event=lambda: None,
+            put_upgrade=self.nudge,
+            on_event=lambda: self.requests.append(logs.request_id()),
+            metrics=Counted(self.ended),
         )
+
+    def nudge(self, turn):
+        self.nudged.append(turn.id)
+        self.requests.append(logs.request_id())
 
     def look(self):
         """What a taskmanager does every few seconds."""
@@ -257,8 +282,19 @@ class TestTime(HoldCase):
         self.look()
         row = self.repos.upgrades.get(row.id)
         self.assertEqual((S.ABORTED, 'HOLD_EXPIRED'), (row.state, row.error_code))
+        self.assertEqual([(row.id, S.ABORTED)], self.ended)
         self.assertEqual(['start', 'held', 'error'], self.events())
         self.assertIs(S.PENDING, self.stage.db.begin().state)
+
+    def test_the_lines_of_its_end_and_of_its_proceeding_carry_the_users_request(self):
+        row = self.held()
+        self.clock.pass_time(8 * 24 * HOUR)
+        self.look()
+        self.held(self.at(HOUR))
+        self.clock.pass_time(HOUR)
+        self.look()
+        self.assertEqual([row.request_id] * 2, self.requests)
+        self.assertIsNone(logs.request_id())
 
     def test_one_whose_instance_is_deleted_ends_within_the_hour(self):
         row = self.held()
