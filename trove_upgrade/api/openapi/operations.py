@@ -40,6 +40,10 @@ OF_ALL: tuple[Refusal, ...] = (
     exceptions.TroveUpgradeError,  # a fault of ours: INTERNAL_ERROR
     errors.DatabaseUnavailable,
     errors.DatabaseSchemaMissing,
+    errors.PathInvalid,
+    errors.MethodOverridden,  # beside Trove
+    errors.PipelineRefused,  # alone, also with other statuses of 4xx
+    errors.PipelineUnavailable,  # alone
 )
 #: Refusals of every route that takes a body.
 OF_BODIES: tuple[Refusal, ...] = (
@@ -104,6 +108,7 @@ _OF_STARTS: tuple[Refusal, ...] = (
     errors.NotBeforeInvalid,
     exceptions.InstanceBusy,
     exceptions.InstanceNeedsRetry,
+    refusals.InstanceHeld,
     refusals.InstanceHasNoServer,
     refusals.GuestAgentMissing,
     refusals.OlderService,

@@ -15,6 +15,8 @@ import webtest
 from trove_upgrade.api import app, application, errors, policies
 from trove_upgrade.api.openapi import answers, operations
 from trove_upgrade.api.routes import DESCRIPTION, ROUTES
+from trove_upgrade.api.views import upgrades as view
+from trove_upgrade.domain import exceptions, refusals
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.unit import base, database, stored
 from trove_upgrade.tests.unit.api import stage, test_roles
@@ -125,9 +127,56 @@ class TestDescription(base.TestCase):
         text = _REFERENCE.read_text()
         self.assertEqual([], sorted(code for code in described if f'``{code}``' not in text))
 
+    def test_the_fields_that_a_long_row_leaves_out_of_a_list_stand_in_the_reference(self):
+        [told] = re.findall(
+            r'^In a list (.*) are null where the row', _REFERENCE.read_text(), re.MULTILINE
+        )
+        self.assertEqual(list(view._OF_DATA), re.findall(r'``(\w+)``', told))
+
+    def test_every_refusal_of_the_api_is_described(self):
+        elsewhere = {
+            errors.NoSuchResource,  # of no route
+            errors.MethodNotAllowed,
+            errors.BackupOfFormerVersion,  # of a route of Trove's
+        }
+        found = {
+            kind
+            for first in (errors.RequestError, *errors.STATUSES)
+            for kind in _kinds(first)
+            if kind is not errors.RequestError
+        }
+        self.assertIn(refusals.InstanceHeld, found)
+        described = {
+            str(kind.code)
+            for methods in operations.OPERATIONS.values()
+            for told in methods.values()
+            for kind in (*operations.OF_ALL, *operations.OF_BODIES, *told.refusals)
+        }
+        lacking = sorted(
+            kind.__name__ for kind in found - elsewhere if str(kind.code) not in described
+        )
+        self.assertEqual([], lacking)
+
+    def test_a_start_is_told_each_way_in_which_an_instance_is_busy(self):
+        for method, path in (
+            ('PATCH', '/{project_id}/instances/{instance_id}'),
+            ('PUT', '/{project_id}/instances/{instance_id}'),
+            ('POST', '/{project_id}/upgrades'),
+        ):
+            codes = operation(method, path)['responses']['422']['x-error-codes']
+            wanted = {str(kind.code) for kind in _kinds(exceptions.InstanceBusy)}
+            self.assertEqual(set(), wanted - set(codes))
+
     def test_the_statuses_of_refusals_are_those_of_their_kinds(self):
         for kind in (*operations.OF_ALL, *operations.OF_BODIES):
             self.assertIn(errors.status_of_kind(kind), {400, 401, 403, 413, 415, 500, 503})
+
+
+def _kinds(first):
+    """A kind of errors and all of those below it."""
+    yield first
+    for kind in first.__subclasses__():
+        yield from _kinds(kind)
 
 
 class TestAnswers(test_roles.RolesTestCase):
