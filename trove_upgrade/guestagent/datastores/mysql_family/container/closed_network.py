@@ -36,7 +36,7 @@ _NOT_OPENED = 'Container %s cannot be opened as it runs: %s'
 class Record:
     """Facts of a container that is closed, or about to be."""
 
-    container: str = ''  #: its id; empty until its server runs and has been given its limits
+    run: str = ''  #: of the container; empty until its server has no limits of the customer's
     #: of the server right after its start
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -46,6 +46,12 @@ def is_closed(container: Container) -> bool:
     taken off another is on nothing at all, not on `none` again.
     """
     return definition.networks(container.definition) == {definition.NONE}
+
+
+def _run_of(container: Container) -> str:
+    """Return what no other run of any container has."""
+    state = container.definition.get('State') or {}
+    return f'{container.id} {state.get("StartedAt")}'
 
 
 def is_final(container: Container) -> bool:
@@ -88,7 +94,7 @@ class ClosedNetwork:
             return Restart.SETTINGS
         finally:
             session.close()
-        run_record.write(self._path, Record(container=container.id, settings=settings))
+        run_record.write(self._path, Record(run=_run_of(container), settings=settings))
         return None
 
     def holds(self, container: Container) -> bool:
@@ -96,7 +102,7 @@ class ClosedNetwork:
         record = run_record.read(self._path, Record)
         return (
             record is not None
-            and record.container == container.id
+            and record.run == _run_of(container)
             and bool(record.settings)
             and is_closed(container)
         )

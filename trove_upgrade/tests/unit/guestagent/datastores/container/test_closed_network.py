@@ -339,6 +339,19 @@ class TestAContainerThatOthersConnect(ClosedTestCase):
         driver.open_for_clients()
         self.assert_serves('as clients meet it')
 
+    def test_or_start_again_is_made_anew_as_its_limits_are_in_force_again(self):
+        driver = self.closed()
+        for _ in range(2):
+            self.engine.stop(FIRST, 1)
+            self.engine.start(FIRST)
+            self.assertEqual('0.01', self.guest.variables()['max_statement_time'])
+            driver.start_isolated()
+            self.assertEqual('0', self.guest.variables()['max_statement_time'])
+        self.engine.stop(FIRST, 1)
+        self.engine.start(FIRST)
+        driver.open_for_clients()
+        self.assert_serves('as clients meet it', 'as clients meet it')
+
     def test_after_the_comparison_is_opened_by_a_start(self):
         driver = self.closed()
         self.engine.disconnect(FIRST, 'none')
