@@ -25,6 +25,7 @@ LOG = logs.get_logger(__name__)
 Body = Callable[[guests.GuestCall, Progress], JobOutcome]
 
 _LONG_SECONDS = 3600.0
+_ABORTED = 'UPGRADE_ABORTED'
 
 
 class _Running:
@@ -64,7 +65,7 @@ class Jobs:
         """Start the job or join it, for `wait_seconds` at most.
 
         While another job runs, the answer is RUNNING and nothing was started: ask again.  An abort
-        ends its own pre_upgrade.
+        ends its own pre_upgrade; the checks of another upgrade end those that bring an image.
         """
         deadline = self._clock.monotonic() + wait_seconds
         while True:
@@ -92,16 +93,14 @@ class Jobs:
             and call.generation > int(record.call['generation'])
         ):
             record = None  # that answer was for the one who had lost its claim
+        if record is not None and method == Method.CHECK_UPGRADE and record.code == _ABORTED:
+            record = None  # a late call of another upgrade ended it; nothing was changed
         if record is not None and record.ended:
             return record, None
         if method == Method.ABORT_UPGRADE:
             self._overrule(call)
         if running is not None:
-            if (
-                method == Method.ABORT_UPGRADE
-                and running.record.method == Method.PRE_UPGRADE
-                and running.record.call['upgrade_id'] == call.upgrade_id
-            ):
+            if _ends(method, call, running):
                 running.cancelled.set()
             return self._record(
                 method,
@@ -158,7 +157,7 @@ class Jobs:
                 f'aborted. Begin a new attempt.',
                 started_at=now,
                 ended_at=now,
-                code='UPGRADE_ABORTED',
+                code=_ABORTED,
             )
         )
 
@@ -260,7 +259,7 @@ class Jobs:
         if running.cancelled.is_set():
             raise exceptions.StepRefused(
                 f'Upgrade {running.call.upgrade_id} was aborted meanwhile.',
-                'UPGRADE_ABORTED',
+                _ABORTED,
             )
         if self._clock.monotonic() >= running.until:
             raise exceptions.StepFailed(
@@ -281,6 +280,22 @@ class Jobs:
         LOG.info('Upgrade %s: %s is %s', running.call.upgrade_id, ended.method, ended.state)
         self._on_change()
         running.ended.set()
+
+
+def _ends(method: str, call: guests.GuestCall, running: _Running) -> bool:
+    """Return whether a call ends the job that runs: an abort its own pre_upgrade; and the checks
+    that begin another upgrade those of one before, which bring an image and may take an hour.
+
+    An instance has one upgrade: the other one was given up, and no taskmanager told the guest.  An
+    upgrade check is none; its calls have no generation.
+    """
+    is_same = running.record.call['upgrade_id'] == call.upgrade_id
+    match method, running.record.method:
+        case Method.ABORT_UPGRADE, Method.PRE_UPGRADE:
+            return is_same
+        case Method.CHECK_UPGRADE, Method.CHECK_UPGRADE:
+            return not is_same and call.generation > 0 and running.call.options.bring_image
+    return False
 
 
 def _cause(error: exceptions.TroveUpgradeError) -> BaseException | None:

@@ -15,6 +15,7 @@ from trove_upgrade.guestagent.machine import untrusted_files
 from trove_upgrade.guestagent.sealing import exposure
 from trove_upgrade.guestagent.storage import volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
+from trove_upgrade.guestagent.upgrade.carried_image import OF_THE_JOB
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
 
 LOG = logs.get_logger(__name__)
@@ -53,6 +54,8 @@ def _brought(work: Work) -> Sequence[CheckResult]:
     except OSError as error:
         return [base.files_not_read(name, error)]
     except (exceptions.StepRefused, exceptions.StepFailed) as error:
+        if error.code in OF_THE_JOB:
+            raise
         return [CheckResult.refused(name, error.message, error.code)]
     return [CheckResult.ok(name, found)] if found else []
 

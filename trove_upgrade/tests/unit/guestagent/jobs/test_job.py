@@ -9,6 +9,7 @@ import fixtures
 
 from trove_upgrade import waiting
 from trove_upgrade.domain import exceptions, guests, logs
+from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent.jobs.job import Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
@@ -132,6 +133,49 @@ class JobsTest(base.TestCase):
         self.assertEqual(guests.JobState.REFUSED, self.state_in_journal(upgrade_id='another'))
         self.gate.released.set()
         self.assertEqual('Done.', self.jobs.ask('pre_upgrade', self.call(), _LONG).message)
+
+    def bringing(self, **changes):
+        """The call of checks before a hold."""
+        return self.call(attempt=0, options=GuestOptions(bring_image=True), **changes)
+
+    def brings(self):
+        """A guest that brings an image for an upgrade, which has been aborted meanwhile."""
+        self.bodies['check_upgrade'] = self.gate
+        self.jobs.ask('check_upgrade', self.bringing(), 0)
+        self.gate.entered.wait(_LONG)
+        self.gate.entered.clear()
+
+    def test_the_checks_of_another_upgrade_end_those_that_bring_an_image(self):
+        self.brings()
+        self.bodies['check_upgrade'] = lambda call, progress: work.JobOutcome('Checked.')
+        record = self.jobs.ask('check_upgrade', self.call(upgrade_id='another'), _LONG)
+        self.assertEqual('Checked.', record.message)
+
+    def test_what_is_no_other_upgrade_lets_the_image_be_brought(self):
+        self.brings()
+        for method, changes in (
+            ('check_upgrade', {'attempt': 1}),  # the same upgrade's
+            ('check_upgrade', {'upgrade_id': 'an upgrade check', 'generation': 0}),
+            ('finish_upgrade', {'upgrade_id': 'one before'}),
+            ('abort_upgrade', {'upgrade_id': 'one before'}),
+        ):
+            waiting = self.jobs.ask(method, self.call(**changes), 0)
+            self.assertIn('Waiting for check_upgrade', waiting.message)
+        self.gate.released.set()
+        self.assertEqual('Done.', self.jobs.ask('check_upgrade', self.bringing(), _LONG).message)
+
+    def test_checks_that_bring_no_image_come_to_their_end(self):
+        self.bodies['check_upgrade'] = self.gate
+        self.jobs.ask('check_upgrade', self.call(), 0)
+        self.jobs.ask('check_upgrade', self.call(upgrade_id='another'), 0)
+        self.gate.released.set()
+        self.assertEqual('Done.', self.jobs.ask('check_upgrade', self.call(), _LONG).message)
+
+    def test_checks_that_a_late_call_of_an_upgrade_before_has_ended_are_made_again(self):
+        self.brings()
+        self.jobs.ask('check_upgrade', self.call(upgrade_id='before'), _LONG / 100)
+        self.gate.released.set()
+        self.assertEqual('Done.', self.jobs.ask('check_upgrade', self.bringing(), _LONG).message)
 
     def test_an_abort_ends_no_other_job_of_its_upgrade(self):
         self.bodies['post_upgrade'] = self.gate

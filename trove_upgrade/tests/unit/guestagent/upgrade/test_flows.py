@@ -142,6 +142,12 @@ class TestCheck(FlowTestCase):
             self.assertEqual(('refused', code), (last['outcome'], last['code']))
             self.assert_serves_as_before(self.machine)
 
+    def test_one_that_is_ended_meanwhile_has_found_nothing(self):
+        for code in ('UPGRADE_ABORTED', 'DEADLINE_PASSED'):
+            self.machine.fail['bring_target'] = exceptions.StepRefused('It was ended.', code)
+            self.assertEqual(code, self.assertRaises(exceptions.StepRefused, self.bring).code)
+            self.assert_serves_as_before(self.machine)
+
 
 class CheckTest(FlowTestCase):
     def test_directories_that_are_nested_too_deep_are_refused_while_the_database_serves(self):
