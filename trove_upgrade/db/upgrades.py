@@ -19,6 +19,7 @@ from trove_upgrade.db import (
     outbox,
     progress_codec,
     rows,
+    service_status,
     taken_instances,
     tasks,
     upgrade_beginning,
@@ -305,6 +306,7 @@ class Upgrades:
         *,
         release_for_seconds: float | None = None,
         event: EventKind | None = None,
+        status: instances.ServiceStatus | None = None,
     ) -> Upgrade:
         """Write its journal as the port has it."""
         values: dict[str, object] = {'updated_at': columns.now()}
@@ -315,6 +317,8 @@ class Upgrades:
         with self._database.write() as connection:
             form = self._form(connection)
             fence.write_held(connection, form, held, {**form.journal_of(held), **values})
+            if status is not None:
+                service_status.write(connection, held.instance_id, status)
             if release_for_seconds is None and event is None:
                 return form.saved(connection, held)
             saved = form.written(connection, held.id, held)

@@ -14,6 +14,7 @@ from trove_upgrade.domain.instances import (
     GuestClasses,
     Holder,
     Instance,
+    ServiceStatus,
     StatusReport,
     Task,
 )
@@ -198,11 +199,13 @@ class UpgradeRepository(Protocol):
         *,
         release_for_seconds: float | None = None,
         event: EventKind | None = None,
+        status: ServiceStatus | None = None,
     ) -> Upgrade:
         """Write its journal, from step to stalls, WHERE the generation is still ours.
 
         With `release_for_seconds` the lease is let go and next_run_at set that far ahead (0: at
-        once).  An `event` of it is written in the same transaction.
+        once).  An `event` of it, and the service `status` of its instance, are written in the same
+        transaction.
 
         The next save is of what this one returns, or of what has been made of it: it may write
         no more than what differs.  Where nothing is let go of, `updated_at` is as it was.

@@ -31,6 +31,10 @@ class Endings:
         if self.writes_service_status:
             self.held.tell(upgrade, status)
 
+    def with_a_save(self, status: ServiceStatus) -> ServiceStatus | None:
+        """Return a service status to be written with a row; None: this deployment writes none."""
+        return status if self.writes_service_status else None
+
     def write(
         self,
         upgrade: Upgrade,

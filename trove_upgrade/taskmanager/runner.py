@@ -126,9 +126,12 @@ class Runner:
             upgrade = upgrade.evolve(progress=upgrade.progress.evolve(direction=FORWARD))
             step = min(step, states.Step.QUIESCE, key=states.order)
         is_new_attempt = all(run.attempt != upgrade.attempt for run in upgrade.steps)
-        if step not in states.BEFORE_REBUILD and is_new_attempt:
-            self.endings.tell(upgrade, ServiceStatus.UPGRADING)
-        return self.upgrades.save(self._at(upgrade, step))
+        tells = step not in states.BEFORE_REBUILD and is_new_attempt
+        return self.upgrades.save(self._at(upgrade, step), status=self._status(tells=tells))
+
+    def _status(self, *, tells: bool) -> ServiceStatus | None:
+        """Return the service status that is written with the row: that of an upgrade, or none."""
+        return self.endings.with_a_save(ServiceStatus.UPGRADING) if tells else None
 
     def _at(self, upgrade: Upgrade, step: states.Step) -> Upgrade:
         LOG.info(
@@ -152,16 +155,19 @@ class Runner:
                 return self._waits(self._at(upgrade, result.step), result.seconds)
             case Wait():
                 upgrade = result.upgrade.ran(result.message, result.percent)
-                if upgrade.guest_told_in_attempt != before.guest_told_in_attempt:
-                    # not sooner: an end before this leaves the status that stood there
-                    self.endings.tell(upgrade, ServiceStatus.UPGRADING)
+                # with the row that tells of it: an end before this leaves the status that stood
+                # there, and so does an abort
+                tells = upgrade.guest_told_in_attempt != before.guest_told_in_attempt
                 rests = result.reason is WaitReason.SILENT_GUEST
-                return self._waits(upgrade, result.seconds, rests=rests)
+                return self._waits(upgrade, result.seconds, rests=rests, tells=tells)
 
-    def _waits(self, upgrade: Upgrade, seconds: float, *, rests: bool = False) -> _Next:
+    def _waits(
+        self, upgrade: Upgrade, seconds: float, *, rests: bool = False, tells: bool = False
+    ) -> _Next:
+        status = self._status(tells=tells)
         if seconds <= 0:
-            return _GoesOn(self.upgrades.save(upgrade))
-        self.upgrades.save(upgrade, release_for_seconds=seconds)
+            return _GoesOn(self.upgrades.save(upgrade, status=status))
+        self.upgrades.save(upgrade, release_for_seconds=seconds, status=status)
         return _Stops(Again(seconds, is_slow=upgrade.stalls > 0, rests=rests))
 
     def _done(self, upgrade: Upgrade, message: str | None) -> _Next:

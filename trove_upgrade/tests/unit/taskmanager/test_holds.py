@@ -39,6 +39,21 @@ class Counted(metrics.NoMetrics):
         self._ended.append((ended.id, ended.state))
 
 
+class AbortedAtASave:
+    """The repository, for one that is aborted just before a save."""
+
+    def __init__(self, upgrades, is_the_save, abort):
+        self._upgrades, self._is_the_save, self._abort = upgrades, is_the_save, abort
+
+    def __getattr__(self, name):
+        return getattr(self._upgrades, name)
+
+    def save(self, held, **options):
+        if self._is_the_save(held):
+            self._abort()
+        return self._upgrades.save(held, **options)
+
+
 class HoldCase(base.TestCase):
     def setUp(self):
         super().setUp()
@@ -328,6 +343,21 @@ class TestAbort(HoldCase):
         self.assertEqual(['refused'], [run.outcome for run in row.steps])
         self.assertEqual([], self.asked('abort_upgrade'))
         self.assertIs(Task.NONE, self.task())
+
+    def test_one_that_is_aborted_as_its_guest_is_about_to_be_told_shows_the_status_of_before(self):
+        """That it is told is written with the status that Trove shows, or neither is."""
+        self.repos.instances.set_service_status(database.INSTANCE, 'healthy')
+        row, runner = self.begin(holds.NO_CHOICES), self.stage.runner()
+        aborting = AbortedAtASave(
+            runner.upgrades,
+            lambda held: held.guest_told_in_attempt is not None,
+            lambda: self.take(Action.ABORT, row),
+        )
+        row = self.stage.run_on(row.id, dataclasses.replace(runner, upgrades=aborting))
+        self.assertEqual((S.ABORTED, 'ABORTED_ON_REQUEST'), (row.state, row.error_code))
+        self.assertEqual([], self.asked('pre_upgrade'))
+        found = self.repos.instances.get(database.INSTANCE)
+        self.assertEqual('healthy', found.service_status)
 
     def test_one_whose_guest_works_is_undone_by_it(self):
         row = self.begin(holds.NO_CHOICES)
