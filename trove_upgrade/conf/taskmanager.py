@@ -171,7 +171,8 @@ OPTS: list[cfg.Opt] = [
         default=3600.0,
         min=1.0,
         help='Seconds in which a guest must say that its database serves again after an upgrade '
-        'that is given up before the rebuild; then the upgrade ends FAILED instead of ABORTED.',
+        'that is given up before the rebuild; then the upgrade ends FAILED instead of ABORTED. '
+        'The API reads it, too, for an abort.',
     ),
     cfg.IntOpt(
         'rebuild_limit',

@@ -33,6 +33,7 @@ from trove_upgrade.db.upgrade_checks import UpgradeChecks
 from trove_upgrade.db.upgrade_history import UpgradeHistory
 from trove_upgrade.db.upgrade_holds import UpgradeHolds
 from trove_upgrade.db.upgrades import Upgrades
+from trove_upgrade.domain.actions import UNDO_SECONDS
 from trove_upgrade.sealing.at_rest import Wrapping
 
 
@@ -72,6 +73,7 @@ class Repositories:
         on_takeover: Callable[[], None] = lambda: None,
         wrapping: Callable[[], Wrapping | None] = no_wrapping,
         troves_key_of_keys: str | None = None,
+        undo_seconds: float = UNDO_SECONDS,
     ) -> Self:
         """Make them; nothing is connected before the first call of one of them.
 
@@ -84,7 +86,7 @@ class Repositories:
             database=database,
             upgrades=upgrades,
             held_upgrades=HeldUpgrades(database),
-            actions=UpgradeActions(database, upgrades),
+            actions=UpgradeActions(database, upgrades, undo_seconds),
             holds=UpgradeHolds(database),
             history=UpgradeHistory(database),
             instances=Instances(database),
@@ -126,4 +128,5 @@ class Repositories:
             on_takeover=on_takeover,
             wrapping=functools.cache(lambda: guest_security.wrapping_of(conf)),
             troves_key_of_keys=conf.inst_rpc_key_encr_key,
+            undo_seconds=conf.trove_upgrade.undo_timeout,
         )

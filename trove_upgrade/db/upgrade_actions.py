@@ -21,7 +21,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.db.upgrades import Upgrades
 from trove_upgrade.domain import actions, exceptions, refusals, states
-from trove_upgrade.domain.actions import Action, Taken
+from trove_upgrade.domain.actions import UNDO_SECONDS, Action, Taken
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import Upgrade
@@ -37,9 +37,13 @@ _TRIES = 10
 class UpgradeActions:
     """Implements domain.actions.UpgradeActions."""
 
-    def __init__(self, database: Database, upgrades: Upgrades) -> None:
+    def __init__(
+        self, database: Database, upgrades: Upgrades, undo_seconds: float = UNDO_SECONDS
+    ) -> None:
+        """`undo_seconds`: how long a guest may take that has to undo its part."""
         self._database = database
         self._upgrades = upgrades
+        self._undo_seconds = undo_seconds
 
     def take(self, action: Action, upgrade_id: str, project_id: str | None = None) -> Taken:
         """Take an action, unless it is taken already.
@@ -111,8 +115,8 @@ class UpgradeActions:
                 ended = ended.evolve(cause=_ABORTED, error_code=Code.ABORTED_ON_REQUEST)
                 return upgrade_end.end(self._database, connection, ended, _S.ABORTED).upgrade
             given_up = taken.progress.given_up(taken.attempt, _ABORTED, Code.ABORTED_ON_REQUEST)
-            # without a deadline: the taskmanager that takes it up knows how long an undo may take
-            undone = ended.evolve(progress=given_up, step_deadline=None)
+            # here, as a taskmanager of an earlier release, which may take it up, sets none
+            undone = ended.evolve(progress=given_up).due_in(self._undo_seconds, now)
             fence.write_held(connection, form, undone, form.journal_of(undone))
             return form.written(connection, undone.id, undone)
 

@@ -17,6 +17,9 @@ from trove_upgrade.domain.upgrades import Upgrade
 
 _S = states.UpgradeState
 
+#: How long a guest may take to undo its part, unless an operator has set it.
+UNDO_SECONDS = 3600.0
+
 
 class Action(enum.StrEnum):
     """Actions that a user or an operator can take on an upgrade."""

@@ -115,9 +115,6 @@ class Runner:
 
     def _begin(self, upgrade: Upgrade) -> Upgrade:
         """Journal the beginning of a step or of a new attempt, if it has not been."""
-        if upgrade.is_undoing and upgrade.step_deadline is None:  # a user has aborted it
-            due = upgrade.due_in(self.undo.timeout_seconds, self.clock.now())
-            return self.upgrades.save(due)
         if upgrade.is_undoing or upgrade.current_run is not None:
             return upgrade
         step = upgrade.step

@@ -53,6 +53,8 @@ class TestActions(base.TestCase):
         self.assertRaises(aborted, self.repos.held_upgrades.announce_post, told, 10)
         again = self.repos.upgrades.claim(row.id, 'tm-2', 60)
         self.assertTrue(again.is_undoing)
+        left = (again.step_deadline - self.repos.upgrades.now()).total_seconds()
+        self.assertTrue(3500 < left <= 3600, 'an earlier release sets none')
         self.assertEqual(told.generation + 2, again.generation)
         self.assertEqual([None, 'refused'], self.outcomes(row))
 

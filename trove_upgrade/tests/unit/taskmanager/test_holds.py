@@ -378,7 +378,7 @@ class TestAbort(HoldCase):
         self.stage.guest.says('abort_upgrade', fakes.answer(guests.JobState.RUNNING))
         row = self.take(Action.ABORT, self.stage.run_on(row.id))
         self.stage.run_on(row.id)
-        self.clock.pass_time(101)
+        self.clock.pass_time(3601)
         row = self.stage.run_on(row.id)
         self.assertEqual((S.FAILED, 'UNDO_TIMEOUT'), (row.state, row.error_code))
 
