@@ -74,7 +74,11 @@ class Precheck:
         now = upgrade.current_run
         if not upgrade.is_to_be_held or now is None:
             return upgrade
-        return upgrade.due_in(self.timeout_seconds + self.bring_seconds, now.started_at)
+        return upgrade.due_in(self._seconds(upgrade), now.started_at)
+
+    def _seconds(self, upgrade: Upgrade) -> float:
+        """Return how long its checks may take, before a hold with what is brought then."""
+        return self.timeout_seconds + (self.bring_seconds if upgrade.is_to_be_held else 0.0)
 
     def _call(self, upgrade: Upgrade) -> guests.GuestCall:
         call = self.calls.with_facts(upgrade)
@@ -87,7 +91,7 @@ class Precheck:
         """Refuse the upgrade; nothing was changed."""
         return exceptions.StepRefused(
             f'Upgrade {upgrade.id} cannot begin: its checks were not complete after '
-            f'{self.timeout_seconds:g} s ({found}). Nothing was changed; '
+            f'{self._seconds(upgrade):g} s ({found}). Nothing was changed; '
             'mend that and upgrade again.',
             'PRECHECK_TIMEOUT',
         )

@@ -188,6 +188,7 @@ class TestHold(HoldCase):
             row = self.stage.run_on(row.id)
             self.assertIs(state, row.state)
         self.assertEqual('PRECHECK_TIMEOUT', row.error_code)
+        self.assertIn('after 1100 s', row.cause)
 
     def test_an_image_that_cannot_be_had_ends_it_before_it_waits(self):
         check = {
