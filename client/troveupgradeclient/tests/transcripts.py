@@ -24,24 +24,39 @@ _SCENE = re.compile(r'\.\. scene: (\w+)')
 _AGE = re.compile(r'for \d+ \w+(?: \d+ \w+)?:')
 _STATUS = 'echo $?'
 _QUICK = ('--interval', '0.01')
+#: As the variable of the environment has it that the page names.
+_WIDTH = ('--max-width', '150')
 
 
 def _new(case):
     case.world.upgrades.clear()
     case.world.script.clear()
+    case.world.forbidden = {'retry', 'rollback'}  # as the policy has it for members
     case.standin.application.release = Release.NEWEST
 
 
 def _failed(case):
     _new(case)
-    cause = 'The guest gave no answer for 300 s. Look at its console. (GUEST_SILENT)'
+    cause = (
+        f'The new guest of instance {world.ORDERS} did not report within 900 s (no heartbeat came '
+        'yet). Look at the console of server [id]. Then retry the upgrade.'
+    )
     case.world.add_upgrade(
         **{
-            **world.running('restore', percent=30),
-            **world.ended('FAILED', 'GUEST_SILENT', cause),
+            **world.running('boot'),
+            **world.ended('FAILED', 'BOOT_TIMEOUT', cause),
             'rollback_possible_until': 'retry',
         }
     )
+
+
+def _admin(case):
+    case.world.forbidden = set()
+
+
+def _failed_for_an_admin(case):
+    _failed(case)
+    _admin(case)
 
 
 def _in_rebuild(case):
@@ -64,6 +79,8 @@ def _drifted(case):
 SCENES: dict[str, Callable[[base.CommandTestCase], None]] = {
     'new': _new,
     'failed': _failed,
+    'admin': _admin,
+    'failed_for_an_admin': _failed_for_an_admin,
     'rebuild': _in_rebuild,
     'drifted': _drifted,
     'nothing': _without_service,
@@ -104,7 +121,7 @@ class Transcriber:
         follows = 'watch' in words or '--wait' in words or words[0] == 'check'
         if follows and words[:2] != ['check', 'show']:
             words += _QUICK
-        ended = self.case.run_command(*words)
+        ended = self.case.run_command(*words, *_WIDTH)
         self.status = ended.status
         return _AGE.sub('for 5 min:', ended.err + ended.out).splitlines()
 

@@ -248,7 +248,7 @@ def _targets(app, _query, _body, instance_id):
     app.instance(instance_id)
     verdicts = (
         (worlds.V10_6, False, 'DOWNGRADE', '10.6.22 is older than 10.11.14', None),
-        (worlds.V10_11, True, 'SAME_VERSION', 'the version that the instance has', None),
+        (worlds.V10_11, True, 'SAME_VERSION', 'it is the version that the instance has', None),
         (worlds.V11_8, True, 'NEXT_SERIES', 'series 11.8 may follow 10.11', worlds.EXPECTED),
     )
     return 200, {
@@ -297,13 +297,17 @@ def _shown_check(app, _query, _body, instance_id, check_id):
     made['looks'] -= 1
     if made['looks'] <= 0 and made['state'] != 'FAILED':
         full = instance_id == worlds.REPORTS
-        sentence = 'The volume has 1.1 GiB free, and 2.0 GiB are needed: make it larger.'
+        sentence = (
+            f'Instance {instance_id} cannot be upgraded: its volume has 11 MB free and the '
+            'upgrade needs 20 MB to keep its files. Resize the volume and try again.'
+        )
         disk = (
             ('refused', sentence, 'VOLUME_SPACE')
             if full
-            else ('ok', 'The volume has 12.4 GiB free', None)
+            else ('ok', 'The volume has 12412 MB free.', None)
         )
-        rows = (('server_active', 'ok', 'The server is ACTIVE', None), ('guest_volume', *disk))
+        active = "The database server's user reads no file with the account of an agent."
+        rows = (('guest_volume_space', *disk), ('guest_secrets', 'ok', active, None))
         keys = ('name', 'outcome', 'message', 'code')
         made.update(
             state='COMPLETED',

@@ -57,7 +57,7 @@ def running(step, *, percent=None, left=None):
         'step': step,
         'steps': steps,
         'cancellable': step in {'precheck', 'quiesce'},
-        'rollback_possible_until': 'restore',
+        'rollback_possible_until': 'restore' if step in {'rebuild', 'boot'} else None,
         'expected_seconds_left': left,
     }
 
@@ -78,14 +78,16 @@ def completed():
             {
                 'step': 'precheck',
                 'code': 'TABLES_IN_MEMORY',
-                'message': 'Tables with ENGINE=MEMORY lose their rows: shop.carts',
+                'message': 'The rows of shop.carts will be gone after the upgrade, as after every '
+                'restart: ENGINE=MEMORY keeps them in memory alone. The tables themselves stay; '
+                'copy their rows elsewhere where they are needed.',
             }
         ],
         'settings_changed': [
             {
-                'step': 'verify',
+                'step': 'restore',
                 'code': 'SETTING_CHANGED',
-                'message': 'character_set_server is utf8mb4, and was latin1',
+                'message': "character_set_server was 'latin1' and is 'utf8mb4'.",
                 'name': 'character_set_server',
                 'before': 'latin1',
                 'after': 'utf8mb4',
@@ -151,6 +153,7 @@ class World:
         self.check_looks = 1  #: looks at a report before it is there
         self.is_handed_on = False  #: Trove takes what the service does not
         self.forbidden = set()  #: actions that the policy refuses
+        self.led_back = set()  #: ids of upgrades that go back to the former image, or have
         self._numbers = itertools.count(1)
 
     def add_upgrade(self, instance_id=ORDERS, **fields):

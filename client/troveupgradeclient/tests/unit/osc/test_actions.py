@@ -9,6 +9,11 @@ from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
 
 _WAIT = ('--wait', '--interval', '0.01')
+_FAILED = {
+    **world.ended('FAILED', 'GUEST_SILENT', 'x'),
+    'step': 'boot',
+    'rollback_possible_until': 'retry',
+}
 
 
 class TestActions(base.CommandTestCase):
@@ -16,8 +21,8 @@ class TestActions(base.CommandTestCase):
         for action, fields, state in (
             ('abort', world.running('quiesce'), 'ABORTED'),
             ('proceed', world.held(), 'COMPLETED'),
-            ('retry', world.ended('FAILED', 'GUEST_SILENT', 'x'), 'COMPLETED'),
-            ('rollback', world.ended('FAILED', 'GUEST_SILENT', 'x'), 'ROLLED_BACK'),
+            ('retry', _FAILED, 'COMPLETED'),
+            ('rollback', _FAILED, 'ROLLED_BACK'),
         ):
             upgrade = self.world.add_upgrade(**fields)
             self.assertEqual(state, self.json_of(action, upgrade['id'], *_WAIT)['state'])
@@ -34,8 +39,7 @@ class TestActions(base.CommandTestCase):
 
     def test_the_end_of_the_attempt_before_is_none_of_this_one(self):
         for action, state in (('retry', 'COMPLETED'), ('rollback', 'ROLLED_BACK')):
-            failed = world.ended('FAILED', 'GUEST_SILENT', 'x')
-            upgrade = self.world.add_upgrade(**failed)
+            upgrade = self.world.add_upgrade(**_FAILED)
             lagging = json.dumps({'upgrade': upgrade}, default=str).encode()
             once = ('GET', f'/upgrades/{upgrade["id"]}', 200, lagging, [])
             # the first is the look-up of the command
@@ -44,7 +48,7 @@ class TestActions(base.CommandTestCase):
             self.assertEqual([], self.standin.application.once)
 
     def test_a_retry_that_is_held_again_ends_the_wait(self):
-        upgrade = self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))
+        upgrade = self.world.add_upgrade(**_FAILED)
         lagging = json.dumps({'upgrade': {**upgrade, **world.held(), 'attempt': 2}}).encode()
         found = json.dumps({'upgrade': upgrade}).encode()
         path = f'/upgrades/{upgrade["id"]}'
@@ -59,7 +63,7 @@ class TestActions(base.CommandTestCase):
 
     def test_what_the_policy_does_not_allow_is_refused(self):
         self.world.forbidden = {'retry'}
-        self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))
+        self.world.add_upgrade(**_FAILED)
         self.assert_refused('FORBIDDEN', 'retry', 'orders')
 
     def test_the_same_action_twice_is_one(self):

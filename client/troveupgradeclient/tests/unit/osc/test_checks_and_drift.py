@@ -19,7 +19,7 @@ class TestCheck(base.CommandTestCase):
     def test_a_report_that_refuses_has_a_status_of_its_own(self):
         ended = self.run_command('check', 'reports', '11.8.6', *_QUICK)
         self.assertEqual(ExitStatus.CHECK_REFUSED, ended.status)
-        self.assertIn('make it larger. (VOLUME_SPACE)', ended.out)
+        self.assertIn('Resize the volume and try again. (VOLUME_SPACE)', ended.out)
 
     def test_a_report_may_be_looked_at_later(self):
         made = self.json_of('check', 'orders', '11.8.6', '--no-wait')
