@@ -41,13 +41,7 @@ def _failed(case):
         f'The new guest of instance {world.ORDERS} did not report within 900 s (no heartbeat came '
         'yet). Look at the console of server [id]. Then retry the upgrade.'
     )
-    case.world.add_upgrade(
-        **{
-            **world.running('boot'),
-            **world.ended('FAILED', 'BOOT_TIMEOUT', cause),
-            'rollback_possible_until': 'retry',
-        }
-    )
+    case.world.add_upgrade(**world.failed(cause, 'BOOT_TIMEOUT'))
 
 
 def _admin(case):

@@ -9,6 +9,7 @@ from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ksa_exceptions
 
 from troveupgradeclient import exceptions
+from troveupgradeclient.v1.following import Clock, slower
 from troveupgradeclient.v1.reading import read
 
 SERVICE_TYPE = 'database'
@@ -24,13 +25,20 @@ _LATER = frozenset({502, 503, 504})
 REQUEST_SECONDS = 60.0
 #: Shortest one, where less is left of a wait.
 _LEAST_SECONDS = 1.0
+#: How long too many requests are borne by a request that is no look of a wait.
+LIMIT_SECONDS = 60.0
+#: First pause then.
+_PAUSE_SECONDS = 1.0
 
 
 class Api:
     """The endpoint of type `database` of one project."""
 
-    def __init__(self, http: adapter.Adapter, request_seconds: float = REQUEST_SECONDS) -> None:
+    def __init__(
+        self, http: adapter.Adapter, clock: Clock, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
         self._http = http
+        self._clock = clock
         self._request_seconds = request_seconds
 
     def get(
@@ -43,7 +51,7 @@ class Api:
         seconds: float | None = None,
     ) -> Any:
         """Return what `key` holds of the answer; `what` names the feature in an error, and
-        `seconds` are left for the request.
+        `seconds` are left for the request where it is a look of a wait.
         """
         return _under(key, self._ours('GET', path, what, query=query, seconds=seconds))
 
@@ -128,13 +136,30 @@ class Api:
         body: Mapping[str, object] | None = None,
         seconds: float | None = None,
     ) -> Any:
+        """Return the answer.  Where there were too many requests nothing was done, and the same one
+        is sent again, unless it is a look of a wait, which has its own pauses.
+        """
         longest = self._request_seconds
         if seconds is not None:
             longest = min(longest, max(seconds, _LEAST_SECONDS))
         address = path + (f'?{urllib.parse.urlencode(query, doseq=True)}' if query else '')
-        content: dict[str, Any] = {} if body is None else {'json': body}
+        content: dict[str, Any] = {'timeout': longest}
+        if body is not None:
+            content['json'] = body
+        begun, pause = self._clock.monotonic(), _PAUSE_SECONDS
+        while True:
+            answer = self._answer(address, method, content)
+            if answer.status_code < 400 or seconds is not None:
+                return answer
+            fault = _fault(answer)
+            if not fault.is_limit or self._clock.monotonic() - begun >= LIMIT_SECONDS:
+                return answer
+            pause = slower(pause, fault.retry_after_seconds)
+            self._clock.sleep(pause)
+
+    def _answer(self, address: str, method: str, content: Mapping[str, Any]) -> Any:
         try:
-            return self._http.request(address, method, raise_exc=False, timeout=longest, **content)
+            return self._http.request(address, method, raise_exc=False, **content)
         except ksa_exceptions.ClientException as error:
             raise _of_session(error) from error
 

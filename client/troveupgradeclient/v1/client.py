@@ -22,10 +22,11 @@ class Client:
     def __init__(self, *, session: Any, clock: Clock | None = None, **options: Any) -> None:
         settings = {'service_type': api.SERVICE_TYPE, 'user_agent': _USER_AGENT, **options}
         seconds = session.timeout or api.REQUEST_SECONDS
-        made = api.Api(adapter.Adapter(session, **settings), seconds)
+        self.clock: Clock = clock or SystemClock()
+        made = api.Api(adapter.Adapter(session, **settings), self.clock, seconds)
         self.instances = instances.InstanceManager(made)
         self.versions = versions.VersionManager(made)
         self.targets = targets.TargetManager(made)
         self.checks = checks.CheckManager(made)
-        self.upgrades = upgrades.UpgradeManager(made, self.instances, clock or SystemClock())
+        self.upgrades = upgrades.UpgradeManager(made, self.instances, self.clock)
         self.drift = drift.DriftManager(made)

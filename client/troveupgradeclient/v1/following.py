@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Following of an upgrade or a report until its end."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -10,6 +11,8 @@ from troveupgradeclient import exceptions
 #: How long the service may be silent, as while it restarts, before following ends.
 PATIENCE_SECONDS = 300.0
 INTERVAL_SECONDS = 2.0
+#: How long a node of the database may lack what another one has accepted.
+LAG_SECONDS = 10.0
 #: Longest pause where there are too many requests.
 SLOWEST_SECONDS = 60.0
 
@@ -57,9 +60,9 @@ class Follower:
         self._timeout = timeout_seconds
         self._on_silence = on_silence
 
-    def follow(self, look: Callable[[float | None], Seen], is_end: Callable[[Seen], bool]) -> Seen:
+    def follow(self, look: Callable[[float], Seen], is_end: Callable[[Seen], bool]) -> Seen:
         """Look until the end, and return what was seen last; `look` is given the seconds that are
-        left for it, None: as many as it wants.
+        left for it.
 
         :raises WaitOver: the time is over before the end.
         :raises ApiSilent, RequestRefused: no answer came for a long time, or one that will stay.
@@ -72,7 +75,7 @@ class Follower:
             except (exceptions.ApiSilent, exceptions.RequestRefused) as silent:
                 if silent.is_limit:
                     heard = self._clock.monotonic()
-                    pause = _slower(pause, silent.retry_after_seconds)
+                    pause = slower(pause, silent.retry_after_seconds)
                 is_over = self._clock.monotonic() - heard > PATIENCE_SECONDS
                 if is_over or not silent.is_passing:
                     raise
@@ -84,16 +87,16 @@ class Follower:
                 if is_end(seen):
                     return seen
             left = self._left(begun)
-            if left is not None and left <= 0:
+            if left <= 0:
                 raise exceptions.WaitOver(seconds=self._timeout, found=found)
-            self._clock.sleep(pause if left is None else min(pause, left))
+            self._clock.sleep(min(pause, left))
 
-    def _left(self, begun: float) -> float | None:
+    def _left(self, begun: float) -> float:
         if self._timeout is None:
-            return None
+            return math.inf
         return self._timeout - (self._clock.monotonic() - begun)
 
 
-def _slower(pause: float, retry_after_seconds: float | None) -> float:
+def slower(pause: float, retry_after_seconds: float | None) -> float:
     """Return the pause after an answer that tells of too many requests."""
     return max(pause, min(SLOWEST_SECONDS, max(2 * pause, retry_after_seconds or 0.0)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from troveupgradeclient import exceptions
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.api import Api
-from troveupgradeclient.v1.following import Clock, Follower
+from troveupgradeclient.v1.following import LAG_SECONDS, Clock, Follower
 from troveupgradeclient.v1.instances import InstanceManager
 from troveupgradeclient.v1.names import is_id, quoted
 from troveupgradeclient.v1.reading import read
@@ -23,8 +23,6 @@ _ACTIONS = 'actions on upgrades'
 _ORDER = 'another order of the list'
 _STATES = 'more than one state in a list'
 _ADVICE = 'Look it up with: openstack database upgrade list.'
-#: How long a list may lack an upgrade that was accepted: another node of the database answers.
-_LAG_SECONDS = 10.0
 
 
 class SortKey(enum.StrEnum):
@@ -214,7 +212,7 @@ class UpgradeManager:
         former = self.newest_of(instance_id)
         instance = {'instance': {'datastore_version': datastore_version}}
         self._api.foreign('PATCH', f'/instances/{quoted(instance_id)}', body=instance)
-        follower = Follower(self._clock, timeout_seconds=_LAG_SECONDS)
+        follower = Follower(self._clock, timeout_seconds=LAG_SECONDS)
         try:
             newest = follower.follow(
                 lambda _: self.newest_of(instance_id), lambda seen: _id(seen) != _id(former)

@@ -13,11 +13,7 @@ from troveupgradeclient import exceptions
 from troveupgradeclient.osc.v1 import cells, exit_status, progress
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.v1.client import Client
-from troveupgradeclient.v1.following import (
-    INTERVAL_SECONDS,
-    Follower,
-    SystemClock,
-)
+from troveupgradeclient.v1.following import INTERVAL_SECONDS, LAG_SECONDS, Follower
 from troveupgradeclient.v1.resources import Check, State, Upgrade
 
 UPGRADE_HELP = 'Upgrade (its id, or the name or id of an instance: its newest upgrade)'
@@ -119,7 +115,7 @@ class Following(ShowOne):
         """
         line, looks = self._line(), _Looks(self.client, upgrade)
 
-        def look(seconds: float | None) -> Upgrade:
+        def look(seconds: float) -> Upgrade:
             found = looks.next(seconds)
             line.show(progress.of_upgrade(found, self.now()), progress.change_of(found))
             return found
@@ -141,7 +137,7 @@ class Following(ShowOne):
         """Wait until the report is there."""
         line = self._line()
 
-        def look(seconds: float | None) -> Check:
+        def look(seconds: float) -> Check:
             found = self.client.checks.get(check.instance_id, check.id, seconds=seconds)
             line.show(progress.of_check(found), found.state)
             return found
@@ -158,14 +154,14 @@ class Following(ShowOne):
 
     def _last(
         self,
-        look: Callable[[float | None], Seen],
+        look: Callable[[float], Seen],
         is_end: Callable[[Seen], bool],
         asked: argparse.Namespace,
         line: progress.ProgressLine,
         hint: str,
     ) -> Seen:
         follower = Follower(
-            SystemClock(),
+            self.client.clock,
             interval_seconds=asked.interval,
             timeout_seconds=asked.timeout,
             on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),
@@ -186,26 +182,25 @@ class Following(ShowOne):
 
 
 class _Looks:
-    """Looks at an upgrade that the service has just answered with: for some of them a node of the
+    """Looks at an upgrade that the service has just answered with: for some seconds a node of the
     database that lags may not have it yet.
     """
-
-    _BORNE = 5
 
     def __init__(self, client: Client, upgrade: Upgrade) -> None:
         self._client = client
         self._upgrade = upgrade
-        self._left = self._BORNE
+        self._begun = client.clock.monotonic()
+        self._was_seen = False
 
-    def next(self, seconds: float | None) -> Upgrade:
+    def next(self, seconds: float) -> Upgrade:
         try:
             found = self._client.upgrades.get(self._upgrade.id, seconds=seconds)
         except exceptions.RequestRefused as refused:
-            if refused.code != 'UPGRADE_NOT_FOUND' or self._left <= 0:
+            is_over = self._client.clock.monotonic() - self._begun > LAG_SECONDS
+            if refused.code != 'UPGRADE_NOT_FOUND' or self._was_seen or is_over:
                 raise
-            self._left -= 1
             raise exceptions.ApiSilent(found=str(refused).rstrip('.')) from refused
-        self._left = 0
+        self._was_seen = True
         return found
 
 

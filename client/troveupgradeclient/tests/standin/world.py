@@ -119,6 +119,15 @@ def ended(state, code, cause):
     }
 
 
+def failed(cause='The guest is silent.', code='GUEST_SILENT'):
+    """One that waits for an operator, who may retry it or take it back."""
+    return {
+        **running('boot'),
+        **ended('FAILED', code, cause),
+        'rollback_possible_until': 'retry',
+    }
+
+
 def _step(name, number):
     return {
         'step': name,

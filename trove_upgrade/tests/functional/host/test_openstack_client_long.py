@@ -60,7 +60,7 @@ class TestNewest(OpenStackClientCase):
         self.json_of('start', 'orders', '11.8.6')
         self.json_of('watch', 'orders', *_QUICK)
         for action in ('retry', 'rollback'):
-            self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))
+            self.world.add_upgrade(**world.failed())
             self.json_of(action, 'orders', '--wait', *_QUICK)
         self.assertLess(3, len(self.json_of('list')))
         self.json_of('list', '--long', '--limit', '2')

@@ -9,11 +9,6 @@ from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
 
 _WAIT = ('--wait', '--interval', '0.01')
-_FAILED = {
-    **world.ended('FAILED', 'GUEST_SILENT', 'x'),
-    'step': 'boot',
-    'rollback_possible_until': 'retry',
-}
 
 
 class TestActions(base.CommandTestCase):
@@ -21,8 +16,8 @@ class TestActions(base.CommandTestCase):
         for action, fields, state in (
             ('abort', world.running('quiesce'), 'ABORTED'),
             ('proceed', world.held(), 'COMPLETED'),
-            ('retry', _FAILED, 'COMPLETED'),
-            ('rollback', _FAILED, 'ROLLED_BACK'),
+            ('retry', world.failed(), 'COMPLETED'),
+            ('rollback', world.failed(), 'ROLLED_BACK'),
         ):
             upgrade = self.world.add_upgrade(**fields)
             self.assertEqual(state, self.json_of(action, upgrade['id'], *_WAIT)['state'])
@@ -39,7 +34,7 @@ class TestActions(base.CommandTestCase):
 
     def test_the_end_of_the_attempt_before_is_none_of_this_one(self):
         for action, state in (('retry', 'COMPLETED'), ('rollback', 'ROLLED_BACK')):
-            upgrade = self.world.add_upgrade(**_FAILED)
+            upgrade = self.world.add_upgrade(**world.failed())
             lagging = json.dumps({'upgrade': upgrade}, default=str).encode()
             once = ('GET', f'/upgrades/{upgrade["id"]}', 200, lagging, [])
             # the first is the look-up of the command
@@ -48,7 +43,7 @@ class TestActions(base.CommandTestCase):
             self.assertEqual([], self.standin.application.once)
 
     def test_a_retry_that_is_held_again_ends_the_wait(self):
-        upgrade = self.world.add_upgrade(**_FAILED)
+        upgrade = self.world.add_upgrade(**world.failed())
         lagging = json.dumps({'upgrade': {**upgrade, **world.held(), 'attempt': 2}}).encode()
         found = json.dumps({'upgrade': upgrade}).encode()
         path = f'/upgrades/{upgrade["id"]}'
@@ -63,7 +58,7 @@ class TestActions(base.CommandTestCase):
 
     def test_what_the_policy_does_not_allow_is_refused(self):
         self.world.forbidden = {'retry'}
-        self.world.add_upgrade(**_FAILED)
+        self.world.add_upgrade(**world.failed())
         self.assert_refused('FORBIDDEN', 'retry', 'orders')
 
     def test_the_same_action_twice_is_one(self):

@@ -68,9 +68,10 @@ class TestStart(base.CommandTestCase):
         path = f'/upgrades/{world.new_id("upgrade", 1)}'
         content = json.dumps({'itemNotFound': fault}).encode()
         self.standin.application.answers['GET', path] = (404, content)
-        ended = self.run_command('start', 'orders', '11.8.6', *_WAIT)
+        ended = self.run_command('start', 'orders', '11.8.6', '--wait', '--interval', '3')
         self.assertEqual(1, ended.status)
         self.assertEqual('Not there.', ended.err.splitlines()[-1])
+        self.assertEqual([3] * 4, self.clock.pauses)
 
     def test_refusals_are_the_servers_own_words(self):
         line = self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')

@@ -89,7 +89,7 @@ class TestWatch(base.CommandTestCase):
         original, looks = self.standin.application.answer, iter((False, True))
 
         def answer(environ, body):
-            if next(looks, False):
+            if next(looks, False):  # the first request is the look-up
                 return 413, limit, [('Retry-After', '0')]
             return original(environ, body)
 

@@ -9,7 +9,7 @@ from keystoneauth1 import session, token_endpoint
 from troveupgradeclient import exceptions
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
-from troveupgradeclient.v1 import client
+from troveupgradeclient.v1 import api, client
 
 
 class TestAnswers(base.ClientTestCase):
@@ -96,10 +96,30 @@ class TestAnswers(base.ClientTestCase):
             (413, code, '7', False, 7.0),
         ):
             headers = [('Retry-After', header)]
-            self.standin.application.once = [('GET', '/upgrades', status, content, headers)]
-            refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+            path = f'/upgrades/{world.new_id("upgrade", 1)}'
+            self.standin.application.once = [('GET', path, status, content, headers)]
+            look = self.client.upgrades.get
+            upgrade = path.rpartition('/')[2]
+            refused = self.assertRaises(exceptions.RequestRefused, look, upgrade, seconds=9.0)
             found = (refused.status, refused.is_passing, refused.retry_after_seconds)
             self.assertEqual((status, passing, seconds), found)
+
+    def test_a_request_that_is_one_too_many_is_sent_again_after_a_while(self):
+        limit = ('GET', '/upgrades', 413, b'{"overLimit": {"code": 413}}', [])
+        self.standin.application.once = [limit] * 3
+        self.assertEqual([], self.listed())
+        self.assertEqual([2, 4, 8], self.clock.pauses)
+        post = ('POST', '/upgrades', 429, b'', [('Retry-After', '7')])
+        self.standin.application.once = [post]
+        self.assertEqual('PENDING', self.client.upgrades.start(world.ORDERS, '11.8.6').state)
+        self.assertEqual(7, self.clock.pauses[-1])
+        self.assertEqual(1, len(self.world.upgrades))
+
+    def test_a_limit_that_stays_is_a_refusal(self):
+        self.answering(429, b'<html>')
+        refused = self.assertRaises(exceptions.RequestRefused, self.listed)
+        self.assertEqual((429, True), (refused.status, refused.is_limit))
+        self.assertTrue(api.LIMIT_SECONDS <= self.clock.time < 3 * api.LIMIT_SECONDS)
 
 
 class TestLogin(base.ClientTestCase):

@@ -2,6 +2,7 @@
 """Following until an end, by a clock of the test's own."""
 
 import dataclasses
+import math
 
 import testtools
 from hypothesis import given
@@ -79,7 +80,7 @@ class TestFollower(testtools.TestCase):
         self.assertEqual([10, 7, 4], self.lefts)
         self.lefts.clear()
         self.follow(['a', 'end'])
-        self.assertEqual([None, None], self.lefts)
+        self.assertEqual([math.inf] * 2, self.lefts)
 
     def test_too_many_requests_are_borne_by_ever_longer_pauses_until_there_is_an_answer(self):
         limit = _limit(413)
