@@ -18,7 +18,7 @@ from keystoneauth1 import session, token_endpoint
 from keystoneauth1.identity import v3
 
 from troveupgradeclient.tests import schemas
-from troveupgradeclient.tests.standin import application, server, world
+from troveupgradeclient.tests.standin import application, keystone, server, world
 from troveupgradeclient.v1 import client
 
 DISTRIBUTION = pathlib.Path(__file__).resolve().parents[2]
@@ -67,11 +67,11 @@ class ClientTestCase(testtools.TestCase):
         self.standin = self.useFixture(server.StandIn(self.release))
         self.world = self.standin.world
         endpoint = f'{self.standin.base}/v1.0/{world.PROJECT}'
-        keystone = session.Session(auth=token_endpoint.Token(endpoint, application.TOKEN))
-        self.addCleanup(keystone.session.close)
-        keystone.session.trust_env = False
+        made = session.Session(auth=token_endpoint.Token(endpoint, keystone.TOKEN))
+        self.addCleanup(made.session.close)
+        made.session.trust_env = False
         self.clock = Clock()
-        self.client = client.Client(session=keystone, clock=self.clock)
+        self.client = client.Client(session=made, clock=self.clock)
 
     def with_login(self, **options):
         """The client of a session that logs in at the stand-in's Keystone."""
@@ -79,10 +79,10 @@ class ClientTestCase(testtools.TestCase):
         auth = v3.Password(
             f'{self.standin.base}/v3', username='demo', password='p', project_name='demo', **domains
         )
-        keystone = session.Session(auth=auth)
-        self.addCleanup(keystone.session.close)
-        keystone.session.trust_env = False
-        return client.Client(session=keystone, **options)
+        made = session.Session(auth=auth)
+        self.addCleanup(made.session.close)
+        made.session.trust_env = False
+        return client.Client(session=made, **options)
 
     def requests(self, method):
         return [path for each, path, _ in self.standin.application.requests if each == method]

@@ -8,10 +8,9 @@ import json
 import re
 import urllib.parse
 
-from troveupgradeclient.tests.standin import actions
+from troveupgradeclient.tests.standin import actions, keystone
 from troveupgradeclient.tests.standin import world as worlds
 
-TOKEN = 'a-token'
 _NAMES = {
     400: 'badRequest',
     401: 'unauthorized',
@@ -55,8 +54,7 @@ class Application:
         self.fails = 0  #: requests that a gateway answers with 503 from now on
         self.answers = {}  #: (method, path) -> (status, bytes): what another program answers
         self.once = []  #: (method, path, status, bytes, headers) of answers that come once
-        self.logins = []  #: statuses of the next answers of Keystone to a login
-        self.expires_at = '2999-01-01T00:00:00.000000Z'  #: of tokens
+        self.keystone = keystone.Keystone()
         self.base = ''
 
     def __call__(self, environ, start_response):
@@ -72,7 +70,7 @@ class Application:
     def answer(self, environ, body):
         method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
         if not path.startswith('/v1.0/'):
-            return self.keystone(body)
+            return self.keystone.answer(self.base, body)
         query = urllib.parse.parse_qs(environ.get('QUERY_STRING', ''))
         path = path.removeprefix(f'/v1.0/{worlds.PROJECT}')
         full = path + (f'?{environ["QUERY_STRING"]}' if environ.get('QUERY_STRING') else '')
@@ -115,32 +113,6 @@ class Application:
         if path_found:
             raise Refused(405, 'METHOD_NOT_ALLOWED', 'The method cannot be used there.')
         raise NO_ROUTE
-
-    def keystone(self, body):
-        if body is None:
-            link = [{'rel': 'self', 'href': f'{self.base}/v3/'}]
-            version = {'id': 'v3.14', 'status': 'stable', 'links': link, 'media-types': []}
-            return 200, json.dumps({'version': version}).encode(), []
-        if self.logins:
-            return self.logins.pop(0), b'{"error": {"message": "The login was not let."}}', []
-        domain = {'id': 'default', 'name': 'Default'}
-        endpoint = {
-            'id': 'e',
-            'interface': 'public',
-            'region': 'RegionOne',
-            'region_id': 'RegionOne',
-            'url': f'{self.base}/v1.0/{worlds.PROJECT}',
-        }
-        token = {
-            'methods': ['password'],
-            'expires_at': self.expires_at,
-            'issued_at': '2026-01-01T00:00:00.000000Z',
-            'user': {'id': 'u', 'name': 'demo', 'domain': domain},
-            'roles': [{'id': 'r', 'name': 'member'}],
-            'project': {'id': worlds.PROJECT, 'name': 'demo', 'domain': domain},
-            'catalog': [{'type': 'database', 'name': 'trove', 'id': 's', 'endpoints': [endpoint]}],
-        }
-        return 201, json.dumps({'token': token}).encode(), [('X-Subject-Token', TOKEN)]
 
     def upgrade(self, upgrade_id):
         if upgrade_id not in self.world.upgrades:

@@ -130,18 +130,18 @@ class TestLogin(base.ClientTestCase):
         self.upgrade = self.world.add_upgrade()['id']
 
     def test_a_keystone_that_is_away_when_the_token_is_made_anew_is_silence(self):
-        self.standin.application.expires_at = '2001-01-01T00:00:00.000000Z'
+        self.standin.application.keystone.expires_at = '2001-01-01T00:00:00.000000Z'
         made = self.with_login()
         self.assertEqual(self.upgrade, made.upgrades.get(self.upgrade).id)
         for status in (500, 503, 429):
-            self.standin.application.logins = [status]
+            self.standin.application.keystone.logins = [status]
             silent = self.assertRaises(exceptions.ApiSilent, made.upgrades.get, self.upgrade)
             self.assertTrue(silent.is_passing)
         self.assertEqual(self.upgrade, made.upgrades.get(self.upgrade).id)
 
     def test_a_login_that_is_refused_has_a_code(self):
         for status in (401, 403, 400):
-            self.standin.application.logins = [status, status]
+            self.standin.application.keystone.logins = [status, status]
             failed = self.assertRaises(
                 exceptions.LoginFailed, self.with_login().upgrades.get, self.upgrade
             )
