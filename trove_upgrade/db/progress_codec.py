@@ -83,13 +83,7 @@ def decode(stored: Json) -> progress.Progress:
             stopped_at=_text(data, 'stopped_at'),
             quiesced_at=_text(data, 'quiesced_at'),
         ),
-        rebuild=progress.RebuildProgress(
-            asked_in_attempt=_attempt(data, 'rebuild_for_attempt'),
-            times_asked=_attempt(data, 'rebuilds_in_attempt') or 1,
-            accepted_in_attempt=_attempt(data, 'rebuild_accepted_in_attempt'),
-            post_until=_time(data, 'rebuild_post_until'),
-            unasked=_unasked(data),
-        ),
+        rebuild=_rebuild(data),
         new=progress.NewGuest(
             boot_id=_text(data, 'boot_id') or '',
             agent_version=_text(data, 'agent_version'),
@@ -203,6 +197,16 @@ def _direction_entries(direction: progress.Direction) -> Json:
         case progress.Way.UNDOING:
             return {_UNDOING: {'attempt': direction.attempt, **why}}
     return {}
+
+
+def _rebuild(data: Json) -> progress.RebuildProgress:
+    return progress.RebuildProgress(
+        asked_in_attempt=_attempt(data, 'rebuild_for_attempt'),
+        times_asked=_attempt(data, 'rebuilds_in_attempt') or 1,
+        accepted_in_attempt=_attempt(data, 'rebuild_accepted_in_attempt'),
+        post_until=_time(data, 'rebuild_post_until'),
+        unasked=_unasked(data),
+    )
 
 
 def _unasked(data: Json) -> progress.Unasked | None:

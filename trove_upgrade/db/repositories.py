@@ -77,8 +77,7 @@ class Repositories:
     ) -> Self:
         """Make them; nothing is connected before the first call of one of them.
 
-        :param wrapping: of guests' keys; without it no guest has a key.
-        :param troves_key_of_keys: Trove's `inst_rpc_key_encr_key`; None: no key is derived from it.
+        Without a `wrapping` no guest has a key; `troves_key_of_keys` is `inst_rpc_key_encr_key`.
         """
         troves = None if troves_key_of_keys is None else TrovesKeys(database, troves_key_of_keys)
         upgrades = Upgrades(database, takeover_grace_seconds, on_takeover)

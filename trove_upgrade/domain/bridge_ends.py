@@ -36,8 +36,8 @@ class UpgradeHeld(OtherUpgrade):
 
     code = 'BRIDGE_UPGRADE_HELD'
     template = (
-        'Instance {instance_id} was not upgraded by this run: {found}. Our agent stays in its '
-        'guest. Let that upgrade proceed, or abort it and run again.'
+        'Instance {instance_id} was not upgraded by this run: {found}. Let that upgrade proceed, '
+        'or abort it and run again.'
     )
 
 

@@ -53,7 +53,7 @@ class MemberState(Extensible):
     COMPLETED = 'COMPLETED'
     #: its port is closed, and what was pushed is removed, unless an upgrade was asked for
     FAILED = 'FAILED'
-    ABORTED = 'ABORTED'  #: as FAILED, by an operator's word
+    ABORTED = 'ABORTED'  #: as FAILED, by an operator's word, or by what a client has done
     LEFT_OUT = 'LEFT_OUT'  #: nothing is there to be tried; the cause names the reason
 
 
