@@ -48,9 +48,12 @@ def begin(
 def choices_of(call: Call, asked: Mapping[str, Any]) -> holds.Choices:
     """Return the choices of a body that its schema has passed.
 
-    :raises NotBeforeInvalid: the time has no zone, is none, or is too far ahead.
+    :raises NotBeforeInvalid: the time has no zone, is none, is over or too far ahead.
+    :raises HoldAndNotBefore: both are there.
     """
     on_failure = asked.get('on_failure')
+    if asked.get('hold') and 'not_before' in asked:
+        raise errors.HoldAndNotBefore
     return holds.Choices(
         on_failure=None if on_failure is None else holds.OnFailure(on_failure),
         hold=bool(asked.get('hold')),
@@ -66,8 +69,12 @@ def _not_before(call: Call, text: str | None) -> datetime.datetime | None:
     except ValueError as error:
         raise errors.NotBeforeInvalid(found=f'it is {error}') from error
     longest = datetime.timedelta(seconds=call.services.settings.longest_hold_seconds)
-    if moment - call.services.repos.upgrades.now() > longest:
+    ahead = moment - call.services.repos.upgrades.now()
+    if ahead > longest:
         raise errors.NotBeforeInvalid(found=f'it is more than {longest} ahead')
+    if ahead < -holds.LATE:
+        over = datetime.timedelta(seconds=-round(ahead.total_seconds()))
+        raise errors.NotBeforeInvalid(found=f'it is over for {over}')
     return moment
 
 

@@ -127,8 +127,20 @@ class NotBeforeInvalid(RequestError):
 
     code = 'NOT_BEFORE_INVALID'
     template = (
-        'The body was not taken: not_before is refused, {found}. Send a time in ISO 8601 with its '
-        'zone, as 2026-12-01T02:00:00Z, not farther ahead than the operator allows.'
+        'The upgrade was not begun: not_before is refused, {found}. Give a time in ISO 8601 with '
+        'its zone, as 2026-12-01T02:00:00Z, that is to come and not farther ahead than the '
+        'operator allows; leave it out to begin now.'
+    )
+
+
+class HoldAndNotBefore(RequestError):
+    """Refusal of two choices of which one would make the other void."""
+
+    code = 'HOLD_AND_NOT_BEFORE'
+    template = (
+        'The upgrade was not begun: hold and not_before exclude each other, as the first waits for '
+        'proceed and the second begins by itself at its time. Give one of them; one with '
+        'not_before may proceed before its time, too.'
     )
 
 

@@ -21,7 +21,7 @@ class Choices:
 
     on_failure: OnFailure | None = None  #: None: as the operator's option has it
     hold: bool = False  #: wait for `proceed` once it is prepared
-    not_before: datetime.datetime | None = None  #: aware UTC; the same, at most until then
+    not_before: datetime.datetime | None = None  #: aware UTC; the same, and it begins by itself
 
     @property
     def asks_for_hold(self) -> bool:
@@ -52,6 +52,9 @@ NO_HOLD = Hold()
 
 #: How long one may last, unless an operator has set it.
 LONGEST_SECONDS = 7 * 86400.0
+#: How long a time to begin at may be over when it is asked for: clocks differ, and requests take
+#: their time.
+LATE = datetime.timedelta(minutes=5)
 #: A hold is looked at at least that often: its instance may have been deleted.
 _LOOK_SECONDS = 3600.0
 #: Another action has the instance when the time has come: it is asked again.

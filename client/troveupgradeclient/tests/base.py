@@ -4,6 +4,7 @@ a real application of cliff, as the distribution declares them.
 """
 
 import configparser
+import contextlib
 import dataclasses
 import io
 import json
@@ -125,6 +126,16 @@ class CommandTestCase(ClientTestCase):
         self.assertEqual(status, ended.status, ended.err)
         jsonschema.validate(ended.json, schemas.of_command(words))
         return ended.json
+
+    def assert_not_understood(self, *words):
+        """The command line is refused before anything is asked; what is written on stderr."""
+        with contextlib.redirect_stderr(io.StringIO()) as written:
+            try:
+                status = self.run_command(*words).status
+            except SystemExit as ended:
+                status = ended.code
+        self.assertEqual((2, []), (status, self.standin.application.requests), words)
+        return written.getvalue()
 
     def assert_refused(self, code, *words, status=1):
         """The command prints one sentence with its code, and nothing else."""

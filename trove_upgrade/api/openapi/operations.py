@@ -106,6 +106,7 @@ _OF_STARTS: tuple[Refusal, ...] = (
     exceptions.InstanceNotFound,
     *_OF_TARGETS,
     errors.NotBeforeInvalid,
+    errors.HoldAndNotBefore,
     exceptions.InstanceBusy,
     exceptions.InstanceNeedsRetry,
     refusals.InstanceHeld,

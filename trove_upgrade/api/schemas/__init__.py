@@ -46,7 +46,7 @@ _CHOICES: Mapping[str, Any] = {
     'not_before': {'type': 'string', 'minLength': 1, 'maxLength': 64},
 }
 _CHOICES_IN_WORDS = (
-    '"on_failure" (error or rollback), "hold" (true or false) and "not_before" (a time) where '
+    '"on_failure" (error or rollback), and "hold" (true or false) or "not_before" (a time) where '
     'they are wanted'
 )
 _VERSION_IN_WORDS = '"datastore_version": "<name or id of 1 to 255 characters>"'

@@ -55,12 +55,13 @@ class StartUpgrade(base.Following):
             help='What becomes of an upgrade that fails after the server was replaced: error '
             'waits for an operator, rollback takes the former image back where that is possible',
         )
-        parser.add_argument(
+        waits = parser.add_mutually_exclusive_group()
+        waits.add_argument(
             '--hold',
             action='store_true',
             help='Check and prepare, then wait for: openstack database upgrade proceed',
         )
-        parser.add_argument(
+        waits.add_argument(
             '--not-before',
             metavar='<time>',
             help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',

@@ -77,10 +77,10 @@ class TestCreate(stage.ApiTestCase):
         moment = self.db.repositories.upgrades.now() + datetime.timedelta(hours=5)
         zone = datetime.timezone(datetime.timedelta(hours=2))
         local = moment.astimezone(zone).isoformat(timespec='seconds')
-        shown = self.create(on_failure='rollback', hold=True, not_before=local).json['upgrade']
+        shown = self.create(on_failure='rollback', not_before=local).json['upgrade']
         utc = moment.replace(tzinfo=None, microsecond=0).isoformat()
         self.assertEqual(
-            ('rollback', True, utc),
+            ('rollback', False, utc),
             (shown['on_failure'], shown['hold'], shown['not_before']),
         )
 
@@ -119,8 +119,21 @@ class TestCreate(stage.ApiTestCase):
         ):
             self.assert_refused(self.create(**choices), 400, 'BODY_INVALID')
 
-    def test_a_time_without_a_zone_or_too_far_ahead_is_refused(self):
+    def test_a_hold_with_a_time_to_begin_at_is_refused_as_one_would_override_the_other(self):
+        moment = self.db.repositories.upgrades.now() + datetime.timedelta(hours=5)
+        for text in (moment.isoformat(), '2000-01-01T00:00:00Z'):
+            refused = self.create(hold=True, not_before=text)
+            self.assert_refused(refused, 400, 'HOLD_AND_NOT_BEFORE')
+        self.assertEqual([], self.ask('GET', '/upgrades').json['upgrades'])
+        self.assertEqual(202, self.create(hold=False, not_before=moment.isoformat()).status_int)
+
+    def test_a_time_that_is_over_since_a_moment_ago_waits_for_nothing(self):
+        moment = self.db.repositories.upgrades.now() - datetime.timedelta(minutes=4)
+        self.assertEqual(202, self.create(not_before=moment.isoformat()).status_int)
+
+    def test_a_time_without_a_zone_or_over_or_too_far_ahead_is_refused(self):
         far = self.db.repositories.upgrades.now() + datetime.timedelta(days=7, minutes=1)
+        over = self.db.repositories.upgrades.now() - datetime.timedelta(minutes=6)
         for text in (
             'soon',
             '2026-12-01T02:00:00',
@@ -128,6 +141,7 @@ class TestCreate(stage.ApiTestCase):
             '0001-01-01T00:00:00+14:00',
             '9999-12-31T23:59:59-14:00',
             far.isoformat(),
+            over.isoformat(),
         ):
             self.assert_refused(self.create(not_before=text), 400, 'NOT_BEFORE_INVALID')
 

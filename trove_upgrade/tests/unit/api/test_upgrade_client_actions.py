@@ -26,10 +26,10 @@ class TestActions(served.ServedApiTestCase, test_actions.ActionCase):
 
     def test_choices_are_stored_and_shown(self):
         tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-        options = Start(on_failure=OnFailure.ROLLBACK, hold=True, not_before=tomorrow)
+        options = Start(on_failure=OnFailure.ROLLBACK, not_before=tomorrow)
         begun = self.client.upgrades.start(database.INSTANCE, '11.8.6', options)
         self.assertEqual(
-            ('rollback', True, f'{tomorrow:%Y-%m-%dT%H:%M:%S}'),
+            ('rollback', False, f'{tomorrow:%Y-%m-%dT%H:%M:%S}'),
             (begun.on_failure, begun.hold, begun.not_before),
         )
         self.assertEqual(begun, self.client.upgrades.get(begun.id))

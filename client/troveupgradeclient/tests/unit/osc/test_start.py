@@ -20,9 +20,9 @@ class TestStart(base.CommandTestCase):
         self.assertEqual('11.8.6', shown['target_version']['name'])
         self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('GET'))
 
-    def test_a_hold_a_time_and_what_becomes_of_a_failure_are_asked_for(self):
+    def test_a_time_and_what_becomes_of_a_failure_are_asked_for(self):
         self.json_of(
-            *('start', 'orders', '11.8.6', '--hold', '--on-failure', 'rollback'),
+            *('start', 'orders', '11.8.6', '--on-failure', 'rollback'),
             *('--not-before', '2026-12-01T03:00+01:00'),
         )
         [body] = [body for method, _, body in self.standin.application.requests if method == 'POST']
@@ -31,11 +31,16 @@ class TestStart(base.CommandTestCase):
                 'instance_id': world.ORDERS,
                 'datastore_version': '11.8.6',
                 'on_failure': 'rollback',
-                'hold': True,
                 'not_before': '2026-12-01T02:00:00Z',
             },
             body['upgrade'],
         )
+
+    def test_a_hold_has_no_time_to_begin_at_as_one_would_override_the_other(self):
+        err = self.assert_not_understood(
+            *('start', 'orders', '11.8.6', '--hold', '--not-before', '2026-12-01T03:00Z')
+        )
+        self.assertIn('--not-before: not allowed with argument --hold', err)
 
     def test_a_time_without_a_zone_is_refused_before_anything_is_asked(self):
         for text in ('2026-12-01T03:00', 'tomorrow'):
