@@ -2,7 +2,7 @@
 """Forms of what the commands print as JSON."""
 
 _UUID = {'type': 'string', 'pattern': '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'}
-_TIME = {'type': 'string', 'pattern': r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$'}
+_TIME = {'type': 'string', 'pattern': r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$'}
 _TEXT = {'type': 'string'}
 _NUMBER = {'type': 'number'}
 _COUNT = {'type': 'integer', 'minimum': 0}

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from troveupgradeclient import exceptions
+from troveupgradeclient.v1 import times
 
 Record = TypeVar('Record')
+_UNIONS = (types.UnionType, typing.Union)
 
 
 def read(kind: type[Record], document: object) -> Record:
@@ -49,7 +51,7 @@ def _record(kind: Any, document: object, where: str) -> Any:
 
 
 def _value(hint: Any, value: object, where: str) -> Any:
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in _UNIONS:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         if value is None:
             return None
@@ -60,6 +62,8 @@ def _value(hint: Any, value: object, where: str) -> Any:
         return tuple(_value(typing.get_args(hint)[0], each, where) for each in value)
     if dataclasses.is_dataclass(hint):
         return _record(hint, value, where)
+    if hint is times.Time and isinstance(value, str):
+        return times.zoned(value)
     if hint is float and type(value) is int:
         return float(value)
     if hint is object or type(value) is hint:

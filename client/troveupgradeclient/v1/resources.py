@@ -6,6 +6,8 @@ a field that an earlier release does not answer is None.
 import dataclasses
 import enum
 
+from troveupgradeclient.v1.times import Time
+
 
 class State(enum.StrEnum):
     """States of an upgrade that this release of the client knows."""
@@ -87,8 +89,8 @@ class Step:
 
     step: str
     attempt: int
-    started_at: str | None = None
-    ended_at: str | None = None
+    started_at: Time | None = None
+    ended_at: Time | None = None
     runs: int = 1
     outcome: str | None = None
     percent: int | None = None
@@ -133,24 +135,24 @@ class Upgrade:
     target_number: str | None = None
     on_failure: str | None = None
     hold: bool | None = None
-    not_before: str | None = None
-    held_since: str | None = None
-    held_until: str | None = None
+    not_before: Time | None = None
+    held_since: Time | None = None
+    held_until: Time | None = None
     expected_downtime: ExpectedDowntime | None = None
     expected_seconds_left: float | None = None
     rollback_possible_until: str | None = None
     downtime_seconds: float | None = None
     downtime: Downtime | None = None
-    opened_at: str | None = None
+    opened_at: Time | None = None
     cause: str | None = None
     error_code: str | None = None
     warnings: tuple[Note, ...] | None = None
     remarks: tuple[Note, ...] | None = None
     settings_changed: tuple[ChangedSetting, ...] | None = None
     steps: tuple[Step, ...] = ()
-    created_at: str | None = None
-    updated_at: str | None = None
-    ended_at: str | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
+    ended_at: Time | None = None
     user_id: str | None = None
     request_id: str | None = None
     former_image_id: str | None = None
@@ -209,8 +211,8 @@ class Check:
     results: tuple[CheckResult, ...] = ()
     cause: str | None = None
     error_code: str | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -236,7 +238,7 @@ class ProjectDrift:
     instances: int
     drifted: int
     unknown: int = 0
-    oldest: str | None = None
+    oldest: Time | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -248,7 +250,7 @@ class InstanceDrift:
     datastore_version: Version | None = None
     booted_image_id: str | None = None
     current_image_id: str | None = None
-    since: str | None = None
+    since: Time | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,11 +2,24 @@
 """Times in UTC, as the service writes and reads them."""
 
 import datetime
+import typing
+
+#: A time of an answer, with its zone.
+Time = typing.NewType('Time', str)
 
 
 def text(moment: datetime.datetime) -> str:
     """Write a time."""
     return moment.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def zoned(value: str) -> Time:
+    """Return a time of an answer with its zone: the service leaves out that it is UTC."""
+    try:
+        is_bare = datetime.datetime.fromisoformat(value).tzinfo is None
+    except ValueError:
+        is_bare = False
+    return Time(f'{value}Z' if is_bare else value)
 
 
 def read(value: str | None) -> datetime.datetime | None:
@@ -25,9 +38,12 @@ def with_zone(value: str) -> datetime.datetime:
 
     :raises ValueError: it is in another form, or has no zone.
     """
-    found = datetime.datetime.fromisoformat(value)
+    try:
+        found = datetime.datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f'{value} is no time') from error
     if found.tzinfo is None:
-        raise ValueError(f'{value} has no zone')
+        raise ValueError(f'{value} has no zone, which is Z at its end for UTC')
     return found
 
 

@@ -134,7 +134,7 @@ class TestNotBefore(HoldCase):
         self.assertEqual((0, 'COMPLETED'), (status, ended['state']), ended)
         stopped = next(run for run in ended['steps'] if run['step'] == 'quiesce')
         self.assertGreaterEqual(
-            datetime.datetime.fromisoformat(f'{stopped["started_at"]}+00:00'),
+            datetime.datetime.fromisoformat(stopped['started_at']),
             begins.replace(microsecond=0),
         )
         self.assert_serves(instance, self.target)

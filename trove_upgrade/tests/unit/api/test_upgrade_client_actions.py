@@ -29,7 +29,7 @@ class TestActions(served.ServedApiTestCase, test_actions.ActionCase):
         options = Start(on_failure=OnFailure.ROLLBACK, not_before=tomorrow)
         begun = self.client.upgrades.start(database.INSTANCE, '11.8.6', options)
         self.assertEqual(
-            ('rollback', False, f'{tomorrow:%Y-%m-%dT%H:%M:%S}'),
+            ('rollback', False, f'{tomorrow:%Y-%m-%dT%H:%M:%SZ}'),
             (begun.on_failure, begun.hold, begun.not_before),
         )
         self.assertEqual(begun, self.client.upgrades.get(begun.id))
@@ -105,7 +105,8 @@ class TestDrift(served.ServedApiTestCase):
         self.drift = client.Client(session=self.session(stage.ADMIN)).drift
 
     def answered(self, path, key):
-        return self.ask('GET', f'/mgmt/upgrade-drift{path}', roles=stage.ADMIN).json[key]
+        answer = self.ask('GET', f'/mgmt/upgrade-drift{path}', roles=stage.ADMIN)
+        return served.with_zones(answer.json[key])
 
     def test_figures_of_all_projects_are_read_in_pages_and_no_field_is_left_out(self):
         found = [cells.plain(each) for each in self.drift.projects(page_size=1)]

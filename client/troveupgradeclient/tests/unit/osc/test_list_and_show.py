@@ -36,7 +36,7 @@ class TestList(base.CommandTestCase):
     def test_long_has_more_columns(self):
         self.world.add_upgrade(**world.held())
         [row] = self.json_of('list', '--long')
-        self.assertEqual(('2026-11-30T10:00:05', True), (row['Held Since'], row['Hold']))
+        self.assertEqual(('2026-11-30T10:00:05Z', True), (row['Held Since'], row['Hold']))
 
     def test_more_than_a_thousand_are_read_page_by_page(self):
         made = [self.world.add_upgrade()['id'] for _ in range(1050)]
@@ -72,7 +72,8 @@ class TestList(base.CommandTestCase):
     def test_words_that_are_none_of_the_lists_are_refused(self):
         self.assert_refused('SORT_UNKNOWN', 'list', '--sort', 'name:asc')
         self.assert_refused('NAME_NOT_FOUND', 'list', '--target-version', '12.0')
-        self.assert_refused('TIME_UNREADABLE', 'list', '--since', 'yesterday')
+        line = self.assert_refused('TIME_UNREADABLE', 'list', '--since', 'yesterday')
+        self.assertIn('--since was not understood: yesterday is no time. Give', line)
 
     def test_a_name_is_shown_without_what_a_terminal_would_obey(self):
         self.world.add_upgrade(instance_name='a\x1b[2Jb')
@@ -136,8 +137,20 @@ class TestShow(base.CommandTestCase):
         for handle in (newest['id'], 'orders', world.ORDERS):
             shown = self.json_of('show', handle)
             self.assertEqual(newest['id'], shown['id'])
-        expected = {key: value for key, value in newest.items() if key not in {'links', 'number'}}
+        times = {'created_at', 'updated_at', 'ended_at', 'opened_at', 'steps'}
+        expected = {
+            key: value for key, value in newest.items() if key not in {'links', 'number', *times}
+        }
         self.assertEqual(expected, {key: shown[key] for key in expected})
+
+    def test_a_time_that_is_shown_has_its_zone_and_is_understood_when_it_is_given_back(self):
+        made = self.world.add_upgrade(**world.completed())
+        shown = self.json_of('show', 'orders')
+        self.assertEqual(f'{made["created_at"]}Z', shown['created_at'])
+        self.assertEqual('2026-11-30T10:00:50.125000Z', shown['opened_at'])
+        self.assertEqual('2026-11-30T10:00:00.000000Z', shown['steps'][0]['started_at'])
+        [row] = self.json_of('list', '--since', shown['created_at'])
+        self.assertEqual(shown['created_at'], row['Created At'])
 
     def test_the_upgrade_of_an_instance_that_was_deleted_is_found_by_its_name_and_id(self):
         upgrade = self.world.add_upgrade(**world.completed())

@@ -23,6 +23,7 @@ _KINDS = (
     resources.ProjectDrift,
     resources.InstanceDrift,
 )
+st.register_type_strategy(times.Time, st.datetimes().map(lambda one: times.zoned(one.isoformat())))
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -62,6 +63,12 @@ class TestTimes(testtools.TestCase):
         if whole.year >= 1000:
             self.assertEqual(whole, times.read(times.text(moment)))
 
+    @given(st.datetimes())
+    def test_a_time_of_an_answer_can_be_given_back_as_it_is_shown(self, moment):
+        shown = times.zoned(moment.isoformat())
+        self.assertEqual(moment.replace(tzinfo=datetime.UTC), times.with_zone(shown))
+        self.assertEqual(shown, times.zoned(shown))
+
     @given(st.floats(min_value=0, max_value=1e8))
     def test_a_span_is_short(self, seconds):
         self.assertLessEqual(len(times.span(seconds)), 14)
@@ -80,3 +87,4 @@ class TestTimes(testtools.TestCase):
 
     def test_what_is_no_time_is_none(self):
         self.assertEqual([None, None], [times.read(None), times.read('soon')])
+        self.assertEqual('soon', times.zoned('soon'))
