@@ -158,4 +158,4 @@ class WaitOver(UpgradeClientError):
     """The time that the command was to wait is over."""
 
     code = 'WAIT_OVER'
-    template = 'The wait of {seconds:.0f} s is over: {found}. Nothing of it was stopped.'
+    template = 'The wait of {seconds:g} s is over: {found}. Nothing of it was stopped.'

@@ -5,7 +5,7 @@ import abc
 import argparse
 import datetime
 from collections.abc import Callable
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from osc_lib.command import command
 
@@ -109,7 +109,8 @@ class Following(ShowOne):
         *,
         ends_held: bool = False,
     ) -> Upgrade:
-        """Wait until the upgrade has ended, or is `wanted`; and take the status from its end.
+        """Wait until the upgrade has ended, or is `wanted`, and take the status from its end; or
+        until the wait is over, and return it as it was seen last.
 
         :param ends_held: the wait ends where it is held without a time to begin at, too.
         """
@@ -128,13 +129,13 @@ class Following(ShowOne):
                 and (seen.has_ended or seen.state == wanted or is_held)
             )
 
-        hint = f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade.id}'
-        last = self._last(look, is_end, asked, line, hint)
-        self.status = exit_status.of_end(last, wanted)
+        last = self._last(upgrade, look, is_end, asked, line, progress.of_what_goes_on)
+        if is_end(last):
+            self.status = exit_status.of_end(last, wanted)
         return last
 
     def follow_check(self, check: Check, asked: argparse.Namespace) -> Check:
-        """Wait until the report is there."""
+        """Wait until the report is there, or the wait is over."""
         line = self._line()
 
         def look(seconds: float) -> Check:
@@ -146,20 +147,30 @@ class Following(ShowOne):
             'The report goes on being made. Look at it with: openstack database upgrade check show '
             f'{check.instance_id} {check.id}'
         )
-        return self._last(look, lambda seen: seen.has_ended, asked, line, hint)
+        return self._last(check, look, lambda seen: seen.has_ended, asked, line, lambda _: hint)
 
     def _line(self) -> progress.ProgressLine:
         stream: TextIO | None = self.app.stderr if self.app.options.verbose_level else None
-        return progress.ProgressLine(stream)
+        return progress.ProgressLine(stream, self.client.clock)
 
     def _last(
         self,
+        last: Seen,
         look: Callable[[float], Seen],
         is_end: Callable[[Seen], bool],
         asked: argparse.Namespace,
         line: progress.ProgressLine,
-        hint: str,
+        hint: Callable[[Seen], str],
     ) -> Seen:
+        """Return the end, or what was seen last where the wait is over before; the status and a
+        sentence tell so then, and what to do next.
+        """
+
+        def noted(seconds: float) -> Seen:
+            nonlocal last
+            last = look(seconds)
+            return last
+
         follower = Follower(
             self.client.clock,
             interval_seconds=asked.interval,
@@ -167,18 +178,15 @@ class Following(ShowOne):
             on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),
         )
         try:
-            return follower.follow(look, is_end)
+            return follower.follow(noted, is_end)
         except KeyboardInterrupt:
-            self._stop(line, hint, ExitStatus.INTERRUPTED)
+            self.status, told = ExitStatus.INTERRUPTED, ''
         except exceptions.WaitOver as over:
-            self._stop(line, f'{over}\n{hint}', ExitStatus.WAIT_OVER)
+            self.status, told = ExitStatus.WAIT_OVER, f'{over}\n'
         finally:
             line.close()
-
-    def _stop(self, line: progress.ProgressLine, text: str, status: ExitStatus) -> NoReturn:
-        line.close()
-        self.app.stderr.write(f'{text}\n')
-        raise Stopped(status) from None
+        self.app.stderr.write(f'{told}{hint(last)}\n')
+        return last
 
 
 class _Looks:

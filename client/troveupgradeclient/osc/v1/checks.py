@@ -31,7 +31,8 @@ class CheckUpgrade(base.Following):
         found = self.client.checks.create(instance.id, parsed_args.datastore_version)
         if parsed_args.wait:
             found = self.follow_check(found, parsed_args)
-            self.status = _status(found)
+            if found.has_ended:
+                self.status = _status(found)
             if found.state == CheckState.FAILED:
                 self.app.stderr.write(f'{_cause(found)}\n')
         return self.shown(found)

@@ -4,32 +4,43 @@ for each change.
 """
 
 import datetime
+import math
 import shutil
 from typing import TextIO
 
 from troveupgradeclient.printable import printable
 from troveupgradeclient.v1 import times
+from troveupgradeclient.v1.following import Clock
 from troveupgradeclient.v1.resources import STEPS, Check, State, Upgrade
 
 _REDRAW = '\r\x1b[K'
 #: Points of a step that are worth a line where nothing is drawn anew.
 _POINTS = 10
+#: A line is repeated after that long without another one, so that a wait is seen to go on.
+REPEAT_SECONDS = 60.0
+_COMMAND = 'openstack database upgrade'
 
 
 class ProgressLine:
     """Line on a stream; nothing at all where the stream is None."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, clock: Clock) -> None:
         self._stream = stream
+        self._clock = clock
+        self._shown_at = -math.inf
         self._is_terminal = stream is not None and stream.isatty()
         self._shown: object = None
         self._is_open = False
 
     def show(self, text: str, change: object) -> None:
-        """Show a text; elsewhere than on a terminal only where `change` is another one."""
-        if self._stream is None or (not self._is_terminal and change == self._shown):
+        """Show a text; elsewhere than on a terminal only where `change` is another one, or the
+        last line is a minute old.
+        """
+        now = self._clock.monotonic()
+        is_known = change == self._shown and now - self._shown_at < REPEAT_SECONDS
+        if self._stream is None or (not self._is_terminal and is_known):
             return
-        self._shown, line = change, printable(text)
+        self._shown, self._shown_at, line = change, now, printable(text)
         if self._is_terminal:
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f'{_REDRAW}{line[:width]}')
@@ -68,6 +79,17 @@ def of_upgrade(upgrade: Upgrade, now: datetime.datetime) -> str:
     return f'{name}: {", ".join(part for part in parts if part)}'
 
 
+def of_what_goes_on(upgrade: Upgrade) -> str:
+    """Describe what becomes of an upgrade that is not waited for any more."""
+    if upgrade.state != State.HELD:
+        return f'The upgrade goes on. Follow it with: {_COMMAND} watch {upgrade.id}'
+    begins = f', and begins by itself at {upgrade.not_before}' if upgrade.not_before else ''
+    return (
+        f'It stays held{begins}. Let it begin now with: {_COMMAND} proceed {upgrade.id}; end it '
+        f'with: {_COMMAND} abort {upgrade.id}; follow it with: {_COMMAND} watch {upgrade.id}'
+    )
+
+
 def of_check(check: Check) -> str:
     """Describe how far a preflight report is."""
     return f'preflight report {check.id}: {check.state}'
@@ -83,8 +105,24 @@ def _step(upgrade: Upgrade) -> str:
 
 
 def _held(upgrade: Upgrade, now: datetime.datetime) -> str:
+    begins = times.read(upgrade.not_before)
+    if begins is not None:
+        return _held_until_it_begins(upgrade, (begins - now).total_seconds())
     since = times.read(upgrade.held_since)
     age = f' for {times.span((now - since).total_seconds())}' if since else ''
-    begins = f'; begins at {upgrade.not_before}' if upgrade.not_before else ''
     until = f'; ends ABORTED by itself at {upgrade.held_until}' if upgrade.held_until else ''
-    return f'HELD{age}: proceed or abort it{begins}{until}'
+    return f'HELD{age}: proceed or abort it{until}'
+
+
+def _held_until_it_begins(upgrade: Upgrade, seconds: float) -> str:
+    begins = (
+        f'begins in {times.span(seconds)}, at {upgrade.not_before}'
+        if seconds > 0
+        else f'was to begin at {upgrade.not_before}, and begins when the instance is free'
+    )
+    until = (
+        f'; only if it could not begin by {upgrade.held_until} it ends ABORTED then'
+        if upgrade.held_until
+        else ''
+    )
+    return f'still HELD, {begins}; proceed or abort it before{until}'

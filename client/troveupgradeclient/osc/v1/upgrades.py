@@ -66,7 +66,11 @@ class StartUpgrade(base.Following):
             metavar='<time>',
             help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',
         )
-        base.add_wait(parser, 'Wait for the end; with --hold, until the upgrade is held')
+        base.add_wait(
+            parser,
+            'Wait for the end; with --hold, until the upgrade is held; with --not-before, through '
+            'the time until then, too',
+        )
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         options = Start(

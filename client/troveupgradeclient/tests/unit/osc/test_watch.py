@@ -2,12 +2,16 @@
 """Waiting for an end: the progress, the exit status, and Ctrl-C."""
 
 import contextlib
+import datetime
 import io
 import signal
 
+from troveupgradeclient.osc.v1 import progress
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
+from troveupgradeclient.v1 import reading
+from troveupgradeclient.v1.resources import Upgrade
 
 _QUICK = ('--interval', '0.01')
 
@@ -77,11 +81,26 @@ class TestWatch(base.CommandTestCase):
         self.assertRegex(ended.out, r'state +\| HELD')
 
     def test_one_that_begins_by_itself_is_followed_until_it_has_ended(self):
-        by_itself = {**world.held(), 'not_before': '2026-12-01T02:00:00'}
+        by_itself = {**world.held(), 'not_before': '2026-01-01T02:00:00'}
         self.watched(by_itself, world.running('quiesce'), world.completed())
         ended = self.run_command('watch', 'orders', *_QUICK)
         self.assertEqual(0, ended.status)
-        self.assertIn('; begins at 2026-12-01T02:00:00', ended.err)
+        self.assertIn(
+            'orders: still HELD, was to begin at 2026-01-01T02:00:00Z, and begins when the '
+            'instance is free; proceed or abort it before; only if it could not begin by '
+            '2026-12-07T10:00:05Z it ends ABORTED then',
+            ended.err,
+        )
+
+    def test_a_long_wait_is_seen_to_go_on_by_a_line_each_minute(self):
+        begins = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=3, minutes=18)
+        by_itself = {**world.held(), 'not_before': f'{begins:%Y-%m-%dT%H:%M:%S}'}
+        self.watched(*[by_itself] * 90, world.completed())
+        ended = self.run_command('watch', 'orders')  # 2 s from one look to the next
+        lines = [line for line in ended.err.splitlines() if 'still HELD' in line]
+        self.assertEqual(3, len(lines), ended.err)
+        for line in lines:
+            self.assertRegex(line, r'^orders: still HELD, begins in 3 h 1[78] min, at ')
 
     def test_too_many_requests_are_told_and_do_not_end_the_wait(self):
         upgrade = self.watched(world.completed())
@@ -114,11 +133,13 @@ class TestWatch(base.CommandTestCase):
         self.assertEqual(0, ended.status, ended.err)
         self.assertIn('(UPGRADE_API_SILENT) Trying again.', ended.err)
 
-    def test_a_wait_has_an_end_and_prints_how_to_follow(self):
+    def test_a_wait_has_an_end_and_prints_the_upgrade_as_it_stands_and_how_to_follow(self):
         upgrade = self.watched(*[world.running('boot')] * 1000)
-        ended = self.run_command('watch', 'orders', '--timeout', '0.05', *_QUICK)
-        self.assertEqual((ExitStatus.WAIT_OVER, ''), (ended.status, ended.out))
-        self.assertIn('it is RUNNING', ended.err)
+        words = ('watch', 'orders', '--timeout', '0.05', *_QUICK)
+        shown = self.json_of(*words, status=ExitStatus.WAIT_OVER)
+        self.assertEqual((upgrade, 'RUNNING'), (shown['id'], shown['state']))
+        ended = self.run_command(*words)
+        self.assertIn('The wait of 0.05 s is over: it is RUNNING.', ended.err)
         self.assertIn(f'openstack database upgrade watch {upgrade}', ended.err)
         self.assertEqual('RUNNING', self.world.upgrades[upgrade]['state'])
 
@@ -137,12 +158,27 @@ class TestWatch(base.CommandTestCase):
 
         self.standin.application.answer = answer
         ended = self.run_command('watch', upgrade, '--timeout', '60', *_QUICK)
-        self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out))
+        self.assertEqual(ExitStatus.INTERRUPTED, ended.status)
+        self.assertRegex(ended.out, r'state +\| RUNNING')
         self.assertEqual(
             f'The upgrade goes on. Follow it with: openstack database upgrade watch {upgrade}',
             ended.err.splitlines()[-1],
         )
         self.assertEqual(([], 'RUNNING'), (self.requests('POST'), self._state(upgrade)))
+
+    def test_a_wait_that_is_over_tells_of_one_that_is_held_that_it_stays_so(self):
+        by_itself = {**world.held(), 'not_before': '2999-01-01T00:00:00'}
+        upgrade = self.watched(*[by_itself] * 1000)
+        ended = self.run_command('watch', upgrade, '--timeout', '0.05', *_QUICK)
+        told = ended.err.splitlines()[-1]
+        self.assertTrue(
+            told.startswith('It stays held, and begins by itself at 2999-01-01T00:00:00Z. Let it '),
+            told,
+        )
+        for action in ('proceed', 'abort', 'watch'):
+            self.assertIn(f'openstack database upgrade {action} {upgrade}', told)
+        held = reading.read(Upgrade, self.world.add_upgrade(**world.held()))
+        self.assertTrue(progress.of_what_goes_on(held).startswith('It stays held. Let it begin'))
 
     def test_without_progress_where_the_command_is_to_be_quiet(self):
         self.watched(world.running('boot'), world.completed())
