@@ -8,7 +8,7 @@ from troveupgradeclient.v1.names import is_id, only_one, quoted
 from troveupgradeclient.v1.reading import read
 from troveupgradeclient.v1.resources import Instance
 
-_ADVICE = 'Look it up with: openstack database instance list.'
+INSTANCE_ADVICE = 'Look it up with: openstack database instance list.'
 
 
 class InstanceManager:
@@ -34,4 +34,4 @@ class InstanceManager:
         """
         if is_id(name_or_id):
             return self.get(name_or_id)
-        return only_one(self.list(), name_or_id, 'instance', _ADVICE)
+        return only_one(self.list(), name_or_id, 'instance', INSTANCE_ADVICE)

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and ids of things, as a person gives them."""
 
+import re
 import urllib.parse
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol, TypeVar
 
 from troveupgradeclient import exceptions
+
+_PROJECTS = (
+    'A project is given by its id alone, which an admin looks up with: openstack project list.'
+)
 
 
 class Named(Protocol):
@@ -30,6 +35,20 @@ def is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def is_project_id(text: str) -> bool:
+    """Tell whether a text is written as Keystone writes the ids of projects."""
+    return re.fullmatch('[0-9a-f]{32}', text) is not None
+
+
+def require_project(found: Collection[object], project: str | None) -> None:
+    """Refuse a list of a project that is empty, where the project was given by its name.
+
+    :raises NameNotFound: it was; names of projects are not looked up.
+    """
+    if project is not None and not found and not is_project_id(project):
+        raise exceptions.NameNotFound(kind='project', name=project, advice=_PROJECTS)
 
 
 def quoted(part: str) -> str:

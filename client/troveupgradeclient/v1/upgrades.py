@@ -11,7 +11,7 @@ from troveupgradeclient import exceptions
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.api import Api
 from troveupgradeclient.v1.following import LAG_SECONDS, Clock, Follower
-from troveupgradeclient.v1.instances import InstanceManager
+from troveupgradeclient.v1.instances import INSTANCE_ADVICE, InstanceManager
 from troveupgradeclient.v1.names import is_id, quoted
 from troveupgradeclient.v1.reading import read
 from troveupgradeclient.v1.resources import Action, ActionName, OnFailure, Upgrade
@@ -151,6 +151,22 @@ class UpgradeManager:
             self._require_newer(wanted, _STATES)
         found = self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query)
         return itertools.islice(filter(wanted.admits, found), limit)
+
+    def require_instance(self, filters: Filters) -> None:
+        """Refuse a name of which there is neither an upgrade nor an instance.
+
+        :raises NameNotFound: the filters have such a name.
+        """
+        name = filters.instance_name
+        if name is None:
+            return
+        scope = Filters(
+            instance_name=name, project_id=filters.project_id, all_projects=filters.all_projects
+        )
+        if next(self.list(scope, limit=1), None) is None and all(
+            each.name != name for each in self._instances.list()
+        ):
+            raise exceptions.NameNotFound(kind='instance', name=name, advice=INSTANCE_ADVICE)
 
     def _require_newer(self, wanted: Filters, what: str) -> None:
         """Refuse what a service of an earlier release would leave out of the query without a word.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from troveupgradeclient.osc.v1 import base, cells
+from troveupgradeclient.v1.names import require_project
 from troveupgradeclient.v1.resources import InstanceDrift, ProjectDrift
 
 
@@ -33,4 +34,5 @@ class ListDrift(base.Lister):
         )
         names, now = cells.field_names(kind), self.now()
         rows = [cells.row(each, names, now) for each in itertools.islice(found, limit)]
+        require_project(rows, parsed_args.project)
         return cells.headings(names), rows

@@ -7,7 +7,7 @@ import datetime
 from troveupgradeclient import exceptions
 from troveupgradeclient.osc.v1 import base, cells
 from troveupgradeclient.v1 import times
-from troveupgradeclient.v1.names import is_id
+from troveupgradeclient.v1.names import is_id, require_project
 from troveupgradeclient.v1.resources import OnFailure, State
 from troveupgradeclient.v1.upgrades import Filters, Order, SortDirection, SortKey, Start
 
@@ -143,12 +143,17 @@ class ListUpgrades(base.Lister):
             project_id=parsed_args.project,
             all_projects=parsed_args.all_projects,
         )
-        found = self.client.upgrades.list(
-            filters,
-            order=_order(parsed_args.sort),
-            limit=parsed_args.limit,
-            marker=parsed_args.marker,
+        found = tuple(
+            self.client.upgrades.list(
+                filters,
+                order=_order(parsed_args.sort),
+                limit=parsed_args.limit,
+                marker=parsed_args.marker,
+            )
         )
+        require_project(found, parsed_args.project)
+        if not found:
+            self.client.upgrades.require_instance(filters)
         names, now = (_LONG if parsed_args.long else _SHORT), self.now()
         return cells.headings(names), [cells.row(each, names, now) for each in found]
 

@@ -69,6 +69,24 @@ class TestList(base.CommandTestCase):
         self.world.add_upgrade()
         self.assertEqual([], self.ids('--target-version', world.V10_11))
 
+    def test_an_instance_that_never_was_is_refused_and_one_without_upgrades_has_none(self):
+        self.world.add_upgrade(world.REPORTS)
+        line = self.assert_refused('NAME_NOT_FOUND', 'list', '--instance', 'report')
+        self.assertIn('No instance has the name or id report.', line)
+        self.assertEqual([], self.ids('--instance', 'orders'))
+        self.assertEqual([], self.ids('--instance', 'reports', '--state', 'FAILED'))
+        del self.world.instances[world.REPORTS]
+        self.assertEqual([], self.ids('--instance', 'reports', '--state', 'FAILED'))
+        self.assertEqual([], self.ids('--instance', world.new_id('instance', 9)))
+
+    def test_a_project_is_given_by_its_id(self):
+        for words in (('list',), ('drift',)):
+            line = self.assert_refused('NAME_NOT_FOUND', *words, '--project', 'shop')
+            self.assertIn('openstack project list', line)
+            self.assertEqual(
+                [], self.json_of(*words, '--project', 'b1946ac92492d2347c6235b4d2611184')
+            )
+
     def test_words_that_are_none_of_the_lists_are_refused(self):
         self.assert_refused('SORT_UNKNOWN', 'list', '--sort', 'name:asc')
         self.assert_refused('NAME_NOT_FOUND', 'list', '--target-version', '12.0')
