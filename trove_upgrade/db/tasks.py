@@ -253,6 +253,7 @@ def _found(connection: sa.Connection, instance_id: str) -> admission.FoundInstan
     return admission.FoundInstance(
         task=task_of(row.task_id),
         has_server=row.compute_instance_id is not None,
+        newest=newest(connection, instance_id),
         failed_upgrade_id=failed.id if failed else None,
         failed_upgrade_code=failed.error_code if failed else None,
     )

@@ -76,6 +76,7 @@ class FoundInstance:
 
     task: instances.Task
     has_server: bool
+    newest: NewestUpgrade | None = None
     failed_upgrade_id: str | None = None  #: the newest that is FAILED
     failed_upgrade_code: str | None = None
 
@@ -123,10 +124,14 @@ def upgrade_in_the_way(
     target: instances.Instance, newest: NewestUpgrade | None
 ) -> exceptions.InstanceBusy:
     """Return why no upgrade may begin beside one that holds the instance."""
-    if newest is None or newest.state is not _S.HELD:
+    if newest is None or newest.state in states.ENDED:
         return exceptions.InstanceBusy(instance_id=target.id, status='UPGRADE')
-    return refusals.InstanceHeld(
-        instance_id=target.id, upgrade_id=newest.id, target_number=newest.target_number
+    kind = refusals.InstanceHeld if newest.state is _S.HELD else refusals.InstanceUpgrading
+    return kind(
+        instance_id=target.id,
+        status='UPGRADE',
+        upgrade_id=newest.id,
+        target_number=newest.target_number,
     )
 
 
@@ -160,6 +165,14 @@ def refusal(
         return half
     if found.task is instances.Task.UPGRADING_ERROR and found.failed_upgrade_id is not None:
         return _needs_retry(target, found.failed_upgrade_id, found.failed_upgrade_code)
+    return _task_in_the_way(target, found)
+
+
+def _task_in_the_way(
+    target: instances.Instance, found: FoundInstance
+) -> exceptions.TroveUpgradeError:
+    if found.task is instances.Task.UPGRADING:  # of ours, or of Trove's own
+        return upgrade_in_the_way(target, found.newest)
     if not found.has_server:
         if found.task is instances.Task.NONE:
             return refusals.InstanceHasNoServer(instance_id=target.id)

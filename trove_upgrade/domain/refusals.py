@@ -48,6 +48,17 @@ class InstanceHeld(InstanceBusy):
     )
 
 
+class InstanceUpgrading(InstanceBusy):
+    """Refusal of an upgrade: another one of the instance goes on."""
+
+    code = Code.INSTANCE_BUSY
+    template = (
+        'Instance {instance_id} cannot be upgraded now: its status is {status}, as its upgrade '
+        '{upgrade_id} to version {target_number} goes on. Follow that one to its end, and try '
+        'again.'
+    )
+
+
 class OlderService(TroveUpgradeError):
     """Refusal of an upgrade with choices: a registered taskmanager would not act on them, or a
     registered API could not show an upgrade that is HELD.

@@ -173,12 +173,14 @@ class Application:
                 f'Instance {instance_id} cannot be upgraded: its upgrade {held[0]["id"]} to '
                 'version 11.8.6 is held. Let that one proceed, or abort it first.',
             )
-        if self.world.active(instance_id):
+        active = self.world.active(instance_id)
+        if active:
             raise Refused(
                 422,
                 'INSTANCE_BUSY',
-                f'Instance {instance_id} cannot be upgraded now: its status is UPGRADE. '
-                'Wait until it is ACTIVE and try again.',
+                f'Instance {instance_id} cannot be upgraded now: its status is UPGRADE, as its '
+                f'upgrade {active["id"]} to version 11.8.6 goes on. Follow that one to its end, '
+                'and try again.',
             )
         version_id = self.version_id(asked.get('datastore_version'))
         if version_id == worlds.V10_6:

@@ -227,7 +227,8 @@ class World:
         return upgrade
 
     def active(self, instance_id):
-        return any(
-            each['instance_id'] == instance_id and each['state'] in {'PENDING', 'RUNNING'}
-            for each in self.upgrades.values()
+        """The upgrade of an instance that goes on."""
+        of_instance = (
+            each for each in self.upgrades.values() if each['instance_id'] == instance_id
         )
+        return next((each for each in of_instance if each['state'] in {'PENDING', 'RUNNING'}), None)

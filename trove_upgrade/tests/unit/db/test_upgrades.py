@@ -112,10 +112,11 @@ class TestBegin(UpgradesTestCase):
         )
         self.assertEqual(database.IMAGE_11_8, self.upgrades.get(begun.id).target_image_id)
 
-    def test_a_second_one_is_refused_and_writes_nothing(self):
-        self.db.begin()
-        error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
-        self.assertEqual('UPGRADE', error.facts['status'])
+    def test_a_second_one_is_refused_with_the_first_ones_name_and_writes_nothing(self):
+        first = self.db.begin()
+        error = self.assertRaises(refusals.InstanceUpgrading, self.db.begin)
+        self.assertEqual('INSTANCE_BUSY', error.code)
+        self.assertIn(f'its status is UPGRADE, as its upgrade {first.id} to', error.message)
         self.assertEqual(1, len(self.db.rows(models.instance_upgrades)))
         self.assertEqual([('start', 1)], self.events())
 
@@ -134,6 +135,13 @@ class TestBegin(UpgradesTestCase):
             error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
             self.assertEqual(status, error.facts['status'])
             self.assertIs(task, self.instance().task)
+
+    def test_an_upgrade_of_troves_own_is_told_without_the_name_of_one_of_ours_that_has_ended(self):
+        former = self.ended(UpgradeState.COMPLETED)
+        self.db.update_instance(task_id=int(Task.UPGRADING))
+        error = self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+        self.assertEqual('UPGRADE', error.facts['status'])
+        self.assertNotIn(former.id, error.message)
 
     def test_a_task_that_nobody_knows_refuses_it(self):
         self.db.update_instance(task_id=0x77)
@@ -212,9 +220,10 @@ class TestBegin(UpgradesTestCase):
         self.assertIn('BOOT_TIMEOUT', error.message)
 
     def test_the_key_refuses_a_second_active_row_even_if_the_task_was_reset_by_hand(self):
-        self.db.begin()
+        first = self.db.begin()
         self.db.update_instance(task_id=int(Task.NONE))
-        self.assertRaises(exceptions.InstanceBusy, self.db.begin)
+        error = self.assertRaises(refusals.InstanceUpgrading, self.db.begin)
+        self.assertIn(first.id, error.message)
         self.assertIs(Task.NONE, self.instance().task)  # rolled back as a whole
 
     def test_it_may_begin_again_after_each_end_that_frees_the_instance(self):
