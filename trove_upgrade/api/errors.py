@@ -44,7 +44,7 @@ class Forbidden(RequestError):
     code = 'FORBIDDEN'
     template = (
         'The request is not allowed: {found}. '
-        'Ask for a role that allows it, or use a token of the project in the address.'
+        'Ask for a role that allows it, or log in to the project that is asked about.'
     )
 
 

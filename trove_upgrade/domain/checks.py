@@ -95,7 +95,7 @@ def check_version(
         refused(
             'version',
             f'{former.datastore_name} {former.name} cannot be upgraded to {target.name}: '
-            f'{verdict.reason}. The upgrade targets of the instance list what is allowed.',
+            f'{verdict.reason}. Choose one of the upgrade targets of the instance.',
             str(verdict.code),
         )
     ]

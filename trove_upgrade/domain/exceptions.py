@@ -78,7 +78,7 @@ class DatastoreVersionNotFound(TroveUpgradeError):
     code = 'DATASTORE_VERSION_NOT_FOUND'
     template = (
         'Datastore version {version} cannot be found in datastore {datastore}. '
-        'List the versions of {datastore} and name one of them.'
+        'Name one of the versions of {datastore}.'
     )
 
 
@@ -118,7 +118,7 @@ class VersionNotAllowed(TroveUpgradeError):
     code = 'VERSION_NOT_ALLOWED'
     template = (
         'Instance {instance_id} cannot be upgraded from {datastore} {former} to {target}: '
-        '{reason}. The upgrade targets of the instance list what is allowed.'
+        '{reason}. Choose one of the upgrade targets of the instance.'
     )
 
 
@@ -147,7 +147,7 @@ class UpgradeNotFound(TroveUpgradeError):
     """Absence of an upgrade, or one of another project."""
 
     code = 'UPGRADE_NOT_FOUND'
-    template = 'Upgrade {upgrade_id} cannot be found. List the upgrades to see the ones there are.'
+    template = 'Upgrade {upgrade_id} cannot be found. Look for it in the list of upgrades.'
 
 
 class UpgradeCheckNotFound(TroveUpgradeError):
@@ -155,8 +155,7 @@ class UpgradeCheckNotFound(TroveUpgradeError):
 
     code = 'UPGRADE_CHECK_NOT_FOUND'
     template = (
-        'Upgrade check {check_id} of instance {instance_id} cannot be found. Ask for a new '
-        'one with POST.'
+        'Upgrade check {check_id} of instance {instance_id} cannot be found. Begin a new check.'
     )
 
 

@@ -138,12 +138,15 @@ class CommandTestCase(ClientTestCase):
         return written.getvalue()
 
     def assert_refused(self, code, *words, status=1):
-        """The command prints one sentence with its code, and nothing else."""
+        """The command prints one sentence with its code, at most one line with what to type
+        next, and nothing else; the words.
+        """
         ended = self.run_command(*words)
         self.assertEqual((status, ''), (ended.status, ended.out), ended.err)
-        [line] = ended.err.strip().splitlines()
+        line, *hints = ended.err.strip().splitlines()
         self.assertTrue(line.endswith(f'({code})'), line)
-        return line
+        self.assertLessEqual(len(hints), 1, hints)
+        return ended.err
 
 
 def _writes_to(handler, stream):

@@ -10,7 +10,7 @@ from typing import Any, TextIO, TypeVar
 from osc_lib.command import command
 
 from troveupgradeclient import exceptions
-from troveupgradeclient.osc.v1 import cells, exit_status, progress
+from troveupgradeclient.osc.v1 import cells, exit_status, hints, progress
 from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.v1.client import Client
 from troveupgradeclient.v1.following import INTERVAL_SECONDS, LAG_SECONDS, Follower
@@ -28,6 +28,10 @@ class Stopped(Exception):  # no error: only the status is told
     def __init__(self, status: ExitStatus) -> None:
         super().__init__(status.name)
         self.status = status
+
+
+class Advised(Exception):  # its code and sentence are the server's
+    """Refusal by the server, with a line of the client's that has the command to go on with."""
 
 
 class UpgradeCommand(command.Command):
@@ -55,6 +59,11 @@ class UpgradeCommand(command.Command):
             super().run(parsed_args)
         except Stopped as stopped:
             return int(stopped.status)
+        except exceptions.RequestRefused as refused:
+            hint = hints.of(refused.code, parsed_args)
+            if hint is None:
+                raise
+            raise Advised(f'{refused}\n{hint}') from refused
         return int(self.status)
 
     @property

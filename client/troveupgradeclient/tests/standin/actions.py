@@ -165,7 +165,7 @@ def refused(world, upgrade, action):
     if code == 'FORBIDDEN_BY_POLICY':
         reason = (
             f'The request is not allowed: the policy trove_upgrade:upgrades:{action} does not let '
-            'you. Ask for a role that allows it, or use a token of the project in the address.'
+            'you. Ask for a role that allows it, or log in to the project that is asked about.'
         )
         return 403, 'FORBIDDEN', reason
     return 409, code, reason

@@ -55,6 +55,7 @@ class TestActions(base.CommandTestCase):
         self.world.add_upgrade(**world.running('rebuild'))
         line = self.assert_refused('ABORT_REFUSED', 'abort', 'orders')
         self.assertIn('Wait for its end', line)
+        self.assertIn('openstack database upgrade action list orders', line)
 
     def test_what_the_policy_does_not_allow_is_refused(self):
         self.world.forbidden = {'retry'}

@@ -62,7 +62,13 @@ class TestCheck(base.CommandTestCase):
 
     def test_what_the_api_refuses_is_refused_at_once(self):
         self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'check', 'orders', '12.0')
-        self.assert_refused('UPGRADE_CHECK_NOT_FOUND', 'check', 'show', 'orders', 'nothing')
+        line = self.assert_refused('UPGRADE_CHECK_NOT_FOUND', 'check', 'show', 'orders', 'nothing')
+        self.assertIn('openstack database upgrade check orders VERSION', line)
+
+    def test_a_name_in_a_hint_can_be_typed_as_it_stands(self):
+        self.world.instances[world.ORDERS] = 'my $orders'
+        line = self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'check', 'my $orders', '12.0')
+        self.assertIn("upgrade targets 'my $orders'", line)
 
 
 class TestDrift(base.CommandTestCase):

@@ -75,20 +75,23 @@ class TestStart(base.CommandTestCase):
         self.standin.application.answers['GET', path] = (404, content)
         ended = self.run_command('start', 'orders', '11.8.6', '--wait', '--interval', '3')
         self.assertEqual(1, ended.status)
-        self.assertEqual('Not there.', ended.err.splitlines()[-1])
+        self.assertIn('Not there.', ended.err.splitlines())
         self.assertEqual([3] * 4, self.clock.pauses)
 
     def test_refusals_are_the_servers_own_words(self):
         line = self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')
         self.assertIn('is not allowed: it is a downgrade', line)
+        self.assertIn('See what is allowed with: openstack database upgrade targets orders', line)
         self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'start', 'orders', '12.0')
         first = self.json_of('start', 'orders', '11.8.6')
         line = self.assert_refused('INSTANCE_BUSY', 'start', 'orders', '11.8.6')
         self.assertIn(first['id'], line)
+        self.assertIn('is followed with: openstack database upgrade watch orders', line)
 
     def test_a_second_upgrade_beside_one_that_is_held_is_refused(self):
         self.world.add_upgrade(**world.held())
-        self.assert_refused('UPGRADE_HELD', 'start', 'orders', '11.8.6')
+        line = self.assert_refused('UPGRADE_HELD', 'start', 'orders', '11.8.6')
+        self.assertIn('begin with: openstack database upgrade proceed orders; end it with', line)
 
     def test_a_name_that_two_instances_have_is_refused_with_their_ids(self):
         self.world.instances[world.REPORTS] = 'orders'
