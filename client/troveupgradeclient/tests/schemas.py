@@ -160,6 +160,7 @@ SCHEMAS = {
     'drift': _titled(_DRIFT),
     'drift --project': _titled(_DRIFTED),
     'list': _titled(UPGRADE, *_LISTED),
+    'list --all-projects': _titled(UPGRADE, 'project_id', *_LISTED),
     'list --long': _titled(UPGRADE, *_LISTED_LONG),
     'proceed': UPGRADE,
     'retry': UPGRADE,
@@ -175,5 +176,6 @@ SCHEMAS = {
 def of_command(words):
     """The form of what a command prints, by its words."""
     name = ' '.join(words[:2]) if ' '.join(words[:2]) in SCHEMAS else words[0]
-    option = next((each for each in ('--long', '--project') if f'{name} {each}' in SCHEMAS), None)
-    return SCHEMAS[f'{name} {option}' if option in words else name]
+    options = ('--long', '--project', '--all-projects')
+    named = (f'{name} {each}' for each in options if each in words)
+    return SCHEMAS[next((each for each in named if each in SCHEMAS), name)]

@@ -8,7 +8,10 @@ from troveupgradeclient.v1.names import is_id, only_one, quoted
 from troveupgradeclient.v1.reading import read
 from troveupgradeclient.v1.resources import Instance
 
-INSTANCE_ADVICE = 'Look it up with: openstack database instance list.'
+INSTANCE_ADVICE = (
+    'Look it up with: openstack database instance list. Admins give the id of one of another '
+    'project, which the option --all-projects of that command shows.'
+)
 
 
 class InstanceManager:

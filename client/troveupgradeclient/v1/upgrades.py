@@ -22,7 +22,10 @@ _OPTIONS = 'a hold, a time to begin at, or what becomes of an upgrade that fails
 _ACTIONS = 'actions on upgrades'
 _ORDER = 'another order of the list'
 _STATES = 'more than one state in a list'
-_ADVICE = 'Look it up with: openstack database upgrade list.'
+_ADVICE = (
+    'Look it up with: openstack database upgrade list. Admins see those of other projects with its '
+    'option --all-projects.'
+)
 
 
 class SortKey(enum.StrEnum):
@@ -192,9 +195,11 @@ class UpgradeManager:
         return next(found, None)
 
     def find(self, name_or_id: str) -> Upgrade:
-        """Return the upgrade of an id, or the newest one of an instance, by its id or name.
+        """Return the upgrade of an id, or the newest one of an instance, by its id or name; for
+        admins of any project, where their own has none of that name.
 
         :raises NameNotFound: there is none.
+        :raises NameAmbiguous: instances of the project, or of several ones, have this name.
         """
         if is_id(name_or_id):
             return self._of_id(name_or_id)
@@ -268,13 +273,15 @@ class UpgradeManager:
         found = next(self.list(Filters(instance_id=instance_id), limit=1), None)
         if found is not None:
             return found
-        everywhere = Filters(instance_id=instance_id, all_projects=True)
+        return next(self._everywhere(Filters(instance_id=instance_id, all_projects=True)), None)
+
+    def _everywhere(self, filters: Filters) -> Iterator[Upgrade]:
+        """Yield upgrades of all projects; none where the caller may not see them."""
         try:
-            return next(self.list(everywhere, limit=1), None)
+            yield from self.list(filters)
         except exceptions.RequestRefused as refused:
             if refused.status != 403:
                 raise
-            return None
 
     def _newest_of_name(self, name: str) -> Upgrade | None:
         """Return the newest upgrade of an instance, of one that was deleted too.
@@ -285,9 +292,17 @@ class UpgradeManager:
             return self.newest_of(self._instances.find(name).id)
         except exceptions.NameNotFound:
             newest = next(self.list(Filters(instance_name=name), limit=1), None)
-            if newest is None:
-                raise
-            return newest
+        return self._newest_elsewhere(name) if newest is None else newest
+
+    def _newest_elsewhere(self, name: str) -> Upgrade:
+        found = tuple(self._everywhere(Filters(instance_name=name, all_projects=True)))
+        if not found:
+            kind = 'upgrade and no instance'
+            raise exceptions.NameNotFound(kind=kind, name=name, advice=_ADVICE)
+        ids = sorted({each.instance_id for each in found})
+        if len(ids) > 1:
+            raise exceptions.NameAmbiguous(kind='instance', name=name, ids=', '.join(ids))
+        return found[0]
 
     @staticmethod
     def _shown(document: object) -> Upgrade:

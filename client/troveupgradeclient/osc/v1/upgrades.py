@@ -20,6 +20,7 @@ _SHORT = (
     'target_version',
     'created_at',
 )
+_OF_ALL_PROJECTS = ('id', 'project_id', *_SHORT[1:])
 _LONG = (
     *_SHORT,
     'ended_at',
@@ -154,7 +155,8 @@ class ListUpgrades(base.Lister):
         require_project(found, parsed_args.project)
         if not found:
             self.client.upgrades.require_instance(filters)
-        names, now = (_LONG if parsed_args.long else _SHORT), self.now()
+        short = _OF_ALL_PROJECTS if parsed_args.all_projects else _SHORT
+        names, now = (_LONG if parsed_args.long else short), self.now()
         return cells.headings(names), [cells.row(each, names, now) for each in found]
 
 

@@ -305,6 +305,10 @@ def _upgrades_of(app, query, _body, instance_id):
 def _listed(app, query, found):
     is_new = app.release is Release.NEWEST
     one = {name: values[0] for name, values in query.items()}
+    project = None if 'all_projects' in one else one.get('project_id', worlds.PROJECT)
+    if project != worlds.PROJECT and not app.world.is_admin:
+        raise Refused(403, 'FORBIDDEN', 'The request is not allowed. Ask for a role.')
+    found = [each for each in found if project in {None, each['project_id']}]
     if 'state' in query:
         states = set(query['state'] if is_new else query['state'][:1])
         found = [each for each in found if each['state'] in states]

@@ -80,12 +80,22 @@ class TestList(base.CommandTestCase):
         self.assertEqual([], self.ids('--instance', world.new_id('instance', 9)))
 
     def test_a_project_is_given_by_its_id(self):
+        self.world.is_admin = True
         for words in (('list',), ('drift',)):
             line = self.assert_refused('NAME_NOT_FOUND', *words, '--project', 'shop')
             self.assertIn('openstack project list', line)
             self.assertEqual(
                 [], self.json_of(*words, '--project', 'b1946ac92492d2347c6235b4d2611184')
             )
+
+    def test_those_of_all_projects_are_shown_with_their_project(self):
+        self.world.add_upgrade()
+        self.world.add_upgrade(world.new_id('instance', 7), project_id='b1946ac92492d2347c6235b4d2')
+        self.assert_refused('FORBIDDEN', 'list', '--all-projects')
+        self.world.is_admin = True
+        found = [row['Project ID'] for row in self.json_of('list', '--all-projects')]
+        self.assertEqual(['b1946ac92492d2347c6235b4d2', world.PROJECT], found)
+        self.assertEqual(1, len(self.json_of('list')))
 
     def test_words_that_are_none_of_the_lists_are_refused(self):
         self.assert_refused('SORT_UNKNOWN', 'list', '--sort', 'name:asc')
@@ -176,9 +186,23 @@ class TestShow(base.CommandTestCase):
         for handle in ('orders', world.ORDERS):
             self.assertEqual(upgrade['id'], self.json_of('show', handle)['id'])
 
+    def test_admins_find_the_upgrade_of_an_instance_of_another_project_by_its_name(self):
+        other, third = world.new_id('instance', 7), world.new_id('instance', 8)
+        of_other = {'instance_name': 'shop', 'project_id': 'b1946ac92492d2347c6235b4d2611184'}
+        self.world.add_upgrade(other, **of_other)
+        upgrade = self.world.add_upgrade(other, **of_other)
+        self.assert_refused('NAME_NOT_FOUND', 'show', 'shop')
+        self.world.is_admin = True
+        self.assertEqual(upgrade['id'], self.json_of('show', 'shop')['id'])
+        self.world.add_upgrade(third, **of_other)
+        line = self.assert_refused('NAME_AMBIGUOUS', 'show', 'shop')
+        self.assertIn(other, line)
+        self.assertIn(third, line)
+
     def test_what_has_no_upgrade_is_told_as_such(self):
         self.assert_refused('NAME_NOT_FOUND', 'show', 'orders')
-        self.assert_refused('NAME_NOT_FOUND', 'show', 'nothing')
+        line = self.assert_refused('NAME_NOT_FOUND', 'show', 'nothing')
+        self.assertIn('No upgrade and no instance has the name or id nothing.', line)
         for handle in (world.ORDERS, world.new_id('upgrade', 99)):
             self.assert_refused('UPGRADE_NOT_FOUND', 'show', handle)
 
@@ -204,6 +228,10 @@ class TestTargets(base.CommandTestCase):
         found = {row['Name']: row for row in self.json_of('targets', 'orders')}
         self.assertEqual({'10.6.22', '10.11.14', '11.8.6'}, set(found))
         self.assertEqual('10.6.22 is older than 10.11.14', found['10.6.22']['Reason'])
+
+    def test_an_instance_of_another_project_is_given_by_its_id(self):
+        line = self.assert_refused('NAME_NOT_FOUND', 'targets', 'shop')
+        self.assertIn('--all-projects', line)
 
     def test_only_those_that_are_allowed(self):
         found = self.json_of('targets', 'orders', '--allowed', '--long')
