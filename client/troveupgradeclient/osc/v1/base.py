@@ -5,7 +5,7 @@ import abc
 import argparse
 import datetime
 from collections.abc import Callable
-from typing import Any, TextIO, TypeVar
+from typing import Any, ClassVar, TextIO, TypeVar
 
 from osc_lib.command import command
 
@@ -22,16 +22,8 @@ Seen = TypeVar('Seen')
 Shown = tuple[tuple[str, ...], tuple[cells.Cell, ...]]
 
 
-class Stopped(Exception):  # no error: only the status is told
-    """End of a command before there is anything to show."""
-
-    def __init__(self, status: ExitStatus) -> None:
-        super().__init__(status.name)
-        self.status = status
-
-
 class Advised(Exception):  # its code and sentence are the server's
-    """Refusal by the server, with a line of the client's that has the command to go on with."""
+    """Refusal by the server; a line of the client's may have the command to go on with."""
 
 
 class UpgradeCommand(command.Command):
@@ -57,13 +49,13 @@ class UpgradeCommand(command.Command):
         """Run the command and return its exit status."""
         try:
             super().run(parsed_args)
-        except Stopped as stopped:
-            return int(stopped.status)
         except exceptions.RequestRefused as refused:
             hint = hints.of(refused.code, parsed_args)
-            if hint is None:
-                raise
-            raise Advised(f'{refused}\n{hint}') from refused
+            told = f'{refused}\n{hint}' if hint else f'{refused}'
+            if self.status != ExitStatus.AS_ASKED:
+                self.app.stderr.write(f'{told}\n')
+                return int(self.status)
+            raise Advised(told) from refused
         return int(self.status)
 
     @property
@@ -105,10 +97,27 @@ class Lister(UpgradeCommand, command.Lister):
 class Following(ShowOne):
     """A command that can wait for an end."""
 
-    def get_description(self) -> str:
-        """Return the help text, with what a script has to know of the end."""
-        statuses = ', '.join(f'{int(status)} {status.name}' for status in ExitStatus)
-        return f'{super().get_description()}\n\nExit statuses of a wait: {statuses}.'
+    statuses: ClassVar[tuple[ExitStatus, ...]] = exit_status.OF_UPGRADES
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the reader of the command line, whose help has lines that are not joined."""
+        self._parser = super().get_parser(prog_name)
+        kinds: Any = (argparse.RawDescriptionHelpFormatter, self._parser.formatter_class)
+        formatter: Any = type('HelpFormatter', kinds, {})
+        self._parser.formatter_class = formatter
+        return self._parser
+
+    def get_epilog(self) -> str:
+        """Return the end of the help, with what a script has to know of the end."""
+        return '\n\n'.join((exit_status.in_words(self.statuses), super().get_epilog())).strip()
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command, unless it was told how to wait and not to wait."""
+        paced = ('--timeout', parsed_args.timeout), ('--interval', parsed_args.interval)
+        given = [option for option, value in paced if value is not None]
+        if given and not getattr(parsed_args, 'wait', True):
+            self._parser.error(f'{given[0]} is of a wait, and none was asked for')
+        return super().run(parsed_args)
 
     def follow_upgrade(
         self,
@@ -182,7 +191,7 @@ class Following(ShowOne):
 
         follower = Follower(
             self.client.clock,
-            interval_seconds=asked.interval,
+            interval_seconds=INTERVAL_SECONDS if asked.interval is None else asked.interval,
             timeout_seconds=asked.timeout,
             on_silence=lambda silent: line.show(f'{silent} Trying again.', 'silent'),
         )
@@ -231,14 +240,13 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
     """Add the options of a wait."""
     parser.add_argument(
         '--timeout',
-        type=_seconds,
+        type=_seconds_or_none,
         metavar='<seconds>',
-        help='Longest wait; without it, until the end',
+        help='Longest wait, 0 for one look; without it, until the end',
     )
     parser.add_argument(
         '--interval',
         type=_seconds,
-        default=INTERVAL_SECONDS,
         metavar='<seconds>',
         help=f'Pause between two looks (default: {INTERVAL_SECONDS:.0f})',
     )
@@ -251,7 +259,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-_seconds.__name__ = 'number'  # argparse puts it into "invalid number value"
+def _seconds_or_none(text: str) -> float:
+    """Read a number of seconds that may be 0."""
+    value = float(text)
+    return value if value == 0 else _seconds(text)
+
+
+# argparse puts it into "invalid number value"
+_seconds.__name__ = _seconds_or_none.__name__ = 'number'
 
 
 def count(text: str) -> int:

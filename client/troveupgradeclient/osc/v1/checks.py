@@ -3,14 +3,22 @@
 
 import argparse
 
+from troveupgradeclient import exceptions
 from troveupgradeclient.osc.v1 import base
-from troveupgradeclient.osc.v1.exit_status import ExitStatus
+from troveupgradeclient.osc.v1.exit_status import OF_CHECKS, ExitStatus
 from troveupgradeclient.printable import printable
 from troveupgradeclient.v1.resources import Check, CheckState
+
+#: Codes of a version that the instance may not be upgraded to, of which there is no report.
+_NOT_ALLOWED = frozenset(
+    {'VERSION_NOT_ALLOWED', 'DATASTORE_VERSION_INACTIVE', 'DATASTORE_VERSION_HAS_NO_IMAGE'}
+)
 
 
 class CheckUpgrade(base.Following):
     """Check whether an upgrade would be let begin, and change nothing"""
+
+    statuses = OF_CHECKS
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
@@ -28,7 +36,12 @@ class CheckUpgrade(base.Following):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)
-        found = self.client.checks.create(instance.id, parsed_args.datastore_version)
+        try:
+            found = self.client.checks.create(instance.id, parsed_args.datastore_version)
+        except exceptions.RequestRefused as refused:
+            if refused.code in _NOT_ALLOWED:
+                self.status = ExitStatus.CHECK_REFUSED
+            raise
         if parsed_args.wait:
             found = self.follow_check(found, parsed_args)
             if found.has_ended:

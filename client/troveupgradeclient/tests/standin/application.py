@@ -182,7 +182,14 @@ class Application:
                 f'upgrade {active["id"]} to version 11.8.6 goes on. Follow that one to its end, '
                 'and try again.',
             )
-        version_id = self.version_id(asked.get('datastore_version'))
+        version_id = self.allowed_version_id(asked.get('datastore_version'))
+        options = {name: asked.get(name) for name in ('on_failure', 'hold')}
+        # as the service shows times: UTC, without the letter for it
+        options['not_before'] = (asked.get('not_before') or '').removesuffix('Z') or None
+        return self.world.begin(instance_id, version_id, options)
+
+    def allowed_version_id(self, name_or_id):
+        version_id = self.version_id(name_or_id)
         if version_id == worlds.V10_6:
             raise Refused(
                 400,
@@ -190,10 +197,7 @@ class Application:
                 'The upgrade from 10.11.14 to 10.6.22 is not allowed: it is a downgrade. '
                 'Choose one of the upgrade targets.',
             )
-        options = {name: asked.get(name) for name in ('on_failure', 'hold')}
-        # as the service shows times: UTC, without the letter for it
-        options['not_before'] = (asked.get('not_before') or '').removesuffix('Z') or None
-        return self.world.begin(instance_id, version_id, options)
+        return version_id
 
 
 def _instances(app, query, _body):
@@ -243,7 +247,7 @@ def _targets(app, _query, _body, instance_id):
 
 def _check(app, _query, body, instance_id):
     app.instance(instance_id)
-    version_id = app.version_id(body['upgrade_check']['datastore_version'])
+    version_id = app.allowed_version_id(body['upgrade_check']['datastore_version'])
     made = {
         'id': worlds.new_id('check', len(app.world.checks)),
         'instance_id': instance_id,

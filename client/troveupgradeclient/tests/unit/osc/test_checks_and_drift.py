@@ -62,6 +62,8 @@ class TestCheck(base.CommandTestCase):
 
     def test_what_the_api_refuses_is_refused_at_once(self):
         self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'check', 'orders', '12.0')
+        status = ExitStatus.CHECK_REFUSED
+        self.assert_refused('VERSION_NOT_ALLOWED', 'check', 'orders', '10.6.22', status=status)
         line = self.assert_refused('UPGRADE_CHECK_NOT_FOUND', 'check', 'show', 'orders', 'nothing')
         self.assertIn('openstack database upgrade check orders VERSION', line)
 

@@ -8,6 +8,7 @@ import testtools
 from keystoneauth1 import session
 
 from troveupgradeclient.osc import plugin
+from troveupgradeclient.osc.v1.exit_status import OF_CHECKS, OF_UPGRADES, ExitStatus
 from troveupgradeclient.tests import base, schemas
 from troveupgradeclient.v1 import api
 
@@ -49,13 +50,20 @@ class TestDeclarations(testtools.TestCase):
         found = {name.removeprefix('database upgrade ') for name in base.commands()}
         self.assertEqual(found, {name.partition(' --')[0] for name in schemas.SCHEMAS})
 
-    def test_the_help_of_a_command_that_waits_has_its_exit_statuses(self):
-        kinds = base.commands()
-        text = kinds['database upgrade watch'](argparse.Namespace(), None).get_description()
-        self.assertEqual(
-            'Follow an upgrade until it ends or is held, and show it then', text.split('\n')[0]
-        )
-        self.assertIn('0 AS_ASKED, 1 ERROR, 2 USAGE, 3 ABORTED, 4 ROLLED_BACK, 5 FAILED', text)
+    def test_the_help_of_a_command_that_waits_has_its_exit_statuses_one_on_each_line(self):
+        for word, statuses in (
+            ('watch', OF_UPGRADES),
+            ('start', OF_UPGRADES),
+            ('check', OF_CHECKS),
+        ):
+            name = f'database upgrade {word}'
+            command = base.commands()[name](argparse.Namespace(), None)
+            lines = command.get_parser(name).format_help().splitlines()
+            begin = lines.index('exit statuses:') + 1
+            for status, line in zip(statuses, lines[begin:], strict=False):
+                self.assertEqual([f'{int(status)}', status.name], line.split()[:2])
+                self.assertIn(status.meaning, line)
+        self.assertEqual(set(ExitStatus), {*OF_UPGRADES, *OF_CHECKS})
 
     def test_each_option_has_a_help_text(self):
         for name, kind in base.commands().items():

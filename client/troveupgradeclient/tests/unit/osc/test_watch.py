@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for an end: the progress, the exit status, and Ctrl-C."""
 
-import contextlib
 import datetime
-import io
 import signal
 
 from troveupgradeclient.osc.v1 import progress
@@ -186,10 +184,27 @@ class TestWatch(base.CommandTestCase):
         self.assertEqual((0, ''), (ended.status, ended.err))
 
     def test_numbers_that_are_none_are_refused_by_the_command_line(self):
-        for words in (('--timeout', '0'), ('--interval', 'soon')):
-            with contextlib.redirect_stderr(io.StringIO()) as written:
-                self.assertRaises(SystemExit, self.run_command, 'watch', 'orders', *words)
-            self.assertIn(f'argument {words[0]}', written.getvalue())
+        for words in (('--timeout', '-1'), ('--interval', '0'), ('--interval', 'soon')):
+            err = self.assert_not_understood('watch', 'orders', *words)
+            self.assertIn(f'argument {words[0]}', err)
+
+    def test_options_of_a_wait_that_was_not_asked_for_are_refused(self):
+        for words in (
+            ('start', 'orders', '11.8.6', '--timeout', '5'),
+            ('abort', 'orders', '--interval', '5'),
+            ('check', 'orders', '11.8.6', '--no-wait', '--timeout', '5'),
+        ):
+            err = self.assert_not_understood(*words)
+            self.assertIn(f'{words[-2]} is of a wait, and none was asked for', err)
+
+    def test_a_wait_of_no_time_is_one_look(self):
+        upgrade = self.watched(*[world.running('boot')] * 9)
+        shown = self.json_of('watch', upgrade, '--timeout', '0', status=ExitStatus.WAIT_OVER)
+        self.assertEqual('RUNNING', shown['state'])
+        # the first is of the look-up
+        self.assertEqual([f'/upgrades/{upgrade}'] * 2, self.requests('GET'))
+        self.world.script[upgrade] = [world.completed()]
+        self.assertEqual(0, self.run_command('watch', upgrade, '--timeout', '0').status)
 
     def _state(self, upgrade):
         return self.world.upgrades[upgrade]['state']
