@@ -113,7 +113,7 @@ class Transcriber:
             raise ValueError(f'{command} is no command of the client')
         words = words[3:]
         follows = 'watch' in words or '--wait' in words or words[0] == 'check'
-        if follows and words[:2] != ['check', 'show']:
+        if follows and words[:2] != ['check', 'show'] and '--no-wait' not in words:
             words += _QUICK
         ended = self.case.run_command(*words, *_WIDTH)
         self.status = ended.status

@@ -25,6 +25,12 @@ from troveupgradeclient.v1.resources import (
 _EXACT = frozenset({'json', 'yaml'})
 #: By a shell, within double quotes; the double quote itself is escaped by the format.
 _OBEYED = re.compile(r'[\\$`]')
+#: By the basis of an expected downtime: which upgrades it is told by.
+_BASES = {
+    'like_volume': ' of like volumes',
+    'any_volume': ' of any volumes',
+    'too_few': ', too few to be sure',
+}
 _AGED = frozenset({'held_since', 'since', 'oldest'})
 
 
@@ -52,12 +58,15 @@ class _Escaped(Cell):
         self._for_shell = for_shell
 
     def machine_readable(self) -> Any:
-        """Return text without what a terminal, or a shell within double quotes, would obey."""
+        """Return text without what a terminal, or a shell within double quotes, would obey; of
+        what has parts the text of a table.
+        """
         value = super().machine_readable()
-        text = printable(str(value))
+        is_whole = not isinstance(value, dict | list)
+        text = printable(str(value)) if is_whole else self.human_readable()
         if self._for_shell:
             return _OBEYED.sub(r'\\\g<0>', text)
-        return text if isinstance(value, str) else value
+        return value if is_whole and not isinstance(value, str) else text
 
 
 def for_format(name: str, cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -126,9 +135,11 @@ def _step(step: Step) -> str:
 
 
 def _expected(value: ExpectedDowntime) -> str:
+    upgrades = f'{value.upgrades} upgrade{"" if value.upgrades == 1 else "s"}'
+    basis = _BASES.get(value.basis, f', {value.basis}')
     return (
         f'{value.median_seconds:.1f} s; nine of ten within {value.percentile_90_seconds:.1f} s '
-        f'({value.basis}, {value.upgrades} upgrades)'
+        f'({upgrades}{basis})'
     )
 
 

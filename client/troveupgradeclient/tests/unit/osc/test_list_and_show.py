@@ -213,9 +213,39 @@ class TestShow(base.CommandTestCase):
             'rebuild done in 5 s',
             'TABLES_IN_MEMORY: The rows of shop.carts will be gone after the upgrade',
             'stop 1.2 s, rebuild 5.0 s, boot 2.5 s, restore 1.5 s, open 0.5 s',
-            '10.7 s; nine of ten within 14.2 s (like_volume, 12 upgrades)',
+            '10.7 s; nine of ten within 14.2 s (12 upgrades of like volumes)',
         ):
             self.assertIn(line, out)
+
+    def test_formats_for_a_program_without_parts_have_the_text_of_a_table(self):
+        self.world.add_upgrade(**world.completed())
+        for words, text in (
+            (
+                ('-c', 'downtime'),
+                'stop 1.2 s, rebuild 5.0 s, boot 2.5 s, restore 1.5 s, open 0.5 s',
+            ),
+            (('-c', 'target_version'), '11.8.6'),
+            (('-c', 'downtime_seconds'), '10.7'),
+        ):
+            ended = self.run_command('show', 'orders', '-f', 'value', *words)
+            self.assertEqual(f'{text}\n', ended.out)
+        steps = self.run_command('show', 'orders', '-f', 'value', '-c', 'steps').out.splitlines()
+        self.assertEqual('precheck done in 5 s', steps[0])
+        shell = self.run_command('show', 'orders', '-f', 'shell', '-c', 'target_version').out
+        self.assertEqual('target_version="11.8.6"\n', shell)
+        listed = self.run_command('list', '-f', 'value', '-c', 'Target Version').out
+        self.assertEqual('11.8.6\n', listed)
+
+    def test_the_basis_of_an_expectation_is_told_in_words(self):
+        for basis, upgrades, text in (
+            ('like_volume', 12, '(12 upgrades of like volumes)'),
+            ('any_volume', 3, '(3 upgrades of any volumes)'),
+            ('too_few', 1, '(1 upgrade, too few to be sure)'),
+            ('of_a_later_release', 2, '(2 upgrades, of_a_later_release)'),
+        ):
+            expected = {**world.EXPECTED, 'basis': basis, 'upgrades': upgrades}
+            upgrade = self.world.add_upgrade(expected_downtime=expected)['id']
+            self.assertIn(text, self.run_command('show', upgrade).out)
 
     def test_fields_of_a_later_release_do_no_harm(self):
         self.world.add_upgrade(state='PAUSED', later_field={'a': 1}, step='warm_up')
