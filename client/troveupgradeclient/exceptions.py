@@ -154,6 +154,17 @@ class SortUnknown(UpgradeClientError):
     )
 
 
+class ImageIsBooted(UpgradeClientError):
+    """The instance has the version that was asked for, and runs its image."""
+
+    code = 'IMAGE_IS_BOOTED'
+    template = (
+        'Instance {instance} has version {version} and was booted from its image: an upgrade would '
+        'take the database away and bring the same image. Give --force for it all the same, as '
+        'where a container image of the version was replaced.'
+    )
+
+
 class WaitOver(UpgradeClientError):
     """The time that the command was to wait is over."""
 

@@ -144,6 +144,13 @@ class Drift:
         more = found[limit - 1].instance_id if len(found) > limit else None
         return Page(tuple(found[:limit]), more)
 
+    def booted_image(self, instance_id: str) -> str | None:
+        """Return the image that an instance's server was booted from; None: it is not known."""
+        with self._database.read() as connection:
+            if _unsettled(connection, [instance_id]):
+                return None
+            return guests.images_of(connection, [instance_id]).get(instance_id)
+
     def _batches(
         self,
         connection: sa.Connection,

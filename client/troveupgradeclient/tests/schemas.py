@@ -113,6 +113,7 @@ _TARGET = _object(
     reason_code=_or_null(_TEXT),
     reason=_or_null(_TEXT),
     expected_downtime=_or_null(_EXPECTED),
+    image_is_booted=_or_null(_FLAG),
 )
 CHECK = _object(
     id=_UUID,

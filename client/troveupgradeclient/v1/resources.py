@@ -186,6 +186,7 @@ class Target:
     reason_code: str | None = None
     reason: str | None = None
     expected_downtime: ExpectedDowntime | None = None
+    image_is_booted: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -198,6 +198,7 @@ FORMS: Mapping[str, Form] = {
         reason=_TEXT,
         reason_code=_named(versions.Reason),
         expected_downtime=_maybe(reference('ExpectedDowntime')),
+        image_is_booted=_maybe(_FLAG),
     ),
     'UpgradeTargets': _object(upgrade_targets=_list(reference('UpgradeTarget'))),
     'CheckResult': _object(

@@ -13,6 +13,10 @@ from troveupgradeclient.v1.resources import Check, CheckState
 _NOT_ALLOWED = frozenset(
     {'VERSION_NOT_ALLOWED', 'DATASTORE_VERSION_INACTIVE', 'DATASTORE_VERSION_HAS_NO_IMAGE'}
 )
+_SAME_IMAGE = (
+    'The instance has this version and was booted from its image: an upgrade would bring the same '
+    'image.'
+)
 
 
 class CheckUpgrade(base.Following):
@@ -36,6 +40,8 @@ class CheckUpgrade(base.Following):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)
+        if self.client.targets.is_booted(instance.id, parsed_args.datastore_version):
+            self.app.stderr.write(f'{_SAME_IMAGE}\n')
         try:
             found = self.client.checks.create(instance.id, parsed_args.datastore_version)
         except exceptions.RequestRefused as refused:

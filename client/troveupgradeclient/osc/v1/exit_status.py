@@ -14,7 +14,7 @@ class ExitStatus(enum.IntEnum):
     meaning: str  #: in the help of the commands
 
     AS_ASKED = 0, 'accepted; with a wait, it has ended as was asked'
-    ERROR = 1, 'refused, or no answer: standard error tells which'
+    ERROR = 1, 'refused, or no answer: standard error tells why'
     USAGE = 2, 'the command line was not understood'
     ABORTED = 3, 'the upgrade ended with the database as before'
     ROLLED_BACK = 4, 'the former image runs again'

@@ -2,8 +2,10 @@
 """openstack database upgrade targets."""
 
 import argparse
+from collections.abc import Sequence
 
 from troveupgradeclient.osc.v1 import base, cells
+from troveupgradeclient.v1.resources import Target
 
 _SHORT = ('name', 'allowed', 'reason', 'expected_downtime')
 _LONG = (
@@ -16,6 +18,7 @@ _LONG = (
     'reason_code',
     'reason',
     'expected_downtime',
+    'image_is_booted',
 )
 
 
@@ -34,7 +37,16 @@ class ListTargets(base.Lister):
     ) -> tuple[tuple[str, ...], list[tuple[cells.Cell, ...]]]:
         instance = self.client.instances.find(parsed_args.instance)
         found = self.client.targets.list(instance.id)
-        names, now = (_LONG if parsed_args.long else _SHORT), self.now()
+        names = _LONG if parsed_args.long else _SHORT
         return cells.headings(names), [
-            cells.row(each, names, now) for each in found if each.allowed or not parsed_args.allowed
+            self._row(each, names) for each in found if each.allowed or not parsed_args.allowed
         ]
+
+    def _row(self, target: Target, names: Sequence[str]) -> tuple[cells.Cell, ...]:
+        row = cells.row(target, names, self.now())
+        if not (target.current and target.image_is_booted):
+            return row
+        same = cells.Cell(target.reason, f'{target.reason}; the same image runs')
+        return tuple(
+            same if name == 'reason' else each for name, each in zip(names, row, strict=True)
+        )

@@ -67,6 +67,11 @@ class StartUpgrade(base.Following):
             metavar='<time>',
             help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',
         )
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help='Also where the instance has the version and was booted from its image',
+        )
         base.add_wait(
             parser,
             'Wait for the end; with --hold, until the upgrade is held; with --not-before, through '
@@ -81,6 +86,8 @@ class StartUpgrade(base.Following):
         )
         instance = self.client.instances.find(parsed_args.instance)
         version = parsed_args.datastore_version
+        if not parsed_args.force and self.client.targets.is_booted(instance.id, version):
+            raise exceptions.ImageIsBooted(instance=parsed_args.instance, version=version)
         found = self.client.upgrades.start(instance.id, version, options)
         if parsed_args.wait:
             wanted = State.HELD if parsed_args.hold else State.COMPLETED

@@ -8,7 +8,7 @@ import json
 import re
 import urllib.parse
 
-from troveupgradeclient.tests.standin import actions, keystone
+from troveupgradeclient.tests.standin import actions, drift, keystone
 from troveupgradeclient.tests.standin import world as worlds
 
 _NAMES = {
@@ -239,10 +239,17 @@ def _targets(app, _query, _body, instance_id):
                 'reason_code': code,
                 'reason': reason,
                 'expected_downtime': expected,
+                **_image(app, instance_id, version_id),
             }
             for version_id, allowed, code, reason, expected in verdicts
         ]
     }
+
+
+def _image(app, instance_id, version_id):
+    if app.release is not Release.NEWEST:
+        return {}
+    return {'image_is_booted': version_id == worlds.V10_11 and instance_id in app.world.booted}
 
 
 def _check(app, _query, body, instance_id):
@@ -352,35 +359,6 @@ def _actions(app, _query, _body, upgrade_id):
     return 200, {'actions': actions.told(app.world, app.upgrade(upgrade_id))}
 
 
-def _drift(app, query, _body):
-    found = [
-        {
-            'project_id': project_id,
-            'instances': 12,
-            'drifted': len(instances),
-            'unknown': 1,
-            'oldest': '2026-06-01T00:00:00',
-        }
-        for project_id, instances in app.world.drift.items()
-    ]
-    return app.page('upgrade_drift', found, query, 'project_id')
-
-
-def _drift_of(app, query, _body, project_id):
-    found = [
-        {
-            'instance_id': instance_id,
-            'instance_name': 'orders',
-            'datastore_version': worlds.version(worlds.V10_11),
-            'booted_image_id': worlds.new_id('image', 1),
-            'current_image_id': worlds.new_id('image', 2),
-            'since': '2026-06-01T00:00:00',
-        }
-        for instance_id in app.world.drift.get(project_id, ())
-    ]
-    return app.page('instances', found, query, 'instance_id')
-
-
 _TROVES = (
     ('GET', '/instances', _instances),
     ('GET', '/instances/([^/]+)', _instance),
@@ -400,6 +378,6 @@ _NEW = (
     ('POST', '/upgrades', _start),
     ('POST', '/upgrades/([^/]+)/action', _act),
     ('GET', '/upgrades/([^/]+)/actions', _actions),
-    ('GET', '/mgmt/upgrade-drift', _drift),
-    ('GET', '/mgmt/upgrade-drift/([^/]+)', _drift_of),
+    ('GET', '/mgmt/upgrade-drift', drift.of_projects),
+    ('GET', '/mgmt/upgrade-drift/([^/]+)', drift.of_project),
 )

@@ -161,6 +161,7 @@ class World:
         self.way = WAY  #: of upgrades that begin
         self.check_looks = 1  #: looks at a report before it is there
         self.is_handed_on = False  #: Trove takes what the service does not
+        self.booted = set()  #: ids of instances that run the image of their version
         self.is_admin = False  #: may see other projects
         self.forbidden = set()  #: actions that the policy refuses
         self.led_back = set()  #: ids of upgrades that go back to the former image, or have

@@ -157,6 +157,21 @@ class TestUpgradeTargets(stage.ApiTestCase):
         shown = self.ask('GET', f'{path}/upgrade-checks/{begun["id"]}').json['upgrade_check']
         self.assertEqual(expected, shown['expected_downtime'])
 
+    def test_a_target_tells_whether_its_image_is_the_one_that_was_booted(self):
+        path = f'/instances/{database.INSTANCE}/upgrade-targets'
+
+        def told():
+            targets = self.ask('GET', path).json['upgrade_targets']
+            return {each['name']: each['image_is_booted'] for each in targets}
+
+        self.assertEqual({'10.11.14': None, '11.8.6': None}, told())
+        for image_id, wanted in (
+            (database.IMAGE_10_11, {'10.11.14': True, '11.8.6': False}),
+            ('another', {'10.11.14': False, '11.8.6': False}),
+        ):
+            self.db.set_image(image_id)
+            self.assertEqual(wanted, told())
+
     def test_what_is_allowed_is_accepted_and_what_is_not_is_refused(self):
         for name in ('10.6.20', '10.11.15', '11.4.2', '12.0.1', '11.8'):
             self.db.add_version(name=name)

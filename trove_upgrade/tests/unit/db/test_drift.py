@@ -89,9 +89,11 @@ class TestFigures(DriftTestCase):
         self.assertEqual((1, 0, 1), self.figures()[database.PROJECT])
         self.repos.upgrades.end(held, UpgradeState.FAILED, cause='x', error_code='Y')
         self.assertEqual((1, 0, 1), self.figures()[database.PROJECT])
+        self.assertIsNone(self.drift.booted_image(database.INSTANCE))
         again = self.repos.upgrades.claim(self.repos.upgrades.retry(held.id).id, 'me', 60)
         self.repos.upgrades.end(again, UpgradeState.COMPLETED)
         self.assertEqual((1, 0, 0), self.figures()[database.PROJECT])
+        self.assertEqual(NEW, self.drift.booted_image(database.INSTANCE))
 
     def test_a_failed_upgrade_that_a_later_one_has_followed_counts_no_more(self):
         self.db.set_image(OLD)

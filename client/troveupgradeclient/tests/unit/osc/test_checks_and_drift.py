@@ -21,6 +21,13 @@ class TestCheck(base.CommandTestCase):
         self.assertEqual(ExitStatus.CHECK_REFUSED, ended.status)
         self.assertIn('Resize the volume and try again. (VOLUME_SPACE)', ended.out)
 
+    def test_the_same_image_is_told(self):
+        self.world.booted = {world.ORDERS}
+        for version, is_told in (('10.11.14', True), ('11.8.6', False)):
+            ended = self.run_command('check', 'orders', version, *_QUICK)
+            told = 'an upgrade would bring the same image.' in ended.err
+            self.assertEqual((0, is_told), (ended.status, told))
+
     def test_a_report_may_be_looked_at_later(self):
         made = self.json_of('check', 'orders', '11.8.6', '--no-wait')
         self.assertEqual(('PENDING', None), (made['state'], made['allowed']))

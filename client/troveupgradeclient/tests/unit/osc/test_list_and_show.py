@@ -263,6 +263,14 @@ class TestTargets(base.CommandTestCase):
         line = self.assert_refused('NAME_NOT_FOUND', 'targets', 'shop')
         self.assertIn('--all-projects', line)
 
+    def test_the_image_that_runs_already_is_told(self):
+        self.world.booted = {world.ORDERS}
+        self.assertEqual(1, self.run_command('targets', 'orders').out.count('the same image runs'))
+        found = self.json_of('targets', 'orders', '--long')
+        booted = [row['Name'] for row in found if row['Image Is Booted']]
+        self.assertEqual(['10.11.14'], booted)
+        self.assertNotIn('same image', self.run_command('targets', 'reports').out)
+
     def test_only_those_that_are_allowed(self):
         found = self.json_of('targets', 'orders', '--allowed', '--long')
         self.assertEqual(['SAME_VERSION', 'NEXT_SERIES'], [row['Reason Code'] for row in found])

@@ -18,7 +18,25 @@ class TestStart(base.CommandTestCase):
     def test_instance_and_version_may_be_given_by_their_ids(self):
         shown = self.json_of('start', world.ORDERS, world.V11_8)
         self.assertEqual('11.8.6', shown['target_version']['name'])
-        self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('GET'))
+        path = f'/instances/{world.ORDERS}'
+        self.assertEqual([path, f'{path}/upgrade-targets'], self.requests('GET'))
+
+    def test_the_image_that_was_booted_is_not_brought_again_unless_that_is_forced(self):
+        self.world.booted = {world.ORDERS}
+        for version in ('10.11.14', world.V10_11):
+            line = self.assert_refused('IMAGE_IS_BOOTED', 'start', 'orders', version)
+            self.assertIn('--force', line)
+        self.assertEqual([], self.requests('POST'))
+        self.json_of('start', 'orders', '10.11.14', '--force', *_WAIT)
+        self.json_of('start', 'orders', '11.8.6', *_WAIT)
+        self.json_of('start', 'reports', '10.11.14', *_WAIT)
+
+    def test_where_the_policy_does_not_let_targets_be_seen_an_upgrade_begins(self):
+        path = f'/instances/{world.ORDERS}/upgrade-targets'
+        fault = {'code': 403, 'message': 'Not allowed. (FORBIDDEN)', 'error_code': 'FORBIDDEN'}
+        content = json.dumps({'forbidden': fault}).encode()
+        self.standin.application.answers['GET', path] = (403, content)
+        self.json_of('start', 'orders', '10.11.14')
 
     def test_a_time_and_what_becomes_of_a_failure_are_asked_for(self):
         self.json_of(
