@@ -59,7 +59,8 @@ class UpgradeActions:
             if actions.is_taken(action, found):
                 return Taken(found, is_new=False)
             if error is not None and not isinstance(error, refusals.ActionOvertaken):
-                raise error
+                # what another action has made of the row tells more than what it was met at
+                raise actions.refusal(action, found) or error
             try:
                 return Taken(self._taken(action, found), is_new=True)
             except exceptions.TroveUpgradeError as refused:

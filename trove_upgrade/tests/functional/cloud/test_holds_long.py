@@ -62,6 +62,7 @@ class TestHold(HoldCase):
                 and guest.boot_id != boot_id
                 and guest.reachable
                 and snapshots.answers(guest)
+                and self.maker.server(instance.server_id)['status'] == 'ACTIVE'
             ),
             'the guest to serve again',
         )

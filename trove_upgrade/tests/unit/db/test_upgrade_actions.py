@@ -4,12 +4,32 @@
 import sqlalchemy as sa
 
 from trove_upgrade.db import models
+from trove_upgrade.db.upgrade_actions import UpgradeActions
 from trove_upgrade.domain import exceptions, holds, leases, refusals, states
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.instances import Task
 from trove_upgrade.tests.unit import base, database
 
 S, Step = states.UpgradeState, states.Step
+
+
+class QuickerRetry:
+    """The repository, for a rollback to which a retry comes first."""
+
+    def __init__(self, upgrades):
+        self._upgrades = upgrades
+
+    def __getattr__(self, name):
+        return getattr(self._upgrades, name)
+
+    def rollback(self, upgrade_id):
+        retried = self._upgrades.retry(upgrade_id)
+        raise exceptions.InstanceChanged(
+            upgrade_id=upgrade_id,
+            instance_id=retried.instance_id,
+            task='UPGRADING',
+            expected='UPGRADING_ERROR',
+        )
 
 
 class TestActions(base.TestCase):
@@ -116,6 +136,17 @@ class TestActions(base.TestCase):
         )
         self.assertIn('another action has just changed it', error.message)
         self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
+
+    def test_one_to_which_another_action_came_first_is_refused_by_what_the_upgrade_is_then(self):
+        held = self.claimed().evolve(step=Step.BOOT)
+        failed = self.repos.upgrades.end(
+            self.repos.upgrades.save(held), S.FAILED, cause='no', error_code='BOOT_TIMEOUT'
+        ).upgrade
+        actions = UpgradeActions(self.db.database, QuickerRetry(self.repos.upgrades))
+        error = self.assertRaises(
+            exceptions.RollbackRefused, actions.take, Action.ROLLBACK, failed.id
+        )
+        self.assertIn('RUNNING', error.message)
 
     def test_an_instance_with_another_server_or_version_is_not_taken(self):
         row = self.held()
