@@ -150,7 +150,7 @@ WAY = (
 
 
 class World:
-    """What the server answers from; a test changes it as it likes."""
+    """State that the server answers from; a test changes it as it likes."""
 
     def __init__(self):
         self.instances = {ORDERS: 'orders', REPORTS: 'reports'}

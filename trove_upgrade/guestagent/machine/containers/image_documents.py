@@ -17,7 +17,8 @@ DOCUMENT_BYTES = 4 << 20
 #: Engines mount no more.
 _LAYERS = 127
 _MANIFESTS = 64
-_DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
+DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
+_PLACE = re.compile(r'blobs/(sha256)/([0-9a-f]{64})')
 _OCI = 'application/vnd.oci.image'
 _DOCKER = 'application/vnd.docker.distribution'
 _MANIFEST_KINDS = (f'{_OCI}.manifest.v1+json', f'{_DOCKER}.manifest.v2+json')
@@ -74,6 +75,12 @@ class Described:
 def place_of(digest: str) -> str:
     """Return the name of a part in an archive."""
     return f'blobs/{digest.replace(":", "/")}'
+
+
+def digest_at(place: str) -> str | None:
+    """Return the digest of the part that has this name; None for a name of another form."""
+    found = _PLACE.fullmatch(place)
+    return None if found is None else ':'.join(found.groups())
 
 
 def describe(image_id: str, parts: Parts, platform: Platform) -> Described:
@@ -159,7 +166,7 @@ def _require(digests: Sequence[str], parts: Parts) -> None:
     if len(digests) > _LAYERS + 1:
         raise NotOneImage('its image has too many layers')
     for digest in digests:
-        if _DIGEST.fullmatch(digest) is None or not parts.has(digest):
+        if DIGEST.fullmatch(digest) is None or not parts.has(digest):
             raise NotOneImage('it lacks a part of its image')
 
 

@@ -10,11 +10,10 @@ the OCI Image Layout Specification.
 
 import functools
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 
-_BLOB = re.compile(r'blobs/sha256/([0-9a-f]{64})')
-_DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
+from trove_upgrade.guestagent.machine.containers import image_documents
+
 _LIST = 'manifest.json'
 
 
@@ -27,8 +26,7 @@ class Hints:
 
     def digest(self, name: str) -> str | None:
         """Return the digest that a file is to have; None where that is not told."""
-        blob = _BLOB.fullmatch(name)
-        return f'sha256:{blob.group(1)}' if blob is not None else self._layers.get(name)
+        return image_documents.digest_at(name) or self._layers.get(name)
 
     @functools.cached_property
     def _layers(self) -> Mapping[str, str]:
@@ -41,5 +39,5 @@ class Hints:
         for image in json.loads(self._document(_LIST)):
             digests = json.loads(self._document(image['Config']))['rootfs']['diff_ids']
             for name, digest in zip(image['Layers'], digests, strict=True):
-                if _DIGEST.fullmatch(digest):
+                if image_documents.DIGEST.fullmatch(digest):
                     yield name, digest

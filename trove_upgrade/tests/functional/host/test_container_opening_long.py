@@ -37,7 +37,7 @@ class OpeningTestCase(ContainerTestCase):
         self.guest.rebuild('10.11')
 
     def restores(self, until=None):
-        """What the guest agent does in a call, up to a sentence of its progress."""
+        """The work of the guest agent in a call, up to a sentence of its progress."""
 
         def progress(percent, message):
             if until is not None and message.startswith(until):
@@ -50,7 +50,7 @@ class OpeningTestCase(ContainerTestCase):
         return None
 
     def reached(self):
-        """Whether a server greets a client that comes by the published port."""
+        """Tell if a server greets a client that comes by the published port."""
         try:
             with self.guest.engine.connect(ADDRESS, 2) as connected:
                 connected.settimeout(5)
@@ -78,7 +78,7 @@ class OpeningTestCase(ContainerTestCase):
 
 class TestOneStart(OpeningTestCase):
     def facts(self):
-        """What the engine and the container tell of it, without names of the one container."""
+        """The words of the engine and the container, without names of the one container."""
         told = self.container().definition
         config = {
             **told['Config'],

@@ -78,7 +78,7 @@ class ActionsOnARealServer(real_database.RealDatabase):
         return self.repos.upgrades.save(told)
 
     def beside_an_abort(self, held, act):
-        """What `act` of the taskmanager and an abort at the same moment come to, and the row."""
+        """Results of `act` of the taskmanager and of an abort at the same moment, and the row."""
         acts = (lambda: act(held), lambda: self.repos.actions.take(Action.ABORT, held.id))
         acted, aborted = self.together(2, lambda number: acts[number]())
         return acted, aborted, self.repos.upgrades.get(held.id)

@@ -33,7 +33,7 @@ class ActionCase(stage.ApiTestCase):
         return self.ask('POST', f'/upgrades/{upgrade_id}/action', {action: {}}, **options)
 
     def actions(self, upgrade_id, **options):
-        """What can be done, by action."""
+        """Verdicts by action."""
         answer = self.ask('GET', f'/upgrades/{upgrade_id}/actions', **options)
         self.assertEqual(200, answer.status_int, answer.text)
         return {each['action']: each for each in answer.json['actions']}

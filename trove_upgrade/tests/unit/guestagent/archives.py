@@ -89,7 +89,7 @@ def opened(content, hashed_bytes=DOCUMENT_BYTES):
 
 
 def rewritten(content, image_id, hashed_bytes=DOCUMENT_BYTES):
-    """What an engine is given of an archive."""
+    """The archive that an engine is given in its place."""
     image = opened(content, hashed_bytes).image(image_id, PLATFORM)
     found = b''.join(image.pieces)
     assert len(found) == image.size_bytes

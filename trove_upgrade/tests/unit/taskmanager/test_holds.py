@@ -79,7 +79,7 @@ class HoldCase(base.TestCase):
         self.requests.append(logs.request_id())
 
     def look(self):
-        """What a taskmanager does every few seconds."""
+        """Look at the holds, as a taskmanager does every few seconds."""
         recovery.Recovery(
             upgrades=self.repos.upgrades,
             checks=self.repos.checks,

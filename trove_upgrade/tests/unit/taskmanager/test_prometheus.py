@@ -129,7 +129,7 @@ class TestOfTheDatabase(MetricsTestCase):
 
 
 class TestOfUpgrades(MetricsTestCase):
-    """What a taskmanager that runs upgrades tells."""
+    """Figures of a taskmanager that runs upgrades."""
 
     def setUp(self):
         super().setUp()

@@ -480,7 +480,7 @@ class TestRollbackFails(RollbackCase):
 
 
 class TestChoiceOfTheUser(RollbackCase):
-    """What the user has chosen for this upgrade holds, whatever the operator's option is."""
+    """The choice of the user for this upgrade holds, whatever the operator's option is."""
 
     def fails(self, on_failure):
         self.nova.broken[database.IMAGE_11_8] = 'no space left'

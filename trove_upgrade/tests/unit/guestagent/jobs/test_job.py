@@ -43,7 +43,7 @@ class JobsTest(base.TestCase):
         return jobs
 
     def let_end(self):
-        """What still runs writes to the journal, which goes with the test."""
+        """Wait for the jobs: they write to the journal, which goes with the test."""
         self.gate.released.set()
         for jobs in self.agents:
             waiting.wait_until(lambda jobs=jobs: not jobs.busy(), _LONG)

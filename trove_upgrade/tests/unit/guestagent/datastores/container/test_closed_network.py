@@ -88,7 +88,7 @@ class Guest(fakes.Guest):
         return self._variables[started]
 
     def reached(self):
-        """Whether a client that comes over the network meets a server."""
+        """Tell if a client that comes over the network meets a server."""
         return any(
             container.running
             and container.definition['NetworkSettings']['Ports']
@@ -420,7 +420,7 @@ _DEATHS = st.lists(
 
 class TestInWhateverOrderThingsDie(ClosedTestCase):
     def restores(self, guest):
-        """What the restore does with the database: no client may come before the comparison."""
+        """The steps of the restore with the database: no client may come before the comparison."""
         driver = guest.driver()
         driver.keep_closed()
         if not self.compared:

@@ -54,6 +54,16 @@ def tar(*members, form=tarfile.PAX_FORMAT):
     return made.getvalue()
 
 
+_KEYS = 'rootfs', 'diff_ids', 'manifests', 'layers', 'config', 'Config', 'Layers'
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.just('config.json'),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_KEYS) | st.text(), inner, max_size=3)
+    ),
+)
+
+
 class RefusedTest(base.TestCase):
     def refused(self, content, image_id=IMAGE):
         return str(
@@ -115,20 +125,7 @@ class RefusedTest(base.TestCase):
     def test_what_is_no_archive_is_refused(self, content):
         self.refused(content)
 
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(('rootfs', 'diff_ids', 'manifests', 'layers', 'config'))
-                    | st.text(),
-                    inner,
-                    max_size=3,
-                )
-            ),
-        )
-    )
+    @given(_JSON)
     def test_a_document_of_another_form_is_refused(self, document):
         text = json.dumps(document).encode()
         if document != {'rootfs': {'diff_ids': []}}:
@@ -408,6 +405,14 @@ class LargeTest(base.TestCase):
             self.assertEqual(
                 wanted(*self.LAYERS), archives.read(archives.rewritten(content, self.IMAGE, 1000))
             )
+
+    @given(_JSON)
+    def test_a_list_of_another_form_tells_nothing_and_hinders_nothing(self, listing):
+        members = {**self.members(), 'manifest.json': json.dumps(listing).encode()}
+        self.assertEqual(
+            wanted(*self.LAYERS),
+            archives.read(archives.rewritten(archives.packed(members), self.IMAGE, 1000)),
+        )
 
     def test_a_list_that_is_wrong_is_noticed_before_the_end_is_given(self):
         for listed in (('b/layer.tar', 'a/layer.tar'), ('a/layer.tar', 'a/layer.tar')):
