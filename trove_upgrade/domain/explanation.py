@@ -179,12 +179,14 @@ def _held_for(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
         yield 'For "proceed".'
     elif begins <= now:
         yield (
-            f'For its instance: its time has come at {begins.isoformat(timespec="seconds")}, and '
-            f'another action or a backup has the instance. It is tried every '
-            f'{holds.BUSY_SECONDS:.0f} s.'
+            f'To begin: its time has come at {begins.isoformat(timespec="seconds")}. It is tried '
+            f'every {holds.BUSY_SECONDS:.0f} s.'
         )
+        if hold.kept_by is not None:
+            yield f'When it was last tried: {hold.kept_by}'
     else:
         yield f'For "proceed", or for {begins.isoformat(timespec="seconds")}.'
+    yield from _overdue(found, now)
     if hold.until is not None:
         yield f'It ends ABORTED by itself in {max(0.0, (hold.until - now).total_seconds()):.0f} s.'
 
@@ -199,13 +201,17 @@ def _waiting(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
         yield f'Step {found.step}, which has told nothing yet.'
     if found.next_run_at is not None and found.next_run_at > now:
         yield f'It rests for {_seconds(found.next_run_at, now)} more.'
-    overdue = found.overdue_seconds(now)
-    if overdue > OVERDUE_SECONDS:
-        yield f'It has been due for {overdue:.0f} s, and no taskmanager has taken it.'
+    yield from _overdue(found, now)
     if found.state is _S.RUNNING and found.step_deadline is not None:
         left = (found.step_deadline - now).total_seconds()
         over = f'was over {-left:.0f} s ago' if left < 0 else f'is over in {left:.0f} s'
         yield f"The step's time {over}."
+
+
+def _overdue(found: Upgrade, now: datetime.datetime) -> Iterator[str]:
+    overdue = found.overdue_seconds(now)
+    if overdue > OVERDUE_SECONDS:
+        yield f'It has been due for {overdue:.0f} s, and no taskmanager has taken it.'
 
 
 def _lease(found: Upgrade, holder: HolderState | None, now: datetime.datetime) -> Lease:

@@ -55,7 +55,7 @@ class Filters:
     all_projects: bool = False
 
     def query(self) -> dict[str, str | tuple[str, ...]]:
-        """Return what the address says of them."""
+        """Return them as an address has them."""
         found = {
             'instance_id': self.instance_id,
             'instance_name': self.instance_name,
@@ -112,7 +112,7 @@ class Start:
     not_before: datetime.datetime | None = None
 
     def body(self) -> dict[str, object]:
-        """Return what the body says of them."""
+        """Return them as a body has them."""
         found: dict[str, object] = {}
         if self.on_failure is not None:
             found['on_failure'] = str(self.on_failure)

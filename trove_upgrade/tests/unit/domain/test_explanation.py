@@ -116,15 +116,24 @@ class TestExplanation(base.TestCase):
             'For "proceed", or for 2026-12-01T02:00:30+00:00.', explain(timed).waits_for
         )
 
-    def test_one_whose_time_has_come_waits_for_its_instance(self):
-        found = upgrade(state=UpgradeState.HELD, step=Step.PRECHECK)
+    def due(self, next_run_at, hold):
+        """The words about an upgrade whose time to begin has come."""
+        found = upgrade(state=UpgradeState.HELD, step=Step.PRECHECK, next_run_at=next_run_at)
         choices = Choices(not_before=ago(40))
-        held = found.evolve(progress=found.progress.evolve(choices=choices))
+        return explain(
+            found.evolve(progress=found.progress.evolve(choices=choices, hold=hold))
+        ).waits_for
+
+    def test_one_whose_time_has_come_tells_what_has_kept_it(self):
+        begins = 'To begin: its time has come at 2026-12-01T01:59:20+00:00. It is tried every 15 s.'
+        self.assertEqual(begins, self.due(ago(5), Hold()))
         self.assertEqual(
-            'For its instance: its time has come at 2026-12-01T01:59:20+00:00, and another action '
-            'or a backup has the instance. It is tried every 15 s.',
-            explain(held).waits_for,
+            f'{begins} When it was last tried: A backup runs.',
+            self.due(ago(-9), Hold(kept_by='A backup runs.')),
         )
+
+    def test_one_whose_time_has_come_and_that_no_taskmanager_looks_at_tells_so(self):
+        self.assertIn('due for 90 s, and no taskmanager', self.due(ago(90), Hold()))
 
     def test_one_that_is_to_be_held_has_its_hold_before_it_and_the_checks_once_more(self):
         rest = 'precheck, quiesce, rebuild, boot, restore, verify, COMPLETED.'
