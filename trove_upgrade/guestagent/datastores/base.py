@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Self
 
-from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain import exceptions, guest_options, logs
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.notes import SettingChange
@@ -269,10 +269,13 @@ class DatastoreDriver:
         """
         self._refuse()
 
-    def upgrade_data(self, progress: Progress, former: str = '') -> None:
+    def upgrade_data(
+        self, progress: Progress, former: str = '', options: GuestOptions = guest_options.DEFAULT
+    ) -> None:
         """The engine's own upgrade, and look at its result.  Safe to repeat.
 
-        `former` is the version of the server that has stopped; '' where it is not known.
+        `former`: version of the server that has stopped; '': not known.  Rows may be read meanwhile
+        for the next `fingerprint`.
 
         :raises StepFailed: it failed.
         """

@@ -138,7 +138,7 @@ def _upgraded(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
         return True
     work.progress(40, 'Upgrading the data.')
     try:
-        guest.driver.upgrade_data(_keeping_closed(work), before.server_version)
+        guest.driver.upgrade_data(_keeping_closed(work), before.server_version, work.call.options)
     except exceptions.StepFailed as error:
         if guest.driver.is_isolated():
             raise

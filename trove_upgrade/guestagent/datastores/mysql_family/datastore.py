@@ -5,7 +5,7 @@ import contextlib
 import pathlib
 from collections.abc import Sequence
 
-from trove_upgrade.domain import exceptions
+from trove_upgrade.domain import exceptions, guest_options
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
@@ -21,6 +21,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     precheck,
     probe,
     redo_log,
+    rows_ahead,
     settings,
     versions,
 )
@@ -57,6 +58,7 @@ class Datastore(base.DatastoreDriver):
         self._server = host.server
         self._ports = ports
         self._stopped_with: option_files.Configuration | None = None
+        self._ahead: rows_ahead.RowsAhead | None = None  # of the server that runs isolated
 
     def volume_owner(self) -> int | None:
         return self.host.volume_owner()
@@ -207,12 +209,25 @@ class Datastore(base.DatastoreDriver):
 
     def start_isolated(self) -> None:
         """Start in two parts: the host runs the server, the engine settles it."""
+        self._ahead = None
         self.host.run_isolated(self.engine.isolated_arguments(self.context.data_directory))
         self.engine.settle_isolated(lambda: self._session()[0], self.context.data_directory)
 
-    def upgrade_data(self, progress: Progress, former: str = '') -> None:
+    def upgrade_data(
+        self,
+        progress: Progress,
+        former: str = '',
+        options: GuestOptions = guest_options.DEFAULT,
+    ) -> None:
         session, credentials = self._session()
         session.close()
+        ahead = rows_ahead.RowsAhead(
+            lambda: self._server.session(timeout_seconds=0),
+            self.engine.dialect,
+            self.context.data_directory,
+            limit_seconds=_budget_after(options),
+            monotonic=self.context.monotonic,
+        )
         self.engine.upgrade_data(
             UpgradingServer(
                 programs=self.host.programs,
@@ -221,15 +236,16 @@ class Datastore(base.DatastoreDriver):
                 former=former,
                 version=self.server_version,
                 data_directory=self.context.data_directory,
+                meanwhile=ahead.beside,
             )
         )
+        self._ahead = ahead
 
     def fingerprint(self, options: GuestOptions, progress: Progress) -> base.Fingerprint:
-        """Take more time than before the upgrade: what was read then should be read again."""
-        budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
         session, _ = self._session(timeout_seconds=0)
+        ahead, self._ahead = self._ahead, None
         try:
-            return self._take(session, budget, progress)
+            return self._take(session, _budget_after(options), progress, ahead)
         except connection.SessionError as error:
             reason = (
                 f'The fingerprint cannot be taken: {error.text}. Look at the error log of the '
@@ -240,7 +256,11 @@ class Datastore(base.DatastoreDriver):
             session.close()
 
     def _take(
-        self, session: connection.Session, budget: float, progress: Progress
+        self,
+        session: connection.Session,
+        budget: float,
+        progress: Progress,
+        ahead: rows_ahead.RowsAhead | None = None,
     ) -> base.Fingerprint:
         """Take it with a second session, where the server has room for one."""
         with contextlib.ExitStack() as opened:
@@ -257,6 +277,7 @@ class Datastore(base.DatastoreDriver):
                 now=self.context.now,
                 progress=progress,
                 counting=counting,
+                ahead=None if ahead is None else ahead.take,
             ).take()
 
     def compare(self, before: base.Fingerprint, after: base.Fingerprint) -> base.Comparison:
@@ -327,6 +348,11 @@ class Datastore(base.DatastoreDriver):
         :raises StepFailed: nothing answers where a server must run.
         """
         return self._server.require_session(timeout_seconds)
+
+
+def _budget_after(options: GuestOptions) -> float:
+    """More time than before the upgrade: what was read then should be read again."""
+    return _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS) * _PATIENCE_AFTER
 
 
 def _or_default(chosen: float | None, default: float) -> float:

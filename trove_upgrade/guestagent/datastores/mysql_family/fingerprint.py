@@ -18,8 +18,8 @@ from trove_upgrade.guestagent.datastores.table_facts import (
 )
 from trove_upgrade.guestagent.machine.progress import Progress
 
-#: From here on a second session is worth its statements.
-_LARGE_BYTES = 8 << 20
+#: Gives the rows of a table that were read before, if they still are what they were.
+ReadAhead = Callable[[connection.Session, catalog.Table], RowFacts | None]
 
 
 class FingerprintCollector:
@@ -39,8 +39,12 @@ class FingerprintCollector:
         now: Callable[[], datetime.datetime],
         progress: Progress,
         counting: connection.Session | None = None,
+        ahead: ReadAhead | None = None,
     ) -> None:
-        """`counting`: a second session, for the rows of large tables."""
+        """`counting`: a second session, for the rows of large tables; `ahead` gives rows that were
+        read before.
+        """
+        self._ahead = ahead
         self._session = session
         self._counting = counting
         self._dialect = dialect
@@ -84,7 +88,7 @@ class FingerprintCollector:
             self._progress(
                 min(done * 100 // total, 99), f'fingerprint of table {position} of {len(found)}'
             )
-            measured = self._measure(table, deadline)
+            measured = self._read_ahead(table) or self._measure(table, deadline)
             if measured is None:
                 by_file.append(table.full_name)
                 measured = NOT_READ
@@ -98,6 +102,11 @@ class FingerprintCollector:
         self._dialect.limit_statements(self._session, 0)
         return tables, by_file
 
+    def _read_ahead(self, table: catalog.Table) -> RowFacts | None:
+        if self._ahead is None or not rows.is_large(table):
+            return None
+        return self._ahead(self._session, table)
+
     def _measure(self, table: catalog.Table, deadline: float) -> RowFacts | None:
         """Rows and checksum; None if the time that is left does not do, or did not."""
         if table.kind is TableKind.VIEW:
@@ -110,7 +119,7 @@ class FingerprintCollector:
             self._bytes_per_second and table.size_bytes / self._bytes_per_second > left
         ):
             return None
-        counting = self._counting if table.size_bytes >= _LARGE_BYTES else None
+        counting = self._counting if rows.is_large(table) else None
         try:
             for session in (self._session, *([counting] if counting is not None else [])):
                 self._dialect.limit_statements(session, left)

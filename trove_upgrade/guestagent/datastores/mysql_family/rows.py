@@ -11,6 +11,8 @@ from trove_upgrade.guestagent.datastores.table_facts import ChecksumOf, RowFacts
 #: SQL's functions of a digest.  MySQL 9.7 has no MD5 any more; agents of earlier releases sum
 #: versioned tables, which MariaDB alone has, by it.
 _MD5, _SHA2 = 'MD5({})', 'SHA2({}, 256)'
+#: Of a large table, at least; as the engine estimates it.
+LARGE_BYTES = 8 << 20
 
 
 def read(
@@ -40,6 +42,11 @@ def read(
             shown = _checksum(session, table)
         rows = counted.result()
     return None if shown is None else RowFacts(count=rows, checksum=shown)
+
+
+def is_large(table: Table) -> bool:
+    """Return whether a second session is worth its statements."""
+    return table.size_bytes >= LARGE_BYTES
 
 
 def try_one(session: connection.Session, table: Table) -> None:

@@ -417,7 +417,7 @@ class Driver(base.DatastoreDriver):
         self.machine.start(isolated=True)
         self._may_fail('start_isolated')
 
-    def upgrade_data(self, progress, former=''):
+    def upgrade_data(self, progress, former='', options=None):
         assert self.machine.isolated
         self._may_fail('upgrade_data')
         (self.layout.data_directory / 'upgraded').write_text(self.machine.version)

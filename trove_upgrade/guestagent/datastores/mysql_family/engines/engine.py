@@ -2,6 +2,7 @@
 """Interface of an engine: the server's kind.  The other half of a driver is its `Host`."""
 
 import abc
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ class UpgradingServer:
     former: str  #: version of the server that has stopped; '' where it is not known
     version: Callable[[], str | None]  #: of the one that runs
     data_directory: pathlib.Path
+    #: what goes on beside an upgrade, as its context
+    meanwhile: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 class Engine(abc.ABC):
@@ -106,7 +109,8 @@ class Engine(abc.ABC):
         if not engine_upgrade.is_needed(server.former, version, server.data_directory):
             server.progress(None, f'from {server.former} to {version} there is none')
             return
-        engine_upgrade.run(server.programs, server.credentials, server.progress)
+        with server.meanwhile():
+            engine_upgrade.run(server.programs, server.credentials, server.progress)
 
     def comparable(
         self,

@@ -30,9 +30,9 @@ class Reached(fakes.Driver):
         super().start_isolated()
         self._happens('start_isolated')
 
-    def upgrade_data(self, progress, former=''):
+    def upgrade_data(self, progress, former='', options=None):
         self._happens('upgrade_data')
-        super().upgrade_data(progress, former)
+        super().upgrade_data(progress, former, options)
 
     def fingerprint(self, options, progress):
         self._happens('fingerprint')
@@ -88,13 +88,13 @@ class TestIsolationThatIsLost(FlowTestCase):
 
     def test_while_the_data_is_upgraded_lets_no_client_come_for_longer_than_a_few_seconds(self):
         class Long(Reached):
-            def upgrade_data(self, progress, former=''):
+            def upgrade_data(self, progress, former='', options=None):
                 self._happens('upgrade_data')
                 for _ in range(12):
                     self.machine.clock.move(1)
                     self.done.append('table')
                     progress(50, 'a table')
-                fakes.Driver.upgrade_data(self, progress, former)
+                fakes.Driver.upgrade_data(self, progress, former, options)
 
         driver = Long(self.machine, 'upgrade_data')
         restore.restore(self.restored(driver))

@@ -661,8 +661,8 @@ class RestoreTest(FlowTestCase):
         original = fakes.Driver.upgrade_data
 
         class Lossy(fakes.Driver):
-            def upgrade_data(self, progress, former=''):
-                original(self, progress, former)
+            def upgrade_data(self, progress, former='', options=None):
+                original(self, progress, former, options)
                 (self.layout.data_directory / 'rows').write_text('2')
 
         work = self.machine.work(upgrade_info=info)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import threading
+
+import fixtures
+
+from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, dialect
+from trove_upgrade.guestagent.datastores.mysql_family.rows_ahead import RowsAhead
+from trove_upgrade.guestagent.datastores.table_facts import RowFacts, TableKind
+from trove_upgrade.tests.unit import base
+from trove_upgrade.tests.unit.guestagent.datastores import fakes
+
+_LARGE = 100 << 20
+_OK = [('a.t', 'check', 'status', 'OK')]
+_READ = RowFacts(count=5, checksum='77')
+
+
+class TestRowsAhead(base.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.clock = fakes.Clock()
+        self.data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (self.data / 'a').mkdir()
+        self.sessions = []
+        self.rules = []
+
+    def connect(self):
+        session = fakes.Session(
+            *self.rules,
+            ('ENGINE IN', []),
+            ('UPDATE_TIME', [(None,)]),
+            ('FROM information_schema.TABLES', self.tables),
+            ('FOR UPGRADE', _OK),
+            (r'COUNT\(\*\)', [(5,)]),
+            ('CHECKSUM TABLE', [('t', 77)]),
+        )
+        self.sessions.append(session)
+        return session
+
+    def ahead(self, *names, kind='BASE TABLE', size=_LARGE, limit=60):
+        """Rows that were read beside an upgrade that took as long as that."""
+        self.tables = [('a', name, kind, size, 'InnoDB') for name in names]
+        for name in names:
+            (self.data / 'a' / f'{name}.ibd').write_bytes(b'rows')
+        made = RowsAhead(
+            self.connect,
+            dialect.MariaDB(),
+            self.data,
+            limit_seconds=limit,
+            monotonic=self.clock,
+        )
+        with made.beside():
+            made._reader.join()
+        return made
+
+    def take(self, ahead, name='t'):
+        table = catalog.Table(schema='a', name=name, kind=TableKind.TABLE, size_bytes=_LARGE)
+        return ahead.take(self.connect(), table)
+
+    def statements(self, word):
+        return [said for each in self.sessions for said in each.statements if word in said]
+
+    def test_of_a_table_that_is_as_it_was_are_given_once(self):
+        ahead = self.ahead('t')
+        self.assertEqual((_READ, None), (self.take(ahead), self.take(ahead)))
+        self.assertEqual([True, True], [each.closed for each in self.sessions[:2]])
+
+    def test_of_a_table_that_the_upgrade_rebuilds_are_not_read(self):
+        for answer in (
+            [('a.t', 'check', 'error', 'Upgrade required. Please do "ALTER TABLE `t` FORCE"')],
+            [('a.t', 'check', 'warning', 'a word'), *_OK],
+            [],
+        ):
+            self.rules = [('FOR UPGRADE', answer)]
+            self.assertIsNone(self.take(self.ahead('t')), answer)
+        self.assertEqual([], self.statements('CHECKSUM'))
+
+    def test_of_what_has_no_file_of_its_own_are_not_read(self):
+        ahead = self.ahead('t', 'parted#P#p0')
+        (self.data / 'a/t.ibd').unlink()
+        (self.data / 'a/t.ibd').symlink_to('parted#P#p0.ibd')
+        self.assertIsNone(self.take(ahead))
+        self.assertEqual(1, len(self.statements('CHECKSUM')))
+        for options in ({'size': 10}, {'kind': 'SYSTEM VERSIONED'}):
+            self.assertIsNone(self.take(self.ahead('u', **options), 'u'))
+        self.assertEqual([], self.statements('`u`'))
+
+    def test_are_not_given_where_the_file_was_replaced_by_its_equal(self):
+        ahead = self.ahead('t')
+        path = self.data / 'a/t.ibd'
+        was = path.stat()
+        path.rename(self.data / 'a/before')
+        path.write_bytes(b'rows')
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+        self.assertIsNone(self.take(ahead))
+
+    def test_are_not_given_where_the_server_tells_of_a_change_or_nothing(self):
+        for answer in ([('2026-01-01',)], [], fakes.refusal(1969, 'too long')):
+            ahead = self.ahead('t')
+            self.rules = [('UPDATE_TIME', answer)]
+            self.assertIsNone(self.take(ahead), answer)
+            self.rules = []
+
+    def test_of_a_table_without_a_checksum_are_left_to_the_comparison(self):
+        self.rules = [('CHECKSUM TABLE', [('t', None)])]
+        self.assertIsNone(self.take(self.ahead('t')))
+
+    def test_end_with_the_time_that_they_have(self):
+        def late():
+            self.clock.seconds = 61
+            return [('t', 77)]
+
+        self.rules = [('CHECKSUM TABLE `a`.`first`', late)]
+        ahead = self.ahead('first', 'second')
+        self.assertEqual((_READ, None), (self.take(ahead, 'first'), self.take(ahead, 'second')))
+        self.assertEqual(2, len(self.statements('max_statement_time = 60.000')))
+
+    def test_are_read_afterwards_where_the_server_takes_no_second_session(self):
+        def refused():
+            raise connection.NoAnswer(socket='/run/mysqld.sock', found='too many connections')
+
+        self.connect = refused
+        self.assertEqual({}, self.ahead('t')._found)
+
+    def test_are_read_afterwards_whatever_goes_wrong(self):
+        for error in (fakes.refusal(1194, 'crashed'), ValueError('a bug')):
+            self.rules = [('CHECKSUM TABLE `a`.`b`', error)]
+            ahead = self.ahead('a', 'b', 'c')
+            self.assertEqual(
+                (_READ, None, None), tuple(self.take(ahead, name) for name in ('a', 'b', 'c'))
+            )
+
+    def test_that_were_never_begun_are_none(self):
+        self.tables = []
+        never = RowsAhead(
+            self.connect, dialect.MariaDB(), self.data, limit_seconds=1, monotonic=self.clock
+        )
+        self.assertIsNone(self.take(never))
+
+    def test_begin_no_table_once_the_upgrade_has_ended(self):
+        self.tables = [('a', name, 'BASE TABLE', _LARGE, 'InnoDB') for name in ('t', 'u')]
+        for name in ('t', 'u'):
+            (self.data / 'a' / f'{name}.ibd').write_bytes(b'rows')
+        ahead = RowsAhead(
+            self.connect, dialect.MariaDB(), self.data, limit_seconds=60, monotonic=self.clock
+        )
+
+        begun = threading.Event()
+
+        def ended():
+            begun.set()
+            ahead._ended.wait(60)
+            return [('t', 77)]
+
+        self.rules = [('CHECKSUM TABLE `a`.`t`', ended)]
+        with ahead.beside():
+            self.assertTrue(begun.wait(60))
+        self.assertEqual((_READ, None), (self.take(ahead), self.take(ahead, 'u')))
