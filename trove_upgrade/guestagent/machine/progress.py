@@ -12,6 +12,16 @@ Progress = Callable[[int | None, str], None]
 _TOLD_EVERY_BYTES = 64 << 20
 
 
+def within(progress: Progress, first: int, last: int) -> Progress:
+    """Return the progress of a part, whose 0 to 100 are these percent of the whole."""
+
+    def report(percent: int | None, sentence: str) -> None:
+        whole = None if percent is None else first + (last - first) * percent // 100
+        progress(whole, sentence)
+
+    return report
+
+
 class Deferred:
     """Progress of what cannot be called back: an abort, or a deadline that passes meanwhile, counts
     once it has ended.

@@ -18,7 +18,7 @@ from trove_upgrade.domain.guest_results import Compared
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
-from trove_upgrade.guestagent.machine.progress import Progress
+from trove_upgrade.guestagent.machine.progress import Progress, within
 from trove_upgrade.guestagent.upgrade import carried_image
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
@@ -35,6 +35,8 @@ _NAMED = 5
 _LOOK_SECONDS = 5.0
 #: The second one is without a network: none can reach that server.
 _STARTS = 2
+#: Percent of the restore at which these begin, and the last ends.
+_UPGRADING, _COMPARING, _COMPARED = 40, 70, 90
 
 
 def run(work: Work, info: UpgradeInfo, before: base.Fingerprint, *, is_rollback: bool) -> None:
@@ -136,9 +138,13 @@ def _upgraded(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
     # a mended image can be of another release
     if upgraded is not None and upgraded.server_version == guest.driver.server_version():
         return True
-    work.progress(40, 'Upgrading the data.')
+    work.progress(_UPGRADING, 'Upgrading the data.')
     try:
-        guest.driver.upgrade_data(_keeping_closed(work), before.server_version, work.call.options)
+        guest.driver.upgrade_data(
+            within(_keeping_closed(work), _UPGRADING, _COMPARING),
+            before.server_version,
+            work.call.options,
+        )
     except exceptions.StepFailed as error:
         if guest.driver.is_isolated():
             raise
@@ -157,8 +163,9 @@ def _compared(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
     Return False where one may have come meanwhile.
     """
     guest = work.guest
-    work.progress(70, 'Comparing tables, users and grants.')
-    after = guest.driver.fingerprint(work.call.options, _keeping_closed(work))
+    work.progress(_COMPARING, 'Comparing tables, users and grants.')
+    comparing = within(_keeping_closed(work), _COMPARING, _COMPARED)
+    after = guest.driver.fingerprint(work.call.options, comparing)
     comparison = guest.driver.compare(before, after)
     if not guest.driver.is_isolated():
         return False

@@ -9,6 +9,7 @@ from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_results import Quiesced
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores.base import Fingerprint
+from trove_upgrade.guestagent.machine.progress import within
 from trove_upgrade.guestagent.storage import data_files, volume_ownership
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.volume import Mounted
@@ -19,6 +20,9 @@ from trove_upgrade.guestagent.upgrade.mark_facts import (
     StashedFacts,
 )
 from trove_upgrade.guestagent.upgrade.work import Guest, JobOutcome, Work
+
+#: Percent of it at which these begin.
+_STOPPING, _STASHING = 10, 80
 
 
 def quiesce(work: Work) -> JobOutcome:
@@ -124,8 +128,10 @@ def _stop(work: Work) -> Fingerprint:
     driver = work.guest.driver
     work.progress(5, 'Switching off the start at boot.')
     driver.set_autostart(enabled=False)
-    work.progress(10, 'Taking the fingerprint and stopping the database.')
-    fingerprint = driver.fingerprint_and_stop(work.call.options, work.progress)
+    work.progress(_STOPPING, 'Taking the fingerprint and stopping the database.')
+    fingerprint = driver.fingerprint_and_stop(
+        work.call.options, within(work.progress, _STOPPING, _STASHING)
+    )
     if not driver.shutdown_was_clean():
         raise exceptions.StepFailed(
             'The database was stopped, but not cleanly: its log does not end with a clean '
@@ -138,7 +144,7 @@ def _stop(work: Work) -> Fingerprint:
 def _stop_and_stash(work: Work, mounted: Mounted, images: image_saving.SavedImages) -> UpgradeInfo:
     guest, call = work.guest, work.call
     fingerprint = _stop(work)
-    work.progress(80, 'Keeping the configuration on the volume.')
+    work.progress(_STASHING, 'Keeping the configuration on the volume.')
     volume_ownership.anew(guest.layout.on_volume)  # nothing of the database's user runs now
     check.require_layout(guest)  # the top's owner may have changed it since the check
     documents = {

@@ -419,11 +419,14 @@ class Driver(base.DatastoreDriver):
 
     def upgrade_data(self, progress, former='', options=None):
         assert self.machine.isolated
+        progress(50, 'Half of the phases.')
         self._may_fail('upgrade_data')
         (self.layout.data_directory / 'upgraded').write_text(self.machine.version)
 
     def fingerprint(self, options, progress):
         assert self.machine.isolated, 'clients could write while the fingerprint was taken'
+        progress(0, 'Counting.')
+        progress(99, 'Counting.')
         return self._fingerprint()
 
     def compare(self, before, after):

@@ -240,7 +240,7 @@ class QuiesceTest(FlowTestCase):
         work = dataclasses.replace(self.machine.work(), progress=lambda *said: told.append(said))
         quiesce.quiesce(work)
         self.assertEqual(
-            [5, 10, 50, 80, 95], [percent for percent, _ in told if percent is not None]
+            [5, 10, 45, 80, 95], [percent for percent, _ in told if percent is not None]
         )
 
     def test_the_second_call_answers_the_same_and_stops_nothing(self):
@@ -435,7 +435,7 @@ class RestoreTest(FlowTestCase):
         told = []
         work = self.machine.work(upgrade_info=self.rebuilt())
         restore.restore(dataclasses.replace(work, progress=lambda *said: told.append(said)))
-        self.assertEqual([0, 10, 20, 30, 40, 70, 90], [percent for percent, _ in told])
+        self.assertEqual([0, 10, 20, 30, 40, 55, 70, 70, 89, 90], [percent for percent, _ in told])
 
     def test_remarks_of_an_earlier_run_on_this_root_disk_are_told_too(self):
         info = self.rebuilt()
