@@ -101,10 +101,10 @@ class TestPipeline(ClientErrorsCase):
         answer = self.assert_answers({}, 401, 'NOT_AUTHENTICATED')
         self.assertEqual('Keystone uri="http://127.0.0.1:1/v3"', answer.headers['WWW-Authenticate'])
 
-    def test_the_health_check_stays_as_it_is(self):
+    def test_the_health_check_needs_no_token_and_keeps_its_own_form(self):
         answer = requests.get(f'{self.api_base}/healthcheck', timeout=60)
         self.assertEqual(
-            (200, '', 'text/plain'),
+            (503, 'The database does not serve: DATABASE_ERROR.', 'text/plain'),
             (answer.status_code, answer.text, answer.headers['Content-Type'].partition(';')[0]),
         )
 
