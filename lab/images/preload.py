@@ -54,7 +54,8 @@ def load(
         store = _store_of(guest)
         listed = guest.exec(['docker', 'images', '--format', '{{.Repository}}:{{.Tag}}'])
         names = sorted(name for name in listed.output.split() if '<none>' not in name)
-        guest.exec(['service', 'docker', 'stop'])
+        for service in ('docker', 'containerd'):
+            guest.exec(['service', service, 'stop'])
         guest.kill()
         _copy(store, guest, layer / STORE)
         (layer / STORE / _NAMES).write_text(json.dumps(names), 'utf-8')
