@@ -151,23 +151,13 @@ def check_server(description: compute.ServerDescription) -> Results:
     """
     server = description.server
     cannot = f'Server {server.id} cannot be rebuilt'
-    results: Results = []
-    if server.status != ServerStatus.ACTIVE:
-        results.append(
-            refused(
-                'server_active',
-                f'{cannot}: its status is {server.status}. Bring it to ACTIVE first.',
-                'SERVER_NOT_ACTIVE',
-            )
-        )
-    else:
-        results.append(ok('server_active', 'The server is ACTIVE.'))
+    results = [_status_of(server, cannot)]
     if server.task_state is not None:
         results.append(
             refused(
                 'server_task',
                 f'{cannot}: its task is {server.task_state}. Wait until it has ended.',
-                'SERVER_BUSY',
+                Code.SERVER_BUSY,
             )
         )
     if server.locked:
@@ -178,6 +168,15 @@ def check_server(description: compute.ServerDescription) -> Results:
         )
     results.append(_compute_of_server(description, cannot))
     return results
+
+
+def _status_of(server: compute.Server, cannot: str) -> CheckResult:
+    name, is_now = 'server_active', f'{cannot}: its status is {server.status}'
+    if server.status == ServerStatus.ACTIVE:
+        return ok(name, 'The server is ACTIVE.')
+    if server.status in compute.PASSING:
+        return refused(name, f'{is_now}. Wait until it is ACTIVE.', Code.SERVER_BUSY)
+    return refused(name, f'{is_now}. Bring it to ACTIVE first.', 'SERVER_NOT_ACTIVE')
 
 
 def _compute_of_server(description: compute.ServerDescription, cannot: str) -> CheckResult:

@@ -12,6 +12,13 @@ class ServerStatus(enum.StrEnum):
     ACTIVE = 'ACTIVE'
     ERROR = 'ERROR'
     SHUTOFF = 'SHUTOFF'
+    REBOOT = 'REBOOT'
+    HARD_REBOOT = 'HARD_REBOOT'
+    MIGRATING = 'MIGRATING'
+
+
+#: Those that a server comes out of by itself.  Source: Nova api-ref, "Servers", status.
+PASSING = frozenset({ServerStatus.REBOOT, ServerStatus.HARD_REBOOT, ServerStatus.MIGRATING})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

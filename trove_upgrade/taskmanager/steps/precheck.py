@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from trove_upgrade.domain import exceptions, guests, notes
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.domain.outcomes import Done, Outcome
+from trove_upgrade.domain.outcomes import Done, Outcome, Wait
 from trove_upgrade.domain.progress import FormerGuest
 from trove_upgrade.domain.upgrade_checks import CheckOutcome, CheckResult
 from trove_upgrade.domain.upgrades import Upgrade
@@ -45,7 +45,12 @@ class Precheck:
         upgrade = self._with_time_to_bring(upgrade)
         asked = _with_the_image_of_now(upgrade)
         report = self.preflight.report(asked, lambda: self._call(asked))
-        _require_passed(report.results)
+        refused = refusals(report.results)
+        if refused and _ended_hold(upgrade) and _pass_by_themselves(refused):
+            return Wait(
+                upgrade=upgrade, seconds=self.calls.poll_max_seconds, message=refused[0].message
+            )
+        _require_passed(refused)
         if report.answer is None or report.description is None or report.image is None:
             raise exceptions.StepRefused(
                 f'Upgrade {upgrade.id} cannot begin: its checks are not complete. Try again.',
@@ -53,14 +58,8 @@ class Precheck:
             )
         if report.answer.state is guests.JobState.RUNNING:
             return self.calls.ask_again(upgrade, report.answer)
-        former = FormerGuest(
-            boot_id=report.answer.boot_id,
-            server_version=report.answer.server_version,
-            agent_version=report.answer.agent_version,
-            had_key=self.preflight.key_delivery.has_key(upgrade.instance_id),
-            cannot_return=report.cannot_return,
-        )
         warnings = _warnings(report.results)
+        former = self._former(upgrade, report.answer, cannot_return=report.cannot_return)
         return Done(
             upgrade.evolve(
                 former_image_id=report.description.server.image_id,
@@ -68,6 +67,17 @@ class Precheck:
                 progress=upgrade.progress.checked(former, warnings),
             ),
             f'{len(report.results)} checks were made, {len(warnings)} with a warning.',
+        )
+
+    def _former(
+        self, upgrade: Upgrade, answer: guests.GuestAnswer, *, cannot_return: bool
+    ) -> FormerGuest:
+        return FormerGuest(
+            boot_id=answer.boot_id,
+            server_version=answer.server_version,
+            agent_version=answer.agent_version,
+            had_key=self.preflight.key_delivery.has_key(upgrade.instance_id),
+            cannot_return=cannot_return,
         )
 
     def _with_time_to_bring(self, upgrade: Upgrade) -> Upgrade:
@@ -101,13 +111,21 @@ def _with_the_image_of_now(upgrade: Upgrade) -> Upgrade:
     """Return a copy whose target image is found anew after a hold, in which days may have passed:
     the version may have been given another one, and the one of then be gone.
     """
-    if upgrade.progress.hold.since is None or upgrade.guest_told_in_attempt is not None:
+    if not _ended_hold(upgrade) or upgrade.guest_told_in_attempt is not None:
         return upgrade
     return upgrade.evolve(target_image_id='')
 
 
-def _require_passed(results: Sequence[CheckResult]) -> None:
-    refused = refusals(results)
+def _ended_hold(upgrade: Upgrade) -> bool:
+    return upgrade.progress.hold.since is not None
+
+
+def _pass_by_themselves(refused: Sequence[CheckResult]) -> bool:
+    """Return whether a moment later all may be well: the one who set the time is asleep."""
+    return all(result.code == Code.SERVER_BUSY for result in refused)
+
+
+def _require_passed(refused: Sequence[CheckResult]) -> None:
     if refused:
         down = any(result.code == Code.DATABASE_NOT_SERVING for result in refused)
         kind = exceptions.NotServingBefore if down else exceptions.StepRefused

@@ -24,6 +24,7 @@ from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
 from trove_upgrade.domain import guests
 from trove_upgrade.domain.bridge_runs import MemberState
+from trove_upgrade.domain.compute import ServerStatus
 from trove_upgrade.domain.inventory import Obstacle
 from trove_upgrade.domain.pace import Stop, Wait
 from trove_upgrade.domain.states import UpgradeState
@@ -136,6 +137,8 @@ _NOT_CODES |= {
     'KRB5_KTNAME',
     'LD_PRELOAD',
 }
+#: Statuses of a server in Nova.
+_NOT_CODES |= {status.name for status in ServerStatus}
 #: Exit statuses of the client, and variables of its environment.
 _NOT_CODES |= {status.name for status in ExitStatus} | {
     'CLIFF_FIT_WIDTH',

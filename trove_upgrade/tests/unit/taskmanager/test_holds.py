@@ -179,6 +179,27 @@ class TestHold(HoldCase):
         self.assertEqual([], self.asked('pre_upgrade'))
         self.assertIs(Task.NONE, self.task())
 
+    def test_one_whose_server_passes_through_a_state_by_then_waits_for_it(self):
+        row = self.take(Action.PROCEED, self.held())
+        for passing in ({'status': 'REBOOT'}, {'status': 'ACTIVE', 'task_state': 'rebooting'}):
+            self.stage.nova.change(**passing)
+            row = self.stage.run_on(row.id)
+            self.assertEqual((S.RUNNING, Step.PRECHECK), (row.state, row.step))
+            self.assertEqual(1, len(self.asked('check_upgrade')))
+            self.clock.pass_time(10)
+        self.stage.nova.change(task_state=None)
+        self.assertIs(Step.REBUILD, self.stage.run_on(row.id).step)
+
+    def test_one_whose_server_stays_in_such_a_state_ends_with_nothing_touched(self):
+        row = self.take(Action.PROCEED, self.held())
+        self.stage.nova.change(status='REBOOT')
+        self.stage.run_on(row.id)
+        self.clock.pass_time(HOUR)
+        row = self.stage.run_on(row.id)
+        self.assertEqual((S.ABORTED, 'PRECHECK_TIMEOUT'), (row.state, row.error_code))
+        self.assertIn('its status is REBOOT', row.cause)
+        self.assertEqual([], self.asked('pre_upgrade'))
+
     def test_bringing_the_container_image_may_take_longer_than_the_checks_do(self):
         self.stage.precheck = dataclasses.replace(self.stage.precheck, bring_seconds=1000)
         self.stage.guest.says('check_upgrade', fakes.answer(guests.JobState.RUNNING))

@@ -48,6 +48,9 @@ class TestPrecheck(_StepCase):
     def test_a_busy_server_refuses(self):
         self.assertEqual('SERVER_BUSY', self.refusal(task_state='rebooting'))
 
+    def test_a_server_that_reboots_refuses_as_a_busy_one(self):
+        self.assertEqual('SERVER_BUSY', self.refusal(status='REBOOT'))
+
     def test_a_host_that_is_down_refuses(self):
         self.stage.nova.up = False
         self.assertEqual('COMPUTE_DOWN', self.refusal())
