@@ -38,7 +38,7 @@ class Table:
     #: not where they are gone after every stop, or lie on another server or in a foreign file
     has_own_rows: bool = True
     given: Sequence[str] = ()  #: columns whose values the users gave, invisible ones too
-    has_stored_results: bool = False  #: keeps values of generated columns on disk
+    has_generated: bool = False  #: has columns that the server computes
 
     @property
     def full_name(self) -> str:
@@ -109,7 +109,7 @@ def _table(row: tuple[Any, ...], columns: dict[tuple[str, str], list['_Column']]
         shape=digest(*own),
         has_own_rows=str(engine).upper() not in _WITHOUT_OWN_ROWS,
         given=tuple(column.name for column in every if not column.is_generated),
-        has_stored_results=any(column.is_stored_result for column in every),
+        has_generated=any(column.is_generated for column in every),
     )
 
 
@@ -124,6 +124,10 @@ def schemas(session: connection.Session) -> list[str]:
     ]
 
 
+#: Words of a column that the server computes.
+_GENERATED = ('STORED GENERATED', 'PERSISTENT', 'VIRTUAL')
+
+
 @dataclasses.dataclass(frozen=True)
 class _Column:
     name: str
@@ -135,13 +139,9 @@ class _Column:
         return 'INVISIBLE' not in self.extra
 
     @property
-    def is_stored_result(self) -> bool:
-        return 'STORED GENERATED' in self.extra or 'PERSISTENT' in self.extra
-
-    @property
     def is_generated(self) -> bool:
         """An expression for a default, DEFAULT_GENERATED at MySQL, generates no column."""
-        return self.is_stored_result or 'VIRTUAL' in self.extra
+        return any(word in self.extra for word in _GENERATED)
 
 
 #: The server has no such column: MariaDB before 10.2.5 and MySQL before 5.7 keep no expressions of

@@ -54,7 +54,8 @@ _VARIABLES = (
     'completion_type = 0, group_concat_max_len = 1048576, max_sort_length = 1024, '
     "div_precision_increment = 4, default_week_format = 0, lc_messages = 'en_US', "
     "lc_time_names = 'en_US', wait_timeout = 28800, interactive_timeout = 28800, "
-    'net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0 '
+    'net_read_timeout = 30, net_write_timeout = 60, low_priority_updates = 0, '
+    "time_zone = '+00:00' "
     '/*M!100101 , max_statement_time = 0 */ /*M!100312 , system_versioning_asof = DEFAULT */ '
     '/*!50708 , max_execution_time = 0 */'
 )

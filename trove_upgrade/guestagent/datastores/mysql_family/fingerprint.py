@@ -61,8 +61,6 @@ class FingerprintCollector:
 
         :raises SessionError: the server said no to anything else, or has gone.
         """
-        # a TIMESTAMP's text would follow the machine's zone
-        self._session.rows("SET SESSION time_zone = '+00:00'")
         taken_at = self._now().isoformat()
         version = str(self._session.rows('SELECT VERSION()')[0][0])
         found = reading.read(self._session, self._dialect)
