@@ -191,7 +191,9 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         marks=Marks(layout),
         accounts=SystemAccounts(),
         settings=work.Settings(
-            options.volume_wait_seconds, options.volume_margin_mb << 20, options.stash_keep_hours
+            volume_wait_seconds=options.volume_wait_seconds,
+            volume_margin_bytes=options.volume_margin_mb << 20,
+            stash_keep_hours=options.stash_keep_hours,
         ),
         trove_agent=others,
         carried=functools.partial(identity.read_archive, layout.marker),

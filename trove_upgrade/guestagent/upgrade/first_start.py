@@ -18,8 +18,9 @@ from trove_upgrade.domain.guest_results import Compared
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
-from trove_upgrade.guestagent.machine.progress import Progress, within
+from trove_upgrade.guestagent.machine.progress import within
 from trove_upgrade.guestagent.upgrade import carried_image
+from trove_upgrade.guestagent.upgrade.isolation_watch import watched
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
     ServerStartedFacts,
@@ -31,8 +32,6 @@ from trove_upgrade.guestagent.upgrade.work import Guest, Work
 LOG = logs.get_logger(__name__)
 
 _NAMED = 5
-#: Between two looks at the isolation while something long goes on.
-_LOOK_SECONDS = 5.0
 #: The second one is without a network: none can reach that server.
 _STARTS = 2
 #: Percent of the restore at which these begin, and the last ends.
@@ -87,25 +86,6 @@ def _remember_lost_isolation(guest: Guest, info: UpgradeInfo) -> None:
         guest.marks.record(dataclasses.replace(started, isolation_lost_at=now))
 
 
-def _keeping_closed(work: Work) -> Progress:
-    """Return the progress of something long, which sees to it on its way that clients who may have
-    come are kept away again.  That they may have come is found when it is over.
-    """
-    guest = work.guest
-    looked_at = guest.clock.monotonic()
-
-    def report(percent: int | None, sentence: str) -> None:
-        nonlocal looked_at
-        work.progress(percent, sentence)
-        now = guest.clock.monotonic()
-        if now - looked_at >= _LOOK_SECONDS:
-            looked_at = now
-            if not guest.driver.is_isolated():
-                guest.driver.keep_closed()
-
-    return report
-
-
 def _start(work: Work, info: UpgradeInfo, *, is_rollback: bool) -> None:
     """Start the server, past the point of no return from the first mark on: a start that is
     refused has changed files, too.
@@ -140,11 +120,12 @@ def _upgraded(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
         return True
     work.progress(_UPGRADING, 'Upgrading the data.')
     try:
-        guest.driver.upgrade_data(
-            within(_keeping_closed(work), _UPGRADING, _COMPARING),
-            before.server_version,
-            work.call.options,
-        )
+        with watched(guest):
+            guest.driver.upgrade_data(
+                within(work.progress, _UPGRADING, _COMPARING),
+                before.server_version,
+                work.call.options,
+            )
     except exceptions.StepFailed as error:
         if guest.driver.is_isolated():
             raise
@@ -164,8 +145,9 @@ def _compared(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:
     """
     guest = work.guest
     work.progress(_COMPARING, 'Comparing tables, users and grants.')
-    comparing = within(_keeping_closed(work), _COMPARING, _COMPARED)
-    after = guest.driver.fingerprint(work.call.options, comparing)
+    comparing = within(work.progress, _COMPARING, _COMPARED)
+    with watched(guest):
+        after = guest.driver.fingerprint(work.call.options, comparing)
     comparison = guest.driver.compare(before, after)
     if not guest.driver.is_isolated():
         return False

@@ -19,13 +19,14 @@ from trove_upgrade.guestagent.upgrade.mark_facts import ServerStartedFacts
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """The agent's options, as plain values."""
 
     volume_wait_seconds: float = 60
     volume_margin_bytes: int = 64 << 20
     stash_keep_hours: float = 72
+    isolation_look_seconds: float = 5.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

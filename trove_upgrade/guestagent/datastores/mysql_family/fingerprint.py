@@ -5,6 +5,7 @@ The caller holds the locks that keep it from changing meanwhile, or no other ses
 """
 
 import datetime
+import functools
 from collections.abc import Callable
 
 from trove_upgrade.guestagent.datastores import base
@@ -18,8 +19,9 @@ from trove_upgrade.guestagent.datastores.table_facts import (
 )
 from trove_upgrade.guestagent.machine.progress import Progress
 
-#: Gives the rows of a table that were read before, if they still are what they were.
-ReadAhead = Callable[[connection.Session, catalog.Table], RowFacts | None]
+#: Gives the rows of a table that were read before, if they still are what they were; calls the last
+#: one while it waits.
+ReadAhead = Callable[[connection.Session, catalog.Table, Callable[[], None]], RowFacts | None]
 
 
 class FingerprintCollector:
@@ -83,10 +85,16 @@ class FingerprintCollector:
         by_file: list[str] = []
         total, done = sum(table.size_bytes for table in found) or 1, 0
         for position, table in enumerate(found, start=1):
-            self._progress(
-                min(done * 100 // total, 99), f'fingerprint of table {position} of {len(found)}'
+            tell = functools.partial(
+                self._progress,
+                min(done * 100 // total, 99),
+                f'fingerprint of table {position} of {len(found)}',
             )
-            measured = self._read_ahead(table) or self._measure(table, deadline)
+            tell()
+            began_at = self._monotonic()
+            ahead = self._read_ahead(table, tell)
+            deadline += self._monotonic() - began_at  # a wait for nothing costs no table its time
+            measured = ahead or self._measure(table, deadline)
             if measured is None:
                 by_file.append(table.full_name)
                 measured = NOT_READ
@@ -100,10 +108,10 @@ class FingerprintCollector:
         self._dialect.limit_statements(self._session, 0)
         return tables, by_file
 
-    def _read_ahead(self, table: catalog.Table) -> RowFacts | None:
+    def _read_ahead(self, table: catalog.Table, tell: Callable[[], None]) -> RowFacts | None:
         if self._ahead is None or not rows.is_large(table):
             return None
-        return self._ahead(self._session, table)
+        return self._ahead(self._session, table, tell)
 
     def _measure(self, table: catalog.Table, deadline: float) -> RowFacts | None:
         """Rows and checksum; None if the time that is left does not do, or did not."""

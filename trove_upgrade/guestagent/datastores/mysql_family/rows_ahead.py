@@ -26,6 +26,7 @@ _PLAIN = re.compile(r'[A-Za-z0-9_]+')
 #: What the server answers of a table that it uses as it is, in the columns after the table's name
 #: and the statement's.
 _AS_IT_IS = ('status', 'OK')
+_WAITING_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,12 +79,15 @@ class RowsAhead:
         finally:
             self._ended.set()
 
-    def take(self, session: connection.Session, table: catalog.Table) -> RowFacts | None:
+    def take(
+        self, session: connection.Session, table: catalog.Table, waiting: Callable[[], None]
+    ) -> RowFacts | None:
         """Return the rows of a table that is as it was when they were read, else None; waits for
-        the table that is being read.
+        the table that is being read, and calls `waiting` each second.
         """
-        if table.full_name not in self._found and self._reader.is_alive():
-            self._reader.join()
+        while table.full_name not in self._found and self._reader.is_alive():
+            self._reader.join(_WAITING_SECONDS)
+            waiting()
         ahead = self._found.pop(table.full_name, None)
         if ahead is None or ahead.file != self._file(table) or _was_changed(session, table):
             return None
@@ -111,10 +115,10 @@ class RowsAhead:
             left = deadline - self._monotonic()
             if self._ended.is_set() or left <= 0:
                 return
-            if not _is_used_as_it_is(session, table):
-                continue
             for each in (session, counting):
                 self._dialect.limit_statements(each, left)
+            if not _is_used_as_it_is(session, table):
+                continue
             found = rows.read(session, table, counting)
             if found is not None:
                 self._found[table.full_name] = _Ahead(file, found)

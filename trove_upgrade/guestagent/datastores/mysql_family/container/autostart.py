@@ -57,7 +57,7 @@ class ContainerAutostart(autostart.Autostart):
         """Remember nothing: there is one container, of a known name."""
 
     def switch_on_ours(self) -> None:
-        """The engine starts it at boot.  Nothing to do before it is made: it is made so."""
+        """The engine starts it at boot; one that is not made yet gets its policy at its opening."""
         container = self._engine.inspect(DATABASE)
         if container is not None and container.restart_policy not in DURABLE_POLICIES:
             self._engine.set_restart_policy(DATABASE, DURABLE)

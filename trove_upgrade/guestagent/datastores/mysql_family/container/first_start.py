@@ -124,19 +124,21 @@ class FirstStart:
         container = self.engine.inspect(FIRST_START)
         return FIRST_START if container is not None and container.running else DATABASE
 
-    def open(self, record: Record) -> None:
-        """Let clients come: to the server that runs, or to one in another container.
+    def open(self, record: Record, restart_policy: str) -> None:
+        """Let clients come: to the server that runs, or to one in another container.  It has its
+        restart policy before the first of them comes, and is theirs after a boot, too.
 
         :raises StepFailed: that one does not start.
         """
-        if not self._opened_as_it_runs():
+        if not self._opened_as_it_runs(restart_policy):
             self.end(FIRST_START)
             self.end(DATABASE)
             self.creation.create(DATABASE, record)
+            self.engine.set_restart_policy(DATABASE, restart_policy)
             self.server.run(DATABASE)
         self.closed.forget()
 
-    def _opened_as_it_runs(self) -> bool:
+    def _opened_as_it_runs(self, restart_policy: str) -> bool:
         if self.server.version() is None:
             return False
         first = self.engine.inspect(FIRST_START)
@@ -145,6 +147,7 @@ class FirstStart:
         container = self.engine.inspect(DATABASE)
         if container is None or not container.running:
             return False
+        self.engine.set_restart_policy(DATABASE, restart_policy)
         reason = self.closed.connect(container)
         if reason is not None:
             LOG.info(_ANOTHER, reason)

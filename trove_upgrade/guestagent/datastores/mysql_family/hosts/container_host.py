@@ -312,16 +312,15 @@ class ContainerHost:
     def open_for_clients(self) -> None:
         """Open it as Trove made it, with its own command and ports."""
         record = self.records.require()
-        self._first.open(record)
+        policy = record.restart_policy
+        is_durable = policy in autostart.DURABLE_POLICIES
+        self._first.open(record, policy if is_durable else autostart.DURABLE)
         session, _ = self.server.require_session()
         try:
             self._health.drop_listed(session)
         finally:
             session.close()
         self.server.wait_for_clients_way(record)
-        policy = record.restart_policy
-        is_durable = policy in autostart.DURABLE_POLICIES
-        self._containers.set_restart_policy(DATABASE, policy if is_durable else autostart.DURABLE)
 
     def keep_closed(self) -> None:
         self._first.closed.renew()

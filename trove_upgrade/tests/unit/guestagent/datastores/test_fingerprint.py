@@ -42,7 +42,7 @@ class TestPhotographer(base.TestCase):
             ('CHECKSUM TABLE', [('t', 77)]),
         )
 
-    def take(self, session, budget=60, counting=None):
+    def take(self, session, budget=60, counting=None, ahead=None):
         session.rules.sort(key=lambda rule: "TABLE_NAME = 'global_priv'" not in rule[0].pattern)
         return fingerprint.FingerprintCollector(
             session,
@@ -52,6 +52,7 @@ class TestPhotographer(base.TestCase):
             now=lambda: NOW,
             progress=lambda percent, text: self.percents.append(percent),
             counting=counting,
+            ahead=ahead,
         ).take()
 
     def test_the_smallest_tables_come_first(self):
@@ -81,6 +82,23 @@ class TestPhotographer(base.TestCase):
             ['SET SESSION max_statement_time = 60.000', 'SELECT COUNT(*) FROM `a`.`big`'],
             counting.statements,
         )
+
+    def test_rows_that_were_read_before_are_taken_and_a_wait_for_nothing_costs_no_time(self):
+        tables = [('a', name, 'BASE TABLE', 100 << 20, 'InnoDB') for name in ('one', 'two')]
+
+        def ahead(_session, table, tell):
+            tell()
+            self.clock.seconds += 50
+            return RowFacts(count=9, checksum='99') if table.name == 'two' else None
+
+        session = self.session(tables=[*tables, ('a', 'small', 'BASE TABLE', 10, 'InnoDB')])
+        found = self.take(session, ahead=ahead)
+        self.assertEqual(
+            (5, 9, 5),
+            tuple(found.tables[f'a.{name}'].rows.count for name in ('one', 'two', 'small')),
+        )
+        self.assertEqual([], found.counted_only_by_file)
+        self.assertEqual(sorted(self.percents), self.percents)
 
     def test_a_second_session_that_takes_too_long_leaves_the_table_to_its_file(self):
         tables = [('a', 'big', 'BASE TABLE', 100 << 20, 'InnoDB')]

@@ -22,7 +22,7 @@ class TestRowsAhead(base.TestCase):
         self.clock = fakes.Clock()
         self.data = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (self.data / 'a').mkdir()
-        self.sessions = []
+        self.sessions, self.waited = [], []
         self.rules = []
 
     def connect(self):
@@ -56,7 +56,7 @@ class TestRowsAhead(base.TestCase):
 
     def take(self, ahead, name='t'):
         table = catalog.Table(schema='a', name=name, kind=TableKind.TABLE, size_bytes=_LARGE)
-        return ahead.take(self.connect(), table)
+        return ahead.take(self.connect(), table, lambda: self.waited.append(name))
 
     def statements(self, word):
         return [said for each in self.sessions for said in each.statements if word in said]
@@ -137,6 +137,26 @@ class TestRowsAhead(base.TestCase):
             self.connect, dialect.MariaDB(), self.data, limit_seconds=1, monotonic=self.clock
         )
         self.assertIsNone(self.take(never))
+
+    def test_tell_of_the_wait_for_a_table_that_is_being_read(self):
+        self.tables = [('a', 't', 'BASE TABLE', _LARGE, 'InnoDB')]
+        (self.data / 'a/t.ibd').write_bytes(b'rows')
+        told, begun = threading.Event(), threading.Event()
+
+        def long():
+            begun.set()
+            told.wait(60)
+            return [('t', 77)]
+
+        self.rules = [('CHECKSUM TABLE', long)]
+        ahead = RowsAhead(
+            self.connect, dialect.MariaDB(), self.data, limit_seconds=60, monotonic=self.clock
+        )
+        with ahead.beside():
+            self.assertTrue(begun.wait(60))
+        table = catalog.Table(schema='a', name='t', kind=TableKind.TABLE, size_bytes=_LARGE)
+        self.assertEqual(_READ, ahead.take(self.connect(), table, told.set))
+        self.assertTrue(told.is_set())
 
     def test_begin_no_table_once_the_upgrade_has_ended(self):
         self.tables = [('a', name, 'BASE TABLE', _LARGE, 'InnoDB') for name in ('t', 'u')]

@@ -2,6 +2,7 @@
 """Isolation that others in the guest remove before the data is compared."""
 
 import dataclasses
+import threading
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.upgrade import restore
@@ -49,7 +50,37 @@ class Reached(fakes.Driver):
         return not self.reached
 
 
+class Silent(Reached):
+    """A method of it goes on until clients are kept away again, and tells nothing meanwhile."""
+
+    def __init__(self, machine, during, *, looks_that_fail=0):
+        super().__init__(machine, during)
+        self.looks_that_fail = looks_that_fail
+        self.closed_again = []
+        self._kept = threading.Event()
+
+    def _happens(self, name):
+        super()._happens(name)
+        if name == self.during and self.reached:
+            self.closed_again.append(self._kept.wait(60))
+
+    def keep_closed(self):
+        super().keep_closed()
+        self._kept.set()
+
+    def is_isolated(self):
+        if self.reached and not self._kept.is_set() and self.looks_that_fail:
+            self.looks_that_fail -= 1
+            raise OSError('the packet filter cannot be asked')
+        return super().is_isolated()
+
+
 class TestIsolationThatIsLost(FlowTestCase):
+    def looking(self, work):
+        """The work of a guest that looks often."""
+        settings = dataclasses.replace(work.guest.settings, isolation_look_seconds=0.01)
+        return dataclasses.replace(work, guest=dataclasses.replace(work.guest, settings=settings))
+
     def restored(self, driver):
         work = self.machine.work(upgrade_info=self.rebuilt())
         return dataclasses.replace(work, guest=dataclasses.replace(work.guest, driver=driver))
@@ -86,23 +117,18 @@ class TestIsolationThatIsLost(FlowTestCase):
             self.assertEqual((1, 2), tuple(map(driver.done.count, ('upgrade_data', 'compare'))))
             self.assert_upgraded(self.machine)
 
-    def test_while_the_data_is_upgraded_lets_no_client_come_for_longer_than_a_few_seconds(self):
-        class Long(Reached):
-            def upgrade_data(self, progress, former='', options=None):
-                self._happens('upgrade_data')
-                for _ in range(12):
-                    self.machine.clock.move(1)
-                    self.done.append('table')
-                    progress(50, 'a table')
-                fakes.Driver.upgrade_data(self, progress, former, options)
+    def test_lets_no_client_come_for_longer_than_until_the_next_look_whatever_is_told(self):
+        for during in ('upgrade_data', 'fingerprint'):
+            self.machine = self.new_machine()
+            driver = Silent(self.machine, during)
+            restore.restore(self.looking(self.restored(driver)))
+            self.assertEqual([True], driver.closed_again)
+            self.assert_upgraded(self.machine)
 
-        driver = Long(self.machine, 'upgrade_data')
-        restore.restore(self.restored(driver))
-        began = driver.done.index('upgrade_data')
-        self.assertEqual(
-            ['table'] * 5 + ['keep_closed'] + ['table'] * 5 + ['keep_closed'] + ['table'] * 2,
-            driver.done[began + 1 : began + 15],
-        )
+    def test_is_looked_for_again_after_a_look_that_has_failed(self):
+        driver = Silent(self.machine, 'upgrade_data', looks_that_fail=2)
+        restore.restore(self.looking(self.restored(driver)))
+        self.assertEqual([True], driver.closed_again)
         self.assert_upgraded(self.machine)
 
     def test_is_no_reason_to_fail_for_what_a_client_has_broken_meanwhile(self):

@@ -144,7 +144,7 @@ class TestOpening(ClosedTestCase):
         self.engine.asked.clear()
         driver.set_autostart(enabled=True)
         driver.open_for_clients()
-        self.assertEqual(['rename', 'disconnect', 'connect', 'policy'], self.engine.names())
+        self.assertEqual(['rename', 'policy', 'disconnect', 'connect'], self.engine.names())
         self.assert_serves('as clients meet it')
         opened = self.database.definition
         driver.host._creation.create('another', driver.host.records.require(), command=None)

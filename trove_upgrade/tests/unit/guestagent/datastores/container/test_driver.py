@@ -621,7 +621,7 @@ class TestAfter(ContainerTestCase):
         for _ in range(2):
             driver.open_for_clients()
         self.assertEqual(
-            ['create', 'start', 'stop', 'remove', 'create', 'start', 'policy', 'policy'],
+            ['create', 'start', 'stop', 'remove', 'create', 'policy', 'start', 'policy'],
             self.engine.names(),
         )
 
