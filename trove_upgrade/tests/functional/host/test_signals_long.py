@@ -446,7 +446,9 @@ class Tools(SignalsTestCase):
             self.assertFalse(made.exists())
 
     def tree(self, folders):
-        return next((folder for folder in folders if (folder / 'etc' / 'mysql').exists()), None)
+        return next(
+            (folder for folder in folders if (folder / 'root' / 'etc' / 'mysql').exists()), None
+        )
 
     def test_programs_that_load_end_with_one_line(self):
         for argv, name, code in (
