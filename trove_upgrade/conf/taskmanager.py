@@ -208,7 +208,8 @@ OPTS: list[cfg.Opt] = [
         min=0.0,
         max=86400.0,
         help='Seconds of downtime that checksums of tables may take, smallest tables first. What '
-        'does not fit is compared by names, sizes and times of files only.',
+        'does not fit is compared by names, sizes and times of files only. Large tables that '
+        'rest are read for as long before, while the database serves.',
     ),
     cfg.BoolOpt(
         'keep_changed_defaults',

@@ -127,6 +127,8 @@ _NOT_CODES |= {
     'MINUTE_SECOND',
     'NO_CHAIN',
 }
+#: Columns of information_schema.
+_NOT_CODES |= {'UPDATE_TIME'}
 #: Variables of a server's environment.
 _NOT_CODES |= {
     'MYSQL_GROUP_SUFFIX',

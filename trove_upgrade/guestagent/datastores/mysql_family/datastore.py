@@ -23,6 +23,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     redo_log,
     rows_ahead,
     settings,
+    unchanged,
     versions,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import (
@@ -39,6 +40,8 @@ from trove_upgrade.guestagent.machine.progress import Progress
 _FINGERPRINT_SECONDS = 60
 _LOCK_SECONDS = 30
 _SHUTDOWN_SECONDS = 1800
+#: Of one table that is read while the database serves: a change of its definition waits for that.
+_TABLE_SECONDS = 20
 #: After the upgrade a table that was read in time before must not fall out of the budget because
 #: caches are cold.
 _PATIENCE_AFTER = 4
@@ -133,9 +136,10 @@ class Datastore(base.DatastoreDriver):
         self._stopped_with = configuration
         self.host.autostart.remember_running()
         budget = _or_default(options.fingerprint_seconds, _FINGERPRINT_SECONDS)
+        ahead = self._read_while_it_serves(budget, progress)
         stop = Stop(
             server=self._server,
-            collect=lambda session: self._take(session, budget, progress),
+            collect=lambda session: self._take(session, budget, progress, ahead),
             progress=progress,
             sleep=self._ports.sleep,
             read_only=self.engine.dialect.read_only,
@@ -148,6 +152,17 @@ class Datastore(base.DatastoreDriver):
             self._server.stop(running)
         self.host.stopped(fingerprint)
         return fingerprint
+
+    def _read_while_it_serves(
+        self, budget: float, progress: Progress
+    ) -> rows_ahead.RowsAhead | None:
+        """Read large tables that rest, where the server tells for certain what was written."""
+        if not self.engine.tells_changes:
+            return None
+        proof = unchanged.WhileServing(self.context.data_directory)
+        ahead = self._rows_ahead(proof, budget, _TABLE_SECONDS)
+        ahead.read(lambda: progress(None, 'reading large tables that rest; the database serves'))
+        return ahead
 
     def shutdown_was_clean(self) -> bool:
         """Tell by what the host knows and by the data's files."""
@@ -221,12 +236,8 @@ class Datastore(base.DatastoreDriver):
     ) -> None:
         session, credentials = self._session()
         session.close()
-        ahead = rows_ahead.RowsAhead(
-            lambda: self._server.session(timeout_seconds=0),
-            self.engine.dialect,
-            self.context.data_directory,
-            limit_seconds=_budget_after(options),
-            monotonic=self.context.monotonic,
+        ahead = self._rows_ahead(
+            unchanged.WhileIsolated(self.context.data_directory), _budget_after(options)
         )
         self.engine.upgrade_data(
             UpgradingServer(
@@ -254,6 +265,18 @@ class Datastore(base.DatastoreDriver):
             raise exceptions.StepFailed(reason, Code.FINGERPRINT_FAILED) from error
         finally:
             session.close()
+
+    def _rows_ahead(
+        self, proof: unchanged.Unchanged, budget: float, table_seconds: float | None = None
+    ) -> rows_ahead.RowsAhead:
+        return rows_ahead.RowsAhead(
+            lambda: self._server.session(timeout_seconds=0),
+            self.engine.dialect,
+            proof,
+            limit_seconds=budget,
+            table_seconds=table_seconds,
+            monotonic=self.context.monotonic,
+        )
 
     def _take(
         self,

@@ -16,6 +16,7 @@ class MariaDB(Engine):
     dialect = MariaDBDialect()
     behind_a_filter = isolated.BEHIND_A_FILTER
     isolated = isolated.WITHOUT_TLS
+    tells_changes = True
     #: For io_uring.  Source: trove/guestagent/datastore/mariadb/service.py (Trove 26).
     privileged_container = True
 

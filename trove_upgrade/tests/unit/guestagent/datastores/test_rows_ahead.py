@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import datetime
 import os
 import pathlib
 import threading
 
 import fixtures
 
+from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, dialect
 from trove_upgrade.guestagent.datastores.mysql_family.rows_ahead import RowsAhead
+from trove_upgrade.guestagent.datastores.mysql_family.unchanged import WhileIsolated, WhileServing
 from trove_upgrade.guestagent.datastores.table_facts import RowFacts, TableKind
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent.datastores import fakes
@@ -14,9 +17,10 @@ from trove_upgrade.tests.unit.guestagent.datastores import fakes
 _LARGE = 100 << 20
 _OK = [('a.t', 'check', 'status', 'OK')]
 _READ = RowFacts(count=5, checksum='77')
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
-class TestRowsAhead(base.TestCase):
+class RowsAheadCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.clock = fakes.Clock()
@@ -46,7 +50,7 @@ class TestRowsAhead(base.TestCase):
         made = RowsAhead(
             self.connect,
             dialect.MariaDB(),
-            self.data,
+            WhileIsolated(self.data),
             limit_seconds=limit,
             monotonic=self.clock,
         )
@@ -61,6 +65,8 @@ class TestRowsAhead(base.TestCase):
     def statements(self, word):
         return [said for each in self.sessions for said in each.statements if word in said]
 
+
+class TestBesideAnUpgrade(RowsAheadCase):
     def test_of_a_table_that_is_as_it_was_are_given_once(self):
         ahead = self.ahead('t')
         self.assertEqual((_READ, None), (self.take(ahead), self.take(ahead)))
@@ -134,7 +140,11 @@ class TestRowsAhead(base.TestCase):
     def test_that_were_never_begun_are_none(self):
         self.tables = []
         never = RowsAhead(
-            self.connect, dialect.MariaDB(), self.data, limit_seconds=1, monotonic=self.clock
+            self.connect,
+            dialect.MariaDB(),
+            WhileIsolated(self.data),
+            limit_seconds=1,
+            monotonic=self.clock,
         )
         self.assertIsNone(self.take(never))
 
@@ -150,7 +160,11 @@ class TestRowsAhead(base.TestCase):
 
         self.rules = [('CHECKSUM TABLE', long)]
         ahead = RowsAhead(
-            self.connect, dialect.MariaDB(), self.data, limit_seconds=60, monotonic=self.clock
+            self.connect,
+            dialect.MariaDB(),
+            WhileIsolated(self.data),
+            limit_seconds=60,
+            monotonic=self.clock,
         )
         with ahead.beside():
             self.assertTrue(begun.wait(60))
@@ -163,7 +177,11 @@ class TestRowsAhead(base.TestCase):
         for name in ('t', 'u'):
             (self.data / 'a' / f'{name}.ibd').write_bytes(b'rows')
         ahead = RowsAhead(
-            self.connect, dialect.MariaDB(), self.data, limit_seconds=60, monotonic=self.clock
+            self.connect,
+            dialect.MariaDB(),
+            WhileIsolated(self.data),
+            limit_seconds=60,
+            monotonic=self.clock,
         )
 
         begun = threading.Event()
@@ -177,3 +195,72 @@ class TestRowsAhead(base.TestCase):
         with ahead.beside():
             self.assertTrue(begun.wait(60))
         self.assertEqual((_READ, None), (self.take(ahead), self.take(ahead, 'u')))
+
+
+class TestWhileTheDatabaseServes(RowsAheadCase):
+    """By what a server answers of ids, moments and its cache."""
+
+    def setUp(self):
+        super().setUp()
+        self.tables = [('a', name, 'BASE TABLE', _LARGE, 'InnoDB') for name in ('t', 'u')]
+        for _, name, *_ in self.tables:
+            (self.data / 'a' / f'{name}.frm').write_bytes(b'definition')
+        self.served = [(7, None, 1, 1)]
+
+    def ahead(self, waiting=lambda: None):
+        self.rules = [('INNODB_SYS_TABLES', lambda: self.served), *self.rules]
+        made = RowsAhead(
+            self.connect,
+            dialect.MariaDB(),
+            WhileServing(self.data),
+            limit_seconds=60,
+            table_seconds=20,
+            monotonic=self.clock,
+        )
+        made.read(waiting)
+        return made
+
+    def test_of_a_table_that_rests_are_given_and_no_table_takes_all_the_time(self):
+        ahead = self.ahead()
+        self.assertEqual((_READ, _READ), (self.take(ahead), self.take(ahead, 'u')))
+        self.assertEqual(4, len(self.statements('max_statement_time = 20.000')))
+
+    def test_are_not_given_once_another_table_has_its_id_or_another_moment_is_told(self):
+        for changed in ([(8, None, 1, 1)], [(7, NOW, 0, 1)], [(7, None, 1, 0)], []):
+            self.served = [(7, None, 1, 1)]
+            ahead = self.ahead()
+            self.served = changed
+            self.assertIsNone(self.take(ahead), changed)
+
+    def test_are_not_given_once_the_definition_was_written(self):
+        ahead = self.ahead()
+        (self.data / 'a/t.frm').write_bytes(b'another definition')
+        self.assertEqual((None, _READ), (self.take(ahead), self.take(ahead, 'u')))
+
+    def test_are_not_read_where_the_server_may_forget_or_the_table_does_not_rest(self):
+        for served in ([(7, None, 1, 0)], [(7, NOW, 0, 1)], []):
+            self.served = served
+            self.ahead()
+        self.assertEqual([], self.statements('CHECKSUM'))
+
+    def test_of_a_table_that_takes_too_long_leave_time_for_the_next(self):
+        self.rules = [('CHECKSUM TABLE `a`.`t`', fakes.refusal(1969, 'too long'))]
+        ahead = self.ahead()
+        self.assertEqual((None, _READ), (self.take(ahead), self.take(ahead, 'u')))
+
+    def test_end_as_soon_as_the_job_does(self):
+        begun, aborted = threading.Event(), threading.Event()
+
+        def long():
+            begun.set()
+            aborted.wait(60)
+            return [('t', 77)]
+
+        def waiting():
+            self.assertTrue(begun.wait(60))
+            aborted.set()
+            raise exceptions.StepRefused('it was aborted', 'UPGRADE_ABORTED')
+
+        self.rules = [('CHECKSUM TABLE', long)]
+        error = self.assertRaises(exceptions.StepRefused, self.ahead, waiting)
+        self.assertEqual('UPGRADE_ABORTED', error.code)
