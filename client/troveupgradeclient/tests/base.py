@@ -11,6 +11,7 @@ import json
 import logging
 import pathlib
 import pkgutil
+import signal
 
 import jsonschema
 import testtools
@@ -119,6 +120,26 @@ class CommandTestCase(ClientTestCase):
         status = made.run([*before, 'database', 'upgrade', *words])
         root.handlers = [each for each in root.handlers if not _writes_to(each, made.stderr)]
         return Ended(status, out.getvalue(), err.getvalue())
+
+    def interrupted(self, at, *words):
+        """The end of a command that Ctrl-C meets while its request `at` (method, path) is answered,
+        which is done all the same.
+        """
+        # a run in the background has it ignored
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        original = self.standin.application.answer
+
+        def answer(environ, body):
+            answered = original(environ, body)
+            if self.standin.application.requests[-1][:2] == at:
+                signal.raise_signal(signal.SIGINT)  # handled by the main thread, as Ctrl-C is
+            return answered
+
+        self.standin.application.answer = answer
+        ended = self.run_command(*words)
+        self.standin.application.answer = original
+        return ended
 
     def json_of(self, *words, status=0):
         """The answer as JSON, which is of the form that the schema of the command has."""

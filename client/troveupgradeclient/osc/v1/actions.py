@@ -4,7 +4,7 @@
 import argparse
 from typing import ClassVar
 
-from troveupgradeclient.osc.v1 import base, cells
+from troveupgradeclient.osc.v1 import base, cells, progress
 from troveupgradeclient.v1.resources import Action, ActionName, State
 
 
@@ -23,7 +23,9 @@ class _ActOnUpgrade(base.Following):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         upgrades = self.client.upgrades
-        found = upgrades.act(upgrades.find(parsed_args.upgrade).id, self.action)
+        upgrade_id = upgrades.find(parsed_args.upgrade).id
+        with self.sending(progress.of_action_unseen(upgrade_id, self.action)):
+            found = upgrades.act(upgrade_id, self.action)
         if parsed_args.wait:
             found = self.follow_upgrade(found, parsed_args, self.wanted, ends_held=self.ends_held)
         return self.shown(found)

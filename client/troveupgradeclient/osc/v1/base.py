@@ -3,8 +3,9 @@
 
 import abc
 import argparse
+import contextlib
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TextIO, TypeVar
 
 from osc_lib.command import command
@@ -56,7 +57,20 @@ class UpgradeCommand(command.Command):
                 self.app.stderr.write(f'{told}\n')
                 return int(self.status)
             raise Advised(told) from refused
+        except KeyboardInterrupt:
+            return int(ExitStatus.INTERRUPTED)
         return int(self.status)
+
+    @contextlib.contextmanager
+    def sending(self, hint: str) -> Iterator[None]:
+        """Send a request that begins something; `hint` tells so where its answer is not seen."""
+        try:
+            yield
+        except exceptions.ApiSilent as silent:
+            raise Advised(f'{silent}\n{hint}') from silent
+        except KeyboardInterrupt:
+            self.app.stderr.write(f'{hint}\n')
+            raise
 
     @property
     def client(self) -> Client:

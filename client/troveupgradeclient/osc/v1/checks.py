@@ -4,7 +4,7 @@
 import argparse
 
 from troveupgradeclient import exceptions
-from troveupgradeclient.osc.v1 import base
+from troveupgradeclient.osc.v1 import base, progress
 from troveupgradeclient.osc.v1.exit_status import OF_CHECKS, ExitStatus
 from troveupgradeclient.printable import printable
 from troveupgradeclient.v1.resources import Check, CheckState
@@ -40,10 +40,12 @@ class CheckUpgrade(base.Following):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)
-        if self.client.targets.is_booted(instance.id, parsed_args.datastore_version):
+        version = parsed_args.datastore_version
+        if self.client.targets.is_booted(instance.id, version):
             self.app.stderr.write(f'{_SAME_IMAGE}\n')
         try:
-            found = self.client.checks.create(instance.id, parsed_args.datastore_version)
+            with self.sending(progress.of_check_unseen(instance.id, version)):
+                found = self.client.checks.create(instance.id, version)
         except exceptions.RequestRefused as refused:
             if refused.code in _NOT_ALLOWED:
                 self.status = ExitStatus.CHECK_REFUSED

@@ -5,13 +5,14 @@ for each change.
 
 import datetime
 import math
+import shlex
 import shutil
 from typing import TextIO
 
 from troveupgradeclient.printable import printable
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.following import Clock
-from troveupgradeclient.v1.resources import STEPS, Check, State, Upgrade
+from troveupgradeclient.v1.resources import STEPS, ActionName, Check, State, Upgrade
 
 _REDRAW = '\r\x1b[K'
 #: Points of a step that are worth a line where nothing is drawn anew.
@@ -87,6 +88,31 @@ def of_what_goes_on(upgrade: Upgrade) -> str:
     return (
         f'It stays held{begins}. Let it begin now with: {_COMMAND} proceed {upgrade.id}; end it '
         f'with: {_COMMAND} abort {upgrade.id}; follow it with: {_COMMAND} watch {upgrade.id}'
+    )
+
+
+def of_start_unseen(instance_id: str) -> str:
+    """Describe what may have become of a request for an upgrade whose answer was not seen."""
+    return (
+        'The upgrade may have begun. Look at the newest one of the instance with: '
+        f'{_COMMAND} show {instance_id}'
+    )
+
+
+def of_action_unseen(upgrade_id: str, action: ActionName) -> str:
+    """Describe what may have become of a request for an action whose answer was not seen."""
+    return (
+        f'The {action} may have been accepted. Look at the upgrade with: '
+        f'{_COMMAND} show {upgrade_id}'
+    )
+
+
+def of_check_unseen(instance_id: str, version: str) -> str:
+    """Describe what may have become of a request for a report whose answer was not seen."""
+    typed = shlex.quote(printable(version))
+    return (
+        'A report may be made, which changes nothing. Ask for another one with: '
+        f'{_COMMAND} check {instance_id} {typed}'
     )
 
 

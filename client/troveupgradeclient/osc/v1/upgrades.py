@@ -5,7 +5,7 @@ import argparse
 import datetime
 
 from troveupgradeclient import exceptions
-from troveupgradeclient.osc.v1 import base, cells
+from troveupgradeclient.osc.v1 import base, cells, progress
 from troveupgradeclient.v1 import times
 from troveupgradeclient.v1.names import is_id, require_project
 from troveupgradeclient.v1.resources import OnFailure, State
@@ -88,7 +88,8 @@ class StartUpgrade(base.Following):
         version = parsed_args.datastore_version
         if not parsed_args.force and self.client.targets.is_booted(instance.id, version):
             raise exceptions.ImageIsBooted(instance=parsed_args.instance, version=version)
-        found = self.client.upgrades.start(instance.id, version, options)
+        with self.sending(progress.of_start_unseen(instance.id)):
+            found = self.client.upgrades.start(instance.id, version, options)
         if parsed_args.wait:
             wanted = State.HELD if parsed_args.hold else State.COMPLETED
             found = self.follow_upgrade(found, parsed_args, wanted, ends_held=True)

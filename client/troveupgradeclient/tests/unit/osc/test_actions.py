@@ -57,6 +57,26 @@ class TestActions(base.CommandTestCase):
         self.assertIn('Wait for its end', line)
         self.assertIn('openstack database upgrade action list orders', line)
 
+    def test_ctrl_c_before_the_answer_tells_that_the_action_may_have_been_accepted(self):
+        for action, fields in (
+            ('abort', world.running('quiesce')),
+            ('proceed', world.held()),
+            ('retry', world.failed()),
+            ('rollback', world.failed()),
+        ):
+            upgrade = self.world.add_upgrade(**fields)['id']
+            told = (
+                f'The {action} may have been accepted. Look at the upgrade with: '
+                f'openstack database upgrade show {upgrade}'
+            )
+            at = 'POST', f'/upgrades/{upgrade}/action'
+            ended = self.interrupted(at, action, upgrade, *_WAIT)
+            self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out), action)
+            self.assertEqual([told], ended.err.splitlines())
+            self.standin.application.once = [(*at, 503, b'', [])]
+            err = self.assert_refused('UPGRADE_API_SILENT', action, upgrade)
+            self.assertEqual(told, err.splitlines()[1])
+
     def test_what_the_policy_does_not_allow_is_refused(self):
         self.world.forbidden = {'retry'}
         self.world.add_upgrade(**world.failed())

@@ -67,6 +67,16 @@ class TestCheck(base.CommandTestCase):
         ended = self.run_command(*words)
         self.assertIn(f'openstack database upgrade check show {world.ORDERS} ', ended.err)
 
+    def test_ctrl_c_before_the_answer_tells_that_a_report_may_be_made(self):
+        at = 'POST', f'/instances/{world.ORDERS}/upgrade-checks'
+        ended = self.interrupted(at, 'check', 'orders', '11.8.6', *_QUICK)
+        told = (
+            'A report may be made, which changes nothing. Ask for another one with: '
+            f'openstack database upgrade check {world.ORDERS} 11.8.6'
+        )
+        self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out))
+        self.assertEqual([told], ended.err.splitlines())
+
     def test_what_the_api_refuses_is_refused_at_once(self):
         self.assert_refused('DATASTORE_VERSION_NOT_FOUND', 'check', 'orders', '12.0')
         status = ExitStatus.CHECK_REFUSED

@@ -3,11 +3,16 @@
 
 import json
 
+from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
 
 _WAIT = ('--wait', '--interval', '0.01')
+_MAY_HAVE_BEGUN = (
+    'The upgrade may have begun. Look at the newest one of the instance with: '
+    f'openstack database upgrade show {world.ORDERS}'
+)
 
 
 class TestStart(base.CommandTestCase):
@@ -96,6 +101,23 @@ class TestStart(base.CommandTestCase):
         self.assertIn('Not there.', ended.err.splitlines())
         self.assertEqual([3] * 4, self.clock.pauses)
 
+    def test_ctrl_c_before_the_answer_tells_that_the_upgrade_may_have_begun(self):
+        ended = self.interrupted(('POST', '/upgrades'), 'start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual((ExitStatus.INTERRUPTED, ''), (ended.status, ended.out))
+        self.assertEqual([_MAY_HAVE_BEGUN], ended.err.splitlines())
+        [upgrade] = self.world.upgrades
+        self.assertEqual(upgrade, self.json_of(*_MAY_HAVE_BEGUN.split()[-2:])['id'])
+
+    def test_ctrl_c_before_anything_was_asked_for_tells_nothing(self):
+        ended = self.interrupted(('GET', f'/instances/{world.ORDERS}'), 'start', world.ORDERS, '1')
+        self.assertEqual((ExitStatus.INTERRUPTED, '', ''), (ended.status, ended.out, ended.err))
+        self.assertEqual([], self.requests('POST'))
+
+    def test_an_answer_that_does_not_come_tells_that_the_upgrade_may_have_begun(self):
+        self.standin.application.once = [('POST', '/upgrades', 504, b'', [])]
+        told = self.assert_refused('UPGRADE_API_SILENT', 'start', 'orders', '11.8.6', *_WAIT)
+        self.assertEqual(_MAY_HAVE_BEGUN, told.splitlines()[1])
+
     def test_refusals_are_the_servers_own_words(self):
         line = self.assert_refused('VERSION_NOT_ALLOWED', 'start', 'orders', '10.6.22')
         self.assertIn('is not allowed: it is a downgrade', line)
@@ -130,6 +152,12 @@ class TestAgainstTheReleaseBefore(base.CommandTestCase):
         shown = self.json_of('start', 'orders', '11.8.6', *_WAIT)
         self.assertEqual(('COMPLETED', None), (shown['state'], shown['hold']))
         self.assertEqual([f'/instances/{world.ORDERS}'], self.requests('PATCH'))
+
+    def test_ctrl_c_before_it_is_in_the_list_tells_that_it_may_have_begun(self):
+        at = ('PATCH', f'/instances/{world.ORDERS}')
+        ended = self.interrupted(at, 'start', 'orders', '11.8.6')
+        self.assertEqual(ExitStatus.INTERRUPTED, ended.status)
+        self.assertEqual([_MAY_HAVE_BEGUN], ended.err.splitlines())
 
     def test_a_list_that_lags_is_looked_at_again(self):
         former = self.world.add_upgrade(**world.completed())
