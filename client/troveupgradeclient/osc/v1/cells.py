@@ -17,7 +17,9 @@ from troveupgradeclient.v1.resources import (
     Downtime,
     ExpectedDowntime,
     Note,
+    State,
     Step,
+    Upgrade,
     Version,
 )
 
@@ -31,7 +33,9 @@ _BASES = {
     'any_volume': ' of any volumes',
     'too_few': ', too few to be sure',
 }
-_AGED = frozenset({'held_since', 'since', 'oldest'})
+_AGED = frozenset({'since', 'oldest'})
+#: Aged while the upgrade is held, and no longer.
+_AGED_IN_HOLD = 'held_since'
 
 
 class Cell(FormattableColumn[Any]):
@@ -87,14 +91,29 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
-def cell(name: str, value: Any, now: datetime.datetime) -> Cell:
+def cell(record: Any, name: str, now: datetime.datetime) -> Cell:
     """Return the cell of a record's field; ages are those at `now`."""
-    return Cell(value, _text(name, value, now))
+    value = getattr(record, name)
+    is_aged = name in _AGED or (name == _AGED_IN_HOLD and record.state == State.HELD)
+    if value is not None and is_aged:
+        return Cell(value, _with_age(value, value, now))
+    return Cell(value, _text(value))
 
 
 def row(record: Any, names: Sequence[str], now: datetime.datetime) -> tuple[Cell, ...]:
     """Return the cells of some fields."""
-    return tuple(cell(name, getattr(record, name), now) for name in names)
+    return tuple(cell(record, name, now) for name in names)
+
+
+def listed(upgrade: Upgrade, names: Sequence[str], now: datetime.datetime) -> tuple[Cell, ...]:
+    """Return the cells of an upgrade in a list, where the state of one that is held has its age."""
+    found = row(upgrade, names, now)
+    if upgrade.state != State.HELD or upgrade.held_since is None:
+        return found
+    state = Cell(upgrade.state, _with_age(upgrade.state, upgrade.held_since, now))
+    return tuple(
+        state if name == 'state' else each for name, each in zip(names, found, strict=True)
+    )
 
 
 def field_names(kind: type) -> tuple[str, ...]:
@@ -110,19 +129,17 @@ def headings(names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _text(name: str, value: Any, now: datetime.datetime) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return ''
     if isinstance(value, tuple):
-        return '\n'.join(_text(name, each, now) for each in value)
-    if name in _AGED:
-        return _with_age(str(value), now)
+        return '\n'.join(_text(each) for each in value)
     return next((text(value) for kind, text in _TEXTS if isinstance(value, kind)), str(value))
 
 
-def _with_age(value: str, now: datetime.datetime) -> str:
-    moment = times.read(value)
-    return value if moment is None else f'{value} ({times.span((now - moment).total_seconds())})'
+def _with_age(text: str, since: str, now: datetime.datetime) -> str:
+    moment = times.read(since)
+    return text if moment is None else f'{text} ({times.span((now - moment).total_seconds())})'
 
 
 def _step(step: Step) -> str:

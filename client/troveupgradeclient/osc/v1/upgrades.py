@@ -165,7 +165,7 @@ class ListUpgrades(base.Lister):
             self.client.upgrades.require_instance(filters)
         short = _OF_ALL_PROJECTS if parsed_args.all_projects else _SHORT
         names, now = (_LONG if parsed_args.long else short), self.now()
-        return cells.headings(names), [cells.row(each, names, now) for each in found]
+        return cells.headings(names), [cells.listed(each, names, now) for each in found]
 
 
 class ShowUpgrade(base.ShowOne):
@@ -175,7 +175,11 @@ class ShowUpgrade(base.ShowOne):
         parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
-        return self.shown(self.client.upgrades.find(parsed_args.upgrade))
+        found = self.client.upgrades.find(parsed_args.upgrade)
+        is_read_by_a_person = parsed_args.formatter == 'table' and self.app.options.verbose_level
+        if found.state == State.HELD and is_read_by_a_person:
+            self.app.stderr.write(f'{progress.of_what_goes_on(found)}\n')
+        return self.shown(found)
 
 
 class WatchUpgrade(base.Following):

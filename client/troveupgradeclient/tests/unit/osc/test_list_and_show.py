@@ -9,6 +9,10 @@ from troveupgradeclient.tests.standin.application import Release
 from troveupgradeclient.v1.upgrades import Filters
 
 
+def _aborted_after_a_hold():
+    return {**world.held(), **world.ended('ABORTED', 'ABORTED_BY_USER', 'It was aborted.')}
+
+
 class TestList(base.CommandTestCase):
     def ids(self, *words):
         return [row['ID'] for row in self.json_of('list', *words)]
@@ -37,6 +41,32 @@ class TestList(base.CommandTestCase):
         self.world.add_upgrade(**world.held())
         [row] = self.json_of('list', '--long')
         self.assertEqual(('2026-11-30T10:00:05Z', True), (row['Held Since'], row['Hold']))
+
+    def test_the_state_of_one_that_is_held_has_its_age_and_a_program_reads_the_state_alone(self):
+        self.world.add_upgrade(world.REPORTS, **world.running('boot'))
+        self.world.add_upgrade(**_aborted_after_a_hold())
+        self.world.add_upgrade(**world.held())
+        for words in ((), ('--long',), ('--all-projects',)):
+            self.world.is_admin = True
+            out = self.run_command('list', *words).out
+            self.assertRegex(out, r'\| HELD \([\w ]+\) +\|')
+            self.assertRegex(out, r'\| ABORTED +\|')
+            self.assertRegex(out, r'\| RUNNING +\|')
+        listed = self.run_command('list', '-f', 'value', '-c', 'State').out.split()
+        self.assertEqual(['HELD', 'ABORTED', 'RUNNING'], listed)
+        self.assertEqual(listed, [row['State'] for row in self.json_of('list')])
+
+    def test_the_age_of_a_hold_ends_with_it(self):
+        self.world.add_upgrade(**world.held())
+        held = r'2026-11-30T10:00:05Z \([\w ]+\)'
+        for words in (('show', 'orders'), ('list', '--long')):
+            self.assertRegex(self.run_command(*words).out, held)
+        self.world.upgrades.clear()
+        self.world.add_upgrade(**_aborted_after_a_hold())
+        for words in (('show', 'orders'), ('list', '--long')):
+            out = self.run_command(*words).out
+            self.assertIn('2026-11-30T10:00:05Z', out)
+            self.assertNotRegex(out, held)
 
     def test_more_than_a_thousand_are_read_page_by_page(self):
         made = [self.world.add_upgrade()['id'] for _ in range(1050)]
@@ -170,6 +200,17 @@ class TestShow(base.CommandTestCase):
             key: value for key, value in newest.items() if key not in {'links', 'number', *times}
         }
         self.assertEqual(expected, {key: shown[key] for key in expected})
+
+    def test_of_one_that_is_held_a_person_reads_what_can_be_done(self):
+        upgrade = self.world.add_upgrade(**world.held())['id']
+        [told] = self.run_command('show', 'orders').err.splitlines()
+        for action in ('proceed', 'abort', 'watch'):
+            self.assertIn(f'openstack database upgrade {action} {upgrade}', told)
+        quiet = self.run_command('show', 'orders', before=('--quiet',))
+        for_a_program = self.run_command('show', 'orders', '-f', 'json')
+        self.world.upgrades[upgrade].update(_aborted_after_a_hold())
+        ended = self.run_command('show', 'orders')
+        self.assertEqual(['', '', ''], [quiet.err, for_a_program.err, ended.err])
 
     def test_a_time_that_is_shown_has_its_zone_and_is_understood_when_it_is_given_back(self):
         made = self.world.add_upgrade(**world.completed())
