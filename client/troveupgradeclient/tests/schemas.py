@@ -99,7 +99,8 @@ UPGRADE = _object(
 _LISTED = ('id', 'instance_name', 'state', 'step', 'former_version', 'target_version', 'created_at')
 _LISTED_LONG = (
     *_LISTED,
-    *('ended_at', 'instance_id', 'project_id', 'attempt', 'cancellable', 'on_failure', 'hold'),
+    *('updated_at', 'ended_at', 'instance_id', 'project_id', 'attempt', 'cancellable'),
+    *('on_failure', 'hold'),
     *('not_before', 'held_since', 'held_until', 'rollback_possible_until', 'downtime_seconds'),
     *('error_code', 'cause'),
 )

@@ -23,6 +23,7 @@ _SHORT = (
 _OF_ALL_PROJECTS = ('id', 'project_id', *_SHORT[1:])
 _LONG = (
     *_SHORT,
+    'updated_at',
     'ended_at',
     'instance_id',
     'project_id',

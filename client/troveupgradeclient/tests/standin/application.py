@@ -333,7 +333,11 @@ def _listed(app, query, found):
     if is_new and 'since' in one:
         found = [each for each in found if each['created_at'] >= one['since'].rstrip('Z')]
     ascending = is_new and one.get('sort_dir') == 'asc'
-    found.sort(key=lambda each: each['number'], reverse=not ascending)
+    is_by_update = is_new and one.get('sort_key') == 'updated_at'
+    found.sort(
+        key=lambda each: (each['updated_at'] if is_by_update else '', each['number']),
+        reverse=not ascending,
+    )
     shown = [app.shown(each, only_listed=True) for each in found]
     return app.page('upgrades', shown, query)
 

@@ -6,7 +6,7 @@ import subprocess
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
-from troveupgradeclient.v1.upgrades import Filters
+from troveupgradeclient.v1.upgrades import Filters, SortKey
 
 
 def _aborted_after_a_hold():
@@ -42,6 +42,13 @@ class TestList(base.CommandTestCase):
         [row] = self.json_of('list', '--long')
         self.assertEqual(('2026-11-30T10:00:05Z', True), (row['Held Since'], row['Hold']))
 
+    def test_long_has_each_time_that_the_list_can_be_sorted_by(self):
+        self.world.add_upgrade(updated_at='2026-11-30T10:00:07')
+        [row] = self.json_of('list', '--long')
+        for key in SortKey:
+            self.assertIn(key.replace('_', ' ').title(), row)
+        self.assertEqual('2026-11-30T10:00:07Z', row['Updated At'])
+
     def test_the_state_of_one_that_is_held_has_its_age_and_a_program_reads_the_state_alone(self):
         self.world.add_upgrade(world.REPORTS, **world.running('boot'))
         self.world.add_upgrade(**_aborted_after_a_hold())
@@ -72,6 +79,13 @@ class TestList(base.CommandTestCase):
         made = [self.world.add_upgrade()['id'] for _ in range(1050)]
         self.assertEqual(made[::-1], self.ids())
         self.assertEqual(11, len(self.requests('GET')))
+
+    def test_more_than_a_thousand_are_read_in_the_order_of_their_changes(self):
+        made = [self.world.add_upgrade()['id'] for _ in range(1050)]
+        self.world.upgrades[made[0]]['updated_at'] = '2026-12-24T00:00:00'
+        wanted = [*made[1:], made[0]]
+        self.assertEqual(wanted, self.ids('--sort', 'updated_at:asc'))
+        self.assertEqual(wanted[::-1], self.ids('--sort', 'updated_at'))
 
     def test_a_limit_over_a_page_is_kept_and_asks_for_no_page_too_many(self):
         made = [self.world.add_upgrade()['id'] for _ in range(250)]
