@@ -18,7 +18,7 @@ class _ActOnUpgrade(base.Following):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        parser.add_argument('upgrade', type=base.given, metavar='<upgrade>', help=base.UPGRADE_HELP)
         base.add_wait(parser, f'Wait for the end; the exit status is 0 where it is {self.wanted}')
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
@@ -64,7 +64,7 @@ class ListActions(base.Lister):
     """List what can be done with an upgrade now, and what not and why"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        parser.add_argument('upgrade', type=base.given, metavar='<upgrade>', help=base.UPGRADE_HELP)
 
     def take_action(
         self, parsed_args: argparse.Namespace

@@ -20,6 +20,8 @@ from troveupgradeclient.v1.resources import Check, State, Upgrade
 UPGRADE_HELP = 'Upgrade (its id, or the name or id of an instance: its newest upgrade)'
 INSTANCE_HELP = 'Instance (name or id)'
 Seen = TypeVar('Seen')
+#: Segments of an address that lead elsewhere in it.
+_WAYS = frozenset({'.', '..'})
 Shown = tuple[tuple[str, ...], tuple[cells.Cell, ...]]
 
 
@@ -264,6 +266,17 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         metavar='<seconds>',
         help=f'Pause between two looks (default: {INTERVAL_SECONDS:.0f})',
     )
+
+
+def given(text: str) -> str:
+    """Read a name, an id or a time of the command line; one that is empty would name the list that
+    it is looked up in.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError('it is empty, as a variable that is not set is')
+    if text in _WAYS:
+        raise argparse.ArgumentTypeError(f'{text} is neither a name nor an id')
+    return text
 
 
 def _seconds(text: str) -> float:

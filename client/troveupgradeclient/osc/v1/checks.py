@@ -25,9 +25,14 @@ class CheckUpgrade(base.Following):
     statuses = OF_CHECKS
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
         parser.add_argument(
-            'datastore_version', metavar='<datastore-version>', help='Version (name or id)'
+            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
+        )
+        parser.add_argument(
+            'datastore_version',
+            type=base.given,
+            metavar='<datastore-version>',
+            help='Version (name or id)',
         )
         parser.add_argument(
             '--no-wait',
@@ -63,8 +68,10 @@ class ShowCheck(base.ShowOne):
     """Show the report of a check"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
-        parser.add_argument('check', metavar='<check>', help='Id of the check')
+        parser.add_argument(
+            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
+        )
+        parser.add_argument('check', type=base.given, metavar='<check>', help='Id of the check')
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         instance = self.client.instances.find(parsed_args.instance)

@@ -16,7 +16,10 @@ class ListDrift(base.Lister):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            '--project', metavar='<project-id>', help='Show the instances of this project'
+            '--project',
+            type=base.given,
+            metavar='<project-id>',
+            help='Show the instances of this project',
         )
         parser.add_argument(
             '--limit', type=base.count, metavar='<number>', help='Most rows (default: all)'

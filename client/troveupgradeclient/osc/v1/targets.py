@@ -26,7 +26,9 @@ class ListTargets(base.Lister):
     """List what an instance may be upgraded to, and why not to others"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
+        parser.add_argument(
+            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
+        )
         parser.add_argument(
             '--allowed', action='store_true', help='Only those that it may be upgraded to'
         )

@@ -45,9 +45,12 @@ class StartUpgrade(base.Following):
     """Upgrade an instance to a datastore version"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('instance', metavar='<instance>', help=base.INSTANCE_HELP)
+        parser.add_argument(
+            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
+        )
         parser.add_argument(
             'datastore_version',
+            type=base.given,
             metavar='<datastore-version>',
             help='Version to upgrade to (name or id); the present one where its image is newer',
         )
@@ -65,6 +68,7 @@ class StartUpgrade(base.Following):
         )
         waits.add_argument(
             '--not-before',
+            type=base.given,
             metavar='<time>',
             help='Check and prepare, then begin at this time, as 2026-12-01T02:00:00Z',
         )
@@ -102,25 +106,44 @@ class ListUpgrades(base.Lister):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            '--instance', metavar='<instance>', help='Only of this instance (name or id)'
+            '--instance',
+            type=base.given,
+            metavar='<instance>',
+            help='Only of this instance (name or id)',
         )
         parser.add_argument(
             '--state',
             action='append',
-            type=str.upper,
+            type=_state,
             metavar='<state>',
             help='Only in this state; may be repeated: ' + ', '.join(State),
         )
         parser.add_argument(
             '--target-version',
+            type=base.given,
             metavar='<datastore-version>',
             help='Only those to this version (name or id)',
         )
         parser.add_argument(
-            '--since', metavar='<time>', help='Only those created then or later, as 2026-12-01T00Z'
+            '--since',
+            type=base.given,
+            metavar='<time>',
+            help='Only those created then or later, as 2026-12-01T00Z',
         )
         parser.add_argument(
+            '--all-projects', action='store_true', help='Those of all projects (admins)'
+        )
+        parser.add_argument(
+            '--project', type=base.given, metavar='<project-id>', help='Of this project (admins)'
+        )
+        parser.add_argument('--long', action='store_true', help='Show more columns')
+        self._add_page(parser)
+
+    def _add_page(self, parser: argparse.ArgumentParser) -> None:
+        """Add the order of the list, and the part of it."""
+        parser.add_argument(
             '--sort',
+            type=base.given,
             metavar='<key>[:<direction>]',
             help='created_at or updated_at; asc or desc (default: created_at:desc)',
         )
@@ -131,13 +154,11 @@ class ListUpgrades(base.Lister):
             help='Most upgrades to show (default: all)',
         )
         parser.add_argument(
-            '--marker', metavar='<upgrade>', help='Id of the last upgrade of the page before'
+            '--marker',
+            type=base.given,
+            metavar='<upgrade>',
+            help='Id of the last upgrade of the page before',
         )
-        parser.add_argument(
-            '--all-projects', action='store_true', help='Those of all projects (admins)'
-        )
-        parser.add_argument('--project', metavar='<project-id>', help='Of this project (admins)')
-        parser.add_argument('--long', action='store_true', help='Show more columns')
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -173,7 +194,7 @@ class ShowUpgrade(base.ShowOne):
     """Show an upgrade with its steps"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        parser.add_argument('upgrade', type=base.given, metavar='<upgrade>', help=base.UPGRADE_HELP)
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         found = self.client.upgrades.find(parsed_args.upgrade)
@@ -187,12 +208,17 @@ class WatchUpgrade(base.Following):
     """Follow an upgrade until it ends or is held, and show it then"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument('upgrade', metavar='<upgrade>', help=base.UPGRADE_HELP)
+        parser.add_argument('upgrade', type=base.given, metavar='<upgrade>', help=base.UPGRADE_HELP)
         base.add_pace(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Shown:
         found = self.client.upgrades.find(parsed_args.upgrade)
         return self.shown(self.follow_upgrade(found, parsed_args, State.COMPLETED, ends_held=True))
+
+
+def _state(text: str) -> str:
+    """Read a state of the command line."""
+    return base.given(text).upper()
 
 
 def _moment(option: str, text: str | None) -> datetime.datetime | None:
