@@ -21,6 +21,7 @@ from troveupgradeclient.tests.standin.application import Release
 
 _QUICK = ('--interval', '0.05')
 _WATCH = ('openstack', 'database', 'upgrade', 'watch')
+_START = ('openstack', 'database', 'upgrade', 'start', 'orders', '11.8.6')
 _CLOUDS = """
 clouds:
   mine:
@@ -116,6 +117,45 @@ class TestNewest(OpenStackClientCase):
         self.assertEqual((1, ''), (ended.status, ended.out))
         [line] = ended.err.strip().splitlines()
         self.assertTrue(line.endswith('(UPGRADE_API_MISSING)'), line)
+
+    def test_a_login_that_fails_before_the_command_has_the_words_that_the_page_promises(self):
+        page = ' '.join((transcripts.PAGES / 'reference' / 'client.rst').read_text().split())
+        for address, told in (
+            ('', 'Missing value auth-url required for auth plugin password'),
+            ('http://127.0.0.1:1/v3', 'Unable to establish connection to'),
+        ):
+            ended = self.openstack('database', 'upgrade', 'list', OS_AUTH_URL=address)
+            self.assertEqual((1, ''), (ended.status, ended.out))
+            line = ended.err.splitlines()[-1]
+            self.assertTrue(line.startswith(told), line)
+            self.assertNotRegex(line, r'\([A-Z_]+\)$')
+            self.assertIn(f'``{told}``', page)
+
+    def test_ctrl_c_before_the_answer_to_a_start_tells_how_to_look(self):
+        with subprocess.Popen(
+            ('env', '--default-signal=INT', *_START, '--wait'),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            original = self.standin.application.answer
+
+            def answer(environ, body):
+                answered = original(environ, body)
+                if environ['REQUEST_METHOD'] == 'POST' and self.world.upgrades:
+                    process.send_signal(signal.SIGINT)
+                    process.wait(COMMAND_SECONDS)  # no answer before the command has ended
+                return answered
+
+            self.standin.application.answer = answer
+            out, err = process.communicate(timeout=COMMAND_SECONDS)
+        self.assertEqual((130, b''), (process.returncode, out), err)
+        [line] = err.decode().splitlines()
+        self.assertTrue(line.startswith('The upgrade may have begun.'), line)
+        [upgrade] = self.world.upgrades
+        shown = self.json_of(*line.split()[-2:])
+        self.assertEqual(upgrade, shown['id'])
 
     def test_ctrl_c_on_a_terminal_leaves_the_upgrade_running_and_prints_how_to_follow_it(self):
         upgrade = self.world.add_upgrade()['id']
