@@ -14,14 +14,16 @@ from troveupgradeclient.tests import base, transcripts
 
 _REFERENCE = transcripts.PAGES / 'reference' / 'client.rst'
 _SHOWN = re.compile(r'^ +(?:\$ )?(openstack database upgrade .*)$', re.MULTILINE)
+_HELP = re.compile(r'openstack (help [^`\n]*database[^`\n]*)')
+_READMES = (base.DISTRIBUTION / 'README.rst', base.DISTRIBUTION.parent / 'README.rst')
 
 
-def _typed():
+def _typed(pattern=_SHOWN):
     """Every command that a page shows: (page, words after `openstack`)."""
     return [
-        (page.name, shlex.split(line, comments=True)[1:])
-        for page in sorted(transcripts.PAGES.rglob('*.rst'))
-        for line in _SHOWN.findall(page.read_text())
+        (page.name, shlex.split(line.removeprefix('openstack '), comments=True))
+        for page in (*sorted(transcripts.PAGES.rglob('*.rst')), *_READMES)
+        for line in pattern.findall(page.read_text())
     ]
 
 
@@ -54,6 +56,7 @@ class TestCommandLines(testtools.TestCase):
         self.assertLess(10, len(found))
         for page, words in found:
             names = [name for name in kinds if ' '.join(words).startswith(name)]
+            self.assertTrue(names, f'{page}: {words} is no command of the client')
             name = max(names, key=len)
             parser = kinds[name](argparse.Namespace(), None).get_parser(name)
             with contextlib.redirect_stderr(io.StringIO()) as written:
@@ -61,6 +64,14 @@ class TestCommandLines(testtools.TestCase):
                     parser.parse_args(words[len(name.split()) :])
                 except SystemExit:
                     self.fail(f'{page}: {words}: {written.getvalue()}')
+
+    def test_a_help_is_that_of_one_command_or_the_list_of_ours_alone(self):
+        # without quotes, the list would have all commands that begin with `database`
+        own = {tuple(name.split()) for name in base.commands()} | {('database upgrade',)}
+        found = _typed(_HELP)
+        for page, words in found:
+            self.assertIn(tuple(words[1:]), own, page)
+        self.assertIn(('README.rst', ['help', 'database upgrade']), found)
 
 
 class TestReference(testtools.TestCase):

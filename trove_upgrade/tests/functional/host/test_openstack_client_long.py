@@ -79,6 +79,8 @@ class TestNewest(OpenStackClientCase):
             self.assertIn(f'  {name}  ', overview)
             text = self.openstack('help', *name.split()).out
             self.assertIn(f'usage: openstack {name}', ' '.join(text.split()))
+        _, *listed = self.openstack('help', 'database upgrade').out.strip().splitlines()
+        self.assertEqual(sorted(commands()), [line.strip() for line in listed])
 
     def test_bash_completes_the_commands(self):
         done = subprocess.run(
