@@ -12,11 +12,19 @@ import fixtures
 from lab.layout import Layout
 from lab.venv import CloudVenv, pins_file
 from trove_upgrade.tests import base
-from troveupgradeclient.tests.base import DISTRIBUTION, Ended
+from troveupgradeclient.tests.base import DISTRIBUTION, Ended, commands
 from troveupgradeclient.tests.standin.server import StandIn
 
 NEWEST, YEAR_OLDER = 'openstackclient', 'openstackclient-2025'
 COMMAND_SECONDS = 120
+#: The function at its beginning is the package bash-completion's.
+_COMPLETE = """
+_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} words=("${COMP_WORDS[@]}"); }
+source <(openstack complete)
+COMP_WORDS=(openstack database upgrade '') COMP_CWORD=3
+_openstack
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
 
 
 class OpenStackClient(fixtures.Fixture):
@@ -53,9 +61,33 @@ class OpenStackClient(fixtures.Fixture):
             check=True,
         )
 
+    def environment(self, home, cloud):
+        """Of a user's shell; `cloud` are the variables by which a cloud is found."""
+        return {
+            'PATH': f'{self.bin}:/usr/bin:/bin',
+            'PYTHONPATH': str(self.plugin),
+            'HOME': home,
+            'LANG': 'C.UTF-8',
+            **cloud,
+        }
 
-class OpenStackClientCase(base.TestCase):
-    """The server that stands in, and an openstack command that finds it."""
+    def run(self, environment, *words, seconds=COMMAND_SECONDS):
+        """The end of `openstack WORDS`."""
+        return self._run(environment, 'openstack', *words, seconds=seconds)
+
+    def completions(self, environment):
+        """The words with which bash completes `openstack database upgrade`."""
+        return set(self._run(environment, '/bin/bash', '-c', _COMPLETE).out.split())
+
+    def _run(self, environment, *argv, seconds=COMMAND_SECONDS):
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class OfRelease:
+    """Of a test case with the openstack command of one release, which its `openstack` runs."""
 
     pins = NEWEST
 
@@ -66,29 +98,34 @@ class OpenStackClientCase(base.TestCase):
         cls.programs.setUp()
         cls.addClassCleanup(cls.programs.cleanUp)
 
+    def assert_described(self, environment):
+        """Each command has its help, all have one in common, and bash completes them."""
+        overview = self.openstack('--help').out
+        for name in commands():
+            self.assertIn(f'  {name}  ', overview)
+            text = self.openstack('help', *name.split()).out
+            self.assertIn(f'usage: openstack {name}', ' '.join(text.split()))
+        _, *listed = self.openstack('help', 'database upgrade').out.strip().splitlines()
+        self.assertEqual(sorted(commands()), [line.strip() for line in listed])
+        words = {name.split()[2] for name in commands()}
+        self.assertLessEqual(words, self.programs.completions(environment))
+
+
+class OpenStackClientCase(OfRelease, base.TestCase):
+    """The server that stands in, and an openstack command that finds it."""
+
     def setUp(self):
         super().setUp()
         self.standin = self.useFixture(StandIn())
         self.world = self.standin.world
-        self.environment = {
-            'PATH': f'{self.programs.bin}:/usr/bin:/bin',
-            'PYTHONPATH': str(self.programs.plugin),
-            'HOME': self.useFixture(fixtures.TempDir()).path,
-            'LANG': 'C.UTF-8',
-            **self.standin.environment,
-        }
+        self.environment = self.programs.environment(
+            self.useFixture(fixtures.TempDir()).path, self.standin.environment
+        )
 
     def openstack(self, *words, **variables):
-        done = subprocess.run(
-            ('openstack', *words),
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-        )
-        self.assertNotIn('Traceback', done.stderr)
-        return Ended(done.returncode, done.stdout, done.stderr)
+        ended = self.programs.run({**self.environment, **variables}, *words)
+        self.assertNotIn('Traceback', ended.err)
+        return ended
 
     def run_command(self, *words):
         """The end of `openstack database upgrade WORDS`."""

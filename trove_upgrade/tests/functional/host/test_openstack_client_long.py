@@ -15,7 +15,6 @@ from trove_upgrade.tests.functional.host.openstack_client import (
     OpenStackClientCase,
 )
 from troveupgradeclient.tests import schemas, transcripts
-from troveupgradeclient.tests.base import commands
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.tests.standin.application import Release
 
@@ -29,14 +28,6 @@ clouds:
             user_domain_id: default, project_domain_id: default}}
     region_name: RegionOne
     database_endpoint_override: {base}/v1.0/%(project_id)s
-"""
-#: The function at its beginning is the package bash-completion's.
-_COMPLETE = """
-_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]} words=("${COMP_WORDS[@]}"); }
-source <(openstack complete)
-COMP_WORDS=(openstack database upgrade '') COMP_CWORD=3
-_openstack
-printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
@@ -73,26 +64,8 @@ class TestNewest(OpenStackClientCase):
         shown = transcripts.PAGE.read_text()
         self.assertEqual(shown, transcripts.Transcriber(self).page(shown))
 
-    def test_each_command_has_a_help(self):
-        overview = self.openstack('--help').out
-        for name in commands():
-            self.assertIn(f'  {name}  ', overview)
-            text = self.openstack('help', *name.split()).out
-            self.assertIn(f'usage: openstack {name}', ' '.join(text.split()))
-        _, *listed = self.openstack('help', 'database upgrade').out.strip().splitlines()
-        self.assertEqual(sorted(commands()), [line.strip() for line in listed])
-
-    def test_bash_completes_the_commands(self):
-        done = subprocess.run(
-            ('/bin/bash', '-c', _COMPLETE),
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-        )
-        words = {name.split()[2] for name in commands()}
-        self.assertLessEqual(words, set(done.stdout.split()), done.stderr)
+    def test_each_command_has_a_help_and_is_completed(self):
+        self.assert_described(self.environment)
 
     def test_the_trove_clients_commands_stay_as_they_are(self):
         listed = self.openstack('datastore', 'list', '-f', 'json', OS_DATABASE_API_VERSION='1')
