@@ -22,6 +22,7 @@ extensions = [
     'time_bars',
 ]
 highlight_language = 'text'  # what stands behind :: is what is typed or printed
+smartquotes = False  # lines of YAML and commands stand in sentences, too, and are copied from there
 html_theme = 'openstackdocs'
 #: Nothing is fetched when a page is read: no analytics, no badge of docs.openstack.org.
 html_theme_options = {'analytics_tracking_code': '', 'display_badge': False}

@@ -22,9 +22,8 @@ from trove_upgrade.api.policies import (
     upgrade_checks,
     upgrades,
 )
-from trove_upgrade.api.policies.enforcer import PREFIX, Enforcer
+from trove_upgrade.api.policies.enforcer import PREFIX, Enforcer, PolicyInvalid
 from trove_upgrade.conf import fault
-from trove_upgrade.domain import exceptions
 
 ADMIN = base.ADMIN
 
@@ -51,16 +50,6 @@ def new_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
     return enforcer
 
 
-class PolicyInvalid(exceptions.TroveUpgradeError):
-    """The policy file cannot be used."""
-
-    code = 'POLICY_INVALID'
-    template = (
-        'The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, '
-        'or those of [oslo_policy] policy_dirs, as the policy reference has them.'
-    )
-
-
 def changed(enforcer: Enforcer) -> list[str]:
     """Names of ours that a file defines, also those that no rule has.  The
     files must have been read.
@@ -84,13 +73,11 @@ def load(enforcer: Enforcer) -> None:
         raise fault.ConfigurationInvalid(found=f'[oslo_policy], {fault.describe(error)}') from error
     except Exception as error:
         # oslo.policy raises what a file's form runs into: TypeError, AttributeError, ...
-        raise PolicyInvalid(
-            found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}'
-        ) from error
+        raise PolicyInvalid.by(error) from error
     found = enforcer.faults()
     if found:
         raise PolicyInvalid(found='; '.join(found))
-    enforcer.logs_faults = True
+    enforcer.serves = True
 
 
 def get_enforcer() -> Enforcer:

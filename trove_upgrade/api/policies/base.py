@@ -37,3 +37,12 @@ def rule(
         description,
         [{'method': method, 'path': path} for method, path in operations],
     )
+
+
+def advice(wish: str, name: str, check: str) -> str:
+    """Return how an operator gets what many wish for: by a line of the policy file.
+
+    The line is a paragraph of its own, so that it stands in one line of the sample, where
+    oslo.policy wraps paragraphs: what is copied from there can be read as YAML.
+    """
+    return f'{wish}, put this into the policy file:\n\n"{name}": "rule:{check}"'

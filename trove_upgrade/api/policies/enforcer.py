@@ -10,12 +10,12 @@ import graphlib
 import itertools
 import threading
 from collections.abc import Hashable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 from oslo_context import context as oslo_context
 from oslo_policy import policy
 
-from trove_upgrade.domain import logs
+from trove_upgrade.domain import exceptions, logs
 
 LOG = logs.get_logger(__name__)
 
@@ -29,6 +29,21 @@ _CONSTANT = policy.RuleCheck.__module__
 _MOST = 1024
 
 
+class PolicyInvalid(exceptions.TroveUpgradeError):
+    """The policy file cannot be used."""
+
+    code = 'POLICY_INVALID'
+    template = (
+        'The policy cannot be used: {found}. Mend the file that [trove_upgrade] policy_file names, '
+        'or those of [oslo_policy] policy_dirs, as the policy reference has them.'
+    )
+
+    @classmethod
+    def by(cls, error: Exception) -> Self:
+        """Make it of what oslo.policy has raised at a file that it cannot read."""
+        return cls(found=f'{type(error).__name__}: {" ".join(str(error).split()).rstrip(".")}')
+
+
 class Enforcer(policy.Enforcer):
     """oslo.policy's, which judges our rules and those that they refer to, and no other.
 
@@ -36,9 +51,15 @@ class Enforcer(policy.Enforcer):
     is kept until a file is read anew, unless a check asks elsewhere.
     """
 
+    rules: policy.Rules
+    file_rules: dict[str, policy.RuleDefault]
+    #: From when a file that has a fault was changed since the start: before, the start is refused.
+    serves = False
+
     def __init__(self, *args: Any, **options: Any) -> None:
         self._loading = threading.RLock()
         self._verdicts: dict[Hashable, bool] = {}
+        self._unusable: str | None = None
         super().__init__(*args, **options)
 
     def authorize(
@@ -65,12 +86,35 @@ class Enforcer(policy.Enforcer):
         """Read what has changed of the files, one thread at a time, and forget the verdicts where
         that has changed the rules: where the last file of a directory has gone, oslo.policy calls
         neither of the two below.
+
+        Where one cannot be read, the rules from before stay in force as a whole until it can:
+        oslo.policy raises once, and then goes on with those of the files that it came to.
         """
         with self._loading:
-            before = self.rules
-            super().load_rules(force_reload)
+            # never changed in place: oslo.policy begins both anew before it takes a file's rules
+            before, of_files = self.rules, self.file_rules
+            try:
+                super().load_rules(force_reload)
+            except Exception as error:
+                # each form of a file that is none has an error of its own
+                if not self.serves:
+                    raise
+                self.rules, self.file_rules = before, of_files
+                self._log_unusable(PolicyInvalid.by(error))
+            else:
+                self._unusable = None
             if self.rules is not before:
                 self._verdicts = {}
+
+    def _log_unusable(self, found: PolicyInvalid) -> None:
+        """Log it once: some faults are met again by each request."""
+        if found.message != self._unusable:
+            LOG.error(
+                '%s Until then the rules from before the change are in force. (%s)',
+                found.message,
+                found.code,
+            )
+        self._unusable = found.message
 
     def set_rules(
         self, rules: MutableMapping[str, Any], overwrite: bool = True, use_conf: bool = False
@@ -92,10 +136,6 @@ class Enforcer(policy.Enforcer):
             waiting.extend(_references(self.rules[name]))
         return True
 
-    #: From when a fault is one of a file that was changed since the start: before, the start is
-    #: refused with the same words.
-    logs_faults = False
-
     def check_rules(self, raise_on_violation: bool = False) -> bool:
         """Tell whether the rules can be used. oslo.policy calls it when it has read a file anew.
 
@@ -103,7 +143,7 @@ class Enforcer(policy.Enforcer):
         """
         self._verdicts = {}
         found = self.faults()
-        if found and self.logs_faults:
+        if found and self.serves:
             LOG.warning(
                 (
                     'The policy has faults since its files were changed: %s. Mend them as the '

@@ -28,8 +28,11 @@ RULES = [
     base.rule(
         UPGRADE,
         base.MEMBER,
-        'Upgrade an instance. Where only operators may upgrade, and users ask them to, put this '
-        f'into the policy file: "{UPGRADE}": "rule:{base.ADMIN}"',
+        base.advice(
+            'Upgrade an instance. Where only operators may upgrade, and users ask them to',
+            UPGRADE,
+            base.ADMIN,
+        ),
         ('PATCH', _INSTANCE),
         ('PUT', _INSTANCE),
     ),

@@ -64,16 +64,22 @@ RULES = [
     base.rule(
         OF_ACTION[Action.RETRY],
         base.ADMIN,
-        'Try an upgrade again that has failed. Where users may do that themselves, put this into '
-        f'the policy file: "{OF_ACTION[Action.RETRY]}": "rule:{base.MEMBER}"',
+        base.advice(
+            'Try an upgrade again that has failed. Where users may do that themselves',
+            OF_ACTION[Action.RETRY],
+            ACT,
+        ),
         _ACTION,
     ),
     base.rule(
         OF_ACTION[Action.ROLLBACK],
         base.ADMIN,
-        'Lead an upgrade that has failed back to the former image. Where users may do that '
-        'themselves, put this into the policy file: '
-        f'"{OF_ACTION[Action.ROLLBACK]}": "rule:{base.MEMBER}"',
+        base.advice(
+            'Lead an upgrade that has failed back to the former image. Where users may do that '
+            'themselves',
+            OF_ACTION[Action.ROLLBACK],
+            ACT,
+        ),
         _ACTION,
     ),
 ]

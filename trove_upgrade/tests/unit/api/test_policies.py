@@ -3,6 +3,8 @@ import json
 import logging
 import os
 import pathlib
+import re
+import textwrap
 
 import fixtures
 import webtest
@@ -16,6 +18,7 @@ from trove_upgrade import conf as our_conf
 from trove_upgrade.api import application, policies
 from trove_upgrade.api.filter import UpgradeFilter
 from trove_upgrade.cmd import status
+from trove_upgrade.domain import actions
 from trove_upgrade.tests.unit import database
 from trove_upgrade.tests.unit.api import stage
 from trove_upgrade.tests.unit.cmd.status import rows
@@ -169,6 +172,63 @@ class TestRules(stage.ApiTestCase):
         self.app = self.new_app()
         self.assert_refused(self.patch('11.8.6'), 403, 'FORBIDDEN')
         self.assertEqual(202, self.patch('11.8.6', roles=stage.ADMIN).status_int)
+
+    def advised_lines(self):
+        """Lines that the sample advises for the policy file, as they are without their "# "."""
+        sample = (_ETC / 'trove-upgrade-policy.yaml.sample').read_text()
+        lines = re.findall(r'^# (".*)$', sample, re.MULTILINE)
+        advice = ' '.join(sample.replace('#', ' ').split())
+        self.assertEqual(advice.count('put this into the policy file'), len(lines))
+        return lines
+
+    def test_each_line_that_the_sample_advises_is_one_that_a_policy_file_may_hold(self):
+        lines = self.advised_lines()
+        self.assertEqual(
+            [
+                UPGRADE,
+                policies.upgrades.OF_ACTION[actions.Action.RETRY],
+                policies.upgrades.OF_ACTION[actions.Action.ROLLBACK],
+            ],
+            sorted(self.in_force(line)[0] for line in lines),
+        )
+        self.in_force(*lines)
+
+    def test_each_line_of_the_pages_is_one_that_a_policy_file_may_hold(self):
+        pages = pathlib.Path(trove_upgrade.__file__).parents[1] / 'doc' / 'source'
+        found = 0
+        for page in pages.rglob('*.rst'):
+            lines = re.findall(r'^ +"trove_upgrade:.*$', page.read_text(), re.MULTILINE)
+            found += len(self.in_force(*map(textwrap.dedent, lines)))
+        self.assertLess(0, found)
+
+    def in_force(self, *lines):
+        """Load a file with these lines, and return the rules of it that are other than shipped."""
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        path.write_text('\n'.join(lines))
+        enforcer = policies.new_enforcer(stage.private_conf(policy_file=str(path)))
+        policies.load(enforcer)
+        changed = policies.changed(enforcer)
+        for name in changed:
+            self.assertNotEqual(
+                str(enforcer.registered_rules[name].check), str(enforcer.rules[name])
+            )
+        self.assertEqual(len(lines), len(changed))
+        return changed
+
+    def test_the_lines_of_the_sample_let_members_retry_and_roll_back_in_their_own_project(self):
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        path.write_text('\n'.join(line for line in self.advised_lines() if UPGRADE not in line))
+        enforcer = policies.new_enforcer(stage.private_conf(policy_file=str(path)))
+        for action in (actions.Action.RETRY, actions.Action.ROLLBACK):
+            rule = policies.upgrades.OF_ACTION[action]
+            for role, project_id, expected in (
+                ('member', 'one', True),
+                ('admin', 'another', True),
+                ('reader', 'one', False),
+                ('member', 'another', False),
+            ):
+                caller = context.RequestContext(project_id=project_id, roles=[role])
+                self.assertEqual(expected, enforcer.authorize(rule, {'project_id': 'one'}, caller))
 
     def test_a_file_that_has_changed_counts_with_the_next_request(self):
         path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
