@@ -4,13 +4,14 @@ goes with it.
 """
 
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 
 from trove_upgrade.db import columns, taken_instances, trove_tables
 from trove_upgrade.db.instance_rows import running_backup, task_of
 from trove_upgrade.db.models import instance_upgrades as _upgrades
-from trove_upgrade.domain import admission, exceptions, instances, states
+from trove_upgrade.domain import admission, exceptions, instances, refusals, states
 from trove_upgrade.domain.upgrades import Upgrade
 
 _instances = trove_tables.instances
@@ -97,7 +98,7 @@ def take_held(connection: sa.Connection, held: Upgrade) -> None:
     """Take the task of the instance of an upgrade that is HELD: NONE -> UPGRADING.
 
     :raises InstanceBusy: another action has the instance, or a backup of it runs.
-    :raises InstanceChanged, InstanceDeleted: it is not what the upgrade began with.
+    :raises HeldInstanceChanged, HeldInstanceDeleted: it is not what the upgrade began with.
     """
     taken = connection.execute(
         _move(instances.Task.NONE, instances.Task.UPGRADING).where(
@@ -105,25 +106,73 @@ def take_held(connection: sa.Connection, held: Upgrade) -> None:
         )
     ).rowcount
     if not taken:
-        raise _why_not_held(connection, held)
-    backup = sa.select(running_backup(held.instance_id))
-    if connection.execute(backup).scalar_one():
+        # the other action may have ended since: it was busy then
+        raise why_not_held(connection, held) or _busy(held, instances.Task.NONE)
+    if _has_backup(connection, held):
         raise exceptions.InstanceBusy(instance_id=held.instance_id, status='BACKUP')
 
 
-def _why_not_held(connection: sa.Connection, held: Upgrade) -> exceptions.TroveUpgradeError:
-    """Return why the instance was not taken.  Its task may have ended since: it was busy then."""
-    row = connection.execute(
-        sa.select(_instances.c.task_id).where(
-            *_is_as_begun(held),
-            _instances.c.compute_instance_id == held.server_id,
-        )
-    ).one_or_none()
-    if row is None:
-        return changed(connection, held, 'NONE')
-    return exceptions.InstanceBusy(
-        instance_id=held.instance_id, status=admission.status_of(task_of(row.task_id))
-    )
+def why_not_held(connection: sa.Connection, held: Upgrade) -> exceptions.TroveUpgradeError | None:
+    """Return what `take_held` would raise; None: nothing stands in the way just now."""
+    row = connection.execute(_as_it_is(held)).one_or_none()
+    ended = _end_of_hold(row, held)
+    if row is None or ended is not None:
+        return ended
+    task = task_of(row.task_id)
+    if task is not instances.Task.NONE:
+        return _busy(held, task)
+    if _has_backup(connection, held):
+        return exceptions.InstanceBusy(instance_id=held.instance_id, status='BACKUP')
+    return None
+
+
+def _end_of_hold(row: sa.Row[Any] | None, held: Upgrade) -> exceptions.InstanceChanged | None:
+    """Return why the upgrade never proceeds; None: it may."""
+    facts = {'upgrade_id': held.id, 'instance_id': held.instance_id}
+    if row is None or row.deleted:
+        return refusals.HeldInstanceDeleted(found='was deleted', **facts)
+    if task_of(row.task_id) is instances.Task.DELETING:
+        return refusals.HeldInstanceDeleted(found='is being deleted', **facts)
+    if row.datastore_version_id != held.former_version_id:
+        found = f'another datastore version ({row.datastore_version_id})'
+        return refusals.HeldInstanceChanged(found=found, **facts)
+    if row.compute_instance_id != held.server_id:
+        return refusals.HeldInstanceChanged(found='another server', **facts)
+    return None
+
+
+def why_not_again(
+    connection: sa.Connection, failed: Upgrade
+) -> exceptions.TroveUpgradeError | None:
+    """Return why `take_again` would not take the instance; None: nothing stands in the way."""
+    row = connection.execute(_as_it_is(failed)).one_or_none()
+    task = None if row is None else task_of(row.task_id)
+    if task is instances.Task.UPGRADING_ERROR:
+        return None
+    if row is None or row.deleted:
+        return refusals.FailedInstanceDeleted(upgrade_id=failed.id, instance_id=failed.instance_id)
+    is_free = task is instances.Task.NONE and row.datastore_version_id == failed.former_version_id
+    latest = taken_instances.latest(connection, failed.instance_id)
+    if is_free and admission.may_continue_untasked(failed, latest):
+        return None
+    return changed(connection, failed, 'UPGRADING_ERROR')
+
+
+def _as_it_is(upgrade: Upgrade) -> sa.Select[Any]:
+    return sa.select(
+        _instances.c.task_id,
+        _instances.c.deleted,
+        _instances.c.datastore_version_id,
+        _instances.c.compute_instance_id,
+    ).where(_instances.c.id == upgrade.instance_id)
+
+
+def _busy(held: Upgrade, task: instances.Task) -> exceptions.InstanceBusy:
+    return exceptions.InstanceBusy(instance_id=held.instance_id, status=admission.status_of(task))
+
+
+def _has_backup(connection: sa.Connection, held: Upgrade) -> bool:
+    return bool(connection.execute(sa.select(running_backup(held.instance_id))).scalar_one())
 
 
 def newest(connection: sa.Connection, instance_id: str) -> admission.NewestUpgrade | None:

@@ -21,7 +21,7 @@ from trove_upgrade.db.engine import Database
 from trove_upgrade.db.repetition import retry_on_deadlock
 from trove_upgrade.db.upgrades import Upgrades
 from trove_upgrade.domain import actions, exceptions, refusals, states
-from trove_upgrade.domain.actions import UNDO_SECONDS, Action, Taken
+from trove_upgrade.domain.actions import UNDO_SECONDS, Action, Taken, Verdict
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.upgrades import Upgrade
@@ -77,6 +77,19 @@ class UpgradeActions:
                 return self._upgrades.retry(found.id)
             case Action.ROLLBACK:
                 return self._upgrades.rollback(found.id)
+
+    def verdicts(self, found: Upgrade) -> list[Verdict]:
+        """Judge each action as `take` would now, by the upgrade and by its instance."""
+        obstacle = self.instance_obstacle(found)
+        return [actions.verdict(each, found, obstacle) for each in Action]
+
+    def instance_obstacle(self, found: Upgrade) -> exceptions.TroveUpgradeError | None:
+        """Return what its instance does not allow now; None: an action takes no instance."""
+        if found.state not in {_S.HELD, _S.FAILED}:
+            return None
+        ask = tasks.why_not_held if found.state is _S.HELD else tasks.why_not_again
+        with self._database.read() as connection:
+            return ask(connection, found)
 
     def expire(self, held: Upgrade, cause: str, error_code: str) -> Upgrade:
         """HELD -> ABORTED, for that reason.

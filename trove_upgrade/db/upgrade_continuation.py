@@ -46,7 +46,9 @@ def _continue(
         again.
     """
     if not tasks.take_again(connection, failed):
-        raise tasks.changed(connection, failed, 'UPGRADING_ERROR')
+        raise tasks.why_not_again(connection, failed) or tasks.changed(
+            connection, failed, 'UPGRADING_ERROR'
+        )
     moved = connection.execute(
         sa.update(_upgrades)
         .where(

@@ -2,7 +2,8 @@
 """Actions on an upgrade: which are possible now, which have been taken already, and why the others
 are not.
 
-The API and `trove-upgrade-manage` ask here; the repository asks once more inside its transaction.
+The repository asks here, with what it has read of the instance: for a verdict that the API and
+`trove-upgrade-manage` show, and once more inside the transaction of the action.
 """
 
 import dataclasses
@@ -67,6 +68,12 @@ class UpgradeActions(Protocol):
             allow it; nothing was written.
         :raises InstanceBusy, InstanceChanged: the instance does not; nothing was written.
         """
+
+    def verdicts(self, found: Upgrade) -> Sequence[Verdict]:
+        """Judge each action as `take` would now, by the upgrade and by its instance."""
+
+    def instance_obstacle(self, found: Upgrade) -> TroveUpgradeError | None:
+        """Return what its instance does not allow of one that is HELD or FAILED; None: nothing."""
 
     def expire(self, held: Upgrade, cause: str, error_code: str) -> Upgrade:
         """HELD -> ABORTED, for that reason.
@@ -200,11 +207,18 @@ def refusal(action: Action, found: Upgrade) -> TroveUpgradeError | None:
     return None if is_taken(action, found) else _OBSTACLES[action](found)
 
 
-def verdict(action: Action, found: Upgrade) -> Verdict:
-    """Return what the action would do, as a user is told."""
+def verdict(
+    action: Action, found: Upgrade, of_instance: TroveUpgradeError | None = None
+) -> Verdict:
+    """Return what the action would do, as a user is told.
+
+    `of_instance`: what the instance does not allow. An abort takes nothing of it.
+    """
     if is_taken(action, found):
         return Verdict(action=action, allowed=False, code=Reason.TAKEN, sentence=_TAKEN[action])
     obstacle = _OBSTACLES[action](found)
+    if obstacle is None and action is not Action.ABORT:
+        obstacle = of_instance
     if obstacle is not None:
         return Verdict(action=action, allowed=False, code=obstacle.code, sentence=obstacle.message)
     return Verdict(action=action, allowed=True, code=Reason.POSSIBLE, sentence=_WOULD[action])

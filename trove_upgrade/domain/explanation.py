@@ -10,8 +10,8 @@ import datetime
 import enum
 from collections.abc import Iterator, Sequence
 
-from trove_upgrade.domain import actions, holds, states
-from trove_upgrade.domain.actions import Action, Verdict
+from trove_upgrade.domain import holds, states
+from trove_upgrade.domain.actions import Verdict
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.progress import Way
 from trove_upgrade.domain.upgrades import StepRun, Upgrade
@@ -95,6 +95,7 @@ def explain(
     found: Upgrade,
     notices: Sequence[Notice],
     holder: HolderState | None,
+    verdicts: Sequence[Verdict],
     now: datetime.datetime,
 ) -> Explanation:
     """Return the explanation; `holder` is what is known of the row's owner, if it has one."""
@@ -105,7 +106,7 @@ def explain(
         waits_for=_waits_for(found, notices, now),
         lease=_lease(found, holder, now),
         following=_following(found, now),
-        verdicts=[actions.verdict(each, found) for each in Action],
+        verdicts=verdicts,
     )
 
 

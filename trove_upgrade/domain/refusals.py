@@ -4,7 +4,12 @@ acted on as it is.
 """
 
 from trove_upgrade.domain.codes import Code
-from trove_upgrade.domain.exceptions import InstanceBusy, TroveUpgradeError
+from trove_upgrade.domain.exceptions import (
+    InstanceBusy,
+    InstanceChanged,
+    InstanceDeleted,
+    TroveUpgradeError,
+)
 
 
 class InstanceHasNoServer(TroveUpgradeError):
@@ -84,6 +89,50 @@ class ProceedRefused(TroveUpgradeError):
 
     code = 'PROCEED_REFUSED'
     template = 'Upgrade {upgrade_id} cannot proceed: {found}. {advice}'
+
+
+class HeldInstanceChanged(InstanceChanged):
+    """Refusal to proceed, for good: the instance is not what the held upgrade has prepared."""
+
+    template = (
+        'Upgrade {upgrade_id} cannot proceed: instance {instance_id} has {found} than when the '
+        'upgrade was prepared. Nothing was changed. Abort it and begin a new one.'
+    )
+
+    @property
+    def cause(self) -> str:
+        """Return the cause of the upgrade that ends for this reason."""
+        return (
+            'It did not proceed: instance {instance_id} has {found} than when the upgrade was '
+            'prepared. Nothing was changed. Begin a new one.'
+        ).format(**self.facts)
+
+
+class HeldInstanceDeleted(InstanceDeleted):
+    """Refusal to proceed, for good: the instance was deleted, or is being deleted."""
+
+    template = (
+        'Upgrade {upgrade_id} cannot proceed: instance {instance_id} {found}. Nothing was '
+        'changed. Abort it, or leave it: it ends by itself within the hour.'
+    )
+
+    @property
+    def cause(self) -> str:
+        """Return the cause of the upgrade that ends for this reason."""
+        return InstanceDeleted(**self.facts).message
+
+
+class FailedInstanceDeleted(InstanceDeleted):
+    """Refusal to retry or roll back: the instance was deleted since."""
+
+    template = (
+        'Upgrade {upgrade_id} cannot go on: instance {instance_id} was deleted. There is nothing '
+        'left to do.'
+    )
+
+
+#: Refusals by the instance after which an upgrade that is HELD never proceeds.
+ENDS_OF_HOLD = (HeldInstanceChanged, HeldInstanceDeleted)
 
 
 class ActionOvertaken(TroveUpgradeError):

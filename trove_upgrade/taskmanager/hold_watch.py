@@ -29,7 +29,6 @@ class HoldWatch:
     """Looks at one held upgrade at a time; safe to share between threads."""
 
     upgrades: ports.UpgradeRepository
-    instances: ports.InstanceRepository
     actions: UpgradeActions
     held: UpgradeHolds
     clock: ports.Clock
@@ -56,9 +55,9 @@ class HoldWatch:
 
     def _look(self, held: Upgrade) -> None:
         hold, choices, now = held.progress.hold, held.progress.choices, self.clock.now()
-        if self.instances.holder(held.instance_id).is_going:
-            gone = exceptions.InstanceDeleted(upgrade_id=held.id, instance_id=held.instance_id)
-            self._end(held, gone.message, gone.code)
+        obstacle = self.actions.instance_obstacle(held)
+        if isinstance(obstacle, refusals.ENDS_OF_HOLD):
+            self._end(held, obstacle.cause, obstacle.code)
         elif hold.until is not None and now >= hold.until:
             last = '' if hold.kept_by is None else f' When it was last tried: {hold.kept_by}'
             cause = (
@@ -83,8 +82,8 @@ class HoldWatch:
                 error.message,
             )
             self.held.stay(held, holds.BUSY_SECONDS, error.message)
-        except exceptions.InstanceChanged as error:
-            self._end(held, error.message, error.code)
+        except refusals.ENDS_OF_HOLD as error:
+            self._end(held, error.cause, error.code)
         else:
             LOG.info(
                 'Upgrade %s of instance %s: RUNNING, was HELD: its time has come',

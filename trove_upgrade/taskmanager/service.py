@@ -175,7 +175,6 @@ class Service:
         outside = self._outside
         return HoldWatch(
             upgrades=outside.repos.upgrades,
-            instances=outside.repos.instances,
             actions=outside.repos.actions,
             held=outside.repos.holds,
             clock=outside.clock,

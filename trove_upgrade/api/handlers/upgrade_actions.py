@@ -17,8 +17,8 @@ def index(call: Call, upgrade_id: str) -> webob.Response:
     """Tell of each action whether the caller can take it now, and what it would do."""
     found = call.services.repos.upgrades.get(_id(upgrade_id), call.scope)
     shown = [
-        view.action(call, actions.verdict(each, found), is_allowed=_is_allowed(call, each))
-        for each in actions.Action
+        view.action(call, each, is_allowed=_is_allowed(call, each.action))
+        for each in call.services.repos.actions.verdicts(found)
     ]
     return json_response(200, {'actions': shown})
 

@@ -34,7 +34,11 @@ def _explain(run: Context, arguments: argparse.Namespace) -> None:
     repos = run.repositories
     found = repos.upgrades.get(arguments.upgrade)
     explained = explanation.explain(
-        found, repos.outbox.history(found.id), _holder(run, found), repos.upgrades.now()
+        found,
+        repos.outbox.history(found.id),
+        _holder(run, found),
+        repos.actions.verdicts(found),
+        repos.upgrades.now(),
     )
     if arguments.json:
         print(json.dumps(_document(explained), default=_plain, indent=2, sort_keys=True))

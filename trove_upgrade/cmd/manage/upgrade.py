@@ -13,7 +13,7 @@ from trove_upgrade.cmd.console.printing import print_line, print_table
 from trove_upgrade.cmd.manage import explain, numbers
 from trove_upgrade.cmd.manage.context import Context
 from trove_upgrade.db import progress_codec
-from trove_upgrade.domain import actions, admission, downtime, explanation, states
+from trove_upgrade.domain import admission, downtime, explanation, states
 from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.upgrades import Upgrade
 
@@ -131,17 +131,18 @@ def _show(run: Context, arguments: argparse.Namespace) -> None:
     _print_overdue(run, [found])
     if found.state is states.UpgradeState.FAILED:
         print()
-        _print_possible(found, Action.RETRY, 'When the cause is mended')
-        _print_possible(found, Action.ROLLBACK, 'Back to the former image')
+        _print_possible(run, found, 'When the cause is mended', Action.RETRY)
+        _print_possible(run, found, 'Back to the former image', Action.ROLLBACK)
     if found.state is states.UpgradeState.HELD:
         print()
-        _print_possible(found, Action.PROCEED, 'To let it go on')
-        _print_possible(found, Action.ABORT, 'To give it up')
+        _print_possible(run, found, 'To let it go on', Action.PROCEED)
+        _print_possible(run, found, 'To give it up', Action.ABORT)
 
 
-def _print_possible(found: Upgrade, action: Action, when: str) -> None:
-    if actions.verdict(action, found).allowed:
-        print_line(f'{when}: trove-upgrade-manage upgrade {action} {found.id}')
+def _print_possible(run: Context, found: Upgrade, when: str, action: Action) -> None:
+    [told] = [each for each in run.repositories.actions.verdicts(found) if each.action is action]
+    command = f'trove-upgrade-manage upgrade {action} {found.id}'
+    print_line(f'{when}: {command if told.allowed else f"no. {told.sentence}"}')
 
 
 def _hold(found: Upgrade) -> list[tuple[str, object]]:

@@ -26,7 +26,15 @@ _HINTS: Mapping[str, str] = {
         _TARGETS,
     ),
     **dict.fromkeys(
-        ('ABORT_REFUSED', 'PROCEED_REFUSED', 'RETRY_REFUSED', 'ROLLBACK_REFUSED'), _ACTIONS
+        (
+            'ABORT_REFUSED',
+            'PROCEED_REFUSED',
+            'RETRY_REFUSED',
+            'ROLLBACK_REFUSED',
+            'INSTANCE_CHANGED',
+            'INSTANCE_DELETED',
+        ),
+        _ACTIONS,
     ),
     'INSTANCE_BUSY': f'An upgrade that goes on is followed with: {_COMMAND} watch {{instance}}',
     'UPGRADE_HELD': (

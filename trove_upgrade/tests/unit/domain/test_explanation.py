@@ -4,7 +4,7 @@ import datetime
 import hypothesis
 from hypothesis import strategies
 
-from trove_upgrade.domain import explanation, states
+from trove_upgrade.domain import actions, explanation, states
 from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.explanation import EntryKind, HolderState
 from trove_upgrade.domain.holds import Choices, Hold
@@ -54,7 +54,8 @@ def waiting_for_a_heartbeat(**changes):
 
 
 def explain(found, *, holder=None, notices=()):
-    return explanation.explain(found, notices, holder, NOW)
+    verdicts = [actions.verdict(each, found) for each in actions.Action]
+    return explanation.explain(found, notices, holder, verdicts, NOW)
 
 
 def notice(kind=EventKind.FINISH, sent_at=None):

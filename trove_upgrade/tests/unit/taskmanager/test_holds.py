@@ -65,7 +65,6 @@ class HoldCase(base.TestCase):
     def watch(self):
         return HoldWatch(
             upgrades=self.repos.upgrades,
-            instances=self.repos.instances,
             actions=self.repos.actions,
             held=self.repos.holds,
             clock=self.clock,
@@ -340,6 +339,32 @@ class TestTime(HoldCase):
         self.look()
         row = self.repos.upgrades.get(row.id)
         self.assertEqual((S.ABORTED, 'INSTANCE_DELETED'), (row.state, row.error_code))
+
+    def test_one_whose_instance_is_another_by_now_ends_within_the_hour_and_blocks_none(self):
+        for changes in (
+            {'datastore_version_id': database.MARIADB_11_8},
+            {'compute_instance_id': '00000000-0000-4000-8000-00000000fff1'},
+        ):
+            former = self.repos.instances.get(database.INSTANCE)
+            row = self.held()
+            self.stage.db.update_instance(**changes)
+            self.clock.pass_time(HOUR)
+            self.look()
+            row = self.repos.upgrades.get(row.id)
+            self.assertEqual((S.ABORTED, 'INSTANCE_CHANGED'), (row.state, row.error_code))
+            self.assertIn('Begin a new one.', row.cause)
+            self.assertNotIn('Abort', row.cause)
+            self.stage.db.update_instance(
+                datastore_version_id=former.version.id, compute_instance_id=former.server_id
+            )
+        self.assertIs(S.PENDING, self.begin(holds.NO_CHOICES).state)
+
+    def test_one_whose_instance_is_busy_stays_held_until_its_user_decides(self):
+        row = self.held()
+        self.stage.db.update_instance(task_id=int(Task.RESIZING))
+        self.clock.pass_time(HOUR)
+        self.look()
+        self.assertIs(S.HELD, self.repos.upgrades.get(row.id).state)
 
 
 class TestAbort(HoldCase):

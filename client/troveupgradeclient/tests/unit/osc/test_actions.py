@@ -77,6 +77,16 @@ class TestActions(base.CommandTestCase):
             err = self.assert_refused('UPGRADE_API_SILENT', action, upgrade)
             self.assertEqual(told, err.splitlines()[1])
 
+    def test_one_that_never_proceeds_is_refused_with_what_can_be_done(self):
+        upgrade = self.world.add_upgrade(**world.held())
+        for code in ('INSTANCE_CHANGED', 'INSTANCE_DELETED'):
+            told = {'code': 422, 'error_code': code, 'message': f'It is another one. ({code})'}
+            fault = json.dumps({'unprocessableEntity': told}).encode()
+            path = f'/upgrades/{upgrade["id"]}/action'
+            self.standin.application.once = [('POST', path, 422, fault, [])]
+            line = self.assert_refused(code, 'proceed', 'orders')
+            self.assertIn('openstack database upgrade action list orders', line)
+
     def test_what_the_policy_does_not_allow_is_refused(self):
         self.world.forbidden = {'retry'}
         self.world.add_upgrade(**world.failed())

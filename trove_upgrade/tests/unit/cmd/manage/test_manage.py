@@ -21,6 +21,7 @@ from trove_upgrade.db.process_table import TABLE
 from trove_upgrade.db.release import RELEASE
 from trove_upgrade.db.services import Registration
 from trove_upgrade.domain import compute, exceptions, holds
+from trove_upgrade.domain.instances import Task
 from trove_upgrade.domain.states import UpgradeState
 from trove_upgrade.tests.functional.schema import schemas
 from trove_upgrade.tests.unit import base, database, stored
@@ -577,6 +578,16 @@ class TestUpgrades(ManageTestCase):
             self.assertIn(str(state), self.run_tool('upgrade', action, begun.id))
             self.assertIs(state, self.repos.upgrades.get(begun.id).state)
             self.assertIn('Nothing was changed', self.run_tool('upgrade', action, begun.id))
+
+    def test_one_that_is_held_and_whose_instance_is_busy_is_shown_with_the_reason(self):
+        begun = self.db.begin(choices=holds.Choices(hold=True))
+        self.repos.holds.hold(self.repos.upgrades.claim(begun.id, 'me', 60), 60)
+        self.db.update_instance(task_id=int(Task.REBOOTING))
+        for command in ('show', 'explain'):
+            told = self.run_tool('upgrade', command, begun.id)
+            self.assertIn('its status is REBOOT', told)
+            self.assertNotIn('upgrade proceed', told)
+            self.assertIn(f'upgrade abort {begun.id}', told)
 
     def test_a_failed_one_is_rolled_back_where_that_is_possible(self):
         failed = self.failed()
