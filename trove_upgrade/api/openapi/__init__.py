@@ -111,6 +111,10 @@ def _operation(path: str, method: str, route: Described) -> dict[str, Any]:
         'responses': dict(_responses(route, told)),
         'x-policy': _policy(route.policy),
     }
+    if told.policies:
+        shown['x-further-policies'] = [
+            {**_policy(name), 'condition': condition} for name, condition in told.policies.items()
+        ]
     if route.schema is not None:
         shown['requestBody'] = {
             'required': True,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trove_upgrade.api import errors
+from trove_upgrade.api.policies import upgrades as upgrades_policy
 from trove_upgrade.domain import exceptions, refusals, states
 
 Refusal = type[exceptions.TroveUpgradeError]
@@ -31,6 +32,8 @@ class Operation:
     has_location: bool = False
     query: tuple[Parameter, ...] = ()
     refusals: tuple[Refusal, ...] = ()  #: besides OF_ALL, and OF_BODIES where it takes one
+    #: policies that are asked besides the route's, each with the requests of which it is asked
+    policies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 #: Refusals of every route.
@@ -231,6 +234,10 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
                 Parameter('project_id', 'Those of this project, by the same policy.', _TEXT),
             ),
             refusals=(*_OF_QUERIES, exceptions.UpgradeNotFound),
+            policies={
+                upgrades_policy.LIST_ALL: 'all_projects is true, or project_id names another '
+                'project than the address.'
+            },
         ),
         'POST': Operation(
             summary='Start an upgrade of an instance, and show it',
@@ -255,6 +262,10 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             answer='UpgradeShown',
             answer_text='The action is taken, or was before.',
             refusals=_OF_ACTIONS,
+            policies={
+                name: f'The action is {action}.'
+                for action, name in upgrades_policy.OF_ACTION.items()
+            },
         )
     },
     '/{project_id}/upgrades/{upgrade_id}/actions': {

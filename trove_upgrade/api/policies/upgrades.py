@@ -46,7 +46,8 @@ RULES = [
     base.rule(
         ACT,
         base.MEMBER,
-        'Take actions on upgrades: which ones, the next four rules tell.',
+        'Take actions on upgrades. The policy of the action itself is asked besides: of abort, '
+        'proceed, retry or rollback.',
         _ACTION,
     ),
     base.rule(

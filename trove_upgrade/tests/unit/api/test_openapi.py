@@ -12,7 +12,7 @@ import re
 import jsonschema
 import webtest
 
-from trove_upgrade.api import app, application, errors, policies
+from trove_upgrade.api import app, application, call, errors, policies
 from trove_upgrade.api.openapi import answers, operations
 from trove_upgrade.api.routes import DESCRIPTION, ROUTES
 from trove_upgrade.api.views import upgrades as view
@@ -94,6 +94,43 @@ class TestDescription(base.TestCase):
                 summaries.add((route.handler, told['summary']))
         self.assertEqual(len(set(ids)), len(ids))
         self.assertEqual(len({text for _, text in summaries}), len(summaries))
+
+    def test_an_operation_has_each_policy_that_names_it_and_tells_when_it_is_asked(self):
+        named = {}
+        for rule in policies.list_rules():
+            for each in getattr(rule, 'operations', ()):
+                path = each['path'].removeprefix(call.VERSION_PATH)
+                named.setdefault((each['method'], path), set()).add(rule.name)
+        for path, methods in ROUTES.items():
+            for method, route in methods.items():
+                further = {
+                    each['name']: each
+                    for each in operation(method, path).get('x-further-policies', [])
+                }
+                self.assertEqual(named[method, path], {route.policy, *further}, f'{method} {path}')
+                self.assertNotIn(route.policy, further)
+                for each in further.values():
+                    self.assertRegex(each['condition'], r'^[A-Za-z].*\.$')
+                    self.assertEqual({'name', 'default', 'description', 'condition'}, set(each))
+
+    def test_an_action_names_the_policy_that_refuses_it(self):
+        told = operation('POST', '/{project_id}/upgrades/{upgrade_id}/action')
+        self.assertEqual(
+            {
+                'abort': 'rule:trove_upgrade:instances:upgrade',
+                'proceed': 'rule:trove_upgrade:instances:upgrade',
+                'retry': 'rule:trove_upgrade:admin',
+                'rollback': 'rule:trove_upgrade:admin',
+            },
+            {
+                each['name'].rpartition(':')[2]: each['default']
+                for each in told['x-further-policies']
+            },
+        )
+
+    def test_no_description_of_a_policy_leads_to_what_stands_elsewhere_in_the_sample(self):
+        for rule in policies.list_rules():
+            self.assertNotRegex(rule.description, r'\b(next|above|below|following)\b')
 
     def test_every_variable_of_a_path_is_described(self):
         for path, told in DOCUMENT['paths'].items():
