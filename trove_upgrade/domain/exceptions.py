@@ -138,8 +138,9 @@ class InstanceNeedsRetry(InstanceBusy):
     code = 'INSTANCE_NEEDS_RETRY'
     template = (
         'Instance {instance_id} cannot be upgraded now: its upgrade {upgrade_id} has failed '
-        '({error_code}). The operator can continue it with '
-        '"trove-upgrade-manage upgrade retry {upgrade_id}".'
+        '({error_code}). The operator can continue it: by the action retry, as with "openstack '
+        'database upgrade retry {upgrade_id}", or with "trove-upgrade-manage upgrade retry '
+        '{upgrade_id}".'
     )
 
 
@@ -176,8 +177,9 @@ class RetryLeadsBack(RetryRefused):
     code = Code.ROLLBACK_UNFINISHED
     template = (
         'Upgrade {upgrade_id} cannot be retried: its rollback has begun to restore the former '
-        'version on the data. Finish that: by the action rollback, or with '
-        '"trove-upgrade-manage upgrade rollback {upgrade_id}".'
+        'version on the data. Finish that: by the action rollback, as with "openstack database '
+        'upgrade rollback {upgrade_id}", or with "trove-upgrade-manage upgrade rollback '
+        '{upgrade_id}".'
     )
 
 
@@ -187,7 +189,8 @@ class RetryOfLaterRelease(RetryRefused):
     code = 'STEP_OF_LATER_RELEASE'
     template = (
         'Upgrade {upgrade_id} cannot be retried by this release: it failed at {step}, a step of a '
-        'later release. Retry it with the tools of that release, while its taskmanagers run.'
+        'later release. Retry it with the API or the tools of that release, while its '
+        'taskmanagers run.'
     )
 
 

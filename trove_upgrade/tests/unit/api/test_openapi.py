@@ -23,7 +23,13 @@ from trove_upgrade.tests.unit.api import stage, test_roles
 from trove_upgrade.tests.unit.domain import test_downtime
 
 _META = json.loads(pathlib.Path(__file__).with_name('openapi_3_1.json').read_text())
-_REFERENCE = pathlib.Path(__file__).parents[4] / 'doc' / 'source' / 'reference' / 'api.rst'
+_PAGES = pathlib.Path(__file__).parents[4] / 'doc' / 'source' / 'reference'
+_REFERENCE, _CODES = _PAGES / 'api.rst', _PAGES / 'errors.rst'
+_OUTSIDE_OF_OPERATIONS = {
+    errors.NoSuchResource,  # of no route
+    errors.MethodNotAllowed,
+    errors.BackupOfFormerVersion,  # of a route of Trove's
+}
 DOCUMENT = DESCRIPTION.document('https://cloud.example')
 _METHODS = {'get', 'post', 'put', 'patch', 'delete'}
 
@@ -164,6 +170,25 @@ class TestDescription(base.TestCase):
         text = _REFERENCE.read_text()
         self.assertEqual([], sorted(code for code in described if f'``{code}``' not in text))
 
+    def test_the_page_of_codes_has_the_statuses_with_which_the_api_answers_each(self):
+        kinds = {*operations.OF_ALL, *operations.OF_BODIES, *_OUTSIDE_OF_OPERATIONS}
+        for methods in operations.OPERATIONS.values():
+            for told in methods.values():
+                kinds |= set(told.refusals)
+        answered = {
+            str(kind.code): {
+                str(errors.status_of_kind(other)) for other in kinds if other.code == kind.code
+            }
+            for kind in kinds
+        }
+        rows = re.findall(r'^   \* - ``(\w+)``\n     - (.*)$', _CODES.read_text(), re.MULTILINE)
+        documented = {
+            code: statuses
+            for code, where in rows
+            if (statuses := set(re.findall(r'API (\d{3})', where)))
+        }
+        self.assertEqual(answered, documented)
+
     def test_the_fields_that_a_long_row_leaves_out_of_a_list_stand_in_the_reference(self):
         [told] = re.findall(
             r'^In a list (.*) are null where the row', _REFERENCE.read_text(), re.MULTILINE
@@ -171,11 +196,6 @@ class TestDescription(base.TestCase):
         self.assertEqual(list(view._OF_DATA), re.findall(r'``(\w+)``', told))
 
     def test_every_refusal_of_the_api_is_described(self):
-        elsewhere = {
-            errors.NoSuchResource,  # of no route
-            errors.MethodNotAllowed,
-            errors.BackupOfFormerVersion,  # of a route of Trove's
-        }
         found = {
             kind
             for first in (errors.RequestError, *errors.STATUSES)
@@ -190,7 +210,9 @@ class TestDescription(base.TestCase):
             for kind in (*operations.OF_ALL, *operations.OF_BODIES, *told.refusals)
         }
         lacking = sorted(
-            kind.__name__ for kind in found - elsewhere if str(kind.code) not in described
+            kind.__name__
+            for kind in found - _OUTSIDE_OF_OPERATIONS
+            if str(kind.code) not in described
         )
         self.assertEqual([], lacking)
 
