@@ -23,6 +23,7 @@ from trove_upgrade.cmd import bridge, manage
 from trove_upgrade.conf import compute, guestagent
 from trove_upgrade.db import models
 from trove_upgrade.domain import guests
+from trove_upgrade.domain.actions import Action
 from trove_upgrade.domain.bridge_runs import MemberState
 from trove_upgrade.domain.compute import ServerStatus
 from trove_upgrade.domain.inventory import Obstacle
@@ -342,6 +343,29 @@ class TestReadme(base.TestCase):
             (PROJECT / 'README.rst').read_text(),
             settings_overrides={'report_level': 2, 'halt_level': 2},
         )
+
+
+class TestFailures(base.TestCase):
+    """The page for an operator whose upgrade does not go on."""
+
+    def setUp(self):
+        super().setUp()
+        self.page = (DOCS / 'admin' / 'failures.rst').read_text()
+
+    def test_each_state_in_which_one_stands_still_or_has_failed_has_a_heading(self):
+        headings = re.findall(r'^(.+)\n=+$', self.page, re.MULTILINE)
+        for state in UpgradeState:
+            if state not in {
+                UpgradeState.PENDING,  # as one that runs
+                UpgradeState.COMPLETED,
+                UpgradeState.ROLLED_BACK,
+            }:
+                self.assertTrue([each for each in headings if state in each.split()], state)
+
+    def test_each_action_is_named_with_the_command_of_the_client_and_of_the_tool(self):
+        for action in Action:
+            for tool in ('openstack database upgrade', 'trove-upgrade-manage upgrade'):
+                self.assertIn(f'{tool} {action} UPGRADE_ID', self.page)
 
 
 class TestOtherReferences(base.TestCase):
