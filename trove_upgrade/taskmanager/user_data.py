@@ -69,6 +69,7 @@ def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
         contents = dataclasses.replace(contents, container_repositories=repositories)
         _require_plain(marker, contents)
         rendered = _Rendering(marker, contents, kept).of(text)
+        _require_read_again(rendered)
     except _UNREADABLE as error:
         raise _refused(str(error), 'USER_DATA_UNREADABLE') from error
     result = parts.packed(rendered) if parts.is_compressed(former) else rendered
@@ -79,6 +80,14 @@ def render(former: bytes | None, marker: str, contents: Contents) -> bytes:
             'USER_DATA_TOO_LONG',
         )
     return result
+
+
+def _require_read_again(rendered: bytes) -> None:
+    """A header with a character that ends lines for some, such as a vertical tab, is another one
+    once the message was written.
+    """
+    if MARKER_PATH not in documents.files(rendered):
+        raise documents.DocumentUnreadable('a part of it is lost when it is written again')
 
 
 def is_blank(text: bytes | None) -> bool:

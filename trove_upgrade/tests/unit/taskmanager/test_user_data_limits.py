@@ -274,6 +274,7 @@ class TestEdited(base.TestCase):
         | st.sampled_from([b'\n', b'&a ', b'*a', b'[', b'{', b'!!set ', b'--B\n', b'\xc2\x85']),
     )
     @example(text=TAKEN['no path'], position=0.99, put=b'\0')
+    @example(text=TAKEN['a type that is none'], position=0.375, put=b'\x0b')
     def test_whatever_is_put_into_it_the_only_error_is_a_refusal(self, text, position, put):
         place = int(position * len(text))
         edited = text[:place] + put + text[place + len(put) // 2 :]
@@ -282,7 +283,7 @@ class TestEdited(base.TestCase):
         except exceptions.StepRefused as refused:
             self.assertRegex(refused.code, '^USER_DATA_')
         else:
-            documents.files(rendered)
+            self.assertIn(user_data.MARKER_PATH, documents.files(rendered))
 
 
 class TestDecompressed(base.TestCase):
