@@ -59,6 +59,7 @@ def _errors():
             *_kinds(errors.RequestError),
             *_kinds(exceptions.InstanceBusy),
             *errors.STATUSES,
+            *(kind for parent in errors.STATUSES for kind in _kinds(parent)),
         ]
     ]
     return {
