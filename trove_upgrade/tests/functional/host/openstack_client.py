@@ -73,13 +73,13 @@ class OpenStackClient(fixtures.Fixture):
 
     def run(self, environment, *words, seconds=COMMAND_SECONDS):
         """The end of `openstack WORDS`."""
-        return self._run(environment, 'openstack', *words, seconds=seconds)
+        return self.run_program(environment, 'openstack', *words, seconds=seconds)
 
     def completions(self, environment):
         """The words with which bash completes `openstack database upgrade`."""
-        return set(self._run(environment, '/bin/bash', '-c', _COMPLETE).out.split())
+        return set(self.run_program(environment, '/bin/bash', '-c', _COMPLETE).out.split())
 
-    def _run(self, environment, *argv, seconds=COMMAND_SECONDS):
+    def run_program(self, environment, *argv, seconds=COMMAND_SECONDS):
         done = subprocess.run(
             argv, env=environment, capture_output=True, text=True, check=False, timeout=seconds
         )

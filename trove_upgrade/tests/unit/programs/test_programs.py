@@ -46,6 +46,7 @@ _UNSPELLED = frozenset(
         'trove_upgrade/tests/functional/cloud/trove_api.py __init__',
         'trove_upgrade/tests/functional/host/databases.py start',
         'trove_upgrade/tests/functional/host/databases.py run_as_user',
+        'trove_upgrade/tests/functional/host/openstack_client.py run_program',
         'trove_upgrade/tests/functional/host/test_guest_volume.py _succeeds',
         'trove_upgrade/tests/functional/host/test_opening.py run_program',
     }

@@ -23,6 +23,7 @@ _KINDS = (
     resources.ProjectDrift,
     resources.InstanceDrift,
 )
+st.register_type_strategy(float, st.floats(allow_nan=False))  # JSON has none
 st.register_type_strategy(times.Time, st.datetimes().map(lambda one: times.zoned(one.isoformat())))
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
