@@ -26,7 +26,7 @@ _PLAIN = re.compile(r'[A-Za-z0-9_]+')
 #: and the statement's.
 _AS_IT_IS = ('status', 'OK')
 #: A table that was written to since then will be again.
-_QUIET_SECONDS = 60
+_QUIET_SECONDS = 20
 #: Of MariaDB; MySQL gives UPDATE_TIME from a cache of its own.
 _SERVING = (
     'SELECT known.TABLE_ID, shown.UPDATE_TIME, '
