@@ -5,6 +5,7 @@ and keep their headers.
 
 import base64
 import email
+import email.errors
 import email.generator
 import email.message
 import email.mime.multipart
@@ -129,7 +130,7 @@ class Message:
         as cloud-init does not unfold them all.
 
         :raises MessageUnreadable: a part of it is a multipart without parts, of bytes that could
-        not be written as they were.
+        not be written as they were; or a header cannot be.
         """
         out = io.BytesIO()
         policy = email.policy.compat32.clone(max_line_length=0, linesep=self._line_end)
@@ -140,6 +141,8 @@ class Message:
             raise MessageUnreadable(
                 'one of its parts is a MIME multipart, and has no parts'
             ) from error
+        except email.errors.MessageError as error:  # of a Python with the check, as Debian's 3.11
+            raise MessageUnreadable('one of its headers cannot be written as it is') from error
         return out.getvalue()
 
     def _attach(self, kind: kinds.Kind, content: bytes) -> email.message.Message:
