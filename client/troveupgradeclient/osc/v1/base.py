@@ -252,6 +252,14 @@ def add_wait(parser: argparse.ArgumentParser, help_text: str) -> None:
     add_pace(parser)
 
 
+def add_instance_and_version(parser: argparse.ArgumentParser, version_help: str) -> None:
+    """Add the instance and the version that an upgrade leads it to."""
+    parser.add_argument('instance', type=given, metavar='<instance>', help=INSTANCE_HELP)
+    parser.add_argument(
+        'datastore_version', type=given, metavar='<datastore-version>', help=version_help
+    )
+
+
 def add_pace(parser: argparse.ArgumentParser) -> None:
     """Add the options of a wait."""
     parser.add_argument(

@@ -25,15 +25,7 @@ class CheckUpgrade(base.Following):
     statuses = OF_CHECKS
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
-        )
-        parser.add_argument(
-            'datastore_version',
-            type=base.given,
-            metavar='<datastore-version>',
-            help='Version (name or id)',
-        )
+        base.add_instance_and_version(parser, 'Version (name or id)')
         parser.add_argument(
             '--no-wait',
             dest='wait',

@@ -45,14 +45,8 @@ class StartUpgrade(base.Following):
     """Upgrade an instance to a datastore version"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            'instance', type=base.given, metavar='<instance>', help=base.INSTANCE_HELP
-        )
-        parser.add_argument(
-            'datastore_version',
-            type=base.given,
-            metavar='<datastore-version>',
-            help='Version to upgrade to (name or id); the present one where its image is newer',
+        base.add_instance_and_version(
+            parser, 'Version to upgrade to (name or id); the present one where its image is newer'
         )
         parser.add_argument(
             '--on-failure',

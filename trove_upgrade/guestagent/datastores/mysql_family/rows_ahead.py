@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection, rows
@@ -26,7 +25,7 @@ _WAITING_SECONDS = 1.0
 class _Ahead:
     """Rows of a table, and facts of it before they were read."""
 
-    facts: Any  #: of the proof; compared alone
+    facts: object  #: of the proof; compared alone
     rows: RowFacts
 
 
@@ -87,7 +86,7 @@ class RowsAhead:
             return None
         return ahead.rows
 
-    def _facts(self, session: connection.Session, table: catalog.Table) -> Any:
+    def _facts(self, session: connection.Session, table: catalog.Table) -> object | None:
         try:
             return self._proof.facts(session, table)
         except connection.SessionError as error:

@@ -16,7 +16,6 @@ import datetime
 import pathlib
 import re
 import stat
-from typing import Any
 
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, connection
 
@@ -64,19 +63,19 @@ class Unchanged(abc.ABC):
         self._data_directory = data_directory
 
     @abc.abstractmethod
-    def facts(self, session: connection.Session, table: catalog.Table) -> Any:
+    def facts(self, session: connection.Session, table: catalog.Table) -> object | None:
         """Return what is equal at a later look only if no row was changed; None where nothing
         tells.
 
         :raises SessionError: the server gives no answer.
         """
 
-    @abc.abstractmethod
-    def is_worth_it(self, session: connection.Session, table: catalog.Table) -> bool:
-        """Return whether nothing is about to change it, as far as can be told.
+    def is_worth_it(self, session: connection.Session, table: catalog.Table) -> bool:  # noqa: ARG002 - others ask
+        """Return whether nothing is about to change it, as far as can be told beside its facts.
 
         :raises SessionError: the server gives no answer.
         """
+        return True
 
     def _file(self, table: catalog.Table, suffix: str) -> _File | None:
         """Return the identity of the table's own file; None where it has no plain one."""
@@ -102,7 +101,7 @@ class WhileIsolated(Unchanged):
     the file with the rows.
     """
 
-    def facts(self, session: connection.Session, table: catalog.Table) -> Any:
+    def facts(self, session: connection.Session, table: catalog.Table) -> object | None:
         """Return the identity of the file, as long as nothing was changed since the start."""
         found = session.rows(
             f'SELECT UPDATE_TIME FROM information_schema.TABLES WHERE {_condition(table)}'
@@ -120,23 +119,17 @@ class WhileServing(Unchanged):
     any time, so that the file with the rows tells nothing; the one with the definition does.
     """
 
-    def facts(self, session: connection.Session, table: catalog.Table) -> Any:
+    def facts(self, session: connection.Session, table: catalog.Table) -> object | None:
         """Return the definition's file, the table's id and the moment of the last change, as long
-        as the server forgets none.
+        as the server forgets none and the table rests: a change within the second of the last one
+        would not show.
         """
         definition = self._file(table, '.frm')
         found = session.rows(f'{_SERVING}{_condition(table, "shown.")}')
         if definition is None or len(found) != 1:
             return None
-        table_id, updated_at, _, keeps_all = found[0]
-        return _Served(definition, int(table_id), updated_at) if keeps_all else None
-
-    def is_worth_it(self, session: connection.Session, table: catalog.Table) -> bool:
-        """Return whether it has rested: a change within the second of the last one would not
-        show.
-        """
-        found = session.rows(f'{_SERVING}{_condition(table, "shown.")}')
-        return [bool(row[2]) for row in found] == [True]
+        table_id, updated_at, rests, keeps_all = found[0]
+        return _Served(definition, int(table_id), updated_at) if rests and keeps_all else None
 
 
 def _condition(table: catalog.Table, shown: str = '') -> str:

@@ -42,18 +42,22 @@ class RowsAheadCase(base.TestCase):
         self.sessions.append(session)
         return session
 
+    def made(self, proof=WhileIsolated, *, limit_seconds=60, table_seconds=None):
+        return RowsAhead(
+            self.connect,
+            dialect.MariaDB(),
+            proof(self.data),
+            limit_seconds=limit_seconds,
+            table_seconds=table_seconds,
+            monotonic=self.clock,
+        )
+
     def ahead(self, *names, kind='BASE TABLE', size=_LARGE, limit=60):
         """Rows that were read beside an upgrade that took as long as that."""
         self.tables = [('a', name, kind, size, 'InnoDB') for name in names]
         for name in names:
             (self.data / 'a' / f'{name}.ibd').write_bytes(b'rows')
-        made = RowsAhead(
-            self.connect,
-            dialect.MariaDB(),
-            WhileIsolated(self.data),
-            limit_seconds=limit,
-            monotonic=self.clock,
-        )
+        made = self.made(limit_seconds=limit)
         with made.beside():
             made._reader.join()
         return made
@@ -139,13 +143,7 @@ class TestBesideAnUpgrade(RowsAheadCase):
 
     def test_that_were_never_begun_are_none(self):
         self.tables = []
-        never = RowsAhead(
-            self.connect,
-            dialect.MariaDB(),
-            WhileIsolated(self.data),
-            limit_seconds=1,
-            monotonic=self.clock,
-        )
+        never = self.made(limit_seconds=1)
         self.assertIsNone(self.take(never))
 
     def test_tell_of_the_wait_for_a_table_that_is_being_read(self):
@@ -159,13 +157,7 @@ class TestBesideAnUpgrade(RowsAheadCase):
             return [('t', 77)]
 
         self.rules = [('CHECKSUM TABLE', long)]
-        ahead = RowsAhead(
-            self.connect,
-            dialect.MariaDB(),
-            WhileIsolated(self.data),
-            limit_seconds=60,
-            monotonic=self.clock,
-        )
+        ahead = self.made(limit_seconds=60)
         with ahead.beside():
             self.assertTrue(begun.wait(60))
         table = catalog.Table(schema='a', name='t', kind=TableKind.TABLE, size_bytes=_LARGE)
@@ -176,13 +168,7 @@ class TestBesideAnUpgrade(RowsAheadCase):
         self.tables = [('a', name, 'BASE TABLE', _LARGE, 'InnoDB') for name in ('t', 'u')]
         for name in ('t', 'u'):
             (self.data / 'a' / f'{name}.ibd').write_bytes(b'rows')
-        ahead = RowsAhead(
-            self.connect,
-            dialect.MariaDB(),
-            WhileIsolated(self.data),
-            limit_seconds=60,
-            monotonic=self.clock,
-        )
+        ahead = self.made(limit_seconds=60)
 
         begun = threading.Event()
 
@@ -209,14 +195,7 @@ class TestWhileTheDatabaseServes(RowsAheadCase):
 
     def ahead(self, waiting=lambda: None):
         self.rules = [('INNODB_SYS_TABLES', lambda: self.served), *self.rules]
-        made = RowsAhead(
-            self.connect,
-            dialect.MariaDB(),
-            WhileServing(self.data),
-            limit_seconds=60,
-            table_seconds=20,
-            monotonic=self.clock,
-        )
+        made = self.made(WhileServing, table_seconds=20)
         made.read(waiting)
         return made
 
