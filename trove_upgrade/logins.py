@@ -2,7 +2,7 @@
 """Ways to log in to a MySQL or MariaDB server that give the password to whatever answers: refused,
 for PyMySQL.
 
-The server chooses the way, after the client has connected; PyMySQL follows it (2.2.8,
+The server chooses the way, after the client has connected; PyMySQL follows it (1.2.4,
 connections.py, `_process_auth`).
 """
 

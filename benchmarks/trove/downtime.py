@@ -43,7 +43,7 @@ FLAVOR = 'trove.medium'  #: its volume has room for the most rows
 PRELOADED, CARRIED = 'ours, preloaded', 'ours, registry away'
 PULLED, BY_HAND = 'ours, pulled', 'by hand'
 AIM_SECONDS = 12.0  #: of CARRIED with the first of ROWS
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2  #: each asks Trove, on the processors that the upgrade has
 
 
 class Downtimes:

@@ -3,6 +3,9 @@
 with.
 """
 
+import shutil
+import subprocess
+
 from trove_upgrade.guestagent.datastores.mysql_family import connection
 from trove_upgrade.tests import base
 from trove_upgrade.tests.functional.host import private_mariadb
@@ -70,3 +73,53 @@ class TestSession(base.TestCase):
         poor = self.session('poor', 'p')
         self.assertEqual([(3,)], poor.rows('SELECT COUNT(*) FROM shop.orders'))
         self.assertEqual([('information_schema',)], poor.rows('SELECT DATABASE()'))
+
+
+class TestTLS(base.TestCase):
+    """A server that offers TLS, as MariaDB 11.4 and newer do without being asked."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.useFixture(private_mariadb.Root())
+        keys = self.root.path / 'scratch'
+        subprocess.run(
+            [
+                *('openssl', 'req', '-x509', '-nodes', '-newkey', 'rsa:2048'),
+                *('-subj', '/CN=db', '-days', '1'),
+                *('-keyout', str(keys / 'key.pem'), '-out', str(keys / 'cert.pem')),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        shutil.chown(keys / 'key.pem', private_mariadb.ACCOUNT.pw_uid)
+        self.options = f'[mysqld]\nssl-cert = {keys}/cert.pem\nssl-key = {keys}/key.pem\n'
+
+    def start(self, more=''):
+        (self.root.path / 'etc/mysql/conf.d/tls.cnf').write_text(self.options + more)
+        self.root.service.start('mariadb')
+
+    def cipher_of(self, user, password=''):
+        ((_name, found),) = self.root.sql(
+            "SHOW SESSION STATUS LIKE 'Ssl_cipher'", user=user, password=password
+        )
+        return found
+
+    def test_the_socket_is_not_encrypted(self):
+        self.start()
+        self.assertEqual([('YES',)], self.root.sql('SELECT @@have_ssl'))
+        self.assertEqual('', self.cipher_of('root'))
+
+    def test_an_account_that_requires_it_has_it(self):
+        self.start()
+        self.root.sql("CREATE USER strict@localhost IDENTIFIED BY 'p' REQUIRE SSL")
+        self.assertNotEqual('', self.cipher_of('strict', 'p'))
+
+    def test_a_server_that_requires_secure_connections_takes_the_socket_for_one(self):
+        self.start('require_secure_transport = ON\n')
+        self.assertEqual('', self.cipher_of('root'))
+
+    def test_a_refusal_is_told_as_such(self):
+        self.start()
+        self.root.sql("CREATE USER app@localhost IDENTIFIED BY 'p'")
+        error = self.assertRaises(connection.LoginRefused, self.cipher_of, 'app', 'wrong')
+        self.assertIn('Access denied', error.message)
