@@ -170,6 +170,14 @@ class Rules:
                 'Mend [trove_upgrade] version_rules_file or the file.'
             ) from error
 
+    @functools.cached_property
+    def _declared(self) -> Mapping[str, frozenset[_Series]]:
+        """Every series that a manager's table names, on either side."""
+        return {
+            manager: frozenset(table).union(*table.values())
+            for manager, table in self.follows.items()
+        }
+
     def between(
         self, former: instances.DatastoreVersion, target: instances.DatastoreVersion
     ) -> Verdict:
@@ -212,13 +220,11 @@ class Rules:
             return Verdict(True, 'it is the version that the instance has', Reason.SAME_VERSION)
         if _is_lower(new, old):
             return Verdict(False, f'{_dotted(new)} is older than {_dotted(old)}', Reason.DOWNGRADE)
-        return self._judge_series(self.follows.get(manager, {}), old, new)
+        return self._judge_series(manager, old, new)
 
-    @staticmethod
-    def _judge_series(
-        table: Mapping[_Series, Sequence[_Series]], old: Number, new: Number
-    ) -> Verdict:
-        old_series, new_series = _series_of(table, old), _series_of(table, new)
+    def _judge_series(self, manager: str, old: Number, new: Number) -> Verdict:
+        table, declared = self.follows.get(manager, {}), self._declared.get(manager, frozenset())
+        old_series, new_series = _series_of(declared, old), _series_of(declared, new)
         if old_series == new_series:
             return Verdict(True, f'both are of series {_dotted(old_series)}', Reason.PATCH_LEVEL)
         allowed = _followers(table, old_series)
@@ -275,9 +281,8 @@ def _series_length(declared: frozenset[_Series], number: Number) -> int:
     return max((len(series.parts) for series in declared if series.fits(number)), default=2)
 
 
-def _series_of(table: Mapping[_Series, Sequence[_Series]], number: Number) -> Number:
+def _series_of(declared: frozenset[_Series], number: Number) -> Number:
     """The part of `number` that names its series."""
-    declared = frozenset(table).union(*table.values())
     return number[: _series_length(declared, number)]
 
 
