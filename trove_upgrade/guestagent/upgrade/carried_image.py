@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.image_archive import ImageArchive
-from trove_upgrade.guestagent.machine import untrusted_files
+from trove_upgrade.guestagent.machine import read_ahead, untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
 from trove_upgrade.guestagent.machine.containers.image_archives import Rewritten
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
@@ -125,7 +125,8 @@ def _taken_apart(
         contents = image_archives.opened(source, archive.size_bytes, looking)
         image = contents.image(archive.image_id, platform)
         loading = BytesTold(progress, 'Loading the container image from the volume')
-        yield dataclasses.replace(image, pieces=loading.of(image.pieces))
+        with read_ahead.of(image.pieces) as pieces:
+            yield dataclasses.replace(image, pieces=loading.of(pieces))
 
 
 @contextlib.contextmanager
