@@ -7,6 +7,7 @@ the former guest has tried, or run, under the name that the record has, and that
 """
 
 import dataclasses
+import pathlib
 
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
@@ -16,6 +17,7 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Records,
 )
 from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
+from trove_upgrade.guestagent.machine import write_back
 from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
@@ -102,17 +104,21 @@ class ImageArrival:
         if self._engine.image(archive.image_id) is None:
             if self._refused is not None:
                 raise self._refused
-            self._require_room(archive)
+            place = self._room_for(archive)
             platform = self._engine.platform()
             try:
-                self._load(archive, opened, platform)
+                with write_back.meanwhile(place):
+                    self._load(archive, opened, platform)
             except (errors.EngineError, OSError) as error:
                 self._refused = error
                 raise
         self._received = archive.image_id
 
-    def _require_room(self, archive: ImageArchive) -> None:
-        """Look where the engine writes."""
+    def _room_for(self, archive: ImageArchive) -> pathlib.Path:
+        """Return where the engine writes, if there is room.
+
+        :raises ImageNotLoaded: there is none.
+        """
         place, free = self._images.room()
         needed = _TIMES_IN_STORE * archive.size_bytes + _STORE_FREE_BYTES
         if free < needed:
@@ -120,6 +126,7 @@ class ImageArrival:
                 f'The image from the data volume cannot be loaded: {place} has {free >> 20} MiB '
                 f"free, and {needed >> 20} MiB are wanted. Make room on the guest's root disk."
             )
+        return place
 
     def _load(self, archive: ImageArchive, opened: Opened, platform: Platform) -> None:
         try:
@@ -156,7 +163,8 @@ class ImageArrival:
             self._images.wait_for_engine()
             reference = self._images.reference(TargetFacts(version_number=self._number))
             if self._engine.image(reference) is None:
-                self._images.fetch(reference, _quiet)
+                with write_back.meanwhile(self._images.room()[0]):
+                    self._images.fetch(reference, _quiet)
                 self._pulled.add(reference)
 
     def bring(self, choice: ImageChoice, *, exact: bool) -> ImageChoice:
