@@ -128,6 +128,16 @@ class NameNotFound(UpgradeClientError):
     template = 'No {kind} has the name or id {name}. {advice}'
 
 
+class IdInvalid(UpgradeClientError):
+    """A text that is no id of anything: as a part of an address it would lead elsewhere."""
+
+    code = 'ID_INVALID'
+    template = (
+        'Nothing has the id "{given}": it is empty, or names a place in an address. '
+        'Look whether the variable that it comes from is set.'
+    )
+
+
 class NameAmbiguous(UpgradeClientError):
     """More than one thing has the name."""
 

@@ -52,7 +52,12 @@ def require_project(found: Collection[object], project: str | None) -> None:
 
 
 def quoted(part: str) -> str:
-    """Return a text as one segment of an address."""
+    """Return a text as one segment of an address.
+
+    :raises IdInvalid: it is none: libraries and servers take these for the place above.
+    """
+    if part.strip() in {'', '.', '..'}:
+        raise exceptions.IdInvalid(given=part)
     return urllib.parse.quote(part, safe='')
 
 

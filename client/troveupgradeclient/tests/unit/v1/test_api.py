@@ -26,6 +26,17 @@ class TestAnswers(base.ClientTestCase):
         self.assertEqual((404, 'INSTANCE_NOT_FOUND'), (refused.status, refused.code))
         self.assertIn('cannot be found. (INSTANCE_NOT_FOUND)', str(refused))
 
+    def test_what_is_no_id_asks_for_nothing(self):
+        for given in ('', ' ', '.', '..'):
+            for asked in (
+                self.client.instances.get,
+                self.client.upgrades.get,
+                self.client.upgrades.actions,
+            ):
+                refused = self.assertRaises(exceptions.IdInvalid, asked, given)
+                self.assertIn(f'"{given}"', str(refused))
+        self.assertEqual([], self.standin.application.requests)
+
     def test_a_refusal_in_another_form_has_its_status(self):
         for content in (b'<html>', b'[]', b'{"a": 1}', b'{"forbidden": {"message": "No."}}', b''):
             self.answering(403, content)
