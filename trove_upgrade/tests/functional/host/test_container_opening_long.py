@@ -134,7 +134,7 @@ class TestOneStart(OpeningTestCase):
 
     def test_gives_the_server_the_settings_that_a_start_gives_it(self):
         self.stopped(
-            extra='max-statement-time=0.01\nread-only=1\nautocommit=0\nmax-join-size=1000\n'
+            extra='max-statement-time=60\nread-only=1\nautocommit=0\nmax-join-size=1000\n'
             'max-user-connections=7\nidle-transaction-timeout=1\nmax-allowed-packet=2097152\n'
         )
         self.restores(until='Opening')
