@@ -54,7 +54,7 @@ def require_project(found: Collection[object], project: str | None) -> None:
 def quoted(part: str) -> str:
     """Return a text as one segment of an address.
 
-    :raises IdInvalid: it is none: libraries and servers take these for the place above.
+    :raises IdInvalid: it is none: libraries and servers take these for another place.
     """
     if part.strip() in {'', '.', '..'}:
         raise exceptions.IdInvalid(given=part)

@@ -28,7 +28,10 @@ ACCESS_DENIED = frozenset({1044, 1045, 1698})
 #: another way in. Source: MariaDB Knowledge Base, "MariaDB Error Codes"; MySQL Error Reference,
 #: ER_PLUGIN_IS_NOT_LOADED and its neighbours.
 LOGIN_REFUSED = ACCESS_DENIED | {1130, 1251, 1524, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151}
-_NOT_THIS_USER = 1045
+#: What a server without the TLS that an account requires says; the second where it logs in by the
+#: socket.
+_NOT_THIS_USER = frozenset({1045, 1698})
+_NO_TLS = 2026
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
 LOCK_WAIT_TIMEOUT = 1205
 NO_SUCH_THREAD = 1094
@@ -155,11 +158,21 @@ def _connected(
     try:
         return connect(ssl_disabled=True)
     except pymysql.err.Error as error:
-        if error.args[:1] != (_NOT_THIS_USER,):
+        if not _NOT_THIS_USER.intersection(error.args[:1]):
             raise
-        with contextlib.suppress(*_FAILURES):
-            return connect(ssl=_any_certificate())
-        raise
+        refusal = error
+    try:
+        return connect(ssl=_any_certificate())
+    except _FAILURES as error:
+        raise (error if _tells_more(error) else refusal) from None
+
+
+def _tells_more(error: Exception) -> bool:
+    """Return whether the server, with TLS, has refused for another reason, as an account that is
+    locked; not whether it has none, or has ended the connection.
+    """
+    number = error.args[0] if isinstance(error, pymysql.err.Error) and error.args else _NO_TLS
+    return number not in {*_NOT_THIS_USER, *CONNECTION_LOST, _NO_TLS}
 
 
 @functools.cache

@@ -98,6 +98,10 @@ class TestTLS(base.TestCase):
         (self.root.path / 'etc/mysql/conf.d/tls.cnf').write_text(self.options + more)
         self.root.service.start('mariadb')
 
+    def open(self, user):
+        socket = f'{self.root.path}/run/mysqld/mysqld.sock'
+        return connection.open_session(connection.Credentials(socket, user, 'p'), 30)
+
     def cipher_of(self, user, password=''):
         ((_name, found),) = self.root.sql(
             "SHOW SESSION STATUS LIKE 'Ssl_cipher'", user=user, password=password
@@ -113,6 +117,31 @@ class TestTLS(base.TestCase):
         self.start()
         self.root.sql("CREATE USER strict@localhost IDENTIFIED BY 'p' REQUIRE SSL")
         self.assertNotEqual('', self.cipher_of('strict', 'p'))
+
+    def test_so_has_one_that_logs_in_by_the_socket(self):
+        self.start()
+        self.root.sql('ALTER USER root@localhost REQUIRE SSL')
+        self.assertNotEqual('', self.cipher_of('root'))
+
+    def test_what_else_is_wrong_with_it_is_told(self):
+        self.start()
+        self.root.sql(
+            "CREATE USER locked@localhost IDENTIFIED BY 'p' REQUIRE SSL ACCOUNT LOCK",
+            "CREATE USER one@localhost IDENTIFIED BY 'p' REQUIRE SSL "
+            'WITH MAX_CONNECTIONS_PER_HOUR 1',
+        )
+        error = self.assertRaises(connection.LoginRefused, self.cipher_of, 'locked', 'p')
+        self.assertIn('locked', error.message)
+        self.open('one').close()
+        error = self.assertRaises(connection.NoAnswer, self.open, 'one')
+        self.assertNotIsInstance(error, connection.LoginRefused)
+
+    def test_an_account_that_requires_it_of_a_server_without_is_denied(self):
+        self.options = ''
+        self.start()
+        self.root.sql("CREATE USER strict@localhost IDENTIFIED BY 'p' REQUIRE SSL")
+        error = self.assertRaises(connection.LoginRefused, self.cipher_of, 'strict', 'p')
+        self.assertIn('Access denied', error.message)
 
     def test_a_server_that_requires_secure_connections_takes_the_socket_for_one(self):
         self.start('require_secure_transport = ON\n')

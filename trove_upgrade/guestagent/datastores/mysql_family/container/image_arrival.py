@@ -7,7 +7,6 @@ the former guest has tried, or run, under the name that the record has, and that
 """
 
 import dataclasses
-import pathlib
 
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
@@ -104,21 +103,18 @@ class ImageArrival:
         if self._engine.image(archive.image_id) is None:
             if self._refused is not None:
                 raise self._refused
-            place = self._room_for(archive)
+            self._require_room(archive)
             platform = self._engine.platform()
             try:
-                with write_back.meanwhile(place):
+                with write_back.meanwhile():
                     self._load(archive, opened, platform)
             except (errors.EngineError, OSError) as error:
                 self._refused = error
                 raise
         self._received = archive.image_id
 
-    def _room_for(self, archive: ImageArchive) -> pathlib.Path:
-        """Return where the engine writes, if there is room.
-
-        :raises ImageNotLoaded: there is none.
-        """
+    def _require_room(self, archive: ImageArchive) -> None:
+        """Look where the engine writes."""
         place, free = self._images.room()
         needed = _TIMES_IN_STORE * archive.size_bytes + _STORE_FREE_BYTES
         if free < needed:
@@ -126,7 +122,6 @@ class ImageArrival:
                 f'The image from the data volume cannot be loaded: {place} has {free >> 20} MiB '
                 f"free, and {needed >> 20} MiB are wanted. Make room on the guest's root disk."
             )
-        return place
 
     def _load(self, archive: ImageArchive, opened: Opened, platform: Platform) -> None:
         try:
@@ -163,7 +158,7 @@ class ImageArrival:
             self._images.wait_for_engine()
             reference = self._images.reference(TargetFacts(version_number=self._number))
             if self._engine.image(reference) is None:
-                with write_back.meanwhile(self._images.room()[0]):
+                with write_back.meanwhile():
                     self._images.fetch(reference, _quiet)
                 self._pulled.add(reference)
 
