@@ -16,7 +16,6 @@ from trove_upgrade.guestagent.datastores.mysql_family.container.record import (
     Records,
 )
 from trove_upgrade.guestagent.datastores.portable_image import Opened, PortableImage
-from trove_upgrade.guestagent.machine import write_back
 from trove_upgrade.guestagent.machine.containers import errors, image_documents
 from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.containers.image_documents import Platform
@@ -106,8 +105,7 @@ class ImageArrival:
             self._require_room(archive)
             platform = self._engine.platform()
             try:
-                with write_back.meanwhile():
-                    self._load(archive, opened, platform)
+                self._load(archive, opened, platform)
             except (errors.EngineError, OSError) as error:
                 self._refused = error
                 raise
@@ -158,8 +156,7 @@ class ImageArrival:
             self._images.wait_for_engine()
             reference = self._images.reference(TargetFacts(version_number=self._number))
             if self._engine.image(reference) is None:
-                with write_back.meanwhile():
-                    self._images.fetch(reference, _quiet)
+                self._images.fetch(reference, _quiet)
                 self._pulled.add(reference)
 
     def bring(self, choice: ImageChoice, *, exact: bool) -> ImageChoice:
