@@ -24,11 +24,11 @@ def of(pieces: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
 
 
 def _given(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
-    with futures.ThreadPoolExecutor(1, thread_name_prefix='read-ahead') as pool:
-        try:
-            waiting = collections.deque(pool.submit(next, pieces, None) for _ in range(_DEPTH))
-            while (piece := waiting.popleft().result()) is not None:
-                waiting.append(pool.submit(next, pieces, None))
-                yield piece
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = futures.ThreadPoolExecutor(1, thread_name_prefix='read-ahead')
+    try:
+        waiting = collections.deque(pool.submit(next, pieces, None) for _ in range(_DEPTH))
+        while (piece := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, pieces, None))
+            yield piece
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -28,8 +28,8 @@ ACCESS_DENIED = frozenset({1044, 1045, 1698})
 #: another way in. Source: MariaDB Knowledge Base, "MariaDB Error Codes"; MySQL Error Reference,
 #: ER_PLUGIN_IS_NOT_LOADED and its neighbours.
 LOGIN_REFUSED = ACCESS_DENIED | {1130, 1251, 1524, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151}
-#: What a server without the TLS that an account requires says; the second where it logs in by the
-#: socket.
+#: Answers to a login without the TLS that its account requires; the second one where the account
+#: logs in by the socket.
 _NOT_THIS_USER = frozenset({1045, 1698})
 _NO_TLS = 2026
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013})
