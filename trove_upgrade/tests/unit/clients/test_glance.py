@@ -27,6 +27,9 @@ class TestGlance(base.TestCase):
 
     def test_a_glance_that_breaks_is_unavailable(self):
         self.cloud.answers[('GET', '/v2/images/image-2')] = (500, {})
-        self.cloud.answers[('GET', '/v2/images')] = 'hang'
         self.assertRaises(exceptions.ComputeUnavailable, self.glance.image, 'image-2')
-        self.assertRaises(exceptions.ComputeUnavailable, self.glance.newest, ['trove'])
+
+    def test_a_glance_that_hangs_is_unavailable(self):
+        self.cloud.answers[('GET', '/v2/images')] = 'hang'
+        impatient = Glance.from_conf(self.cloud.conf(compute_timeout=cloud.IMPATIENT))
+        self.assertRaises(exceptions.ComputeUnavailable, impatient.newest, ['trove'])

@@ -135,11 +135,16 @@ class TestReading(NeutronTestCase):
     def test_what_is_not_there_is_told_from_what_gives_no_answer(self):
         self.answers('GET', '/ports/port-1', NOT_FOUND)
         self.assertRaises(network.PortNotFound, self.neutron.port, 'port-1')
-        for answer in ((500, {}), (503, {}), (403, {}), (429, {}), 'hang'):
+        for answer in ((500, {}), (503, {}), (403, {}), (429, {})):
             with self.subTest(answer):
                 self.answers('GET', '/ports/port-1', answer)
                 error = self.assertRaises(network.NetworkUnavailable, self.neutron.port, 'port-1')
                 self.assertIn('port port-1', error.message)
+
+    def test_a_neutron_that_hangs_is_no_answer(self):
+        self.answers('GET', '/ports/port-1', 'hang')
+        impatient = Neutron.from_conf(self.cloud.conf(compute_timeout=cloud.IMPATIENT))
+        self.assertRaises(network.NetworkUnavailable, impatient.port, 'port-1')
 
     def test_a_keystone_that_is_away_is_no_answer(self):
         neutron = Neutron.from_conf(self.cloud.conf())

@@ -25,7 +25,7 @@ class _NovaCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
-        self.nova = Nova.from_conf(self.cloud.conf(rebuild_request_timeout=1.0))
+        self.nova = Nova.from_conf(self.cloud.conf())
 
 
 class TestReading(_NovaCase):
@@ -106,7 +106,8 @@ class TestReading(_NovaCase):
         self.cloud.answers[('GET', SHOW)] = (503, {})
         self.assertRaises(exceptions.ComputeUnavailable, self.nova.server, cloud.SERVER)
         self.cloud.answers[('GET', SHOW)] = 'hang'
-        self.assertRaises(exceptions.ComputeUnavailable, self.nova.server, cloud.SERVER)
+        impatient = Nova.from_conf(self.cloud.conf(compute_timeout=cloud.IMPATIENT))
+        self.assertRaises(exceptions.ComputeUnavailable, impatient.server, cloud.SERVER)
 
     def test_a_keystone_that_is_down_is_unavailable(self):
         conf = self.cloud.conf()
@@ -251,6 +252,7 @@ class TestRebuild(_NovaCase):
 
     def test_it_is_posted_once_even_if_no_answer_comes(self):
         self.cloud.answers[('POST', ACTION)] = 'hang'
+        self.nova = Nova.from_conf(self.cloud.conf(rebuild_request_timeout=cloud.IMPATIENT))
         self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
         self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
 
@@ -267,7 +269,7 @@ class TestOneTry(base.TestCase):
         super().setUp()
         self.cloud = self.useFixture(cloud.Cloud())
         self.clock = FakeClock()
-        shared = session.from_conf(self.cloud.conf(), timeout_seconds=1)
+        shared = session.from_conf(self.cloud.conf(), timeout_seconds=20)
         self.session = session.OneTry(shared, 10, self.clock.monotonic)
 
     def test_it_asks_while_there_is_time(self):

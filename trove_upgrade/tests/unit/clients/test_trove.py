@@ -178,7 +178,6 @@ class TestAnswers(TroveTestCase):
             (403, {'forbidden': {'code': 403, 'message': 'policy'}}),
             (200, {'other': {}}),
             (200, []),
-            'hang',
         ):
             with self.subTest(answer):
                 self.answers('GET', '/instances/i1', answer)
@@ -186,6 +185,11 @@ class TestAnswers(TroveTestCase):
                     domain.DatabaseServiceUnavailable, self.trove.instance, 'i1'
                 )
                 self.assertIn('instance i1', error.message)
+
+    def test_a_trove_that_hangs_is_no_answer(self):
+        self.answers('GET', '/instances/i1', 'hang')
+        impatient = Trove.from_conf(self.cloud.conf(compute_timeout=cloud.IMPATIENT))
+        self.assertRaises(domain.DatabaseServiceUnavailable, impatient.instance, 'i1')
 
     def test_a_keystone_that_is_away_and_a_catalog_without_the_service_are_no_answer(self):
         self.cloud.answers['POST', '/v3/auth/tokens'] = (500, {})
