@@ -81,9 +81,14 @@ ALL = Filters()
 
 
 def behind(
-    connection: sa.Connection, marker: str, project_id: str | None, order: Order
+    connection: sa.Connection,
+    marker: str,
+    project_id: str | None,
+    order: Order,
+    moment: datetime.datetime | None = None,
 ) -> sa.ColumnElement[bool]:
-    """Return what comes after that upgrade in a list.
+    """Return what comes after that upgrade in a list; `moment` is the time at which it stood when
+    it was read, as it can have been written since.
 
     :raises UpgradeNotFound: none, or of another project than `project_id` where that is given.
     """
@@ -99,4 +104,4 @@ def behind(
     )
     if last is None:
         raise exceptions.UpgradeNotFound(upgrade_id=marker)
-    return order.after(last.moment, last.id)
+    return order.after(last.moment if moment is None else moment, last.id)

@@ -168,13 +168,15 @@ class Upgrades:
         instance_id: str | None = None,
         state: states.UpgradeState | None = None,
         marker: str | None = None,
+        marker_time: datetime.datetime | None = None,
         filters: upgrade_lists.Filters = upgrade_lists.ALL,
         order: upgrade_lists.Order = upgrade_lists.NEWEST_FIRST,
     ) -> Page[Upgrade]:
-        """List upgrades, the newest first; `marker` is the last id of the page before. Their
-        progress is not read, and empty: see `progress_of` and `get`.
+        """List upgrades, the newest first; `marker` is the last id of the page before, and
+        `marker_time` what it was sorted by then. Their progress is not read, and empty: see
+        `progress_of` and `get`.
 
-        :raises UpgradeNotFound: the marker names none that the filters let through.
+        :raises UpgradeNotFound: the marker names none of the project.
         """
         chosen = dataclasses.replace(
             filters,
@@ -185,7 +187,9 @@ class Upgrades:
         conditions = chosen.conditions()
         with self._database.read() as connection:
             if marker is not None:
-                conditions.append(upgrade_lists.behind(connection, marker, project_id, order))
+                conditions.append(
+                    upgrade_lists.behind(connection, marker, project_id, order, marker_time)
+                )
             form = self._form(connection)
             found = form.page(connection, conditions, limit + 1, order.columns)
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)

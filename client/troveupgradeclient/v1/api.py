@@ -27,6 +27,8 @@ REQUEST_SECONDS = 60.0
 _LEAST_SECONDS = 1.0
 #: How long too many requests are borne by a request that is no look of a wait.
 LIMIT_SECONDS = 60.0
+#: Parameters of an address that tell where a page begins.
+_BEGIN = ('marker', 'marker_time')
 #: First pause then.
 _PAUSE_SECONDS = 1.0
 
@@ -93,10 +95,10 @@ class Api:
                 raise exceptions.AnswerInvalid(found=f'{key} is no list')
             for item in items:
                 yield read(kind, item)
-            marker = _next_marker(document)
-            if not items or marker is None or marker == asked.get('marker'):
+            begins = _next_begin(document)
+            if not items or 'marker' not in begins or begins.items() <= asked.items():
                 return
-            asked['marker'] = marker
+            asked |= begins
 
     def has_service(self) -> bool:
         """Tell whether the upgrade service answers, of whichever release."""
@@ -231,13 +233,13 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isascii() and text.isdigit() else None
 
 
-def _next_marker(document: Any) -> str | None:
-    """Return the marker of the next page; its address may name another host than ours, as behind
-    a proxy, so that the marker alone is taken.
+def _next_begin(document: Any) -> dict[str, str]:
+    """Return the begin of the next page; its address may name another host than ours, as behind
+    a proxy, so that this alone is taken.
     """
     links = document.get('links') if isinstance(document, dict) else None
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and link.get('rel') == 'next':
-            query = urllib.parse.urlsplit(str(link.get('href'))).query
-            return next(iter(urllib.parse.parse_qs(query).get('marker', ())), None)
-    return None
+            query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(str(link.get('href'))).query))
+            return {name: query[name] for name in _BEGIN if name in query}
+    return {}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades: how far they are, and how they ended."""
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from trove_upgrade.api.call import Call, is_name, is_uuid, json_response
 from trove_upgrade.api.policies import upgrades as policy
 from trove_upgrade.api.views import shapes
 from trove_upgrade.api.views import upgrades as view
+from trove_upgrade.db.page import Page
 from trove_upgrade.db.upgrade_lists import Filters, Order, SortKey
 from trove_upgrade.domain import estimates, exceptions, instances, states
 from trove_upgrade.domain.progress import Progress
@@ -27,7 +29,8 @@ def index(call: Call) -> webob.Response:
 def index_of_instance(call: Call, instance_id: str) -> webob.Response:
     """The upgrades of one instance."""
     row = targets.instance_of(call, instance_id)
-    return _page(call, None, row.id)
+    # of its project: a marker that is another one's would tell of what the caller may not see
+    return _page(call, row.project_id, row.id)
 
 
 def create(call: Call) -> webob.Response:
@@ -71,13 +74,15 @@ def _prospect(call: Call, row: Upgrade) -> view.Prospect:
 
 
 def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.Response:
+    order = _order(call)
     page = call.services.repos.upgrades.list(
         project_id=project_id,
         instance_id=instance_id,
         filters=_filters(call),
-        order=_order(call),
+        order=order,
         limit=call.query_limit(),
         marker=call.query_uuid('marker'),
+        marker_time=call.query_time('marker_time'),
     )
     known = _versions(call, page.items)
     progress = call.services.repos.upgrades.progress_of([row.id for row in page.items])
@@ -85,7 +90,17 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
         view.item(call, _with(row, progress.get(row.id)), known, is_whole=row.id in progress)
         for row in page.items
     ]
-    return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker))
+    place = _place(page, order)
+    return json_response(200, shapes.page(call, 'upgrades', items, page.next_marker, place))
+
+
+def _place(page: Page[Upgrade], order: Order) -> dict[str, str]:
+    """Return the time at which the last row stands: it can be another one when the next page is
+    asked for.
+    """
+    if page.next_marker is None or order.key is not SortKey.UPDATED_AT:
+        return {}
+    return {'marker_time': page.items[-1].updated_at.astimezone(datetime.UTC).isoformat()}
 
 
 def _with(upgrade: Upgrade, progress: Progress | None) -> Upgrade:

@@ -100,6 +100,11 @@ _CHOSEN = (
     ),
     Parameter('sort_key', 'created_at by default.', {'enum': ['created_at', 'updated_at']}),
     Parameter('sort_dir', 'desc by default.', {'enum': ['asc', 'desc']}),
+    Parameter(
+        'marker_time',
+        'As the link to the next page has it, where it is sorted by updated_at.',
+        {**_TEXT, 'format': 'date-time'},
+    ),
 )
 _PAGE = (LIMIT, MARKER)
 _CLUSTERED = Parameter('include_clustered', 'Members of clusters, too.', _FLAG)

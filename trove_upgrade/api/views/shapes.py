@@ -39,14 +39,21 @@ def links(call: Call, resource: str, resource_id: str | None) -> list[dict[str, 
 
 
 def page(
-    call: Call, key: str, items: Sequence[Mapping[str, Any]], next_marker: str | None
+    call: Call,
+    key: str,
+    items: Sequence[Mapping[str, Any]],
+    next_marker: str | None,
+    place: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return a page of a list; `links` is there only where more is to come."""
+    """Return a page of a list; `links` is there only where more is to come, and `place` is what the
+    next page needs besides the marker.
+    """
     document: dict[str, Any] = {key: list(items)}
     if next_marker is not None:
         # a condition may be there more than once
-        asked = [(name, value) for name, value in call.http.GET.items() if name != 'marker']
-        query = urllib.parse.urlencode([*asked, ('marker', next_marker)])
+        begins = {'marker': next_marker, **(place or {})}
+        asked = [(name, value) for name, value in call.http.GET.items() if name not in begins]
+        query = urllib.parse.urlencode([*asked, *begins.items()])
         address = urllib.parse.urlsplit(call.href(urllib.parse.quote(call.http.path_info)))
         document['links'] = [{'rel': 'next', 'href': address._replace(query=query).geturl()}]
     return document

@@ -533,6 +533,26 @@ class TestUpgrades(stage.ApiTestCase):
             moments = [each[key] for each in seen]
             self.assertEqual(sorted(moments, reverse=direction == 'desc'), moments)
 
+    def test_one_that_is_worked_on_between_two_pages_moves_alone(self):
+        begun = [self.db.begin(self.db.add_instance(name=f'n{number}')).id for number in range(5)]
+        for direction in ('asc', 'desc'):
+            query = f'/upgrades?limit=2&sort_key=updated_at&sort_dir={direction}'
+            first = self.ask('GET', query).json
+            wanted = self.ids(query.replace('limit=2', 'limit=5'))
+            self.assertEqual(wanted[:2], [each['id'] for each in first['upgrades']])
+            self.db.repositories.upgrades.claim(wanted[1], 'tm', 60)  # the last one of its page
+            path = first['links'][0]['href'].partition(database.PROJECT)[2]
+            self.assertEqual(wanted[2:4], self.ids(path))
+            self.assertEqual(set(begun), set(wanted))
+
+    def test_a_marker_of_another_project_is_not_found(self):
+        other = self.db.begin(database.OTHER_INSTANCE)
+        self.db.begin()
+        for path in ('/upgrades', f'/instances/{database.INSTANCE}/upgrades'):
+            for upgrade_id in (other.id, UNKNOWN):
+                refused = self.ask('GET', f'{path}?marker={upgrade_id}&sort_key=updated_at')
+                self.assert_refused(refused, 404, 'UPGRADE_NOT_FOUND')
+
     def test_pages_follow_each_other(self):
         expected = {
             self.db.begin(self.db.add_instance(name=f'n{number}')).id for number in range(5)

@@ -3,6 +3,7 @@
 
 import json
 import socket
+import urllib.parse
 
 from keystoneauth1 import session, token_endpoint
 
@@ -85,7 +86,17 @@ class TestAnswers(base.ClientTestCase):
         upgrade = self.world.add_upgrade()
         link = {'rel': 'next', 'href': f'http://x/?marker={upgrade["id"]}'}
         self.answering(200, json.dumps({'upgrades': [upgrade], 'links': [link]}).encode())
-        self.assertEqual(2, len(self.listed()))
+        self.assertEqual([upgrade['id']], [each.id for each in self.listed()])
+        self.assertEqual(2, len(self.requests('GET')))
+
+    def test_the_next_page_begins_where_the_link_tells_though_its_row_has_changed(self):
+        upgrade = self.world.add_upgrade()
+        moment = '2026-11-30T10:00:00.123456+00:00'
+        begin = urllib.parse.urlencode({'marker': upgrade['id'], 'marker_time': moment})
+        link = {'rel': 'next', 'href': f'http://x/?{begin}&limit=1'}
+        self.answering(200, json.dumps({'upgrades': [upgrade], 'links': [link]}).encode())
+        self.assertEqual([upgrade['id']], [each.id for each in self.listed()])
+        self.assertEqual(['/upgrades', f'/upgrades?{begin}'], self.requests('GET'))
 
     def test_a_name_is_one_part_of_the_address(self):
         self.assertRaises(exceptions.RequestRefused, self.client.upgrades.get, 'x?a=b#c')
