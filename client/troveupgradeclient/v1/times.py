@@ -10,7 +10,8 @@ Time = typing.NewType('Time', str)
 
 def text(moment: datetime.datetime) -> str:
     """Write a time."""
-    return moment.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+    in_utc = moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    return f'{in_utc.isoformat(timespec="seconds")}Z'
 
 
 def zoned(value: str) -> Time:
@@ -36,7 +37,7 @@ def read(value: str | None) -> datetime.datetime | None:
 def with_zone(value: str) -> datetime.datetime:
     """Read a time that a person gives.
 
-    :raises ValueError: it is in another form, or has no zone.
+    :raises ValueError: it is in another form, has no zone, or is none in UTC.
     """
     try:
         found = datetime.datetime.fromisoformat(value)
@@ -44,7 +45,10 @@ def with_zone(value: str) -> datetime.datetime:
         raise ValueError(f'{value} is no time') from error
     if found.tzinfo is None:
         raise ValueError(f'{value} has no zone, which is Z at its end for UTC')
-    return found
+    try:
+        return found.astimezone(datetime.UTC)
+    except OverflowError as error:
+        raise ValueError(f'{value} is not within the years 1 to 9999 in UTC') from error
 
 
 def span(seconds: float) -> str:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades: started, listed, shown, and acted on."""
 
+import contextlib
 import dataclasses
 import datetime
 import enum
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from troveupgradeclient import exceptions
 from troveupgradeclient.v1 import times
@@ -26,6 +27,7 @@ _ADVICE = (
     'Look it up with: openstack database upgrade list. Admins see those of other projects with its '
     'option --all-projects.'
 )
+_OF_PROJECT = 'instance of this project'
 
 
 class SortKey(enum.StrEnum):
@@ -72,6 +74,11 @@ class Filters:
     @property
     def _states(self) -> tuple[str, ...]:
         return tuple(state.upper() for state in self.states)
+
+    @property
+    def is_of_own_project(self) -> bool:
+        """Tell whether only the project of the caller's token is asked for."""
+        return self.project_id is None and not self.all_projects
 
     @property
     def may_be_left_out(self) -> bool:
@@ -153,23 +160,46 @@ class UpgradeManager:
         if len(wanted.states) > 1:
             self._require_newer(wanted, _STATES)
         found = self._api.pages(Upgrade, _UPGRADES, 'upgrades', _WHAT, query)
-        return itertools.islice(filter(wanted.admits, found), limit)
+        return itertools.islice(filter(wanted.admits, _each_once(found)), limit)
+
+    def of_instance(self, name_or_id: str, filters: Filters) -> Filters:
+        """Return the filters with an instance: of the project the one that has the name now; where
+        none has it, and in other projects, those that had it when their upgrade began.
+
+        :raises NameAmbiguous: more than one instance of the project has the name.
+        """
+        if is_id(name_or_id):
+            return dataclasses.replace(filters, instance_id=name_or_id.lower())
+        if filters.is_of_own_project:
+            with contextlib.suppress(exceptions.NameNotFound):
+                found = self._instances.find(name_or_id)
+                return dataclasses.replace(filters, instance_id=found.id)
+        return dataclasses.replace(filters, instance_name=name_or_id)
 
     def require_instance(self, filters: Filters) -> None:
-        """Refuse a name of which there is neither an upgrade nor an instance.
+        """Refuse an instance that has no upgrade, and is none of those that can be asked about.
 
-        :raises NameNotFound: the filters have such a name.
+        :raises NameNotFound: the filters have such a one.
         """
-        name = filters.instance_name
-        if name is None:
+        instance_id, name = filters.instance_id, filters.instance_name
+        scope = dataclasses.replace(filters, states=(), target_version_id=None, since=None)
+        if (instance_id or name) is None or next(self.list(scope, limit=1), None) is not None:
             return
-        scope = Filters(
-            instance_name=name, project_id=filters.project_id, all_projects=filters.all_projects
-        )
-        if next(self.list(scope, limit=1), None) is None and all(
-            each.name != name for each in self._instances.list()
-        ):
+        if instance_id is not None:
+            if not self._is_one_without_upgrades(instance_id):
+                kind = _OF_PROJECT if filters.is_of_own_project else 'instance'
+                raise exceptions.NameNotFound(kind=kind, name=instance_id, advice=_ADVICE)
+        elif all(each.name != name for each in self._instances.list()):
             raise exceptions.NameNotFound(kind='instance', name=name, advice=INSTANCE_ADVICE)
+
+    def _is_one_without_upgrades(self, instance_id: str) -> bool:
+        """Tell so; one that has upgrades, which no list of its project has, is of another one."""
+        try:
+            return self.newest_of(instance_id) is None
+        except exceptions.RequestRefused as refused:
+            if refused.status != 404:
+                raise
+            return False
 
     def _require_newer(self, wanted: Filters, what: str) -> None:
         """Refuse what a service of an earlier release would leave out of the query without a word.
@@ -270,6 +300,7 @@ class UpgradeManager:
 
     def _newest_of_deleted(self, instance_id: str) -> Upgrade | None:
         """Return the newest upgrade of an instance that was deleted, for admins of any project."""
+        instance_id = instance_id.lower()
         found = next(self.list(Filters(instance_id=instance_id), limit=1), None)
         if found is not None:
             return found
@@ -307,6 +338,15 @@ class UpgradeManager:
     @staticmethod
     def _shown(document: object) -> Upgrade:
         return read(Upgrade, document)
+
+
+def _each_once(found: Iterable[Upgrade]) -> Iterator[Upgrade]:
+    """Leave out an upgrade that was worked on between two pages, and has come once more."""
+    seen: set[str] = set()
+    for each in found:
+        if each.id not in seen:
+            seen.add(each.id)
+            yield each
 
 
 def _id(upgrade: Upgrade | None) -> str:

@@ -22,6 +22,8 @@ INSTANCE_HELP = 'Instance (name or id)'
 Seen = TypeVar('Seen')
 #: Segments of an address that lead elsewhere in it.
 _WAYS = frozenset({'.', '..'})
+#: Larger numbers are none that a clock or a list takes.
+_MOST = 1_000_000_000
 Shown = tuple[tuple[str, ...], tuple[cells.Cell, ...]]
 
 
@@ -177,11 +179,8 @@ class Following(ShowOne):
             line.show(progress.of_check(found), found.state)
             return found
 
-        hint = (
-            'The report goes on being made. Look at it with: openstack database upgrade check show '
-            f'{check.instance_id} {check.id}'
-        )
-        return self._last(check, look, lambda seen: seen.has_ended, asked, line, lambda _: hint)
+        hint = progress.of_check_that_goes_on
+        return self._last(check, look, lambda seen: seen.has_ended, asked, line, hint)
 
     def _line(self) -> progress.ProgressLine:
         stream: TextIO | None = self.app.stderr if self.app.options.verbose_level else None
@@ -289,8 +288,8 @@ def given(text: str) -> str:
 
 def _seconds(text: str) -> float:
     value = float(text)
-    if not 0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text} is no positive number of seconds')
+    if not 0 < value <= _MOST:
+        raise argparse.ArgumentTypeError(f'{text} is no positive number of seconds up to {_MOST}')
     return value
 
 
@@ -307,8 +306,8 @@ _seconds.__name__ = _seconds_or_none.__name__ = 'number'
 def count(text: str) -> int:
     """Read a positive number of the command line."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is no positive number')
+    if not 0 < value <= _MOST:
+        raise argparse.ArgumentTypeError(f'{text} is no positive number up to {_MOST}')
     return value
 
 

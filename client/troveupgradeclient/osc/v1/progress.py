@@ -83,9 +83,9 @@ def of_upgrade(upgrade: Upgrade, now: datetime.datetime) -> str:
 def of_what_goes_on(upgrade: Upgrade) -> str:
     """Describe what becomes of an upgrade that is not waited for any more."""
     if upgrade.state != State.HELD:
-        return f'The upgrade goes on. Follow it with: {_COMMAND} watch {upgrade.id}'
+        return printable(f'The upgrade goes on. Follow it with: {_COMMAND} watch {upgrade.id}')
     begins = f', and begins by itself at {upgrade.not_before}' if upgrade.not_before else ''
-    return (
+    return printable(
         f'It stays held{begins}. Let it begin now with: {_COMMAND} proceed {upgrade.id}; end it '
         f'with: {_COMMAND} abort {upgrade.id}; follow it with: {_COMMAND} watch {upgrade.id}'
     )
@@ -93,7 +93,7 @@ def of_what_goes_on(upgrade: Upgrade) -> str:
 
 def of_start_unseen(instance_id: str) -> str:
     """Describe what may have become of a request for an upgrade whose answer was not seen."""
-    return (
+    return printable(
         'The upgrade may have begun. Look at the newest one of the instance with: '
         f'{_COMMAND} show {instance_id}'
     )
@@ -101,7 +101,7 @@ def of_start_unseen(instance_id: str) -> str:
 
 def of_action_unseen(upgrade_id: str, action: ActionName) -> str:
     """Describe what may have become of a request for an action whose answer was not seen."""
-    return (
+    return printable(
         f'The {action} may have been accepted. Look at the upgrade with: '
         f'{_COMMAND} show {upgrade_id}'
     )
@@ -110,9 +110,17 @@ def of_action_unseen(upgrade_id: str, action: ActionName) -> str:
 def of_check_unseen(instance_id: str, version: str) -> str:
     """Describe what may have become of a request for a report whose answer was not seen."""
     typed = shlex.quote(printable(version))
-    return (
+    return printable(
         'A report may be made, which changes nothing. Ask for another one with: '
         f'{_COMMAND} check {instance_id} {typed}'
+    )
+
+
+def of_check_that_goes_on(check: Check) -> str:
+    """Describe what becomes of a preflight report that is not waited for any more."""
+    return printable(
+        f'The report goes on being made. Look at it with: {_COMMAND} check show '
+        f'{check.instance_id} {check.id}'
     )
 
 

@@ -7,7 +7,7 @@ import datetime
 from troveupgradeclient import exceptions
 from troveupgradeclient.osc.v1 import base, cells, progress
 from troveupgradeclient.v1 import times
-from troveupgradeclient.v1.names import is_id, require_project
+from troveupgradeclient.v1.names import require_project
 from troveupgradeclient.v1.resources import OnFailure, State
 from troveupgradeclient.v1.upgrades import Filters, Order, SortDirection, SortKey, Start
 
@@ -158,16 +158,15 @@ class ListUpgrades(base.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[cells.Cell, ...]]]:
         instance, version = parsed_args.instance, parsed_args.target_version
-        by_id = instance is not None and is_id(instance)
         filters = Filters(
             states=tuple(parsed_args.state or ()),
-            instance_id=instance if by_id else None,
-            instance_name=None if by_id else instance,
             target_version_id=None if version is None else self.client.versions.find_id(version),
             since=_moment('--since', parsed_args.since),
             project_id=parsed_args.project,
             all_projects=parsed_args.all_projects,
         )
+        if instance is not None:
+            filters = self.client.upgrades.of_instance(instance, filters)
         found = tuple(
             self.client.upgrades.list(
                 filters,

@@ -310,6 +310,8 @@ def _upgrades(app, query, _body):
 def _upgrades_of(app, query, _body, instance_id):
     app.instance(instance_id)
     found = app.world.upgrades.values()
+    if app.world.is_admin:  # of any project
+        query = {**query, 'all_projects': ['true']}
     return _listed(app, query, [each for each in found if each['instance_id'] == instance_id])
 
 

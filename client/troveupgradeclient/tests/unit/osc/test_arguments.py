@@ -41,6 +41,12 @@ class TestArguments(base.CommandTestCase):
         err = self.assert_not_understood('check', 'show', 'orders', '')
         self.assertIn('argument <check>: it is empty, as a variable that is not set is', err)
 
+    def test_a_number_is_one_that_a_list_takes(self):
+        for words in (('list',), ('drift',)):
+            for number in ('0', '-1', '1e3', '100000000000000000000'):
+                err = self.assert_not_understood(*words, f'--limit={number}')
+                self.assertIn('argument --limit: ', err)
+
     def test_none_may_lead_elsewhere_in_an_address(self):
         for value in ('.', '..'):
             self.assert_each_refuses(value)

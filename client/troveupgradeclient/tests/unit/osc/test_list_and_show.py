@@ -119,9 +119,43 @@ class TestList(base.CommandTestCase):
         self.assertIn('No instance has the name or id report.', line)
         self.assertEqual([], self.ids('--instance', 'orders'))
         self.assertEqual([], self.ids('--instance', 'reports', '--state', 'FAILED'))
+        self.assertEqual([], self.ids('--instance', world.ORDERS))
+        self.assertEqual([], self.ids('--instance', world.REPORTS, '--state', 'FAILED'))
         del self.world.instances[world.REPORTS]
         self.assertEqual([], self.ids('--instance', 'reports', '--state', 'FAILED'))
-        self.assertEqual([], self.ids('--instance', world.new_id('instance', 9)))
+        self.assertEqual([], self.ids('--instance', world.REPORTS, '--state', 'FAILED'))
+
+    def test_an_id_that_no_instance_of_the_project_has_is_refused(self):
+        unknown = world.new_id('instance', 9)
+        line = self.assert_refused('NAME_NOT_FOUND', 'list', '--instance', unknown)
+        self.assertIn(f'No instance of this project has the name or id {unknown}.', line)
+        self.world.is_admin = True
+        self.world.instances[unknown] = 'elsewhere'
+        made = self.world.add_upgrade(unknown, project_id='b1946ac92492d2347c6235b4d2')['id']
+        line = self.assert_refused('NAME_NOT_FOUND', 'list', '--instance', unknown)
+        self.assertIn('--all-projects', line)
+        self.assertEqual([made], self.ids('--instance', unknown, '--all-projects'))
+        other = world.new_id('instance', 8)
+        words = ('list', '--instance', other, '--all-projects')
+        self.assertIn('No instance has the name', self.assert_refused('NAME_NOT_FOUND', *words))
+
+    def test_an_id_may_be_written_in_capital_letters(self):
+        made = self.world.add_upgrade()['id']
+        self.assertEqual([made], self.ids('--instance', world.ORDERS.upper()))
+
+    def test_a_name_is_of_the_instance_that_has_it_now(self):
+        before = self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))['id']
+        self.world.instances.update({world.ORDERS: 'orders-prod', world.REPORTS: 'orders'})
+        of_another = self.world.add_upgrade(world.REPORTS, instance_name='orders')['id']
+        self.assertEqual([before], self.ids('--instance', 'orders-prod'))
+        self.assertEqual([of_another], self.ids('--instance', 'orders'))
+        self.world.is_admin = True
+        both = self.ids('--instance', 'orders', '--all-projects')
+        self.assertEqual([of_another, before], both)
+
+    def test_a_name_of_two_instances_is_none_of_one(self):
+        self.world.instances[world.REPORTS] = 'orders'
+        self.assert_refused('NAME_AMBIGUOUS', 'list', '--instance', 'orders')
 
     def test_a_project_is_given_by_its_id(self):
         self.world.is_admin = True
@@ -146,6 +180,10 @@ class TestList(base.CommandTestCase):
         self.assert_refused('NAME_NOT_FOUND', 'list', '--target-version', '12.0')
         line = self.assert_refused('TIME_UNREADABLE', 'list', '--since', 'yesterday')
         self.assertIn('--since was not understood: yesterday is no time. Give', line)
+        for moment in ('0001-01-01T00:00+14:00', '9999-12-31T23:59:59-10:00'):
+            line = self.assert_refused('TIME_UNREADABLE', 'list', '--since', moment)
+            self.assertIn(f'{moment} is not within the years 1 to 9999 in UTC.', line)
+        self.assertEqual([], self.ids('--since', '0001-01-01T00:00Z'))
 
     def test_a_name_is_shown_without_what_a_terminal_would_obey(self):
         self.world.add_upgrade(instance_name='a\x1b[2Jb')
@@ -187,9 +225,11 @@ class TestListOfTheReleaseBefore(base.CommandTestCase):
         wanted = self.world.add_upgrade(world.REPORTS)
         for _ in range(150):
             self.world.add_upgrade()
+        del self.world.instances[world.REPORTS]
         found = self.json_of('list', '--instance', 'reports', '--limit', '1')
         self.assertEqual([wanted['id']], [row['ID'] for row in found])
-        self.assertEqual(2, len(self.requests('GET')))
+        asked = [path for path in self.requests('GET') if path.startswith('/upgrades')]
+        self.assertEqual(2, len(asked))
 
     def test_an_order_that_it_does_not_know_is_refused(self):
         self.world.add_upgrade()

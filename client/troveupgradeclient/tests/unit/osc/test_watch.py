@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for an end: the progress, the exit status, and Ctrl-C."""
 
+import dataclasses
 import datetime
 import signal
 
@@ -9,7 +10,7 @@ from troveupgradeclient.osc.v1.exit_status import ExitStatus
 from troveupgradeclient.tests import base
 from troveupgradeclient.tests.standin import world
 from troveupgradeclient.v1 import reading
-from troveupgradeclient.v1.resources import Upgrade
+from troveupgradeclient.v1.resources import ActionName, Check, Upgrade
 
 _QUICK = ('--interval', '0.01')
 
@@ -178,13 +179,36 @@ class TestWatch(base.CommandTestCase):
         held = reading.read(Upgrade, self.world.add_upgrade(**world.held()))
         self.assertTrue(progress.of_what_goes_on(held).startswith('It stays held. Let it begin'))
 
+    def test_what_is_told_of_the_end_of_a_wait_has_nothing_that_a_terminal_would_obey(self):
+        strange = 'u\x1b]0;x\x07'
+        upgrade = reading.read(Upgrade, {**self.world.add_upgrade(**world.held()), 'id': strange})
+        ended = dataclasses.replace(upgrade, state='RUNNING', not_before=strange)
+        check = Check(id=strange, instance_id=strange, target_version_id='', state='RUNNING')
+        for told in (
+            progress.of_what_goes_on(upgrade),
+            progress.of_what_goes_on(ended),
+            progress.of_start_unseen(strange),
+            progress.of_action_unseen(strange, ActionName.ABORT),
+            progress.of_check_unseen(strange, '11.8'),
+            progress.of_check_that_goes_on(check),
+        ):
+            self.assertIn('u\\x1b]0;x\\x07', told)
+            self.assertTrue(told.isprintable(), told)
+
     def test_without_progress_where_the_command_is_to_be_quiet(self):
         self.watched(world.running('boot'), world.completed())
         ended = self.run_command('watch', 'orders', *_QUICK, before=('--quiet',))
         self.assertEqual((0, ''), (ended.status, ended.err))
 
     def test_numbers_that_are_none_are_refused_by_the_command_line(self):
-        for words in (('--timeout', '-1'), ('--interval', '0'), ('--interval', 'soon')):
+        for words in (
+            ('--timeout', '-1'),
+            ('--timeout', '1e300'),
+            ('--interval', '0'),
+            ('--interval', 'soon'),
+            ('--interval', '1e300'),
+            ('--interval', 'nan'),
+        ):
             err = self.assert_not_understood('watch', 'orders', *words)
             self.assertIn(f'argument {words[0]}', err)
 
