@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proof that nothing has changed the rows of a table between two looks at it.
 
-Both kinds go by the server's own word: UPDATE_TIME is the moment, in whole seconds, at which a
-transaction that has changed the table was last committed, on disk or not yet; NULL since the
-start.  The server forgets it with a table that it evicts, which it does where it has more tables
-than its cache may hold.
+Both kinds go by the server's own word: UPDATE_TIME is a moment, in whole seconds, of the
+transaction that was committed last of those that have changed the table, on disk or not yet; NULL
+since the start.  It is the moment at which that transaction began, so that one that is open may
+set it to what it is; older releases have the moment of the commit.  The server forgets it with a
+table that it evicts, which it does where it has more tables than its cache may hold.
 
 Sources: MariaDB Knowledge Base, "Information Schema TABLES Table"; InnoDB of 10.11,
-trx_update_mod_tables_timestamp and dict_sys_t::evict_table_LRU; measured on 10.11 and 11.8.
+trx_t::commit_tables and dict_sys_t::evict_table_LRU; measured on 10.11 and 11.8.
 """
 
 import abc
@@ -26,11 +27,20 @@ _PLAIN = re.compile(r'[A-Za-z0-9_]+')
 _AS_IT_IS = ('status', 'OK')
 #: A table that was written to since then will be again.
 _QUIET_SECONDS = 20
-#: Of MariaDB; MySQL gives UPDATE_TIME from a cache of its own.
+#: Zones differ by multiples of a quarter of an hour, and TRX_STARTED is in the server's own, not in
+#: the session's.
+_ZONES_SECONDS = 15 * 60
+#: Open transactions that may have begun in the second that is told.
+_MAY_REPEAT = (
+    'SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE '
+    f'MOD(TIMESTAMPDIFF(SECOND, TRX_STARTED, shown.UPDATE_TIME), {_ZONES_SECONDS}) = 0'
+)
+#: Of MariaDB, with seconds of `quiet`; MySQL gives UPDATE_TIME from a cache of its own.
 _SERVING = (
     'SELECT known.TABLE_ID, shown.UPDATE_TIME, '
-    f'COALESCE(shown.UPDATE_TIME < NOW() - INTERVAL {_QUIET_SECONDS} SECOND, 1), '
-    '(SELECT COUNT(*) FROM information_schema.INNODB_SYS_TABLES) < @@global.table_definition_cache '
+    'COALESCE(shown.UPDATE_TIME < NOW() - INTERVAL {quiet} SECOND, 1), '
+    '(SELECT COUNT(*) FROM information_schema.INNODB_SYS_TABLES) < '
+    f'@@global.table_definition_cache, ({_MAY_REPEAT}) '
     'FROM information_schema.TABLES AS shown JOIN information_schema.INNODB_SYS_TABLES AS known '
     "ON known.NAME = CONCAT(shown.TABLE_SCHEMA, '/', shown.TABLE_NAME) WHERE "
 )
@@ -119,17 +129,26 @@ class WhileServing(Unchanged):
     any time, so that the file with the rows tells nothing; the one with the definition does.
     """
 
+    def __init__(
+        self, data_directory: pathlib.Path, *, quiet_seconds: int = _QUIET_SECONDS
+    ) -> None:
+        super().__init__(data_directory)
+        self._quiet_seconds = quiet_seconds
+
     def facts(self, session: connection.Session, table: catalog.Table) -> object | None:
         """Return the definition's file, the table's id and the moment of the last change, as long
         as the server forgets none and the table rests: a change within the second of the last one
-        would not show.
+        would not show, nor one by a transaction that began in it and is open.
         """
         definition = self._file(table, '.frm')
-        found = session.rows(f'{_SERVING}{_condition(table, "shown.")}')
+        query = _SERVING.format(quiet=self._quiet_seconds)
+        found = session.rows(f'{query}{_condition(table, "shown.")}')
         if definition is None or len(found) != 1:
             return None
-        table_id, updated_at, rests, keeps_all = found[0]
-        return _Served(definition, int(table_id), updated_at) if rests and keeps_all else None
+        table_id, updated_at, rests, keeps_all, may_repeat = found[0]
+        if not rests or not keeps_all or may_repeat:
+            return None
+        return _Served(definition, int(table_id), updated_at)
 
 
 def _condition(table: catalog.Table, shown: str = '') -> str:

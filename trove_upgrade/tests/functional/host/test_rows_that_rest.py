@@ -8,6 +8,7 @@ import contextlib
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores.mysql_family import catalog, unchanged
 from trove_upgrade.tests.functional.host.test_mariadb_driver import MariaDBTestCase
+from trove_upgrade.waiting import wait_until
 
 _ROWS = 70000
 _SEED = (
@@ -95,6 +96,53 @@ class TestATableThatRests(MariaDBTestCase):
             self.assertIn('app.large', self.ahead._found)
             writer.rows('COMMIT')
         self.assertIsNone(self.take())
+
+    def test_is_not_read_while_a_transaction_is_open_that_began_with_the_last_one(self):
+        for zone in ('SYSTEM', '+05:45'):
+            self.root.sql(f"SET GLOBAL time_zone = '{zone}'")
+            with self.two_of_one_second() as (first, second):
+                first.rows(f"UPDATE app.large SET word = '{zone}' WHERE id = 7")
+                second.rows(f"UPDATE app.large SET word = '{zone}' WHERE id = 8")
+                first.rows('COMMIT')
+                told = self.told()
+                self.assertTrue(wait_until(lambda: self.told()[1], 60), zone)
+                self.assertIsNone(self.facts(), zone)
+                second.rows('COMMIT')
+            # the server tells of the second one what it has told of the first
+            self.assertEqual(told[0], self.told()[0], zone)
+            self.assertTrue(wait_until(lambda: self.facts() is not None, 60), zone)
+
+    @contextlib.contextmanager
+    def two_of_one_second(self):
+        """Two transactions that began in the same second, as the server tells."""
+        with self.session() as first, self.session() as second:
+
+            def began_together():
+                for each in (first, second):
+                    each.rows('START TRANSACTION WITH CONSISTENT SNAPSHOT')
+                ((moments,),) = first.rows(
+                    'SELECT COUNT(DISTINCT TRX_STARTED) FROM information_schema.INNODB_TRX'
+                )
+                return moments == 1
+
+            # the server makes this list anew every tenth of a second at most
+            self.assertTrue(wait_until(began_together, 60, interval_seconds=0.3))
+            yield first, second
+
+    def told(self):
+        """The moment of the last change, and whether the table rests since."""
+        with self.session() as session:
+            ((moment, rests),) = session.rows(
+                'SELECT UPDATE_TIME, UPDATE_TIME < NOW() - INTERVAL 1 SECOND FROM '
+                "information_schema.TABLES WHERE TABLE_SCHEMA = 'app' AND TABLE_NAME = 'large'"
+            )
+        return moment, rests
+
+    def facts(self):
+        proof = unchanged.WhileServing(self.root.context.data_directory, quiet_seconds=1)
+        with self.session() as session:
+            (table,) = [each for each in catalog.tables(session) if each.name == 'large']
+            return proof.facts(session, table)
 
     def test_is_not_read_while_it_does_not_rest(self):
         self.root.sql('DELETE FROM app.large WHERE id = 7')
