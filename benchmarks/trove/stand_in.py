@@ -144,7 +144,15 @@ class StandInNova:
             metadata_quota=128,
         )
 
-    def rebuild(self, server: Any, image_id: str, marker: str, user_data: bytes | None) -> None:  # noqa: ARG002 - the port's form
+    def rebuild(
+        self,
+        server: Any,
+        image_id: str,  # noqa: ARG002 - the port's form
+        marker: str,
+        user_data: bytes | None,  # noqa: ARG002 - the port's form
+        *,
+        ends_at: float,  # noqa: ARG002 - the port's form
+    ) -> None:
         """Accepted at once; the guest speaks when it is rebuilt and booted."""
         upgrade_id = marker.partition(':')[0]
         self._world.markers[server.id] = marker

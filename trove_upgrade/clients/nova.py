@@ -64,15 +64,15 @@ class Nova:
         make_client: Callable[[str], Any],
         *,
         max_microversion: Version,
-        make_post_client: Callable[[str], Any] | None = None,
+        make_post_client: Callable[[str, float], Any] | None = None,
     ) -> None:
         """`make_client` makes a python-novaclient client for a microversion such as '2.93'.
 
-        :param make_post_client: makes one for a single rebuild, which ends in its time from then
-            on; None: the others serve for it.
+        :param make_post_client: makes one for a single rebuild, which ends at a moment of the
+            monotonic clock; None: the others serve for it.
         """
         self._make_client = make_client
-        self._make_post_client = make_post_client or self._make_client
+        self._make_post_client = make_post_client or (lambda version, _: make_client(version))
         self._wanted = max_microversion
         self._lock = threading.Lock()
         self._negotiated: Version | None = None
@@ -83,12 +83,14 @@ class Nova:
         """Make a client with `[service_credentials]`; no request is sent yet."""
         options = conf[our_conf.GROUP]
         shared = session.from_conf(conf, timeout_seconds=options.compute_timeout)
+
+        def make_post_client(version: str, ends_at: float) -> Any:
+            return _factory(conf, lambda: session.OneTry(shared, ends_at))(version)
+
         return cls(
             _factory(conf, lambda: shared),
             max_microversion=parse_version(options.compute_max_microversion),
-            make_post_client=_factory(
-                conf, lambda: session.OneTry(shared, options.rebuild_request_timeout)
-            ),
+            make_post_client=make_post_client,
         )
 
     def server(self, server_id: str) -> compute.Server:
@@ -143,10 +145,16 @@ class Nova:
         )
 
     def rebuild(
-        self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None
+        self,
+        server: compute.Server,
+        image_id: str,
+        marker: str,
+        user_data: bytes | None,
+        *,
+        ends_at: float,
     ) -> None:
-        """Ask for a rebuild; every other entry of the metadata is sent again, because Nova replaces
-        all of it.
+        """Ask for a rebuild before `ends_at`; every other entry of the metadata is sent again,
+        because Nova replaces all of it.
 
         :raises RebuildRefused: a definite no.
         :raises RebuildConflict: not now.
@@ -160,7 +168,7 @@ class Nova:
         elif user_data is not None:
             version, more['files'] = _FILES_UNTIL, cloud_config.files(user_data)
         try:
-            client = self._make_post_client(f'{version[0]}.{version[1]}')
+            client = self._make_post_client(f'{version[0]}.{version[1]}', ends_at)
             session.asked(
                 lambda: client.servers.rebuild(server.id, image_id, meta=metadata, **more)
             )

@@ -47,21 +47,22 @@ _CONNECT_SHARE = 0.3
 
 class OneTry(keystone_session.Session):
     """A session for one request that changes something, with the login and the connections of
-    another: that request, and a token that it needs, end within `seconds` from now on.
+    another: that request, and a token that it needs, end at `ends_at` by the monotonic clock.
 
-    A request that Keystone refuses is not repeated with a new token: the repetition would begin
+    A moment, no duration: a process that is paused before it comes here has no time left then.  A
+    request that Keystone refuses is not repeated with a new token: the repetition would begin
     when the time is over.
     """
 
     def __init__(
         self,
         shared: keystone_session.Session,
-        seconds: float,
+        ends_at: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(auth=shared.auth, session=shared.session, verify=shared.verify)
         self._monotonic = monotonic
-        self._until = monotonic() + seconds
+        self._ends_at = ends_at
 
     def request(self, url: str, method: str, **more: Any) -> Any:
         """Send a request with what is left of the time; raises ConnectTimeout where none is.
@@ -70,7 +71,7 @@ class OneTry(keystone_session.Session):
         left for the request itself, which would else begin when the time is over.
         """
         self._find_way(more)
-        left = self._until - self._monotonic()
+        left = self._ends_at - self._monotonic()
         if left <= 0:
             raise keystone_exceptions.ConnectTimeout(f'No time was left to send {method} {url}')
         # a number would hold for the connect and for the answer, each by itself

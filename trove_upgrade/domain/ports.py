@@ -61,12 +61,19 @@ class Compute(Protocol):
         """Read what Nova could refuse a rebuild for.  Raises as `server`."""
 
     def rebuild(
-        self, server: compute.Server, image_id: str, marker: str, user_data: bytes | None
+        self,
+        server: compute.Server,
+        image_id: str,
+        marker: str,
+        user_data: bytes | None,
+        *,
+        ends_at: float,
     ) -> None:
         """Ask for a rebuild.  Returns when Nova has accepted it, not when it is done.
 
         All other metadata of `server` is kept.  Not idempotent: a second call rebuilds again.
-        Compare `server.marker` first.
+        Compare `server.marker` first.  Nothing is sent from `ends_at` on, in seconds of the
+        monotonic clock: also where the process stood still before it came to that.
 
         :raises RebuildRefused: a definite no (4xx but 409); nothing was changed.
         :raises RebuildConflict: 409, the server has another task; wait and look again.

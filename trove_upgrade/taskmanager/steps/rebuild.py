@@ -249,12 +249,13 @@ class Rebuild:
         # here: the guest took its time, and Nova loses a delete that comes just after a rebuild
         require_our_task(self.instances, upgrade)
         self.leases.require(upgrade.id)
-        if self.calls.clock.monotonic() - started > _ANNOUNCED_SECONDS:
+        now = self.calls.clock.monotonic()
+        if now - started > _ANNOUNCED_SECONDS:
             late = 'It was too late for the call to Nova, which is made anew.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=late)
         ended = announced.evolve(progress=announced.progress.post_ended())
         try:
-            return self._posted(ended, server, rendered)
+            return self._posted(ended, server, rendered, now + self.post_seconds)
         except exceptions.RebuildConflict as error:
             # by this call Nova was asked for nothing: whether by one before, stays as it was
             before = upgrade.evolve(progress=upgrade.progress.post_ended())
@@ -294,13 +295,18 @@ class Rebuild:
             )
         return volume_uuid, None
 
-    def _posted(self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None) -> Wait:
-        """Ask Nova once.  What it returns, or raises, is committed without the announcement.
+    def _posted(
+        self, upgrade: Upgrade, server: compute.Server, rendered: bytes | None, ends_at: float
+    ) -> Wait:
+        """Ask Nova once, before `ends_at` by the monotonic clock.  What it returns, or raises, is
+        committed without the announcement.
 
         :raises RebuildConflict: it takes none now.
         """
         try:
-            self.nova.rebuild(server, upgrade.wanted_image_id, upgrade.marker, rendered)
+            self.nova.rebuild(
+                server, upgrade.wanted_image_id, upgrade.marker, rendered, ends_at=ends_at
+            )
         except exceptions.ComputeUnavailable as error:
             message = f'{error.message} Whether it was accepted is read from the server.'
             return Wait(upgrade=upgrade, seconds=self.poll_seconds, message=message)

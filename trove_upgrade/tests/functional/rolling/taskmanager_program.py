@@ -83,7 +83,7 @@ class Nova:
 
     picture = describe
 
-    def rebuild(self, server, image_id, marker, user_data):
+    def rebuild(self, server, image_id, marker, user_data, ends_at=None):
         with self._state(server.id) as state:
             if state['status'] != 'ACTIVE':
                 raise self._exceptions.RebuildConflict(server_id=server.id, found=state['status'])

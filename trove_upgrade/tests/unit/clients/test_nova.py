@@ -2,6 +2,7 @@
 """The Nova adapter through the real python-novaclient, against HTTP on loopback."""
 
 import base64
+import time
 
 from keystoneauth1 import exceptions as keystone_exceptions
 from keystoneauth1 import plugin
@@ -19,6 +20,11 @@ from trove_upgrade.tests.unit.clients import cloud
 ACTION = f'/v2.1/servers/{cloud.SERVER}/action'
 SHOW = f'/v2.1/servers/{cloud.SERVER}'
 Result = compute.RebuildResult
+
+
+def in_seconds(seconds):
+    """Moment of the monotonic clock."""
+    return time.monotonic() + seconds
 
 
 class _NovaCase(base.TestCase):
@@ -118,8 +124,8 @@ class TestReading(_NovaCase):
 class TestPlainExceptions(_NovaCase):
     """What keystoneauth1 and python-novaclient raise beside their own errors."""
 
-    def refused(self, ask, *arguments):
-        error = self.assertRaises(exceptions.ComputeUnavailable, ask, *arguments)
+    def refused(self, ask, *arguments, **more):
+        error = self.assertRaises(exceptions.ComputeUnavailable, ask, *arguments, **more)
         self.assertNotIn('p4ssword', error.message)
         return error.message
 
@@ -173,7 +179,7 @@ class TestPlainExceptions(_NovaCase):
     def test_the_answer_to_a_rebuild_of_another_form_leaves_open_whether_it_was_accepted(self):
         server = self.nova.server(cloud.SERVER)
         self.cloud.answers['POST', ACTION] = (202, {'other': 1})
-        self.refused(self.nova.rebuild, server, 'image-2', 'u:1', b'')
+        self.refused(self.nova.rebuild, server, 'image-2', 'u:1', b'', ends_at=in_seconds(20))
 
     def test_images_of_another_form(self):
         glance = Glance.from_conf(self.cloud.conf())
@@ -186,8 +192,10 @@ class TestPlainExceptions(_NovaCase):
 
 
 class TestRebuild(_NovaCase):
-    def rebuild(self, user_data=b'#cloud-config\n'):
-        self.nova.rebuild(self.nova.server(cloud.SERVER), 'image-2', 'u:1', user_data)
+    def rebuild(self, user_data=b'#cloud-config\n', ends_at=None):
+        ends_at = in_seconds(20) if ends_at is None else ends_at
+        server = self.nova.server(cloud.SERVER)
+        self.nova.rebuild(server, 'image-2', 'u:1', user_data, ends_at=ends_at)
         return self.cloud.asked('POST', ACTION)[0]['rebuild']
 
     def test_all_other_metadata_is_sent_again_and_user_data_in_base64(self):
@@ -252,9 +260,13 @@ class TestRebuild(_NovaCase):
 
     def test_it_is_posted_once_even_if_no_answer_comes(self):
         self.cloud.answers[('POST', ACTION)] = 'hang'
-        self.nova = Nova.from_conf(self.cloud.conf(rebuild_request_timeout=cloud.IMPATIENT))
-        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild)
+        ends_at = in_seconds(cloud.IMPATIENT)
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, ends_at=ends_at)
         self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
+
+    def test_none_is_posted_by_a_process_that_was_paused_until_its_time_was_over(self):
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, ends_at=in_seconds(0))
+        self.assertEqual([], self.cloud.asked('POST', ACTION))
 
     def test_one_whose_token_is_refused_is_not_posted_once_more_when_its_time_is_over(self):
         self.cloud.answers[('POST', ACTION)] = (401, {'error': {'code': 401}})
@@ -270,7 +282,7 @@ class TestOneTry(base.TestCase):
         self.cloud = self.useFixture(cloud.Cloud())
         self.clock = FakeClock()
         shared = session.from_conf(self.cloud.conf(), timeout_seconds=20)
-        self.session = session.OneTry(shared, 10, self.clock.monotonic)
+        self.session = session.OneTry(shared, self.clock.monotonic() + 10, self.clock.monotonic)
 
     def test_it_asks_while_there_is_time(self):
         self.clock.pass_time(9.5)
@@ -293,7 +305,7 @@ class TestOneTry(base.TestCase):
                 return 'a token'
 
         shared = keystone_session.Session(auth=Slow())
-        slow = session.OneTry(shared, 10, clock.monotonic)
+        slow = session.OneTry(shared, clock.monotonic() + 10, clock.monotonic)
         self.assertRaises(
             keystone_exceptions.ConnectTimeout, slow.post, f'{self.cloud.url}{ACTION}', json={}
         )

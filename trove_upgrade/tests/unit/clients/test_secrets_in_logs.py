@@ -40,7 +40,7 @@ password = {service}
 project_name = s
 """
 _PROGRAM = """
-import logging, sys
+import logging, sys, time
 from trove_upgrade.wsgi import threads
 threads.choose()
 from oslo_config import cfg
@@ -65,7 +65,7 @@ nova = Nova.from_conf(conf)
 nova.server(server)
 nova.describe(server)
 whole = nova.server_with_user_data(server)
-nova.rebuild(whole, 'image-2', 'u:1', whole.user_data)
+nova.rebuild(whole, 'image-2', 'u:1', whole.user_data, ends_at=time.monotonic() + 20)
 NovaDirectory.from_conf(conf).list_servers([server])
 Glance.from_conf(conf).image('image-2')
 login = RegistryLogin('r.example', 'u', sys.argv[3])

@@ -100,7 +100,8 @@ class FakeNova:
             metadata_quota=self.quota,
         )
 
-    def rebuild(self, server, image_id, marker, user_data):
+    def rebuild(self, server, image_id, marker, user_data, *, ends_at=None):
+        self.ends_at = ends_at
         answer = self.answers.pop(0) if self.answers else None
         if answer is None or getattr(answer, 'accepted_all_the_same', False):
             self.rebuilds.append((server.id, image_id, marker, user_data))

@@ -29,8 +29,8 @@ class Cloud(fakes.FakeNova):
         self.broken = {}  # image id -> fault
         self.silent = set()  # image ids without an agent
 
-    def rebuild(self, server, image_id, marker, user_data):
-        super().rebuild(server, image_id, marker, user_data)
+    def rebuild(self, server, image_id, marker, user_data, *, ends_at=None):
+        super().rebuild(server, image_id, marker, user_data, ends_at=ends_at)
         fault = self.broken.get(image_id)
         self.change(status='ERROR' if fault else 'ACTIVE', fault=fault)
 

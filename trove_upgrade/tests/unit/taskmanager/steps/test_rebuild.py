@@ -230,9 +230,9 @@ class TestRebuild(base.TestCase):
     def test_a_post_stands_in_the_row_before_nova_is_asked_and_no_more_once_it_has_returned(self):
         seen, ask = [], self.nova.rebuild
 
-        def rebuild(*arguments):
+        def rebuild(*arguments, **more):
             seen.append(self.announced_until())
-            ask(*arguments)
+            ask(*arguments, **more)
 
         for answer in (None, fakes.lost_answer(accepted=False)):
             self.nova.answers = [answer]
@@ -258,6 +258,22 @@ class TestRebuild(base.TestCase):
         self.assertEqual([], self.nova.rebuilds)
         self.assertIn('too late', wait.message)
         self.assertGreater(wait.seconds, 0)
+
+    def test_one_is_made_until_what_was_announced_is_over_and_no_longer(self):
+        held, clock = self.stage.repos.held_upgrades, self.stage.clock
+        begun = clock.monotonic()
+
+        class Slow:
+            post_seconds_left = held.post_seconds_left
+
+            def announce_post(self, *arguments):
+                announced = held.announce_post(*arguments)
+                clock.pass_time(1.5)
+                return announced
+
+        dataclasses.replace(self.step, held=Slow()).run(self.row)
+        self.assertEqual(begun + 1.5 + self.step.post_seconds, self.nova.ends_at)
+        self.assertLessEqual(self.nova.ends_at, begun + 2 + self.step.post_seconds)
 
     def test_none_is_made_that_the_end_of_the_step_could_overtake(self):
         """Else the former guest would serve again, and be rebuilt then."""
