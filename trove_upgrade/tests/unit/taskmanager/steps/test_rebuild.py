@@ -243,7 +243,8 @@ class TestRebuild(base.TestCase):
         self.assertNotIn(None, seen)
         self.assertEqual(2, len(seen))
 
-    def test_one_that_was_announced_too_long_ago_is_not_made(self):
+    def announcing_slowly(self, seconds):
+        """The step on a database that takes so long to write an announcement."""
         held, clock = self.stage.repos.held_upgrades, self.stage.clock
 
         class Slow:
@@ -251,27 +252,20 @@ class TestRebuild(base.TestCase):
 
             def announce_post(self, *arguments):
                 announced = held.announce_post(*arguments)
-                clock.pass_time(3)
+                clock.pass_time(seconds)
                 return announced
 
-        wait = dataclasses.replace(self.step, held=Slow()).run(self.row)
+        return dataclasses.replace(self.step, held=Slow())
+
+    def test_one_that_was_announced_too_long_ago_is_not_made(self):
+        wait = self.announcing_slowly(3).run(self.row)
         self.assertEqual([], self.nova.rebuilds)
         self.assertIn('too late', wait.message)
         self.assertGreater(wait.seconds, 0)
 
     def test_one_is_made_until_what_was_announced_is_over_and_no_longer(self):
-        held, clock = self.stage.repos.held_upgrades, self.stage.clock
-        begun = clock.monotonic()
-
-        class Slow:
-            post_seconds_left = held.post_seconds_left
-
-            def announce_post(self, *arguments):
-                announced = held.announce_post(*arguments)
-                clock.pass_time(1.5)
-                return announced
-
-        dataclasses.replace(self.step, held=Slow()).run(self.row)
+        begun = self.stage.clock.monotonic()
+        self.announcing_slowly(1.5).run(self.row)
         self.assertEqual(begun + 1.5 + self.step.post_seconds, self.nova.ends_at)
         self.assertLessEqual(self.nova.ends_at, begun + 2 + self.step.post_seconds)
 
