@@ -31,6 +31,7 @@ class AgentKilledTest(world.WorldCase):
         self.guest.hold(step)
         upgrade_id = self.upgrade(self.guest)
         self.wait_for_step(upgrade_id, step)
+        self.wait_until(lambda: self.guest.has_reached(step), 'the work of the agent')
         return upgrade_id
 
     def word(self, upgrade_id):

@@ -122,6 +122,10 @@ class Server:
     def let_go(self, step):
         (self.directory / f'hold-{step}').unlink(missing_ok=True)
 
+    def has_reached(self, step):
+        """Whether its job of this step waits, or has waited."""
+        return (self.directory / f'reached-{step}').exists()
+
     def is_held(self, step):
         return (self.directory / f'hold-{step}').exists()
 

@@ -53,6 +53,7 @@ def driver(fakes, server, directory):
 
     def held(step):
         while (directory / f'hold-{step}').exists():
+            (directory / f'reached-{step}').touch()
             NEVER.wait(LOOK_SECONDS)
 
     class Driver(fakes.Driver):
