@@ -59,7 +59,7 @@ class Engine(abc.ABC):
     isolated: ClassVar[Sequence[str]] = isolated.ARGUMENTS
     #: Arguments of a first start that the packet filter isolates; None where opening is a start.
     behind_a_filter: ClassVar[Sequence[str] | None] = None
-    #: Whether UPDATE_TIME of a table is that of its last change, at any time.
+    #: Whether UPDATE_TIME of a table tells of its last change, at any time.
     tells_changes: ClassVar[bool] = False
     #: Whether Trove's agent makes its container privileged.
     privileged_container: ClassVar[bool] = False

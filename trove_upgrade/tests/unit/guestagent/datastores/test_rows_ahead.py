@@ -33,6 +33,7 @@ class RowsAheadCase(base.TestCase):
         session = fakes.Session(
             *self.rules,
             ('ENGINE IN', []),
+            ('INNODB_TRX', [(0,)]),
             ('UPDATE_TIME', [(None,)]),
             ('FROM information_schema.TABLES', self.tables),
             ('FOR UPGRADE', _OK),
@@ -191,7 +192,7 @@ class TestWhileTheDatabaseServes(RowsAheadCase):
         self.tables = [('a', name, 'BASE TABLE', _LARGE, 'InnoDB') for name in ('t', 'u')]
         for _, name, *_ in self.tables:
             (self.data / 'a' / f'{name}.frm').write_bytes(b'definition')
-        self.served = [(7, None, 1, 1, 0)]
+        self.served = [(7, None, 1, 1)]
 
     def ahead(self, waiting=lambda: None):
         self.rules = [('INNODB_SYS_TABLES', lambda: self.served), *self.rules]
@@ -205,8 +206,8 @@ class TestWhileTheDatabaseServes(RowsAheadCase):
         self.assertEqual(4, len(self.statements('max_statement_time = 20.000')))
 
     def test_are_not_given_once_another_table_has_its_id_or_another_moment_is_told(self):
-        for changed in ([(8, None, 1, 1, 0)], [(7, NOW, 0, 1, 0)], [(7, None, 1, 0, 0)], []):
-            self.served = [(7, None, 1, 1, 0)]
+        for changed in ([(8, None, 1, 1)], [(7, NOW, 0, 1)], [(7, None, 1, 0)], []):
+            self.served = [(7, None, 1, 1)]
             ahead = self.ahead()
             self.served = changed
             self.assertIsNone(self.take(ahead), changed)
@@ -217,10 +218,20 @@ class TestWhileTheDatabaseServes(RowsAheadCase):
         self.assertEqual((None, _READ), (self.take(ahead), self.take(ahead, 'u')))
 
     def test_are_not_read_where_the_server_may_forget_or_the_table_does_not_rest(self):
-        for served in ([(7, None, 1, 0, 0)], [(7, NOW, 0, 1, 0)], [(7, NOW, 1, 1, 1)], []):
+        for served in ([(7, None, 1, 0)], [(7, NOW, 0, 1)], []):
             self.served = served
             self.ahead()
         self.assertEqual([], self.statements('CHECKSUM'))
+
+    def test_are_not_read_while_a_transaction_is_open_that_may_leave_the_facts_as_they_are(self):
+        self.served = [(7, NOW, 1, 1)]
+        self.rules = [('INNODB_TRX', [(1,)])]
+        self.assertIsNone(self.take(self.ahead()))
+        self.assertEqual([], self.statements('CHECKSUM'))
+        self.rules = []
+        ahead = self.ahead()
+        self.rules = [('INNODB_TRX', [(1,)]), *self.rules]  # it has begun since
+        self.assertEqual(_READ, self.take(ahead))
 
     def test_of_a_table_that_takes_too_long_leave_time_for_the_next(self):
         self.rules = [('CHECKSUM TABLE `a`.`t`', fakes.refusal(1969, 'too long'))]
