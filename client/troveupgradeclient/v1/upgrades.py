@@ -187,7 +187,7 @@ class UpgradeManager:
             return
         if instance_id is not None:
             if not self._is_one_without_upgrades(instance_id):
-                kind = _OF_PROJECT if filters.is_of_own_project else 'instance'
+                kind = 'instance' if filters.all_projects else _OF_PROJECT
                 raise exceptions.NameNotFound(kind=kind, name=instance_id, advice=_ADVICE)
         elif all(each.name != name for each in self._instances.list()):
             raise exceptions.NameNotFound(kind='instance', name=name, advice=INSTANCE_ADVICE)

@@ -74,7 +74,9 @@ def _prospect(call: Call, row: Upgrade) -> view.Prospect:
 
 
 def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.Response:
-    order = _order(call)
+    order, marker_time = _order(call), call.query_time('marker_time')
+    if order.key is not SortKey.UPDATED_AT:  # what does not move stands where its row tells
+        marker_time = None
     page = call.services.repos.upgrades.list(
         project_id=project_id,
         instance_id=instance_id,
@@ -82,7 +84,7 @@ def _page(call: Call, project_id: str | None, instance_id: str | None) -> webob.
         order=order,
         limit=call.query_limit(),
         marker=call.query_uuid('marker'),
-        marker_time=call.query_time('marker_time'),
+        marker_time=marker_time,
     )
     known = _versions(call, page.items)
     progress = call.services.repos.upgrades.progress_of([row.id for row in page.items])

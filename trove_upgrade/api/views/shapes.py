@@ -8,6 +8,9 @@ from typing import Any
 
 from trove_upgrade.api.call import VERSION_PATH, Call
 
+#: Parameters that tell where a page begins.
+_BEGIN = frozenset({'marker', 'marker_time'})
+
 
 def precise_time(moment: datetime.datetime | None) -> str | None:
     """Format a time as `time` does, with milliseconds: steps may take less than a second."""
@@ -52,7 +55,7 @@ def page(
     if next_marker is not None:
         # a condition may be there more than once
         begins = {'marker': next_marker, **(place or {})}
-        asked = [(name, value) for name, value in call.http.GET.items() if name not in begins]
+        asked = [(name, value) for name, value in call.http.GET.items() if name not in _BEGIN]
         query = urllib.parse.urlencode([*asked, *begins.items()])
         address = urllib.parse.urlsplit(call.href(urllib.parse.quote(call.http.path_info)))
         document['links'] = [{'rel': 'next', 'href': address._replace(query=query).geturl()}]

@@ -545,6 +545,15 @@ class TestUpgrades(stage.ApiTestCase):
             self.assertEqual(wanted[2:4], self.ids(path))
             self.assertEqual(set(begun), set(wanted))
 
+    def test_the_time_of_another_order_tells_nothing(self):
+        begun = [self.db.begin(self.db.add_instance(name=f'n{number}')).id for number in range(3)]
+        late = '2999-01-01T00:00:00Z'
+        page = self.ask('GET', f'/upgrades?limit=1&marker={begun[2]}&marker_time={late}').json
+        self.assertEqual([begun[1]], [each['id'] for each in page['upgrades']])
+        self.assertNotIn('marker_time', page['links'][0]['href'])
+        for query in ('marker_time=soon', 'marker_time=2026-01-01T00:00:00'):
+            self.assert_refused(self.ask('GET', f'/upgrades?{query}'), 400, 'QUERY_INVALID')
+
     def test_a_marker_of_another_project_is_not_found(self):
         other = self.db.begin(database.OTHER_INSTANCE)
         self.db.begin()

@@ -192,10 +192,10 @@ class TestPlainExceptions(_NovaCase):
 
 
 class TestRebuild(_NovaCase):
-    def rebuild(self, user_data=b'#cloud-config\n', ends_at=None):
-        ends_at = in_seconds(20) if ends_at is None else ends_at
+    def rebuild(self, user_data=b'#cloud-config\n', *, seconds=20):
         server = self.nova.server(cloud.SERVER)
-        self.nova.rebuild(server, 'image-2', 'u:1', user_data, ends_at=ends_at)
+        self.nova.max_microversion()  # asked before the time begins
+        self.nova.rebuild(server, 'image-2', 'u:1', user_data, ends_at=in_seconds(seconds))
         return self.cloud.asked('POST', ACTION)[0]['rebuild']
 
     def test_all_other_metadata_is_sent_again_and_user_data_in_base64(self):
@@ -260,12 +260,11 @@ class TestRebuild(_NovaCase):
 
     def test_it_is_posted_once_even_if_no_answer_comes(self):
         self.cloud.answers[('POST', ACTION)] = 'hang'
-        ends_at = in_seconds(cloud.IMPATIENT)
-        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, ends_at=ends_at)
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, seconds=cloud.IMPATIENT)
         self.assertEqual(1, len(self.cloud.asked('POST', ACTION)))
 
     def test_none_is_posted_by_a_process_that_was_paused_until_its_time_was_over(self):
-        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, ends_at=in_seconds(0))
+        self.assertRaises(exceptions.ComputeUnavailable, self.rebuild, seconds=0)
         self.assertEqual([], self.cloud.asked('POST', ACTION))
 
     def test_one_whose_token_is_refused_is_not_posted_once_more_when_its_time_is_over(self):

@@ -135,6 +135,8 @@ class TestList(base.CommandTestCase):
         line = self.assert_refused('NAME_NOT_FOUND', 'list', '--instance', unknown)
         self.assertIn('--all-projects', line)
         self.assertEqual([made], self.ids('--instance', unknown, '--all-projects'))
+        words = ('list', '--instance', unknown, '--project', world.PROJECT)
+        self.assertIn('of this project', self.assert_refused('NAME_NOT_FOUND', *words))
         other = world.new_id('instance', 8)
         words = ('list', '--instance', other, '--all-projects')
         self.assertIn('No instance has the name', self.assert_refused('NAME_NOT_FOUND', *words))
