@@ -28,7 +28,7 @@ class ServedApiTestCase(stage.ApiTestCase):
     """Clients speak to a real socket; whom the token names is told by the roles."""
 
     def database_url(self):
-        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db'
+        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db?timeout=60'
 
     def setUp(self):
         super().setUp()

@@ -303,7 +303,7 @@ class TestRefusedInstances(stage.ApiTestCase):
 
 class TestFiftyAtOnce(stage.ApiTestCase):
     def database_url(self):
-        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db'
+        return f'sqlite:///{self.useFixture(fixtures.TempDir()).path}/api.db?timeout=60'
 
     def test_exactly_one_of_fifty_is_accepted(self):
         answers = stage.in_threads(50, lambda _: self.patch('11.8.6').status_int)

@@ -119,7 +119,7 @@ class TestConfiguration(StartTestCase):
 
 class TestDatabase(StartTestCase):
     def tables(self, *names):
-        url = f'sqlite:///{self.folder}/trove.db'
+        url = f'sqlite:///{self.folder}/trove.db?timeout=60'
         self.sections['database']['connection'] = url
         found = engine.Database.from_url(url)
         self.addCleanup(found.dispose)

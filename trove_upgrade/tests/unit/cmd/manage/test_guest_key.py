@@ -32,7 +32,7 @@ class GuestKeyTestCase(ManageTestCase):
         self.configure()
 
     def configure(self, *more):
-        url = f'sqlite:///{self.folder}/db.sqlite'
+        url = f'sqlite:///{self.folder}/db.sqlite?timeout=60'
         lines = ['[database]', f'connection = {url}', '[trove_upgrade]', *more]
         if self.entries:
             lines.append('guest_key_encryption_keys = ' + ','.join(self.entries))

@@ -70,7 +70,7 @@ class ManageTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        url = f'sqlite:///{self.folder}/db.sqlite'
+        url = f'sqlite:///{self.folder}/db.sqlite?timeout=60'
         self.conf = self.folder / 'trove-upgrade.conf'
         self.conf.write_text(f'[database]\nconnection = {url}\n')
         if self.sample:
