@@ -383,8 +383,8 @@ class TestRunner(base.TestCase):
     def test_a_rebuild_that_is_accepted_at_the_end_of_its_time_is_not_undone(self):
         asks = self.stage.nova.rebuild
 
-        def late(*arguments):
-            asks(*arguments)
+        def late(*arguments, **more):
+            asks(*arguments, **more)
             self.stage.nova.result = compute.RebuildResult.RUNNING
             self.stage.clock.pass_time(101)
 
