@@ -19,6 +19,8 @@ Record = TypeVar('Record')
 #: Codes by which the service tells that its release has no such route.
 NO_ROUTE = frozenset({'RESOURCE_NOT_FOUND', 'METHOD_NOT_ALLOWED'})
 _UPGRADES = '/upgrades'
+#: Parameters of an address that tell where a page begins.
+_BEGIN = ('marker', 'marker_time')
 #: A gateway before the service answers these while the service restarts.
 _LATER = frozenset({502, 503, 504})
 #: Longest time that a request may be without an answer, unless the session has one.
@@ -27,8 +29,6 @@ REQUEST_SECONDS = 60.0
 _LEAST_SECONDS = 1.0
 #: How long too many requests are borne by a request that is no look of a wait.
 LIMIT_SECONDS = 60.0
-#: Parameters of an address that tell where a page begins.
-_BEGIN = ('marker', 'marker_time')
 #: First pause then.
 _PAUSE_SECONDS = 1.0
 

@@ -27,7 +27,6 @@ _ADVICE = (
     'Look it up with: openstack database upgrade list. Admins see those of other projects with its '
     'option --all-projects.'
 )
-_OF_PROJECT = 'instance of this project'
 
 
 class SortKey(enum.StrEnum):
@@ -187,7 +186,7 @@ class UpgradeManager:
             return
         if instance_id is not None:
             if not self._is_one_without_upgrades(instance_id):
-                kind = 'instance' if filters.all_projects else _OF_PROJECT
+                kind = 'instance' if filters.all_projects else 'instance of this project'
                 raise exceptions.NameNotFound(kind=kind, name=instance_id, advice=_ADVICE)
         elif all(each.name != name for each in self._instances.list()):
             raise exceptions.NameNotFound(kind='instance', name=name, advice=INSTANCE_ADVICE)

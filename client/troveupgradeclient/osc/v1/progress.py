@@ -109,10 +109,9 @@ def of_action_unseen(upgrade_id: str, action: ActionName) -> str:
 
 def of_check_unseen(instance_id: str, version: str) -> str:
     """Describe what may have become of a request for a report whose answer was not seen."""
-    typed = shlex.quote(printable(version))
     return printable(
         'A report may be made, which changes nothing. Ask for another one with: '
-        f'{_COMMAND} check {instance_id} {typed}'
+        f'{_COMMAND} check {instance_id} {shlex.quote(version)}'
     )
 
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proof that nothing has changed the rows of a table between two looks at it.
 
-Both kinds go by the server's own word: UPDATE_TIME is a moment, in whole seconds, of the
-transaction that was committed last of those that have changed the table, on disk or not yet; NULL
-since the start.  It is the moment at which that transaction began, so that one that is open may
-set it to what it is; older releases have the moment of the commit.  The server forgets it with a
-table that it evicts, which it does where it has more tables than its cache may hold.
+Both kinds go by the server's own word, UPDATE_TIME: the begin, in whole seconds, of the transaction
+that was committed last of those that have changed the table, on disk or not yet; NULL since the
+start.  So a transaction that is open may set it to what it is.  Older releases have the moment of
+the commit.  The server forgets it with a table that it evicts, which it does where it has more
+tables than its cache may hold.
 
 Sources: MariaDB Knowledge Base, "Information Schema TABLES Table"; InnoDB of 10.11,
-trx_t::commit_tables and dict_sys_t::evict_table_LRU; measured on 10.11 and 11.8.
+trx_t::commit_tables and dict_sys_t::evict_table_LRU; measured on 10.11 and 11.8, the begin
+of a transaction on 10.11 alone.
 """
 
 import abc
