@@ -28,7 +28,7 @@ import psutil
 
 from lab import errors, processes
 from lab.commands import Commands, Outcome
-from lab.hypervisor import cgroups, image_device
+from lab.hypervisor import boot_device, cgroups, engine_disk
 from lab.hypervisor.entry import ENVIRONMENT, entry_of
 from lab.hypervisor.errors import GuestBootFailed, GuestNotRunning
 from lab.hypervisor.netns import NETNS_DIR
@@ -36,7 +36,7 @@ from lab.hypervisor.network import NetworkFabric
 from lab.hypervisor.processes import name_of, read_process, wait_gone
 from lab.hypervisor.spec import GuestSpec
 from lab.hypervisor.volume import Volume, VolumeStore, power_cut
-from lab.servers import DATABASE_MOUNT, ENGINE_DIRECTORIES, STATE, Port
+from lab.servers import DATABASE_MOUNT, STATE, Port
 from trove_upgrade.waiting import wait_until
 
 _START_SCRIPT = Path(__file__).with_name('start-guest.sh')
@@ -45,7 +45,9 @@ _BOOT_SECONDS = 180
 #: Clean stop of a guest: its database gets this long to shut down before it is killed.
 STOP_SECONDS = 60
 
-_COPY_SECONDS = 600
+_ENGINE = 'engine'  #: where its disk is mounted, in the guest's own mount namespace
+_ENGINE_DISK = 'engine.img'
+_IMAGE_DEVICE, _ENGINE_DEVICE = 'image_device', 'engine_device'
 _REACH_SECONDS = 10
 
 
@@ -143,26 +145,37 @@ class Guest:
         if self.running:
             return
         self._wait_released()
-        for name in ('lower', 'upper', 'work', 'root', *ENGINE_DIRECTORIES):
+        for name in ('lower', 'upper', 'work', 'root', _ENGINE):
             (self.home / name).mkdir(parents=True, exist_ok=True)
         (self.home / 'pid').unlink(missing_ok=True)
         (self.home / 'boot_id').write_text(f'{uuid.uuid4()}\n', 'utf-8')
         namespace = self._fabric.attach(self.spec.guest_id, self.spec.ports)
         volume = self.volume
         device = self._volumes.attach(volume) if volume else '-'
-        with image_device.attached(
-            self.spec.image_path, self.home / 'image_device', self._commands
-        ) as image:
+        with self._image() as image, self._engine_disk() as disk:
             self._commands.launch(
-                self._process_1(namespace, image, device),
+                self._process_1(namespace, image, device, disk),
                 self.home / 'console.log',
                 {**ENVIRONMENT},
             )
             self._wait_booted()
 
-    def _process_1(self, namespace: str, image: str, volume: str) -> list[str]:
+    def _image(self) -> contextlib.AbstractContextManager[str]:
+        return boot_device.attached(
+            self.spec.image_path, self.home / _IMAGE_DEVICE, self._commands, read_only=True
+        )
+
+    def _engine_disk(self) -> contextlib.AbstractContextManager[str]:
+        if not self.spec.runs_containers:
+            return contextlib.nullcontext('-')
+        engine_disk.ensure(self.home / _ENGINE_DISK, self._commands)
+        return boot_device.attached(
+            self.home / _ENGINE_DISK, self.home / _ENGINE_DEVICE, self._commands
+        )
+
+    def _process_1(self, namespace: str, image: str, volume: str, disk: str) -> list[str]:
         """The command that becomes process 1 in the guest's namespaces; its devices by name, or
-        `-` for no volume.
+        `-` for none.
         """
         return [
             'nsenter',
@@ -185,7 +198,7 @@ class Guest:
             volume,
             self.spec.init,
             self._cgroup or '-',
-            'containers' if self.spec.runs_containers else 'packages',
+            disk,
         ]
 
     def _wait_booted(self) -> None:
@@ -294,20 +307,16 @@ class Guest:
         )
 
     def copy_in(self, source: Path, target: Path) -> None:
-        """Copy a file of the host to a place in a directory of the guest's engine."""
-        shutil.copyfile(source, self._shared(target))
+        """Copy a file of the host to a place in the guest, which runs."""
+        root = Path(f'/proc/{self._reached_process().pid}/root')
+        shutil.copyfile(source, root / target.relative_to('/'))
 
     def copy_out(self, source: Path, target: Path) -> None:
-        """Copy what is at a place in a directory of the guest's engine into one of the host."""
-        self._commands.run(
-            ['cp', '-a', str(self._shared(source)), str(target)], timeout_seconds=_COPY_SECONDS
-        )
-
-    def _shared(self, path: Path) -> Path:
-        """Where the host has it.  The engine's directories lie in the guest's home, because an
-        overlay cannot lie on an overlay.
+        """Copy what is at a place in a directory of the guest's engine into one of the host.  The
+        guest must not run.
         """
-        return self.home / path.relative_to(STATE)
+        disk, within = self.home / _ENGINE_DISK, source.relative_to(STATE)
+        engine_disk.copy_out(disk, self.home / _ENGINE, within, target, self._commands)
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Shut the guest down cleanly; kill it where that takes longer.  A stopped guest stays as
@@ -341,7 +350,8 @@ class Guest:
         volume = self.volume
         if volume is not None:
             self._volumes.wait_free(volume)
-        image_device.wait_free(self.home / 'image_device')
+        for record in (_IMAGE_DEVICE, _ENGINE_DEVICE):
+            boot_device.wait_free(self.home / record)
 
     def reboot(self, *, hard: bool = False) -> None:
         """Stop (or kill) the guest and boot it again, with a new boot id and the same root disk."""
@@ -372,14 +382,12 @@ class Guest:
         unit.symlink_to('/dev/null')
 
     def drop_root_disk(self) -> None:
-        """Forget what was written to the root disk.  The guest must not run.
-
-        A hypervisor drops one disk, at once; here it can be 10,000 files, which took seconds of a
-        rebuild: they go with the guest.
+        """Forget what was written to the root disk; the files go with the guest, which must not
+        run.
         """
         dropped = self.home / f'dropped-{uuid.uuid4()}'
         dropped.mkdir(parents=True, exist_ok=True)
-        for name in ('upper', 'work', *ENGINE_DIRECTORIES):
+        for name in ('upper', 'work', _ENGINE_DISK):
             with contextlib.suppress(FileNotFoundError):
                 (self.home / name).rename(dropped / name)
 

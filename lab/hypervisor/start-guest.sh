@@ -4,16 +4,16 @@
 # Turns the calling process into process 1 of a guest.  Runs as the child of `unshare`, already inside the guest's
 # namespaces; everything it mounts goes away with them.
 #
-# usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT CGROUP|- packages|containers
-#   INIT is `tini` (a small init of ours, started by tini) or `systemd`; CGROUP the name of its control group; with
-#   `containers` a container engine can run in the guest (see spec.py).
+# usage: start-guest.sh GUEST_DIR IMAGE_DEVICE HOSTNAME VOLUME_DEVICE|- INIT CGROUP|- ENGINE_DEVICE|-
+#   INIT is `tini` (a small init of ours, started by tini) or `systemd`; CGROUP the name of its control group; with an
+#   ENGINE_DEVICE a container engine can run in the guest (see spec.py), and has its directories there.
 set -eu
-guest=$1 image=$2 hostname=$3 volume=$4 init=$5 cgroup=$6 kind=$7
+guest=$1 image=$2 hostname=$3 volume=$4 init=$5 cgroup=$6 engine=$7
 . "$(dirname "$0")/guest-cgroups.sh"
 . "$(dirname "$0")/guest-images.sh"
 # systemd takes v2 wherever it is; an engine needs the controllers.
 cgroup_version=v2
-[ "$kind" != containers ] || cgroup_version=$(controller_version)
+[ "$engine" = - ] || cgroup_version=$(controller_version)
 
 # systemd and engines want a control group of their own below which they make more; the namespace then shows it as the root
 # of them all.
@@ -50,28 +50,29 @@ ln -s /proc/self/fd/2 dev/stderr
 # The guest's own volume and no other: `mount UUID=` and `blkid -U` look through /proc/partitions for what /dev has.
 # Trove's agent is told a name; a second node would make one volume look like two.
 volume_node=${volume#/dev/}
-[ "$kind" != containers ] || volume_node=vdb
+[ "$engine" = - ] || volume_node=vdb
 [ "$volume" = - ] || mknod -m 660 "dev/$volume_node" b 7 "${volume#/dev/loop}"
 
 mount -t proc -o nosuid,nodev,noexec proc proc
 # An engine sets up networks, and those settings are the namespace's own; the others are the host's.
-[ "$kind" != containers ] || mount --bind proc/sys/net proc/sys/net
+[ "$engine" = - ] || mount --bind proc/sys/net proc/sys/net
 mount --rbind proc/sys proc/sys
 mount -o remount,bind,ro,nosuid,nodev,noexec proc/sys
 [ ! -e proc/sysrq-trigger ] || mount --bind /dev/null proc/sysrq-trigger
 mount --bind "$guest/boot_id" proc/sys/kernel/random/boot_id
-if [ "$kind" = containers ]; then
+if [ "$engine" != - ]; then
     mount -t sysfs -o nosuid,nodev,noexec sysfs sys
     show_cgroups "$cgroup_version" sys/fs/cgroup
     # An overlay cannot lie on an overlay.
+    mount -t ext4 -o noinit_itable "$engine" "$guest/engine"
     for place in docker containerd; do
-        store=$guest/lower/usr/lib/trove-lab/docker-store/$place
+        store=$guest/lower/usr/lib/trove-lab/docker-store/$place target=$guest/engine/$place
+        mkdir -p "$target" "var/lib/$place"
         if [ -d "$store" ]; then
-            copy_images "$store" "$guest/$place"
-            mount_layers "$store" "$guest/$place"
+            copy_images "$store" "$target"
+            mount_layers "$store" "$target"
         fi
-        mkdir -p "var/lib/$place"
-        mount --rbind "$guest/$place" "var/lib/$place"
+        mount --rbind "$target" "var/lib/$place"
     done
 else
     mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys

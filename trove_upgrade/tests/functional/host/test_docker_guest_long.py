@@ -8,7 +8,6 @@ import http.client
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import textwrap
 import uuid
@@ -256,7 +255,8 @@ class DockerGuestTest(GuestTestCase):
         self.wait_engine(guest)
         self.shell(guest, IMPORT + ' && docker save --output /var/lib/docker/tiny.tar tiny:1')
         archive = self.host.directory / f'tiny-{uuid.uuid4().hex}.tar'
-        shutil.move(guest.home / 'docker/tiny.tar', archive)
+        guest.kill()
+        guest.copy_out(pathlib.Path('/var/lib/docker/tiny.tar'), archive)
         image = self.builder.build(self.target_recipe.with_preloaded(archive))
         self.assertEqual(['tiny:1'], image.facts['container_images'])
 

@@ -4,6 +4,8 @@ import json
 import pathlib
 import tempfile
 
+from lab import errors
+from lab.hypervisor import engine_disk
 from lab.hypervisor.errors import CleanupIncomplete, GuestNotRunning, GuestUnknown
 from lab.hypervisor.host import LabHost
 from lab.hypervisor.spec import GuestSpec
@@ -149,11 +151,27 @@ class GuestStoreTest(base.TestCase):
 
     def test_a_rebuild_drops_the_store_of_the_engine_with_the_root_disk(self):
         guest = self.host.guests.create(dataclasses.replace(self.spec, runs_containers=True))
-        (guest.home / 'docker/overlay2').mkdir(parents=True)
+        engine_disk.ensure(guest.home / 'engine.img', self.commands)
 
         guest.drop_root_disk()
 
-        self.assertFalse((guest.home / 'docker').exists())
+        self.assertFalse((guest.home / 'engine.img').exists())
+
+    def test_the_disk_of_an_engine_is_made_once_per_root_disk(self):
+        disk = self.host.guests.create(self.spec).home / 'engine.img'
+
+        engine_disk.ensure(disk, self.commands)
+        engine_disk.ensure(disk, self.commands)
+
+        self.assertEqual(1, len(self.commands.ran_beginning('mkfs.ext4')))
+
+    def test_the_making_of_a_disk_that_failed_leaves_none(self):
+        disk = self.host.guests.create(self.spec).home / 'engine.img'
+        self.commands.answer('mkfs.ext4', 'no', returncode=1)
+
+        self.assertRaises(errors.CommandFailed, engine_disk.ensure, disk, self.commands)
+
+        self.assertFalse(disk.exists())
 
     def test_control_groups_go_with_the_guests_that_have_some_under_a_name_of_this_lab_alone(self):
         self.host.guests.create(self.spec).kill()

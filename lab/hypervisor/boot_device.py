@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop device through which a guest reads its image."""
+"""A loop device that a guest has from a boot until its mounts go: of its image, or of a disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ _FREE_SECONDS = 20
 
 
 @contextlib.contextmanager
-def attached(image: Path, record: Path, commands: Commands) -> Iterator[str]:
-    """Give the image a device for the time of a boot; `record` notes which, and which use of it."""
-    device = commands.run(['losetup', '--find', '--show', '--read-only', str(image)]).output.strip()
+def attached(
+    file: Path, record: Path, commands: Commands, *, read_only: bool = False
+) -> Iterator[str]:
+    """Give the file a device for the time of a boot; `record` notes which, and which use of it."""
+    options = ['--read-only'] if read_only else []
+    device = commands.run(['losetup', '--find', '--show', *options, str(file)]).output.strip()
     sequence = Path('/sys/block') / Path(device).name / 'diskseq'
     record.write_text(f'{device} {sequence.read_text("utf-8").strip()}', 'utf-8')
     try:
@@ -41,7 +44,7 @@ def wait_free(record: Path) -> None:
         lambda: _disk_sequence(device) != sequence, _FREE_SECONDS, interval_seconds=0.02
     ):
         raise errors.TimedOut(
-            f'image device {device} to be free',
+            f'device {device} to be free',
             _FREE_SECONDS,
             'A process still holds a mount of the guest.',
         )
