@@ -99,13 +99,14 @@ def explain(
     now: datetime.datetime,
 ) -> Explanation:
     """Return the explanation; `holder` is what is known of the row's owner, if it has one."""
+    coming = found.renewed()
     return Explanation(
         upgrade=found,
         now=now,
         timeline=sorted(_timeline(found, notices, now), key=lambda entry: entry.at),
-        waits_for=_waits_for(found, notices, now),
+        waits_for=_waits_for(coming, notices, now),
         lease=_lease(found, holder, now),
-        following=_following(found, now),
+        following=_following(coming, now),
         verdicts=verdicts,
     )
 
@@ -263,7 +264,7 @@ def _following(found: Upgrade, now: datetime.datetime) -> str:
         return 'Nothing by itself.'
     if found.state not in states.ACTIVE:
         return 'Nothing: it has ended.'
-    way = Way.UNDOING if found.is_undoing else found.progress.direction.way
+    way = found.progress.direction.way
     if way is Way.UNDOING:
         return f'The guest undoes what it has done, then {_ENDS[way]}.'
     return f'{", ".join([*_steps_to_come(found, now), _ENDS[way]])}.'

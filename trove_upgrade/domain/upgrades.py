@@ -6,7 +6,7 @@ import datetime
 from typing import Any, Self
 
 from trove_upgrade.domain import markers, notes, states
-from trove_upgrade.domain.progress import NOTHING, Progress, Unasked, Way
+from trove_upgrade.domain.progress import FORWARD, NOTHING, Progress, Unasked, Way
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -250,6 +250,15 @@ class Upgrade:
     def turned_forward(self) -> Self:
         """A copy that goes to the target again, by way of a rebuild that is asked anew."""
         return self.evolve(step=states.Step.REBUILD, progress=self.progress.turned_forward())
+
+    def renewed(self) -> Self:
+        """Return it as its attempt begins: what a former attempt has undone is done again, as its
+        guest has been told to serve.
+        """
+        if self.progress.direction.way is not Way.UNDOING or self.is_undoing:
+            return self
+        step = min(self.step, states.Step.QUIESCE, key=states.order)
+        return self.evolve(step=step, progress=self.progress.evolve(direction=FORWARD))
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with `changes`."""

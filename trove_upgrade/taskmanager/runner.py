@@ -16,7 +16,6 @@ from trove_upgrade.domain.events import EventKind
 from trove_upgrade.domain.instances import ServiceStatus
 from trove_upgrade.domain.metrics import NO_METRICS, Metrics
 from trove_upgrade.domain.outcomes import Broken, Done, GoTo, Outcome, Wait, WaitReason
-from trove_upgrade.domain.progress import FORWARD, Way
 from trove_upgrade.domain.upgrades import Upgrade
 from trove_upgrade.taskmanager.agenda import Again
 from trove_upgrade.taskmanager.endings import Endings
@@ -117,11 +116,8 @@ class Runner:
         """Journal the beginning of a step or of a new attempt, if it has not been."""
         if upgrade.is_undoing or upgrade.current_run is not None:
             return upgrade
+        upgrade = upgrade.renewed()
         step = upgrade.step
-        if upgrade.progress.direction.way is Way.UNDOING:
-            # of a former attempt: its guest has been told to serve again
-            upgrade = upgrade.evolve(progress=upgrade.progress.evolve(direction=FORWARD))
-            step = min(step, states.Step.QUIESCE, key=states.order)
         is_new_attempt = all(run.attempt != upgrade.attempt for run in upgrade.steps)
         tells = step not in states.BEFORE_REBUILD and is_new_attempt
         return self.upgrades.save(self._at(upgrade, step), status=self._status(tells=tells))

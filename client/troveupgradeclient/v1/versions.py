@@ -30,5 +30,5 @@ class VersionManager:
         :raises NameNotFound, NameAmbiguous: no version, or more than one, has this name.
         """
         if is_id(name_or_id):
-            return name_or_id
+            return name_or_id.lower()
         return only_one(self.list(), name_or_id, 'version', _ADVICE).id

@@ -158,6 +158,14 @@ class TestExplanation(base.TestCase):
         self.assertIn('ROLLED_BACK', explain(back).following)
         self.assertTrue(explain(back).following.startswith('boot, restore, verify'))
 
+    def test_one_that_is_retried_after_it_could_not_be_undone_goes_on_from_the_stop(self):
+        for step in (Step.QUIESCE, Step.REBUILD):
+            found = upgrade(step=step)
+            given_up = found.evolve(progress=found.progress.given_up(1, 'no space', 'NO_SPACE'))
+            explained = explain(given_up.evolve(attempt=2))
+            self.assertEqual('rebuild, boot, restore, verify, COMPLETED.', explained.following)
+            self.assertIn('Step quiesce', explained.waits_for)
+
     def test_a_failed_one_names_its_cause_and_the_command_that_goes_on(self):
         failed = upgrade(
             state=UpgradeState.FAILED,

@@ -144,6 +144,8 @@ class TestList(base.CommandTestCase):
     def test_an_id_may_be_written_in_capital_letters(self):
         made = self.world.add_upgrade()['id']
         self.assertEqual([made], self.ids('--instance', world.ORDERS.upper()))
+        target = self.world.upgrades[made]['target_version']['id']
+        self.assertEqual([made], self.ids('--target-version', target.upper()))
 
     def test_a_name_is_of_the_instance_that_has_it_now(self):
         before = self.world.add_upgrade(**world.ended('FAILED', 'GUEST_SILENT', 'x'))['id']
