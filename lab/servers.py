@@ -134,7 +134,7 @@ class Server(Protocol):
         """Write a small file of root's in it, with its final mode before it gets its name."""
 
     def copy_in(self, source: Path, target: Path) -> None:
-        """Copy a file of this machine to a place in it; it runs."""
+        """Copy a file of this machine to a place in the guest, which must run."""
 
     def copy_out(self, source: Path, target: Path) -> None:
         """Copy what is at a place below one of `ENGINE_DIRECTORIES` into a directory of this

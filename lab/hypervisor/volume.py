@@ -101,13 +101,9 @@ class VolumeStore:
             path=self._dir / f'{volume_id}.img',
             size_bytes=size_bytes,
         )
-        with volume.path.open('wb') as image:
-            image.truncate(size_bytes)
+        make_sparse(volume.path, size_bytes)
         if not raw:
-            options = ['-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0']
-            self._commands.run(
-                ['mkfs.ext4', '-q', '-F', '-U', volume.filesystem_uuid, *options, str(volume.path)]
-            )
+            make_file_system(volume.path, self._commands, '-U', volume.filesystem_uuid)
         record = self._dir / f'{volume_id}.json'
         fresh = record.with_suffix('.new')
         fresh.write_text(
@@ -175,6 +171,18 @@ class VolumeStore:
         self.detach(volume)
         volume.path.unlink(missing_ok=True)
         (self._dir / f'{volume_id}.json').unlink(missing_ok=True)
+
+
+def make_sparse(file: Path, size_bytes: int) -> None:
+    """Make a file that takes no space until something is written to it."""
+    with file.open('wb') as disk:
+        disk.truncate(size_bytes)
+
+
+def make_file_system(file: Path, commands: Commands, *options: str) -> None:
+    """Make ext4 in the file; what can be made later is made when the file system is used."""
+    later = ('-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0')
+    commands.run(['mkfs.ext4', '-q', '-F', *options, *later, str(file)])
 
 
 def power_cut(mounted_at: Path) -> None:

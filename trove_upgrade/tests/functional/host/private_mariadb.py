@@ -87,8 +87,9 @@ class PrivateService:
             raise exceptions.StepFailed('it did not answer', 'SERVICE_NOT_STARTED')
 
     def answers(self):
-        """It greets a client. Its pid file is there a few milliseconds before, and a SIGTERM
-        between the two is lost: the server then never ends (seen with MariaDB 10.11.19).
+        """Return whether the server greets a client.  Its pid file is there a few milliseconds
+        before, and a SIGTERM between the two is lost: it then never ends (seen with MariaDB
+        10.11.19).
         """
         if not (self.root / 'run/mysqld/mysqld.pid').exists():
             return False
