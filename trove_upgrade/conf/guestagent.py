@@ -122,6 +122,17 @@ OPTS: list[cfg.Opt] = [
         'upgrade fails where a retry would have succeeded. '
         'Too high: a missing volume is found late.',
     ),
+    cfg.FloatOpt(
+        'processors_awake_seconds',
+        default=60.0,
+        min=0.0,
+        max=600.0,
+        help='Seconds for which no processor of the guest sleeps, at most, in each part of an '
+        'upgrade for which the database is down. Waking one up takes long in a virtual machine, '
+        'and such a part is mostly waiting for other programs and for disks. They look busy to '
+        'the host meanwhile. Guests whose kernel has no way to idle awake see no difference. '
+        '0: they sleep as ever.',
+    ),
     cfg.StrOpt(
         'volume_mount_options',
         default='noatime,nodev,nosuid',

@@ -28,7 +28,13 @@ from trove_upgrade.guestagent.heartbeat import Heartbeats
 from trove_upgrade.guestagent.jobs.job import Body, Jobs
 from trove_upgrade.guestagent.jobs.journal import Journal
 from trove_upgrade.guestagent.machine import commands as commands_module
-from trove_upgrade.guestagent.machine import identity, metadata_address, packet_filter, service
+from trove_upgrade.guestagent.machine import (
+    identity,
+    metadata_address,
+    packet_filter,
+    processors,
+    service,
+)
 from trove_upgrade.guestagent.machine.agent_services import AgentServices, Processes
 from trove_upgrade.guestagent.machine.containers import docker_engine, http
 from trove_upgrade.guestagent.machine.containers.login import RegistryLogin
@@ -95,7 +101,8 @@ def prefetch(own: work.Guest) -> None:
     # a volume that cannot be looked at takes the registry's head start from none
     for bring in (functools.partial(carried_image.head_start, own), own.driver.prefetch):
         try:
-            bring()
+            with own.awake():
+                bring()
         except exceptions.TroveUpgradeError as error:
             LOG.info(
                 'What the restore needs is not here yet, it brings it itself: %s', error.message
@@ -190,14 +197,11 @@ def compose_guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
         driver=driver,
         marks=Marks(layout),
         accounts=SystemAccounts(),
-        settings=work.Settings(
-            volume_wait_seconds=options.volume_wait_seconds,
-            volume_margin_bytes=options.volume_margin_mb << 20,
-            stash_keep_hours=options.stash_keep_hours,
-        ),
+        settings=_settings(options),
         trove_agent=others,
         carried=functools.partial(identity.read_archive, layout.marker),
         metadata=metadata_address.GuestFirewall(commands),
+        awake=functools.partial(processors.awake, options.processors_awake_seconds),
     )
 
 
@@ -210,6 +214,14 @@ def compose_seal(
         lambda key_id: Sequence(own.layout.sequence(key_id)),
         Drops(own.clock.monotonic),
         own.clock.monotonic,
+    )
+
+
+def _settings(options: cfg.ConfigOpts.GroupAttr) -> work.Settings:
+    return work.Settings(
+        volume_wait_seconds=options.volume_wait_seconds,
+        volume_margin_bytes=options.volume_margin_mb << 20,
+        stash_keep_hours=options.stash_keep_hours,
     )
 
 
@@ -311,11 +323,11 @@ class Agent:
         """Returns when calls are served, which can take until there is a broker; what was
         interrupted goes on at once.
         """
+        threading.Thread(target=self.prefetch, name='prefetch', daemon=True).start()
         self.keep_closed()
         self.trove_agent.resume()
         self.heartbeats.start()
         self.stash_expiry.start()
-        threading.Thread(target=self.prefetch, name='prefetch', daemon=True).start()
         threading.Thread(target=self.jobs.resume, name='resume', daemon=True).start()
         self.server.start()
         self.served.set()

@@ -55,8 +55,9 @@ def _quiesce(work: Work, images: image_saving.SavedImages) -> JobOutcome:
     found = _found(work, mounted)
     guest.marks.record(found)
     try:
-        info = _stop_and_stash(work, mounted, images).to_wire()
-        guest.volume.unmount()
+        with guest.awake():
+            info = _stop_and_stash(work, mounted, images).to_wire()
+            guest.volume.unmount()
         quiesced_at = guest.clock.now().isoformat()
         guest.marks.record(
             QuiescedFacts(

@@ -49,6 +49,11 @@ def restore(work: Work) -> JobOutcome:
     :raises StepFailed: it does not; clients cannot reach it unless the fingerprint was compared
         before.
     """
+    with work.guest.awake():
+        return _restored(work)
+
+
+def _restored(work: Work) -> JobOutcome:
     guest, info = work.guest, _info(work)
     root_disk.require_another(guest, info.former_boot_id)
     work.progress(0, 'Mounting the volume.')

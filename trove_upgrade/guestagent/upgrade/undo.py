@@ -73,7 +73,8 @@ def abort(work: Work) -> JobOutcome:
     :raises StepFailed: it does not serve.
     """
     work.progress(None, 'Bringing the database back.')
-    undo(work.guest)
+    with work.guest.awake():
+        undo(work.guest)
     if not work.guest.serving():
         raise exceptions.StepFailed(
             f'Instance {work.guest.instance_id} does not serve: its database does not answer, and '

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Context of a flow: its call, the guest's parts, and what it returns."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from trove_upgrade.domain import exceptions, ports
 from trove_upgrade.domain import guests as wire
 from trove_upgrade.guestagent.datastores import base
-from trove_upgrade.guestagent.machine import identity, metadata_address
+from trove_upgrade.guestagent.machine import identity, metadata_address, processors
 from trove_upgrade.guestagent.machine import service as service_module
 from trove_upgrade.guestagent.machine.progress import Progress
 from trove_upgrade.guestagent.storage import volume as volume_module
@@ -54,6 +55,8 @@ class Guest:
     metadata: metadata_address.MetadataAddress = dataclasses.field(
         default_factory=metadata_address.Closed
     )
+    #: for what is done while the database is down
+    awake: processors.Awake = contextlib.nullcontext
 
     def server_started(self, upgrade_id: str) -> bool:
         """Return whether the new server has been started on the data for this upgrade, as far as it

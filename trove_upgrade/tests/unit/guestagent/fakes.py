@@ -3,6 +3,7 @@
 object.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -116,6 +117,7 @@ class Machine:
         self.volume_directory = directory / 'volume'
         self.version, self.target = version, target
         self.boots = 0
+        self.awake = 0  #: requests that no processor sleeps
         self.running = self.isolated = self.agent_marker = None
         self.write_on_open = True  # a client writes the moment it can
         self.mounts = []
@@ -224,7 +226,16 @@ class Machine:
             driver=driver,
             marks=marks,
             accounts=SystemAccounts(),
+            awake=self._awake,
         )
+
+    @contextlib.contextmanager
+    def _awake(self):
+        self.awake += 1
+        try:
+            yield
+        finally:
+            self.awake -= 1
 
     def seal(self, troves_key=None, random=os.urandom):
         """The seal of an agent whose life begins now."""

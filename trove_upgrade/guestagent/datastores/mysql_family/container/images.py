@@ -31,7 +31,7 @@ UNKNOWN = 'CONTAINER_IMAGE_UNKNOWN'
 #: middle can take the guest along.
 _NEEDED_BYTES = 1 << 30
 _ENGINE_SECONDS = 60
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.02
 _CHARACTERS = 200  #: what a message quotes of a number that is none
 
 

@@ -25,6 +25,8 @@ from trove_upgrade.guestagent.machine.containers.engine import Engine
 from trove_upgrade.guestagent.machine.progress import Progress
 
 _POLL_SECONDS = 0.1
+#: Clients wait for a start.
+_START_POLL_SECONDS = 0.05
 _LOG_LINES = 15
 _REACHABLE_SECONDS = 60
 #: The engine kills what has not ended by then; its own ten seconds are too few for a server that
@@ -99,7 +101,7 @@ class ContainerServer(server.Server):
                     name, container, f'it gave no answer within {self._start_seconds:.0f} s'
                 )
             patience.spend(self.refusal())
-            self._sleep(_POLL_SECONDS)
+            self._sleep(_START_POLL_SECONDS)
 
     def stop(self, name: str) -> None:
         """Stop container `name` if it runs, with the time that a clean end takes."""

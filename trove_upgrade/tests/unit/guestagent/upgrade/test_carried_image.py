@@ -569,8 +569,10 @@ class HeadStartTest(CarriedTestCase):
 
     def test_it_is_loaded_before_the_restore_is_asked_for(self):
         info = self.booted()
+        awake = []
+        self.machine.before_load = lambda: awake.append(self.machine.awake)
         agent.prefetch(self.machine.guest())
-        self.assertEqual({IMAGE: LOADED}, self.machine.images)
+        self.assertEqual(({IMAGE: LOADED}, [1]), (self.machine.images, awake))
         self.machine.before_load = lambda: self.fail('it was loaded twice')
         result = restore.restore(self.machine.work(upgrade_info=info)).result
         self.assertEqual('carried', result['image_source'])
