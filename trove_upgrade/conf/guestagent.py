@@ -127,9 +127,11 @@ OPTS: list[cfg.Opt] = [
         default=60.0,
         min=0.0,
         max=600.0,
-        help='Seconds for which no processor of the guest sleeps, at most, in each part of an '
-        'upgrade for which the database is down. Waking one up takes long in a virtual machine, '
-        'and such a part is mostly waiting for other programs and for disks. They look busy to '
+        help='Seconds for which each request of the agent that no processor of the guest sleeps '
+        'holds at most: from the fingerprint before the stop to the unmount, and on a new root '
+        'disk the load of the image, the pull and the restore make one each. Waking a processor '
+        'up takes long in a virtual machine, and such a part is mostly waiting for other '
+        'programs and for disks. They look busy to '
         'the host meanwhile. Guests whose kernel has no way to idle awake see no difference. '
         '0: they sleep as ever.',
     ),

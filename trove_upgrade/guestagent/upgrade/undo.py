@@ -33,7 +33,8 @@ def undo(guest: Guest) -> None:
         )
     guest.driver.undo_autostart()
     if guest.driver.server_version() is None:
-        guest.driver.start()
+        with guest.awake():
+            guest.driver.start()
     if guest.driver.server_version() is None:
         raise exceptions.StepFailed(
             f'Upgrade {upgrade_id} cannot be undone: the database was started again and does not '
@@ -73,8 +74,7 @@ def abort(work: Work) -> JobOutcome:
     :raises StepFailed: it does not serve.
     """
     work.progress(None, 'Bringing the database back.')
-    with work.guest.awake():
-        undo(work.guest)
+    undo(work.guest)
     if not work.guest.serving():
         raise exceptions.StepFailed(
             f'Instance {work.guest.instance_id} does not serve: its database does not answer, and '
