@@ -127,13 +127,12 @@ OPTS: list[cfg.Opt] = [
         default=60.0,
         min=0.0,
         max=600.0,
-        help='Seconds for which each request of the agent that no processor of the guest sleeps '
-        'holds at most: from the fingerprint before the stop to the unmount, and on a new root '
-        'disk the load of the image, the pull and the restore make one each. Waking a processor '
-        'up takes long in a virtual machine, and such a part is mostly waiting for other '
-        'programs and for disks. They look busy to '
-        'the host meanwhile. Guests whose kernel has no way to idle awake see no difference. '
-        '0: they sleep as ever.',
+        help="Longest time, in seconds, of a request to the guest's kernel that no processor "
+        'sleeps. The agent makes one from the fingerprint before the stop to the unmount; on a new '
+        'root disk one each for the load of the image, the pull and the restore; and one for the '
+        'start of a former server. Waking a processor up takes long in a virtual machine. The '
+        'guest looks busy to its host meanwhile. A kernel that cannot idle awake is as before. '
+        '0: no request.',
     ),
     cfg.StrOpt(
         'volume_mount_options',

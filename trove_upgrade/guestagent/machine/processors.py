@@ -10,7 +10,6 @@ Source: "PM Quality Of Service Interface" of the Linux kernel's documentation, c
 """
 
 import contextlib
-import os
 import pathlib
 import struct
 import threading
@@ -53,12 +52,13 @@ def awake(seconds: float, device: pathlib.Path = DEVICE) -> Iterator[None]:
 
 def _requested(device: pathlib.Path) -> BinaryIO | None:
     try:
-        with contextlib.ExitStack() as opened:
-            descriptor = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
-            request = opened.enter_context(os.fdopen(descriptor, 'wb', buffering=0))
+        request = device.open('r+b', buffering=0)  # which makes no file
+        try:
             request.write(_REQUEST)
-            opened.pop_all()
-            return request
+        except OSError:
+            request.close()
+            raise
     except OSError as error:
         LOG.debug('Processors may sleep as before: %s', error)
         return None
+    return request

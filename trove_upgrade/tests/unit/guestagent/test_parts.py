@@ -294,8 +294,7 @@ class CompositionTest(DirectoryTestCase):
             (own.instance_id, own.driver.manager, own.driver.context.image_facts),
         )
         self.assertEqual(72, own.settings.stash_keep_hours)
-        with own.awake():  # where the machine lets it
-            pass
+        self.assertEqual((60.0,), own.awake.args)
 
     def test_beside_troves_agent_ours_listens_on_a_topic_of_its_own_whatever_is_configured(self):
         conf = self._conf(guest_id='g')

@@ -29,7 +29,7 @@ class TestProcessorsStayAwake(FlowTestCase):
                     work, guest=dataclasses.replace(work.guest, driver=Driver(self.machine))
                 )
             )
-        except exceptions.StepFailed:
+        except (exceptions.StepFailed, exceptions.StepRefused):
             seen.append('failed')
         self.assertEqual(0, self.machine.awake)
         return seen
@@ -47,6 +47,10 @@ class TestProcessorsStayAwake(FlowTestCase):
     def test_while_the_former_server_comes_back(self):
         self.quiesced()
         self.assertIn(('start', 1), self._run(undo.abort))
+
+    def test_while_it_comes_back_from_a_stop_that_has_failed(self):
+        self.machine.fail['after_stop'] = exceptions.StepRefused('It is locked.', 'LOCKED')
+        self.assertEqual([('start', 1), 'failed'], self._run(quiesce.quiesce)[-2:])
 
     def test_no_request_outlives_a_failure(self):
         info = self.rebuilt()
