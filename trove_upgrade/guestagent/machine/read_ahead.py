@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from concurrent import futures
 
 #: Pieces in memory that are not sent yet.
-_DEPTH = 4
+_DEPTH = 2
 
 
 @contextlib.contextmanager

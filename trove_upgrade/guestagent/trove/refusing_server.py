@@ -6,53 +6,19 @@ A cast to stop the database, to swap its container or to start a server on the v
 or during an upgrade, must not be obeyed after it.  RPC has no way to empty a queue; what is taken
 from it by a server that refuses everything is gone, and callers are told at once. Source: measured
 with Trove 26, casts of minutes ago run when an agent reconnects.
+
+What it answers is in `refuser`, which loads oslo.messaging.
 """
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import oslo_messaging
-from oslo_config import cfg
-
-from trove_upgrade.domain import exceptions, logs
-from trove_upgrade.rpc import transport
+from trove_upgrade.domain import logs
 
 LOG = logs.get_logger(__name__)
 
 _END_SECONDS = 15.0
-#: Above any version of Trove's guest API 1.x.
-_VERSION = '1.999'
-
-
-class UpgradeRuns(exceptions.TroveUpgradeError):
-    """A caller of Trove's agent during an upgrade is told at once, not after a time-out."""
-
-    code = 'UPGRADE_RUNS'
-    template = (
-        '{method} was not done: an upgrade has the database of this guest in hand. Ask '
-        'again when it has ended.'
-    )
-
-
-class Refuser:
-    """An endpoint that has every method, and does none of it."""
-
-    target = oslo_messaging.Target(version=_VERSION)
-
-    def __getattr__(self, method: str) -> Callable[..., None]:
-        # the dispatcher looks for one of its own and warns where it is
-        if method.startswith(('_', 'oslo_')):
-            raise AttributeError(method)
-
-        @oslo_messaging.expected_exceptions(UpgradeRuns)
-        def refuse(_context: object, **_arguments: object) -> None:
-            LOG.warning(
-                "Call %s for Trove's agent is refused: an upgrade has the database in hand", method
-            )
-            raise UpgradeRuns(method=method)
-
-        return refuse
 
 
 class RefusingServer:
@@ -105,18 +71,3 @@ def _end(server: Any, starting: threading.Thread) -> None:
     starting.join()
     server.stop()
     server.wait()
-
-
-def server(
-    conf: cfg.ConfigOpts, topic_prefix: str, instance_id: str
-) -> oslo_messaging.MessageHandlingServer:
-    """A server where Trove's agent of this instance would be.  Nothing is decrypted: method names
-    travel in clear.
-    """
-    target = oslo_messaging.Target(topic=f'{topic_prefix}{instance_id}', server=instance_id)
-    return oslo_messaging.get_rpc_server(
-        transport.get_answering_transport(conf),
-        target,
-        [Refuser()],
-        access_policy=oslo_messaging.DefaultRPCAccessPolicy,
-    )

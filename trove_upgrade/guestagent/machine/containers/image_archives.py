@@ -24,7 +24,8 @@ from trove_upgrade.guestagent.machine.containers.image_documents import NotOneIm
 #: An image has at most 127 layers, with a directory and three files each.
 _MEMBERS = 4096
 _BLOCK_BYTES = tarfile.BLOCKSIZE
-_CHUNK_BYTES = 1 << 20
+#: Large: each piece takes some turns of the interpreter, which other threads want, too.
+_CHUNK_BYTES = 4 << 20
 #: What the plain form of a header can tell.
 _LARGEST_FILE_BYTES = 0o77777777777
 _END = bytes(2 * _BLOCK_BYTES)

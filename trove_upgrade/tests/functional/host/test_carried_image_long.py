@@ -9,10 +9,17 @@ import tarfile
 from lab.containers import recipes
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive
-from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.machine import identity
 from trove_upgrade.guestagent.machine.containers import errors
-from trove_upgrade.guestagent.upgrade import carried_image, finish, quiesce, restore, undo, verify
+from trove_upgrade.guestagent.upgrade import (
+    carried_image,
+    finish,
+    head_start,
+    quiesce,
+    restore,
+    undo,
+    verify,
+)
 from trove_upgrade.tests.functional.host import trove_guest
 from trove_upgrade.tests.functional.host.container_case import ContainerTestCase
 
@@ -49,7 +56,7 @@ class CarriedImageTest(ContainerTestCase):
         info = self.quiesced()
         self.guest.rebuild()
         work = self.work(info)
-        agent.prefetch(work.guest)
+        head_start.give(work.guest)
         self.assertEqual(['<none>:<none>'], self.names())
 
         result = restore.restore(work).result
@@ -74,7 +81,7 @@ class CarriedImageTest(ContainerTestCase):
         info = self.quiesced()
         self.guest.rebuild()
         back = self.work(info, 'former_image_archive', options=GuestOptions(rollback=True))
-        agent.prefetch(back.guest)
+        head_start.give(back.guest)
 
         result = restore.restore(back).result
 

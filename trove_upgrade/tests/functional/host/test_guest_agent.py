@@ -30,11 +30,12 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent import agent, manager
 from trove_upgrade.guestagent.jobs import job, journal
 from trove_upgrade.guestagent.storage import layout
+from trove_upgrade.guestagent.upgrade import composition
 conf = cfg.CONF
 our_conf.register_opts(conf)
 conf.register_opts(guestagent_conf.IDENTITY_OPTS)
 conf(args=['--config-dir', '/etc/trove/conf.d'], default_config_files=[])
-own = agent.compose_guest(conf, layout.Layout())
+own = composition.guest(conf, layout.Layout())
 jobs = job.Jobs(journal.Journal(own.layout.jobs), agent.bodies(own), own.clock)
 seal = agent.compose_seal(conf, own)
 endpoint = manager.GuestManager(own, jobs, journal.Journal(own.layout.jobs), seal, join_seconds=300)

@@ -153,6 +153,16 @@ def composed_by_hand(conf, own):
     )
 
 
+def with_head_start(conf, layout, wrap):
+    """As the agent's program composes it, with the guest handed in."""
+    from trove_upgrade.guestagent import agent
+    from trove_upgrade.guestagent.upgrade import composition, head_start
+
+    own = wrap(composition.guest(conf, layout))
+    head_start.begin(own)
+    return agent.compose(conf, own)
+
+
 def choose_threads():
     """Before anything imports oslo.messaging, as the agent's program does it."""
     sys.modules.setdefault('eventlet', None)
@@ -215,7 +225,10 @@ def main(directory, version, boot):
         own = dataclasses.replace(own, clock=clock(own.clock, directory))
         return on_machine(own, server, boot, lambda machine: driver(fakes, machine, directory))
 
-    if 'wrap' in inspect.signature(agent.compose).parameters:
+    takes = inspect.signature(agent.compose).parameters
+    if 'own' in takes:
+        running = with_head_start(conf, server.layout, wrap)
+    elif 'wrap' in takes:
         running = agent.compose(conf, server.layout, wrap)
     else:
         running = composed_by_hand(conf, wrap(agent.compose_guest(conf, server.layout)))

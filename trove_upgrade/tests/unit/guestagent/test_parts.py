@@ -10,12 +10,12 @@ from oslo_config import cfg
 from trove_upgrade import conf as our_conf
 from trove_upgrade.conf import guestagent as guestagent_conf
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.image_facts import ImageFacts
 from trove_upgrade.guestagent.machine import commands, durable, identity, service
 from trove_upgrade.guestagent.storage import mounts
 from trove_upgrade.guestagent.storage.layout import Layout
 from trove_upgrade.guestagent.trove import old_agent, trove_agent
+from trove_upgrade.guestagent.upgrade import composition
 from trove_upgrade.guestagent.upgrade.marks import Mark, Marks
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
@@ -278,17 +278,15 @@ class CompositionTest(DirectoryTestCase):
         return conf
 
     def test_an_agent_without_an_identity_does_not_start(self):
-        self.assertRaises(agent.NotAGuest, agent.compose_guest, self._conf(), self.layout)
+        self.assertRaises(composition.NotAGuest, composition.guest, self._conf(), self.layout)
         self.assertRaises(
-            agent.NotAGuest, agent.compose_guest, self._conf(guest_id='g'), self.layout
+            composition.NotAGuest, composition.guest, self._conf(guest_id='g'), self.layout
         )
 
     def test_an_agent_is_composed_from_configuration(self):
         durable.make_directory(self.layout.image_facts.parent)
         durable.write_json(self.layout.image_facts, {'server_version': '11.8.6'})
-        own = agent.compose_guest(
-            self._conf(guest_id='g', datastore_manager='mariadb'), self.layout
-        )
+        own = composition.guest(self._conf(guest_id='g', datastore_manager='mariadb'), self.layout)
         self.assertEqual(
             ('g', 'mariadb', ImageFacts(server_version='11.8.6')),
             (own.instance_id, own.driver.manager, own.driver.context.image_facts),
@@ -298,10 +296,10 @@ class CompositionTest(DirectoryTestCase):
 
     def test_beside_troves_agent_ours_listens_on_a_topic_of_its_own_whatever_is_configured(self):
         conf = self._conf(guest_id='g')
-        agent.keep_apart(conf, fakes_of_services.Services([], names=('guest-agent',)))
+        composition.keep_apart(conf, fakes_of_services.Services([], names=('guest-agent',)))
         self.assertEqual('trove-upgrade-guest.', conf.trove_upgrade.guest_topic_prefix)
         alone = self._conf(guest_id='g')
-        agent.keep_apart(alone, fakes_of_services.Services([], names=()))
+        composition.keep_apart(alone, fakes_of_services.Services([], names=()))
         self.assertEqual('guestagent.', alone.trove_upgrade.guest_topic_prefix)
 
     def test_beside_a_service_troves_agent_is_parked_and_beside_a_container_its_own_rule_holds(
@@ -314,11 +312,11 @@ class CompositionTest(DirectoryTestCase):
             conf = self._conf(guest_id='g', datastore_manager='mariadb')
             conf.set_override('database_runtime', runtime, group=our_conf.GROUP)
             conf.set_override('guest_topic_prefix', 'ours.', group=our_conf.GROUP)
-            own = agent.compose_guest(conf, self.layout)
+            own = composition.guest(conf, self.layout)
             self.assertIsInstance(own.trove_agent, kind)
 
     def test_a_datastore_without_a_driver_is_refused_by_name(self):
-        own = agent.compose_guest(
+        own = composition.guest(
             self._conf(guest_id='g', datastore_manager='cassandra'), self.layout
         )
         error = self.assertRaises(exceptions.StepRefused, own.driver.checks, {}, {})

@@ -20,6 +20,7 @@ from trove_upgrade.domain.target_facts import TargetFacts
 from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.sealing.seal import NotSealed
 from trove_upgrade.guestagent.storage.layout import Layout
+from trove_upgrade.guestagent.upgrade import composition
 from trove_upgrade.rpc import guestagent, serializer, transport
 from trove_upgrade.sealing import envelope, messages
 from trove_upgrade.sealing.keys import GuestKey, MessageDirection
@@ -78,7 +79,7 @@ class RpcCase(base.TestCase):
             pathlib.Path(self.useFixture(fixtures.TempDir(rootdir=fakes.scratch())).path)
         )
         self.prepare(layout)
-        self.agent = agent.compose(conf, layout)
+        self.agent = agent.compose(conf, composition.guest(conf, layout))
         self.agent.start()
         self.addCleanup(self.agent.stop)
         self.client = guestagent.GuestAgentAPI.from_conf(conf)

@@ -18,7 +18,7 @@ from trove_upgrade.guestagent.machine.agent_services import AgentServices, Proce
 from trove_upgrade.guestagent.machine.boot_links import BootLinks
 from trove_upgrade.guestagent.machine.service import ServiceState
 from trove_upgrade.guestagent.storage.layout import Layout
-from trove_upgrade.guestagent.trove import refusing_server, trove_agent
+from trove_upgrade.guestagent.trove import refuser, refusing_server, trove_agent
 from trove_upgrade.rpc import transport
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import fakes
@@ -440,7 +440,7 @@ class StandInTest(base.TestCase):
         self.transport = transport.get_answering_transport(self.conf)
 
     def server(self):
-        return refusing_server.server(self.conf, 'guestagent.', self.instance)
+        return refuser.server(self.conf, 'guestagent.', self.instance)
 
     def client(self):
         target = oslo_messaging.Target(topic=f'guestagent.{self.instance}', version='1.0')
@@ -452,7 +452,7 @@ class StandInTest(base.TestCase):
         self.addCleanup(refusing.end)
         for method in ('stop_db', 'rebuild', 'rpc_ping'):
             error = self.assertRaises(
-                refusing_server.UpgradeRuns, self.client().call, {}, method, ds_version='11.8'
+                refuser.UpgradeRuns, self.client().call, {}, method, ds_version='11.8'
             )
             self.assertIn('an upgrade has the database of this guest in hand', str(error))
 

@@ -14,7 +14,6 @@ from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
-from trove_upgrade.guestagent import agent
 from trove_upgrade.guestagent.datastores.portable_image import PortableImage
 from trove_upgrade.guestagent.machine import identity
 from trove_upgrade.guestagent.machine.containers import errors
@@ -22,6 +21,7 @@ from trove_upgrade.guestagent.machine.containers.image_documents import NotOneIm
 from trove_upgrade.guestagent.upgrade import (
     carried_image,
     finish,
+    head_start,
     quiesce,
     restore,
     undo,
@@ -571,7 +571,7 @@ class HeadStartTest(CarriedTestCase):
         info = self.booted()
         awake = []
         self.machine.before_load = lambda: awake.append(self.machine.awake)
-        agent.prefetch(self.machine.guest())
+        head_start.give(self.machine.guest())
         self.assertEqual(({IMAGE: LOADED}, [1]), (self.machine.images, awake))
         self.machine.before_load = lambda: self.fail('it was loaded twice')
         result = restore.restore(self.machine.work(upgrade_info=info)).result
@@ -591,7 +591,7 @@ class HeadStartTest(CarriedTestCase):
                 raise exceptions.StepFailed('It was aborted.', 'UPGRADE_ABORTED')
 
         self.machine.before_load = slow
-        thread = threading.Thread(target=agent.prefetch, args=(self.machine.guest(),))
+        thread = threading.Thread(target=head_start.give, args=(self.machine.guest(),))
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(told.set)
@@ -607,7 +607,7 @@ class HeadStartTest(CarriedTestCase):
         self.machine.layout.marker.write_text('[trove_upgrade]\n')
         self.machine.tell(info)
         self.machine.agent_marker = f'{fakes.UPGRADE}:1'
-        agent.prefetch(self.machine.guest())
+        head_start.give(self.machine.guest())
         self.assertFalse(self.machine.mounted)
         self.assertEqual({}, self.machine.images)
 
@@ -617,7 +617,7 @@ class HeadStartTest(CarriedTestCase):
         self.machine.layout.marker.write_text(
             text.replace(fakes.UUID, f'{"0" * 8}{fakes.UUID[8:]}')
         )
-        agent.prefetch(self.machine.guest())
+        head_start.give(self.machine.guest())
         self.assertFalse(self.machine.mounted)
         self.assertTrue(self.machine.has_asked_registry)
         restore.restore(self.machine.work(upgrade_info=info))
@@ -628,5 +628,5 @@ class HeadStartTest(CarriedTestCase):
         restore.restore(self.machine.work(upgrade_info=info))
         self.machine.images.clear()
         self.assertTrue(self.machine.guest().marks.has(Mark.RESTORED, fakes.UPGRADE))
-        agent.prefetch(self.machine.guest())
+        head_start.give(self.machine.guest())
         self.assertEqual({}, self.machine.images)

@@ -345,7 +345,10 @@ class ProductFilesTest(base.TestCase):
 
     def test_the_agent_that_is_installed_knows_its_version(self):
         self.product.write(self.layer, self.packages, has_agent=True)
-        asked = 'from trove_upgrade.guestagent import agent; print(agent.__file__, agent.version())'
+        asked = (
+            'from trove_upgrade.guestagent.upgrade import composition as found; '
+            'print(found.__file__, found.version())'
+        )
 
         done = subprocess.run(
             [sys.executable, '-c', asked],

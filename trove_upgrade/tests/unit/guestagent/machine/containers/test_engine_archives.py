@@ -51,6 +51,13 @@ class LoadTest(EngineTestCase):
         self.load(answer({'stream': 'Loaded image ID: sha256:1\n'}), content)
         self.assertEqual(content, self.fake.bodies[-1])
 
+    def test_a_large_piece_is_on_its_way_before_the_engine_has_read_it(self):
+        pieces = iter([b'x' * (1 << 20)] * 2)
+        engine = self.engine({'POST /images/load': None}, limits={'archive': 0.2})
+        self.fake.reads_bodies = False
+        self.assertRaises(errors.ImageNotLoaded, engine.load, pieces, 2 << 20)
+        self.assertIsNone(next(pieces, None))
+
     def test_an_error_in_the_middle_of_an_answer_that_began_well_is_an_error(self):
         lines = [{'stream': 'Loading'}, {'errorDetail': {'message': 'invalid tar header'}}]
         for text in (
