@@ -11,6 +11,7 @@ and hashed while it is given.  An engine that does not get the end of an archive
 it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -194,7 +195,14 @@ def _at(archive: BinaryIO, part: _Part) -> Iterator[bytes]:
         archive.seek(place)
         piece = _whole(archive, min(left, _CHUNK_BYTES))
         place, left = place + len(piece), left - len(piece)
+        _forget(archive, place)
         yield piece
+
+
+def _forget(archive: BinaryIO, end: int) -> None:
+    """Let the kernel keep nothing in memory of what is read once: databases want that."""
+    with contextlib.suppress(OSError):  # such as one that is in memory alone
+        os.posix_fadvise(archive.fileno(), 0, end, os.POSIX_FADV_DONTNEED)
 
 
 def _whole(stream: BinaryIO, size: int) -> bytes:

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+import ctypes
 import gzip
 import io
 import itertools
 import json
+import mmap
+import pathlib
 import tarfile
 
+import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trove_upgrade.guestagent.machine import durable
 from trove_upgrade.guestagent.machine.containers import image_archives, image_documents
 from trove_upgrade.tests.unit import base
 from trove_upgrade.tests.unit.guestagent import archives
@@ -359,6 +364,33 @@ class HostileTest(base.TestCase):
         at = data.draw(st.integers(0, len(content) - 1))
         content[at] = data.draw(st.integers(0, 255))
         self.result(bytes(content), data.draw(_HASHED))
+
+
+def in_memory(path):
+    """Bytes of a file that the kernel holds; see mincore(2)."""
+    with path.open('r+b') as stream, mmap.mmap(stream.fileno(), 0) as mapped:
+        held = (ctypes.c_ubyte * -(-len(mapped) // mmap.PAGESIZE))()
+        first = ctypes.c_char.from_buffer(mapped)
+        result = ctypes.CDLL(None).mincore(
+            ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(mapped)), held
+        )
+        del first  # it keeps the file mapped
+        assert result == 0
+        return sum(page & 1 for page in held) * mmap.PAGESIZE
+
+
+class MemoryTest(base.TestCase):
+    def test_what_was_given_does_not_stay_in_the_memory_of_the_guest(self):
+        layer = bytes(24 << 20)
+        content = archives.layout(layer, archives.config_of(layer))
+        # on a disk: what is in memory alone stays there
+        path = pathlib.Path(self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path, 'archive')
+        durable.write(path, content)
+        with path.open('rb') as stream:
+            opened = image_archives.opened(stream, len(content), lambda _count: None)
+            image = opened.image(archives.id_of(layer), archives.PLATFORM)
+            self.assertEqual(image.size_bytes, sum(map(len, image.pieces)))
+        self.assertLess(in_memory(path), 8 << 20)
 
 
 class LargeTest(base.TestCase):
