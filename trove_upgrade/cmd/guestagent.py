@@ -8,22 +8,26 @@ import pathlib
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from trove_upgrade.domain import exceptions
 
-if TYPE_CHECKING:  # not before `main` has chosen the threads
+if TYPE_CHECKING:  # `main` imports each when it is due
     from oslo_config import cfg
 
     from trove_upgrade import signals
     from trove_upgrade.guestagent import agent
     from trove_upgrade.guestagent.storage.layout import Layout
 
-
 #: A thread that computes keeps the others from Python for this long: 0.5 ms, where Python's own 5
 #: would slow the thousands of turns in which an image is given to the container engine.
 #: Source: `sys.setswitchinterval` of Python's documentation.
 _SWITCH_SECONDS = 0.0005
+
+
+def _keep_out_eventlet() -> None:
+    """Have an import of it fail in every module: one that is there is taken."""
+    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
 
 
 def _choose_threads() -> None:
@@ -96,6 +100,8 @@ def _start(running: 'agent.Agent', told: 'signals.Told') -> threading.Event:
     """Start the agent in a thread: it waits for the broker, and a signal must end the agent
     meanwhile, too.  Return what is set once it cannot serve.
     """
+    from oslo_service import systemd
+
     from trove_upgrade.domain import logs
 
     failed = threading.Event()
@@ -110,6 +116,7 @@ def _start(running: 'agent.Agent', told: 'signals.Told') -> threading.Event:
             told.end()
 
     threading.Thread(target=serve, name='start', daemon=True).start()
+    systemd.notify_once()
     return failed
 
 
@@ -129,7 +136,13 @@ def _composed(conf: 'cfg.ConfigOpts', layout: 'Layout') -> 'agent.Agent':
     return agent.compose(conf, own)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def _end(code: int) -> NoReturn:
+    """End at once, with whatever the threads do: a head start, and a job that runs."""
+    logging.shutdown()
+    os._exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve until SIGTERM or Ctrl-C, and then end at once: a job that runs goes on at the next
     start, as after a power cut.
 
@@ -137,8 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     server (18.3.1, ACK_REQUEUE_EVERY_SECONDS_MAX): a guest that Nova shuts down for its rebuild
     serves no client meanwhile.
     """
-    # None: an import of it fails in every module.
-    sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
+    _keep_out_eventlet()
     sys.setswitchinterval(_SWITCH_SECONDS)
     from oslo_config import cfg
 
@@ -158,14 +170,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         lock = _only_agent(layout.run)
         running = _composed(conf, layout)
     except (exceptions.TroveUpgradeError, cfg.Error) as error:
-        print(_refusal(error), file=sys.stderr)
-        return 1
-    from oslo_service import systemd
-
+        print(_refusal(error), file=sys.stderr, flush=True)
+        _end(1)
     failed = _start(running, told)
-    systemd.notify_once()
     told.wait()
     logs.get_logger(__name__).info('The agent ends')
-    logging.shutdown()
     lock.close()
-    os._exit(1 if failed.is_set() else 0)
+    _end(1 if failed.is_set() else 0)

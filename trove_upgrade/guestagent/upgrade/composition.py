@@ -95,7 +95,8 @@ def version() -> str:
 
 
 def guest(conf: cfg.ConfigOpts, layout: Layout) -> work.Guest:
-    """The guest with its real ports.
+    """The guest with its real ports.  The configuration gets the topic that it listens on:
+    see `keep_apart`.
 
     :raises NotAGuest: the configuration does not say which one.
     """

@@ -29,7 +29,7 @@ _OK, _BAD_REQUEST = 200, 400
 _VERSION = re.compile(r'[0-9]{1,4}\.[0-9]{1,4}')
 _ANSWER_BYTES = 16 << 20
 _PIECE_BYTES = 64 << 10
-#: A piece of an archive leaves in one turn, whatever other threads do meanwhile.
+#: A piece of an archive leaves in few turns, whatever other threads do meanwhile.
 _SEND_BYTES = 4 << 20
 #: Which Python does not name; the same on each architecture of servers.
 #: Source: include/uapi/asm-generic/socket.h of Linux, and socket(7).
@@ -326,9 +326,11 @@ class UnixTransport:
 
 
 def _make_room(connected: socket.socket) -> None:
-    """Let the kernel hold more that is on its way, beyond the limit of users."""
-    with contextlib.suppress(OSError):  # without CAP_NET_ADMIN it goes slower
+    """Let the kernel hold more that is on its way, without CAP_NET_ADMIN as much as users may."""
+    try:
         connected.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
+    except OSError:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
 
 
 def spoken(offered: Any) -> str:

@@ -98,9 +98,13 @@ class Contents:
 
     def _content(self, digest: str) -> Iterator[bytes]:
         """Yield a part, and look at its end whether it was that."""
-        found = hashlib.sha256()
-        for piece in _at(self._archive, self._parts[digest]):
+        found, part = hashlib.sha256(), self._parts[digest]
+        given = 0
+        for piece in _at(self._archive, part):
             found.update(piece)
+            given += len(piece)
+            if part.size_bytes > image_documents.DOCUMENT_BYTES:
+                _forget(self._archive, part.place, given)
             yield piece
         if _named(found.hexdigest()) != digest:
             raise NotOneImage('a part of it is another one than it is to be')
@@ -195,14 +199,16 @@ def _at(archive: BinaryIO, part: _Part) -> Iterator[bytes]:
         archive.seek(place)
         piece = _whole(archive, min(left, _CHUNK_BYTES))
         place, left = place + len(piece), left - len(piece)
-        _forget(archive, place)
         yield piece
 
 
-def _forget(archive: BinaryIO, end: int) -> None:
-    """Let the kernel keep nothing in memory of what is read once: databases want that."""
+def _forget(archive: BinaryIO, place: int, size: int) -> None:
+    """Let the kernel keep nothing in memory of what is not read again: databases want that.
+
+    From its start each time: what the kernel has together with a later byte stays at first.
+    """
     with contextlib.suppress(OSError):  # such as one that is in memory alone
-        os.posix_fadvise(archive.fileno(), 0, end, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(archive.fileno(), place, size, os.POSIX_FADV_DONTNEED)
 
 
 def _whole(stream: BinaryIO, size: int) -> bytes:

@@ -154,7 +154,7 @@ def composed_by_hand(conf, own):
 
 
 def with_head_start(conf, layout, wrap):
-    """As the agent's program composes it, with the guest handed in."""
+    """With the guest handed in; the agent's program imports `agent` last."""
     from trove_upgrade.guestagent import agent
     from trove_upgrade.guestagent.upgrade import composition, head_start
 

@@ -591,8 +591,7 @@ class HeadStartTest(CarriedTestCase):
                 raise exceptions.StepFailed('It was aborted.', 'UPGRADE_ABORTED')
 
         self.machine.before_load = slow
-        thread = threading.Thread(target=head_start.give, args=(self.machine.guest(),))
-        thread.start()
+        thread = head_start.begin(self.machine.guest())
         self.addCleanup(thread.join)
         self.addCleanup(told.set)
         self.assertTrue(begun.wait(30))
