@@ -15,11 +15,12 @@ from typing import Any
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_results import Compared
+from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
 from trove_upgrade.guestagent.machine.progress import within
-from trove_upgrade.guestagent.upgrade import carried_image
+from trove_upgrade.guestagent.upgrade import carried_image, verify
 from trove_upgrade.guestagent.upgrade.isolation_watch import watched
 from trove_upgrade.guestagent.upgrade.mark_facts import (
     ComparedFacts,
@@ -107,6 +108,23 @@ def _start(work: Work, info: UpgradeInfo, *, is_rollback: bool) -> None:
         guest.service.stop(service.DATABASE)
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
+    _require_version(work)
+
+
+def _require_version(work: Work) -> None:
+    """Let no server upgrade data, or be opened, that is not the one that is expected: on the new
+    root disk only the server itself tells its version where it runs in a container.
+    """
+    version = work.guest.driver.server_version()
+    if version is None:
+        return
+    result = verify.compare_version(version, work.call.target)
+    if result.outcome == CheckOutcome.REFUSED:
+        raise exceptions.StepFailed(
+            f'{result.message} The data was not upgraded by it, and the database was not opened '
+            'for clients. Then retry the upgrade.',
+            result.code or Code.SERVER_VERSION_DIFFERS,
+        )
 
 
 def _upgraded(work: Work, info: UpgradeInfo, before: base.Fingerprint) -> bool:

@@ -28,6 +28,22 @@ def release(version: str) -> tuple[int, ...]:
     return found if len(found) > 1 else ()
 
 
+def check_number(image: str, found: str, expected: str) -> CheckResult:
+    """Compare the server of a container image with the number that the target's facts name: 11.8 is
+    satisfied by 11.8.6, 11.8.6 by nothing else, and no number by any.
+    """
+    if expected and not versions.is_same(expected, found):
+        return CheckResult.refused(
+            NAME,
+            (
+                f'Container image {image} has another server than expected: {found}, expected '
+                f'{expected}. Correct the container image or the number of the datastore version.'
+            ),
+            Code.SERVER_VERSION_DIFFERS,
+        )
+    return CheckResult.ok(NAME, f'The server of container image {image} is {found}.')
+
+
 def check_target(running: str, target: str) -> CheckResult:
     """Compare releases: may a server of `target` be given the data of one that is `running`?
 

@@ -7,6 +7,7 @@ the former guest has tried, or run, under the name that the record has, and that
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 from trove_upgrade.domain.image_archive import ImageArchive, ImageSource
 from trove_upgrade.domain.target_facts import TargetFacts
@@ -137,12 +138,19 @@ class ImageArrival:
             )
 
     def _is_preloaded(self, archive: ImageArchive) -> bool:
-        """Return whether the image is here by its name; for a way back that very image."""
+        """Return whether the image is here by its name.  As soon as the record can be read: that
+        very image, and no older one of its name.
+        """
         record = self._records.read()
         if record is not None:
             is_back = archive.image_id == record.former.image_id
-            here = self._engine.image((record.former if is_back else record.target).reference)
-            return here is not None and not (is_back and here.id != archive.image_id)
+            wanted = record.former if is_back else record.target
+            here = self._engine.image(wanted.reference)
+            return here is not None and (
+                here.id == archive.image_id
+                # of an engine with another kind of image store, by which ids differ
+                or not (is_back or _shas(here.digests).isdisjoint(_shas(wanted.digests)))
+            )
         if not self._number:
             return False
         reference = self._images.reference(TargetFacts(version_number=self._number))
@@ -194,16 +202,25 @@ class ImageArrival:
         self._engine.tag(choice.image_id, reference)
         return dataclasses.replace(choice, reference=reference)
 
-    def is_settled(self, choice: ImageChoice, chosen: ImageChoice | None) -> bool:
-        """Return whether the image that was chosen for a digest is here: no mended one can stand
-        under that name.
+    def is_settled(
+        self, choice: ImageChoice, chosen: ImageChoice | None, wanted_id: str | None
+    ) -> bool:
+        """Return whether the image that was chosen is here and no mended one can take its place:
+        it was chosen for a digest, or it has the only id that is wanted.
         """
-        return (
-            chosen is not None
-            and self._images.require(choice.reference).digest is not None
-            and chosen.image_id == choice.image_id
-            and self._engine.image(chosen.reference) is not None
-        )
+        if chosen is None:
+            return False
+        here = self._engine.image(chosen.reference)
+        if here is None:
+            return False
+        named = self._images.require(choice.reference)
+        by_digest = named.digest is not None and chosen.image_id == choice.image_id
+        return by_digest or (here.id == chosen.image_id == wanted_id)
+
+
+def _shas(digests: Iterable[str]) -> frozenset[str]:
+    """Return what digests of any repository name."""
+    return frozenset(digest.partition('@')[2] for digest in digests)
 
 
 def _quiet(_percent: int | None, _sentence: str) -> None:

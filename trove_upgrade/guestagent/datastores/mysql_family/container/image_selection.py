@@ -74,8 +74,8 @@ class ImageSelection:
         self._images.wait_for_engine()
         backwards = options.rollback
         choice = record.former if backwards else self._target(record)
-        if self._arrival.is_settled(choice, record.chosen):
-            return None
+        if self._arrival.is_settled(choice, record.chosen, self._wanted_id(record, options)):
+            return None  # an agent that starts again asks no registry while the database is down
         found = self._images.renew(choice, progress, exact=backwards)
         if (
             record.chosen is not None
@@ -89,6 +89,14 @@ class ImageSelection:
             'one now.',
         )
         return self._choose(found, record, choice, backwards=backwards)
+
+    def _wanted_id(self, record: Record, options: GuestOptions) -> str | None:
+        """Return the only id that may run here; None: the name counts, whose image can be mended.
+        An operator who mends an image whose id the version names gives it the new id, too.
+        """
+        if options.rollback:
+            return record.former.image_id
+        return None if self._expected is None else self._expected.container_image_id or None
 
     def _target(self, record: Record) -> ImageChoice:
         """The former root disk may have been taken over: an image of another repository than the

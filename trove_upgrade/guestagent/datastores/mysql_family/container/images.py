@@ -130,8 +130,9 @@ class Images:
         """Return whether it is here or there is room for it.  Nothing is brought here."""
         try:
             reference = self.reference(target)
+            later = _brought_again(target)
             if self._engine.image(reference) is not None:
-                return CheckResult.ok(CHECK, f'Container image {reference} is in the guest.')
+                return CheckResult.ok(CHECK, f'Container image {reference} is in the guest.{later}')
             self._require_room(reference)
             published = self._engine.is_published(reference)
         except errors.EngineRefused as error:
@@ -149,7 +150,7 @@ class Images:
                 errors.ContainerImageNotFound.code,
             )
         return CheckResult.ok(
-            CHECK, f'Container image {reference} is brought here before anything is stopped.'
+            CHECK, f'Container image {reference} is brought here before anything is stopped.{later}'
         )
 
     def bring(self, target: TargetFacts, progress: Progress) -> str:
@@ -293,6 +294,17 @@ def _nearest(directory: pathlib.Path) -> tuple[pathlib.Path, os.statvfs_result]:
         with listing.vanishing():
             return place, os.statvfs(place)
     return pathlib.Path('/'), os.statvfs('/')
+
+
+def _brought_again(target: TargetFacts) -> str:
+    """Return a sentence for an operator whose version leaves out what an image is carried by."""
+    if target.container_image_id:
+        return ''
+    return (
+        ' The datastore version names no container_image_id, so the data volume does not bring it '
+        'to the new guest: unless the new guest image has it, the registry is asked once more '
+        'while the database is down.'
+    )
 
 
 def choice(reference: str, image: Image) -> ImageChoice:

@@ -69,15 +69,15 @@ class TargetPreparation:
         tried = self.trial(choice, record)
         if tried.outcome == CheckOutcome.REFUSED:
             raise exceptions.StepRefused(tried.message, tried.code or scratch.REFUSED)
-        for result in self._look_at(choice, record):
+        for result in self._look_at(choice, record, target.server_version):
             if result.outcome == CheckOutcome.REFUSED:
                 raise exceptions.StepRefused(result.message, result.code or libraries.NAME)
         self.tried.remember(digest)
         self.records.write(record)
 
-    def _look_at(self, choice: ImageChoice, record: Record) -> Sequence[CheckResult]:
+    def _look_at(self, choice: ImageChoice, record: Record, expected: str) -> Sequence[CheckResult]:
         """Compare the server of that image with the one that runs: its release, and the libraries
-        and files that this one uses.
+        and files that this one uses; and with the number that is expected of it.
         """
         configuration = self.containers.configuration()
         named = self._named_inside(configuration)
@@ -102,9 +102,10 @@ class TargetPreparation:
                     self.context.etc / 'mysql',
                 )
             )
-        return (
-            [*results, versions.check_target(running, found.version)] if found.version else results
-        )
+        if found.version:
+            results.append(versions.check_target(running, found.version))
+            results.append(versions.check_number(choice.reference, found.version, expected))
+        return results
 
     def _running(
         self, configuration: option_files.Configuration

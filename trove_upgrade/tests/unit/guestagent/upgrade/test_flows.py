@@ -541,6 +541,26 @@ class RestoreTest(FlowTestCase):
         self.assertEqual([('10.11.14-MariaDB', '11.8.6-MariaDB')] * 2, asked)
         self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
 
+    def test_another_server_than_expected_upgrades_nothing_and_is_not_opened(
+        self,
+    ):
+        class Silent(fakes.Driver):
+            def installed_version(self):
+                return None
+
+        info = self.rebuilt()
+        for expected in ('11.8.60', '10.11'):
+            work = self.machine.work(upgrade_info=info, target={'server_version': expected})
+            guest = dataclasses.replace(work.guest, driver=Silent(self.machine))
+            error = self.assertRaises(
+                exceptions.StepFailed, restore.restore, dataclasses.replace(work, guest=guest)
+            )
+            self.assertEqual('SERVER_VERSION_DIFFERS', error.code)
+            self.assertIn(f'11.8.6-MariaDB, expected {expected}', error.message)
+            self.assertTrue(self.machine.isolated)
+            for mark in (Mark.UPGRADED, Mark.COMPARED, Mark.OPENED):
+                self.assertFalse(guest.marks.has(mark, fakes.UPGRADE), mark)
+
     def test_troves_agent_is_muted_only_where_it_shares_the_volume(self):
         held = []
 

@@ -139,6 +139,28 @@ class TestBefore(ContainerTestCase):
             self.assertIn(version, error.message)
         self.assertTrue(self.database.running)
 
+    def test_an_image_of_another_release_than_its_version_is_refused_before_anything_is_stopped(
+        self,
+    ):
+        self.engine.target = Finished(
+            0, 'trove-upgrade-version mariadbd  Ver 11.8.9-MariaDB for Linux\n'
+        )
+        for expected in ('11.8.6', '11.9'):
+            error = self.assertRaises(
+                exceptions.StepRefused,
+                self.guest.driver().prepare_target,
+                dataclasses.replace(TARGET, server_version=expected),
+                GuestOptions(),
+                quiet,
+            )
+            self.assertEqual('SERVER_VERSION_DIFFERS', error.code)
+            self.assertIn('11.8.9', error.message)
+        self.assertTrue(self.database.running)
+        for expected in ('11.8.9', '11.8', ''):
+            self.guest.driver().prepare_target(
+                dataclasses.replace(TARGET, server_version=expected), GuestOptions(), quiet
+            )
+
     def test_an_image_that_lacks_a_library_is_refused_by_the_name_of_what_uses_it(self):
         self.guest.session_rules.append(('mysql.func', [('sys_exec', 'lib_mysqludf_sys.so')]))
         self.engine.target = Finished(

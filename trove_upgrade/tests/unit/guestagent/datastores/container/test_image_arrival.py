@@ -129,6 +129,36 @@ class TestArrival(ArrivalTestCase):
             ('preloaded', 0, []), (driver.image_source(), self.times_opened, self.engine.names())
         )
 
+    def test_an_older_image_that_is_preloaded_under_its_name_does_not_run(self):
+        self.stopped()
+        self.new_root()
+        self.engine.images[NEW] = fakes.image('older')
+        driver = self.received()
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual(('carried', ['load', 'tag']), (driver.image_source(), self.engine.names()))
+
+    def test_nor_does_it_where_the_head_start_took_it_for_the_one(self):
+        self.stopped()
+        record = self.guest.driver().host.records.path
+        kept = record.read_bytes()
+        record.unlink()
+        self.new_root()
+        self.engine.images[NEW] = fakes.image('older')
+        driver = self.received(number='11.8')
+        driver.prefetch()
+        record.write_bytes(kept)
+        driver.receive(ARCHIVE, self.opened)
+        self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
+        self.assertEqual(['load', 'tag'], self.engine.names())
+
+    def test_a_preloaded_image_of_the_same_digest_is_taken_whatever_its_id(self):
+        self.stopped()
+        self.new_root()
+        self.engine.images[NEW] = dataclasses.replace(self.image, id='sha256:' + 'c' * 64)
+        driver = self.received()
+        self.chosen(driver)
+        self.assertEqual(('preloaded', 0), (driver.image_source(), self.times_opened))
+
     def test_without_one_on_the_volume_the_registry_gives_it(self):
         self.stopped()
         self.new_root()
@@ -282,6 +312,31 @@ class TestArrival(ArrivalTestCase):
         driver = self.received()
         self.chosen(driver)
         self.assertIsNone(driver.check_again(GuestOptions(), quiet))
+
+    def started_again(self, container_image_id):
+        """The agent's process is another one after the image was chosen."""
+        self.stopped()
+        self.new_root()
+        self.chosen(self.received())
+        self.engine.asked.clear()
+        self.engine.registry_is_down = False
+        self.engine.registry[NEW] = fakes.image('moved')
+        driver = self.guest.driver()
+        driver.expect(
+            dataclasses.replace(TARGET, container_image='', container_image_id=container_image_id)
+        )
+        return driver.check_again(GuestOptions(), quiet), driver.host.records.require().chosen
+
+    def test_an_agent_that_starts_again_asks_no_registry_for_the_image_that_the_version_names(self):
+        again, chosen = self.started_again(IMAGE)
+        self.assertIsNone(again)
+        self.assertEqual((NEW, IMAGE), self.named(chosen))
+        self.assertEqual([], self.engine.names())
+
+    def test_a_version_that_names_another_id_by_now_has_a_mended_image(self):
+        _, chosen = self.started_again(fakes.image('moved').id)
+        self.assertEqual((NEW, fakes.image('moved').id), self.named(chosen))
+        self.assertIn('pull', self.engine.names())
 
 
 class TestWayBack(ArrivalTestCase):

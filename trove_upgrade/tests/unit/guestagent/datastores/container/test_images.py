@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which container image is used on another root disk."""
 
+import dataclasses
 import pathlib
 
 from trove_upgrade.domain import exceptions
@@ -173,6 +174,15 @@ class TestBring(base.TestCase):
         for _ in range(2):
             self.assertIn('mariadb:11.8 is in the guest', images.bring(target, lambda *_: None))
         self.assertEqual(['docker.io/library/mariadb:11.8'], registry.pulled)
+
+    def test_the_check_tells_that_an_image_without_an_id_is_not_carried(self):
+        registry = RegistryWithAMovedTag('docker.io/library/mariadb@' + DIGEST)
+        images = self.images(registry)
+        target = TargetFacts(version_number='11.8')
+        images.bring(target, lambda *_: None)
+        named = dataclasses.replace(target, container_image_id=DIGEST)
+        self.assertIn('names no container_image_id', images.check(target).message)
+        self.assertTrue(images.check(named).message.endswith('is in the guest.'))
 
     def test_an_image_that_this_guest_does_not_take_is_not_brought(self):
         registry = RegistryWithAMovedTag(DIGEST)
