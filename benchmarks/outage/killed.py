@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outages of upgrades whose taskmanager is killed in the middle, by step: its unit starts it again,
-or another host takes over.
-"""
+"""Outages of upgrades whose taskmanager is killed in the middle, by step, and started again."""
 
 import time
 from collections.abc import Callable

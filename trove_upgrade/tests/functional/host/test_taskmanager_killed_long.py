@@ -3,12 +3,15 @@
 real database, one real broker.
 """
 
+import datetime
 import signal
 
 from trove_upgrade.tests.functional.rolling import release_code, world
 
 _SHORT, _LONG = 'lease_seconds = 5', 'lease_seconds = 3600'
 OTHER_HOST = 'tm-other'
+#: Of the database's clock.  With the default of 15 s a lease ends 30 s after the death at most.
+_TAKEN_WITHIN = datetime.timedelta(seconds=15)
 
 
 class KilledTest(world.WorldCase):
@@ -68,6 +71,7 @@ class KilledTest(world.WorldCase):
 
         row, now = self.wait_until(taken, 'a takeover')
         self.assertGreaterEqual(now, held.lease_until)
+        self.assertLess(now, held.lease_until + _TAKEN_WITHIN)
         self.assertEqual(held.generation + 1, row.generation)
         server.let_go('restore')
         self.assert_completes(upgrade_id)

@@ -30,7 +30,7 @@ VERSION, LACKS, LACKS_FILE = (
 class TargetServer:
     """Findings in one image: its server's version, and what it lacks."""
 
-    version: str | None  #: as the server prints it; None if there is no server that could be asked
+    version: str | None  #: e.g. 11.8.9-MariaDB-0+deb13u1; None: no server could be asked
     lacks: Sequence[Library]
     lacks_files: Sequence[pathlib.Path] = ()
 
@@ -64,7 +64,7 @@ def inspect(
             Code.CONFIGURATION_NOT_TRIED,
         ) from error
     lines = done.output.splitlines()
-    versions = [line.removeprefix(VERSION) for line in lines if line.startswith(VERSION)]
+    versions = [_version(line) for line in lines if line.startswith(VERSION)]
     lacking = {line.removeprefix(LACKS) for line in lines if line.startswith(LACKS)}
     without = {line.removeprefix(LACKS_FILE) for line in lines if line.startswith(LACKS_FILE)}
     return TargetServer(
@@ -72,6 +72,16 @@ def inspect(
         [library for library in libraries if library.file in lacking],
         [file for file in files if str(file) in without],
     )
+
+
+def _version(line: str) -> str:
+    """Return the version alone: a program's path and what stands after it have numbers, too, as in
+    `/usr/sbin/mariadbd  Ver 11.8.9-MariaDB-0+deb13u1 from Debian for debian-linux-gnu on x86_64`.
+    """
+    printed = line.removeprefix(VERSION)
+    _, found, after = printed.partition(' Ver ')
+    words = after.split()
+    return words[0] if found and words else printed
 
 
 def there(engine: Engine, container: str, files: Sequence[pathlib.Path]) -> Sequence[pathlib.Path]:

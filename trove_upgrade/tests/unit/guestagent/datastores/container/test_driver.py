@@ -124,7 +124,11 @@ class TestBefore(ContainerTestCase):
         self.assertEqual(['throwaway', 'throwaway'], self.engine.names())
 
     def test_an_image_of_an_older_release_is_refused_before_anything_is_stopped(self):
-        for version in ('10.6.18-MariaDB', '5.5.68-MariaDB'):
+        for version in (
+            '10.6.18-MariaDB',
+            '5.5.68-MariaDB',
+            '10.5.29-MariaDB-0+deb11u1 from Debian',
+        ):
             self.engine.target = Finished(
                 0, f'trove-upgrade-version mariadbd  Ver {version} for Linux\n'
             )
@@ -136,14 +140,16 @@ class TestBefore(ContainerTestCase):
                 quiet,
             )
             self.assertEqual('DOWNGRADE', error.code)
-            self.assertIn(version, error.message)
+            self.assertIn(version.partition(' ')[0], error.message)
         self.assertTrue(self.database.running)
 
     def test_an_image_of_another_release_than_its_version_is_refused_before_anything_is_stopped(
         self,
     ):
         self.engine.target = Finished(
-            0, 'trove-upgrade-version mariadbd  Ver 11.8.9-MariaDB for Linux\n'
+            0,
+            'trove-upgrade-version /usr/sbin/mariadbd  Ver 11.8.9-MariaDB-0+deb13u1 from Debian '
+            'for debian-linux-gnu on x86_64 (-- Please help get to 10k stars)\n',
         )
         for expected in ('11.8.6', '11.9'):
             error = self.assertRaises(
