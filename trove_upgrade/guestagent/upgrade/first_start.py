@@ -108,7 +108,8 @@ def _start(work: Work, info: UpgradeInfo, *, is_rollback: bool) -> None:
         guest.service.stop(service.DATABASE)
     work.progress(30, 'Starting the new server, isolated.')
     guest.driver.start_isolated()
-    _require_version(work)
+    if not is_rollback:  # that takes the very image of before, and a wrong number keeps none down
+        _require_version(work)
 
 
 def _require_version(work: Work) -> None:
