@@ -15,7 +15,6 @@ from typing import Any
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.guest_results import Compared
-from trove_upgrade.domain.upgrade_checks import CheckOutcome
 from trove_upgrade.domain.upgrade_info import UpgradeInfo
 from trove_upgrade.guestagent.datastores import base
 from trove_upgrade.guestagent.machine import durable, service
@@ -117,14 +116,11 @@ def _require_version(work: Work) -> None:
     root disk only the server itself tells its version where it runs in a container.
     """
     version = work.guest.driver.server_version()
-    if version is None:
-        return
-    result = verify.compare_version(version, work.call.target)
-    if result.outcome == CheckOutcome.REFUSED:
-        raise exceptions.StepFailed(
-            f'{result.message} The data was not upgraded by it, and the database was not opened '
-            'for clients. Then retry the upgrade.',
-            result.code or Code.SERVER_VERSION_DIFFERS,
+    if version is not None:
+        verify.require_version(
+            version,
+            work.call.target,
+            'The data was not upgraded, and the database was not opened for clients.',
         )
 
 

@@ -140,14 +140,11 @@ def _require_image(work: Work) -> None:
     an image that states none passes.
     """
     installed = work.guest.driver.installed_version()
-    if installed is None:
-        return
-    result = verify.compare_version(installed, work.call.target)
-    if result.outcome == CheckOutcome.REFUSED:
-        raise exceptions.StepFailed(
-            'The data was not touched: the guest was booted from another image than it should. '
-            f'{result.message}',
-            result.code or Code.SERVER_VERSION_DIFFERS,
+    if installed is not None:
+        verify.require_version(
+            installed,
+            work.call.target,
+            'The data was not touched: the guest was booted from another image than it should.',
         )
 
 

@@ -39,6 +39,19 @@ def verify(work: Work) -> JobOutcome:
     )
 
 
+def require_version(version: str, target: TargetFacts, untouched: str) -> None:
+    """Refuse another version before its server does more; `untouched`: a sentence about what has
+    not happened.
+
+    :raises StepFailed: SERVER_VERSION_DIFFERS.
+    """
+    result = compare_version(version, target)
+    if result.outcome == CheckOutcome.REFUSED:
+        raise exceptions.StepFailed(
+            f'{untouched} {result.message}', result.code or Code.SERVER_VERSION_DIFFERS
+        )
+
+
 def compare_version(version: str, target: TargetFacts) -> CheckResult:
     """Compare versions as far as the target's facts name it: 11.8 is satisfied by 11.8.6, 11.8.6 by
     nothing else.

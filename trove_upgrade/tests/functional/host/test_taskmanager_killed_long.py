@@ -10,7 +10,7 @@ from trove_upgrade.tests.functional.rolling import release_code, world
 
 _SHORT, _LONG = 'lease_seconds = 5', 'lease_seconds = 3600'
 OTHER_HOST = 'tm-other'
-#: Of the database's clock.  With the default of 15 s a lease ends 30 s after the death at most.
+#: After the end of the lease.  With the default lease of 15 s that is 30 s after the death at most.
 _TAKEN_WITHIN = datetime.timedelta(seconds=15)
 
 

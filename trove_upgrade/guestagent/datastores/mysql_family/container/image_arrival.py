@@ -219,8 +219,8 @@ class ImageArrival:
 
 
 def _shas(digests: Iterable[str]) -> frozenset[str]:
-    """Return what digests of any repository name."""
-    return frozenset(digest.partition('@')[2] for digest in digests)
+    """Return the hashes of digests, whatever the name of their repository."""
+    return frozenset(digest.rpartition('@')[2] for digest in digests)
 
 
 def _quiet(_percent: int | None, _sentence: str) -> None:

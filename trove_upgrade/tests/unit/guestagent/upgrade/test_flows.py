@@ -541,9 +541,7 @@ class RestoreTest(FlowTestCase):
         self.assertEqual([('10.11.14-MariaDB', '11.8.6-MariaDB')] * 2, asked)
         self.assertFalse(self.machine.guest().server_started(fakes.UPGRADE))
 
-    def test_another_server_than_expected_upgrades_nothing_and_is_not_opened(
-        self,
-    ):
+    def test_another_server_than_expected_upgrades_nothing_and_is_not_opened(self):
         class Silent(fakes.Driver):
             def installed_version(self):
                 return None

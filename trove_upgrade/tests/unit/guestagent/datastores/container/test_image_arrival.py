@@ -62,6 +62,14 @@ class ArrivalTestCase(base.TestCase):
         self.engine.registry_is_down = True
         self.engine.loads = dataclasses.replace(self.image, digests=())
 
+    def new_root_before_the_stash(self):
+        """Without the record, too, until what is returned is called."""
+        record = self.guest.driver().host.records.path
+        kept = record.read_bytes()
+        record.unlink()
+        self.new_root()
+        return lambda: record.write_bytes(kept)
+
     @contextlib.contextmanager
     def opened(self, platform):
         self.times_opened += 1
@@ -107,14 +115,11 @@ class TestArrival(ArrivalTestCase):
 
     def test_before_the_stash_has_come_it_is_loaded_and_named_later(self):
         self.stopped()
-        record = self.guest.driver().host.records.path
-        kept = record.read_bytes()
-        record.unlink()
-        self.new_root()
+        stash_comes = self.new_root_before_the_stash()
         driver = self.received(number='11.8')
         driver.prefetch()
         self.assertEqual(['load'], self.engine.names())
-        record.write_bytes(kept)
+        stash_comes()
         driver.receive(ARCHIVE, self.opened)
         self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
         self.assertEqual(['load', 'tag'], self.engine.names())
@@ -139,14 +144,11 @@ class TestArrival(ArrivalTestCase):
 
     def test_nor_does_it_where_the_head_start_took_it_for_the_one(self):
         self.stopped()
-        record = self.guest.driver().host.records.path
-        kept = record.read_bytes()
-        record.unlink()
-        self.new_root()
+        stash_comes = self.new_root_before_the_stash()
         self.engine.images[NEW] = fakes.image('older')
         driver = self.received(number='11.8')
         driver.prefetch()
-        record.write_bytes(kept)
+        stash_comes()
         driver.receive(ARCHIVE, self.opened)
         self.assertEqual((NEW, IMAGE), self.named(self.chosen(driver)))
         self.assertEqual(['load', 'tag'], self.engine.names())
