@@ -7,6 +7,7 @@ start costs less here than by the scripts of a guest.
 """
 
 import contextlib
+import enum
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,19 @@ _SEED = (
 )
 
 
+#: Only the server itself knows that it replicates.
+_REPLICATES = "CHANGE MASTER 'far' TO MASTER_HOST='127.0.0.1', MASTER_USER='x'"
+
+
+class _Way(enum.StrEnum):
+    """Ways from the isolated start to the opening."""
+
+    FILTER = 'filter'  #: the rules are lifted
+    START = 'start'  #: without a filter, known before the isolated start
+    WORD = 'word'  #: the server tells after its start that it must not be opened so
+    LOST = 'lost'  #: others have removed the rules
+
+
 @contextlib.contextmanager
 def _server() -> Iterator[Any]:
     """Yield the root of a seeded server that has been stopped."""
@@ -74,17 +88,21 @@ def _seconds(work: Callable[[], object]) -> float:
 def measure() -> dict[str, float]:
     """Median seconds of each way, and their ratios."""
     found: dict[str, list[float]] = {}
-    ways = {'start': None, 'filter': Either(SystemCommands())}
+    packets = Either(SystemCommands())
     with _server() as root:
         for _ in range(ROUNDS):
-            for way, packets in ways.items():
-                driver = _driver(root, packets)
-                found.setdefault(f'isolated_{way}', []).append(_seconds(driver.start_isolated))
-                driver.fingerprint(GuestOptions(), lambda _percent, _sentence: None)
-                found.setdefault(f'open_{way}', []).append(_seconds(driver.open_for_clients))
-                root.service.stop('trove-upgrade-database')
+            _open(_Way.START, root, None, found)
+            _open(_Way.FILTER, root, packets, found)
+            _open(_Way.LOST, root, packets, found)
         root.service.start('mariadb')
         _fingerprints(root, found)
+        root.sql(_REPLICATES)
+        root.service.stop('mariadb')
+        for _ in range(ROUNDS):
+            _open(_Way.WORD, root, packets, found)
+    for way in _Way:
+        times = zip(found[f'isolated_{way}'], found[f'open_{way}'], strict=True)
+        found[f'both_{way}'] = [sum(pair) for pair in times]
     figures = {f'{name}_seconds': statistics.median(times) for name, times in found.items()}
     figures['open_ratio'] = figures['open_start_seconds'] / figures['open_filter_seconds']
     figures['rows_ratio'] = figures['rows_one_seconds'] / figures['rows_two_seconds']
@@ -93,10 +111,26 @@ def measure() -> dict[str, float]:
         f'the rules: {figures["open_filter_seconds"]:.2f} s; ratio {figures["open_ratio"]:.1f}\n'
         f'isolated start, without a network: {figures["isolated_start_seconds"]:.2f} s; behind the '
         f'rules: {figures["isolated_filter_seconds"]:.2f} s\n'
+        'isolated start and opening, behind the rules: '
+        f'{figures["both_filter_seconds"]:.2f} s; where the configuration forbids it: '
+        f'{figures["both_start_seconds"]:.2f} s; where the server tells what forbids it: '
+        f'{figures["both_word_seconds"]:.2f} s; where the rules were removed meanwhile: '
+        f'{figures["both_lost_seconds"]:.2f} s\n'
         f'{ROWS} rows and their checksum, in one session: {figures["rows_one_seconds"]:.2f} s; '
         f'in two: {figures["rows_two_seconds"]:.2f} s; ratio {figures["rows_ratio"]:.2f}'
     )
     return figures
+
+
+def _open(way: _Way, root: Any, packets: Either | None, found: dict[str, list[float]]) -> None:
+    """Measure the isolated start and the opening, and stop the server."""
+    driver = _driver(root, packets)
+    found.setdefault(f'isolated_{way}', []).append(_seconds(driver.start_isolated))
+    driver.fingerprint(GuestOptions(), lambda _percent, _sentence: None)
+    if way is _Way.LOST:
+        Either(SystemCommands()).open()
+    found.setdefault(f'open_{way}', []).append(_seconds(driver.open_for_clients))
+    root.service.stop('trove-upgrade-database')
 
 
 def _fingerprints(root: Any, found: dict[str, list[float]]) -> None:

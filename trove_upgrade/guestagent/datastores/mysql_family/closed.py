@@ -21,6 +21,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     limits,
     restart_reasons,
     run_record,
+    socket_place,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.restart_reasons import Restart
 from trove_upgrade.guestagent.datastores.mysql_family.server import Server
@@ -49,11 +50,18 @@ class Record:
 class ClosedServer:
     """The closing of one server, which runs as a service of the guest."""
 
-    def __init__(self, server: Server, packets: PacketFilter | None, run: pathlib.Path) -> None:
-        """`packets`: None where opening is to be a start."""
+    def __init__(
+        self,
+        server: Server,
+        packets: PacketFilter | None,
+        run: pathlib.Path,
+        root: pathlib.Path,
+    ) -> None:
+        """`packets`: None where opening is to be a start; `root` is that of the guest."""
         self._server = server
         self._packets = packets
         self._path = run / _NAME
+        self._root = root
         #: of rules that were made again in the life of this agent: the guest has something that
         #: removes them
         self._renewed: str | None = None
@@ -92,6 +100,7 @@ class ClosedServer:
             return Restart.FILTER_LOST
         configuration = self._server.configuration()
         reason = restart_reasons.of_configuration(configuration)
+        reason = reason or restart_reasons.of_socket(configuration, self._root)
         if reason is not None:
             return reason
         ports = sorted(restart_reasons.ports(configuration))
@@ -134,6 +143,8 @@ class ClosedServer:
             return Restart.FILTER_LOST
         if not listens <= {0, *record.ports}:
             return Restart.PORTS
+        if not socket_place.is_closed(settings.get('socket', ''), self._root):
+            return Restart.SOCKET
         return limits.acting(session, settings)
 
     def holds(self) -> bool:

@@ -257,10 +257,14 @@ def open_session(credentials: Credentials, timeout_seconds: float) -> Session:
 
 
 def candidates(
-    configuration: option_files.Configuration, client_file: pathlib.Path
+    configuration: option_files.Configuration,
+    client_file: pathlib.Path,
+    told_socket: str | None = None,
 ) -> tuple[Credentials, ...]:
-    """Users to try, in order: the client file's user if it names one, then root by unix socket."""
-    socket = configuration.server_value('socket') or DEFAULT_SOCKET
+    """Users to try, in order: the client file's user if it names one, then root by unix socket:
+    `told_socket` where the server was told one, else that of its configuration.
+    """
+    socket = told_socket or configuration.server_value('socket') or DEFAULT_SOCKET
     found = []
     if client_file.is_file():
         client = option_files.read(client_file, follow_includes=False)

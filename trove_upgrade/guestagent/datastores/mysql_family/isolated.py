@@ -45,6 +45,9 @@ ARGUMENTS = (
     *NO_CLIENTS,
     *(f'--loose-{name.replace("_", "-")}={value}' for name, value in SETTINGS.items()),
 )
+#: For MySQL: its X Plugin listens on a socket of its own, /tmp/mysqlx.sock where nothing names
+#: another.  Source: MySQL 8.4 Reference Manual, "X Plugin Options and System Variables".
+X_SOCKET = '--loose-mysqlx-socket=/run/mysqld/mysqlx.sock'
 #: For MariaDB: 11.4 and later makes a key of 4096 bits at each start that has no certificate of its
 #: own.  Measured on 11.8.9: a start takes 0.3 s without TLS, else 0.9 to 1.4 s.
 WITHOUT_TLS = (*ARGUMENTS, '--skip-ssl')
@@ -52,4 +55,6 @@ WITHOUT_TLS = (*ARGUMENTS, '--skip-ssl')
 #: its configuration as clients are to meet it, and is given `SETTINGS` while it runs.
 BEHIND_A_FILTER = ('--event-scheduler=OFF', '--skip-slave-start')
 #: What an isolated server shows tells nothing of the one that clients meet.
-VARIABLES = frozenset({'event_scheduler', 'have_ssl', 'init_file', 'tx_read_only', *SETTINGS})
+VARIABLES = frozenset(
+    {'event_scheduler', 'have_ssl', 'init_file', 'mysqlx_socket', 'tx_read_only', *SETTINGS}
+)

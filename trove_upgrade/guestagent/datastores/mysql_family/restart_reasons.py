@@ -7,8 +7,9 @@ otherwise must be what a running server takes.
 """
 
 import enum
+import pathlib
 
-from trove_upgrade.guestagent.datastores.mysql_family import option_files
+from trove_upgrade.guestagent.datastores.mysql_family import option_files, socket_place
 
 DEFAULT_PORT = 3306
 _HIGHEST_PORT = 65535
@@ -17,6 +18,7 @@ _EVENTS = 'event-scheduler'
 _PORTS = ('port', 'extra-port')
 _GALERA = 'wsrep'
 _REPLICATION = 'master-info-file'
+_SOCKET = 'socket'
 
 
 class Restart(enum.StrEnum):
@@ -38,6 +40,7 @@ class Restart(enum.StrEnum):
     EVENTS = 'event_scheduler has a value that a running server does not take'
     REPLICATION = 'the server replicates from another one, which begins at a start'
     PORTS = 'the server listens on a port that its configuration did not tell'
+    SOCKET = 'the socket of the server is in a directory that is open to all users of the guest'
     FILTER = 'the guest has no packet filter that keeps clients away'
     FILTER_LOST = 'the rules of the packet filter have been removed meanwhile'
     START = 'the server did not start as clients are to meet it'
@@ -57,6 +60,18 @@ def of_configuration(configuration: option_files.Configuration) -> Restart | Non
     if any(_port(option) is None for name in _PORTS for option in _given(configuration, name)):
         return Restart.PORTS
     return None
+
+
+def of_socket(configuration: option_files.Configuration, root: pathlib.Path) -> Restart | None:
+    """Return what forbids to start a service of the guest so: users of the guest would come in by
+    its socket.
+    """
+    if configuration.unread:
+        return Restart.CONFIGURATION
+    named = _given(configuration, _SOCKET)
+    if all(socket_place.is_closed(option.value or '', root) for option in named):
+        return None
+    return Restart.SOCKET
 
 
 def of_fixed_command(configuration: option_files.Configuration) -> Restart | None:

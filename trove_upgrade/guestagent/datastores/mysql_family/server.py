@@ -17,6 +17,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     option_files,
     option_groups,
     persisted,
+    socket_place,
 )
 from trove_upgrade.guestagent.machine import durable, listing, untrusted_files
 from trove_upgrade.guestagent.machine import service as service_module
@@ -89,6 +90,13 @@ class Server:
         """
         return self._context.run / 'database-args'
 
+    def told_socket(self) -> str | None:
+        """Return where the server was told to have its socket; None where it was not."""
+        try:
+            return socket_place.told(self.arguments_file.read_text().splitlines())
+        except FileNotFoundError:
+            return None
+
     def configuration(self) -> option_files.Configuration:
         """The option files that a server of this root disk reads, now, and what it has been told to
         keep in its data directory.
@@ -115,7 +123,8 @@ class Server:
         :raises NoAnswer: none does.
         """
         refusals = []
-        for credentials in connection.candidates(self.configuration(), self.client_file):
+        ways = connection.candidates(self.configuration(), self.client_file, self.told_socket())
+        for credentials in ways:
             try:
                 return self._connect(credentials, timeout_seconds), credentials
             except connection.NoAnswer as error:

@@ -45,6 +45,8 @@ class PrivateService:
         self.name = None
         self.process = None
         self.starts = []
+        #: where the server may have it
+        self.sockets = [root / 'run/mysqld/mysqld.sock']
         self.environment = {'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'}
 
     def exists(self, name):
@@ -93,10 +95,13 @@ class PrivateService:
         """
         if not (self.root / 'run/mysqld/mysqld.pid').exists():
             return False
+        return any(map(self._greets, self.sockets))
+
+    def _greets(self, path):
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(_GREETING_SECONDS)
             try:
-                line.connect(str(self.root / 'run/mysqld/mysqld.sock'))
+                line.connect(str(path))
                 return bool(line.recv(1))
             except OSError:
                 return False

@@ -9,7 +9,7 @@ import subprocess
 from trove_upgrade.domain import exceptions
 from trove_upgrade.domain.guest_options import GuestOptions
 from trove_upgrade.guestagent.datastores import factory
-from trove_upgrade.guestagent.datastores.mysql_family import isolated
+from trove_upgrade.guestagent.datastores.mysql_family import isolated, socket_place
 from trove_upgrade.guestagent.datastores.mysql_family.engines.mariadb import MariaDB
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
 from trove_upgrade.guestagent.machine import packet_filter
@@ -463,6 +463,25 @@ class TestWhereAStartMustStay(OpeningTestCase):
         self.assertNotIn(('of_the_init_file',), self.root.sql('SHOW DATABASES'))
         self.assert_isolated_as_ever()
         self.assertIn(('of_the_init_file',), self.root.sql('SHOW DATABASES'))
+
+    def test_a_socket_in_a_directory_that_is_open_to_all_users(self):
+        path = self.root.path / 'tmp/mysqld.sock'
+        self.configure(f'[client-server]\nsocket = {path}\n')
+        self.service.sockets.append(path)
+        before = self.upgrade()
+        told = socket_place.argument(self.root.path)
+        self.assertEqual([(*isolated.WITHOUT_TLS, told)], self.starts())
+        self.assertFalse(path.exists())
+        self.driver = self.another_agent()
+        self.driver.start_isolated()
+        self.driver.upgrade_data(self.progress)
+        after = self.driver.fingerprint(GuestOptions(), self.progress)
+        compared = self.driver.compare(before, after)
+        self.assertEqual(([], []), (compared.missing, compared.settings_changed))
+        self.assertEqual(([], False), (self.reached(), path.exists()))
+        self.assert_opened_by_a_start()
+        self.assertTrue(path.exists())
+        self.driver.write_probe()
 
     def test_an_event_scheduler_that_is_disabled(self):
         self.configure('[mysqld]\nevent_scheduler=DISABLED\n')

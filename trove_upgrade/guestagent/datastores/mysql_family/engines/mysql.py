@@ -49,7 +49,7 @@ class MySQL(Engine):
 
     manager = 'mysql'
     dialect = MySQLDialect()
-    isolated = (*isolated.ARGUMENTS, persisted.NOT_LOADED)
+    isolated = (*isolated.ARGUMENTS, isolated.X_SOCKET, persisted.NOT_LOADED)
 
     def backup_images(self, repository: str, number: str) -> Sequence[str]:
         return backup_images.by_name_for_mysql(repository, number)

@@ -23,6 +23,7 @@ from trove_upgrade.guestagent.datastores.mysql_family import (
     preserved,
     programs,
     restart_reasons,
+    socket_place,
 )
 from trove_upgrade.guestagent.datastores.mysql_family.engines.engine import Engine, InstalledServer
 from trove_upgrade.guestagent.datastores.mysql_family.hosts.host import HostPorts
@@ -36,8 +37,6 @@ from trove_upgrade.guestagent.trove.trove_agent_control import NoTroveAgent, Tro
 
 LOG = logs.get_logger(__name__)
 USER = 'mysql'
-#: Below the root: where the distributions' configurations have the socket.
-_SOCKETS = 'run/mysqld'
 
 
 class ServiceHost:
@@ -75,13 +74,14 @@ class ServiceHost:
             groups=engine.dialect.groups,
             start_seconds=ports.start_seconds,
         )
-        self._closed = closed.ClosedServer(self.server, packets, context.run)
+        self._root = context.etc.parent
+        self._closed = closed.ClosedServer(self.server, packets, context.run, self._root)
         self._scratch_places = scratch_places or (
             pathlib.Path('/dev/shm'),  # noqa: S108  # nosec B108 # the directory in it is made under a name of chance, for root alone
             context.run.parent,
             pathlib.Path('/var/tmp'),  # noqa: S108
         )
-        memory = context.etc.parent / 'var/lib/trove-upgrade/database-autostart.json'
+        memory = self._root / 'var/lib/trove-upgrade/database-autostart.json'
         self.autostart = autostart.Autostart(service, memory)
 
     def volume_owner(self) -> int | None:
@@ -214,7 +214,13 @@ class ServiceHost:
             return  # the caller asks `is_isolated`: a client may have come to it
         LOG.info('The database will be opened by another start of its server: %s', reason)
         self._end_closed()
-        self.server.start(autostart.DATABASE, arguments)
+        self.server.start(autostart.DATABASE, (*arguments, *self._closed_socket()))
+
+    def _closed_socket(self) -> Sequence[str]:
+        """Return what moves the socket to the closed directory, where it may be elsewhere."""
+        if restart_reasons.of_socket(self.server.configuration(), self._root) is None:
+            return ()
+        return (socket_place.argument(self._root),)
 
     def _run_closed(self) -> Restart | None:
         """Start the server behind the packet filter, or return why it is not to be opened so."""
@@ -265,7 +271,11 @@ class ServiceHost:
         after: base.Fingerprint,  # noqa: ARG002 - the contract has it
         found: base.Comparison,
     ) -> base.Comparison:
-        return found
+        """Compare the socket that clients will meet, not the one that the server was told."""
+        if self.server.told_socket() is None:
+            return found
+        named = self.server.configuration().server_value('socket')
+        return socket_place.as_clients_meet_it(found, named)
 
     def open_for_clients(self) -> None:
         """Open the server; one that is open already is left alone."""
@@ -289,7 +299,7 @@ class ServiceHost:
         if reason is not None:
             LOG.info('The database is opened by another start of its server: %s', reason)
             return False
-        sockets = self._context.etc.parent / _SOCKETS
+        sockets = socket_place.directory(self._root)
         if sockets.is_dir():  # an isolated start closes it for other users
             sockets.chmod(0o755)
         self.server.arguments_file.unlink(missing_ok=True)

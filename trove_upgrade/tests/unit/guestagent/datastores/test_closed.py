@@ -73,6 +73,7 @@ class Machine(fakes.Service):
             'event_scheduler': 'OFF',
             'max_statement_time': '0' if '--skip-networking' in found else '0.01',
             'port': '3306',
+            'socket': str(self.context.etc.parent / 'run/mysqld/mysqld.sock'),
             'skip_networking': 'ON' if '--skip-networking' in found else 'OFF',
         }
 

@@ -89,6 +89,41 @@ class TestReasons(base.TestCase):
         )
         self.assertEqual({restart_reasons.DEFAULT_PORT} | (numbers - {0}), set(found))
 
+    @given(
+        st.sampled_from(('socket', 'loose-socket', 'sock')),
+        st.sampled_from(('mysqld', 'client-server', 'mariadb-11.8')),
+        st.sampled_from(
+            (
+                '/tmp/mysql.sock',
+                '/run/mysqld',
+                '/run/mysqld/../mysql.sock',
+                '/run/mysqld2/mysqld.sock',
+                '/var/lib/mysql/mysql.sock',
+                'mysql.sock',
+                '@mariadb',
+                '',
+                None,
+            )
+        ),
+    )
+    def test_a_socket_that_other_users_reach_forbids_it_and_none_else_does(
+        self, name, group, value
+    ):
+        closed = ('mysqld', 'socket', '/var/run/mysqld//mysqld.sock')
+        for options, reason in (
+            ([], None),
+            ([closed], None),
+            ([('client', name, value)], None),
+            ([(group, name, value)], Restart.SOCKET),
+            ([(group, name, value), closed], Restart.SOCKET),
+        ):
+            found = restart_reasons.of_socket(configured(*options), pathlib.Path('/'))
+            self.assertEqual(reason, found, options)
+
+    def test_a_configuration_that_could_not_be_read_may_name_any_socket(self):
+        found = restart_reasons.of_socket(configured(unread=('x',)), pathlib.Path('/'))
+        self.assertEqual(Restart.CONFIGURATION, found)
+
     def test_a_port_that_is_no_number_forbids_it(self):
         for value in ('3306K', '', None, '70000', '٣'):
             self.assertEqual(Restart.PORTS, self.reason(('mysqld', 'extra_port', value)))
