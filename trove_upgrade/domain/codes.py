@@ -45,6 +45,7 @@ class Code(enum.StrEnum):
     CONTAINER_NOT_RUNNING = 'CONTAINER_NOT_RUNNING'
 
     # of the guest's volume and what the upgrade keeps there
+    VOLUME_NOT_FOUND = 'VOLUME_NOT_FOUND'
     VOLUME_NOT_MOUNTED = 'VOLUME_NOT_MOUNTED'
     STASH_MISSING = 'STASH_MISSING'
     STASH_TOO_LARGE = 'STASH_TOO_LARGE'

@@ -164,7 +164,7 @@ class Volume:
             raise exceptions.StepFailed(
                 f'The volume {uuid} cannot be found: no device of the guest has a file system '
                 'with this UUID. Attach the volume to the server and try again.',
-                'VOLUME_NOT_FOUND',
+                Code.VOLUME_NOT_FOUND,
             )
         if len(found) > 1:
             raise exceptions.StepFailed(

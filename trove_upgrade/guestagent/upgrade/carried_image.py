@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from trove_upgrade.domain import exceptions, logs
+from trove_upgrade.domain.codes import Code
 from trove_upgrade.domain.image_archive import ImageArchive
 from trove_upgrade.guestagent.machine import read_ahead, untrusted_files
 from trove_upgrade.guestagent.machine.containers import image_archives
@@ -32,8 +33,8 @@ LOG = logs.get_logger(__name__)
 NAME = 'container-image.tar'
 _FORMER = re.compile(r'container-image-[0-9a-f]{64}\.tar')
 _NAMES = re.compile(rf'{re.escape(NAME)}|{_FORMER.pattern}')
-#: For a head start; the restore waits as long as the operator has set.
-_HEAD_START_WAIT_SECONDS = 5
+#: For one look of a head start at the volume: a restore that is asked for meanwhile looks itself.
+_LOOK_SECONDS = 1.0
 #: One thread loads it, and others wait for that.
 _LOADING = threading.Lock()
 _TURN_SECONDS = 1.0
@@ -55,18 +56,29 @@ OF_THE_JOB = frozenset({'DEADLINE_PASSED', 'UPGRADE_ABORTED'})
 def head_start(guest: Guest) -> None:
     """Load it on a root disk that an upgrade has just booted, before the restore is asked for.
 
-    :raises StepFailed: this root disk is not a new one, or the volume is not there.
+    :raises StepFailed: this root disk is not a new one, or the volume has not come within the time
+        that the restore gives it, too.
     """
     told = guest.carried()
     if told is None:
         return
     root_disk.require_another(guest, '')
-    taking.take(
-        guest,
-        told.volume_uuid,
-        min(_HEAD_START_WAIT_SECONDS, guest.settings.volume_wait_seconds),
-    )
+    _take(guest, told.volume_uuid)
     load(guest, lambda _percent, _sentence: None)
+
+
+def _take(guest: Guest, volume_uuid: str) -> None:
+    left = guest.settings.volume_wait_seconds
+    while True:
+        look = min(_LOOK_SECONDS, left)
+        left -= look
+        try:
+            taking.take(guest, volume_uuid, look)
+        except exceptions.StepFailed as error:
+            if error.code != Code.VOLUME_NOT_FOUND or left <= 0:
+                raise
+        else:
+            return
 
 
 def load(guest: Guest, progress: Progress) -> str | None:

@@ -121,6 +121,8 @@ class Machine:
         self.running = self.isolated = self.agent_marker = None
         self.write_on_open = True  # a client writes the moment it can
         self.mounts = []
+        self.volume_late_seconds = 0.0
+        self.on_late_volume = lambda late_seconds: None
         self.brought = []  #: numbers of versions whose image was brought here
         self.fail = {}  # name of a driver's method -> error to raise once
         self.others = []  # processes that hold the volume
@@ -278,7 +280,10 @@ class Volume:
         return Mounted(UUID, 'ext4', 'rw,noatime') if self._machine.mounted else None
 
     def mount(self, uuid, options=None, wait_seconds=0):
-        if uuid != UUID:
+        if not self._machine.mounted:
+            self._machine.volume_late_seconds -= wait_seconds
+            self._machine.on_late_volume(self._machine.volume_late_seconds)
+        if uuid != UUID or self._machine.volume_late_seconds > 0:
             raise exceptions.StepFailed(f'The volume {uuid} cannot be found.', 'VOLUME_NOT_FOUND')
         if not self._machine.mounted:
             self._machine.mounts.append(options)

@@ -622,6 +622,16 @@ class HeadStartTest(CarriedTestCase):
         restore.restore(self.machine.work(upgrade_info=info))
         self.assert_upgraded(self.machine)
 
+    def test_a_volume_that_comes_late_is_waited_for_and_no_registry_is_asked_beside_it(self):
+        self.booted()
+        self.machine.volume_late_seconds = 59
+        asked, looks = [], []
+        self.machine.on_late_volume = looks.append
+        self.machine.before_load = lambda: asked.append(self.machine.has_asked_registry)
+        head_start.give(self.machine.guest())
+        self.assertEqual(({IMAGE: LOADED}, [False]), (self.machine.images, asked))
+        self.assertEqual(59, len(looks))  # the restore comes in between
+
     def test_a_root_disk_that_is_restored_takes_nothing(self):
         info = self.booted()
         restore.restore(self.machine.work(upgrade_info=info))
