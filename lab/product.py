@@ -163,8 +163,11 @@ class Product:
         )
         self._supervisor.wait_ready(API, lambda: openstack.answers(self.url), READY_SECONDS)
 
-    def start_taskmanager(self, name: str = TASKMANAGER) -> None:
-        """Start one taskmanager; several may run under different names."""
+    def start_taskmanager(self, name: str = TASKMANAGER, host: str | None = None) -> None:
+        """Start one taskmanager; several may run under different names, and on a `host` of that
+        name.
+        """
+        named = ('unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', host) if host else ()
         self._supervisor.start(
             Command(
                 name=name,
@@ -172,6 +175,7 @@ class Product:
                 env=self._env(),
                 stop_seconds=10.0,
                 argv=(
+                    *named,
                     str(self._programs / 'trove-upgrade-taskmanager'),
                     '--config-file',
                     str(self.config_file),
