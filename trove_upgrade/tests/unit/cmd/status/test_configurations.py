@@ -226,11 +226,19 @@ class TestOptions(ConfigurationTestCase):
 
     def test_right_ones_are_counted(self):
         found = rows.run(
-            status.Checks(self.conf('trove_upgrade', 'lease_seconds', '60')), 'options'
+            status.Checks(self.conf('trove_upgrade', 'lease_seconds', '15')), 'options'
         )
         self.assertRegex(
             found.details, r'\AEach of the \d+ options of trove-upgrade can be read\.\Z'
         )
+        self.assertEqual(upgradecheck.Code.SUCCESS, found.code)
+
+    def test_a_lease_of_an_earlier_release_is_warned_of(self):
+        found = rows.run(
+            status.Checks(self.conf('trove_upgrade', 'lease_seconds', '60')), 'options'
+        )
+        self.assertEqual(upgradecheck.Code.WARNING, found.code)
+        self.assertIn('[trove_upgrade] lease_seconds is 60', found.details)
 
 
 class TestDatabase(ConfigurationTestCase):
