@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from trove_upgrade.guestagent.machine import untrusted_files
 _WRITING = threading.Lock()
 #: No document of ours comes near: the longest lists the differences of one comparison.
 _JSON_BYTES = 64 << 20
+_TELLS_SINCE = (5, 8)
 
 
 def sync_directory(directory: pathlib.Path) -> None:
@@ -44,7 +46,8 @@ def sync_file_system(directory: str) -> None:
     """Make all that was written to the file system of `directory` durable: contents, names,
     owners, modes and times, of every file there, in one call.
 
-    :raises OSError: it cannot be done, or what was written since the last call is lost.
+    :raises OSError: it cannot be done, or what was written since the last call is lost; the last
+        only by a kernel that tells it, see `sync_content`.
     """
     library = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -54,6 +57,23 @@ def sync_file_system(directory: str) -> None:
             raise OSError(number, os.strerror(number), directory)
     finally:
         os.close(descriptor)
+
+
+def tells_of_lost_writes(kernel_release: str) -> bool:
+    """Return whether `sync_file_system` tells of a write that has failed with this kernel.  Source:
+    syncfs(2): it does so since Linux 5.8.
+    """
+    found = re.match(r'(\d+)\.(\d+)', kernel_release)
+    return found is not None and (int(found[1]), int(found[2])) >= _TELLS_SINCE
+
+
+def sync_content(descriptor: int) -> None:
+    """Sync one file where the sync of its file system would not tell that its content is lost.
+
+    :raises OSError: it is lost.
+    """
+    if not tells_of_lost_writes(os.uname().release):
+        os.fsync(descriptor)
 
 
 def make_directory(directory: pathlib.Path, mode: int = 0o755) -> None:

@@ -6,18 +6,16 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import secrets
 import stat
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NoReturn, Protocol
 
 from trove_upgrade.domain import exceptions
 from trove_upgrade.guestagent.machine import durable
-from trove_upgrade.guestagent.storage.stash import attributes
+from trove_upgrade.guestagent.storage.stash import attributes, beside
 from trove_upgrade.guestagent.storage.stash.manifest import Entry, EntryKind
 from trove_upgrade.guestagent.storage.stash.owners import Owners
 
-_BESIDE = '.trove-upgrade-'
 _MODE_ON_THE_WAY = 0o755
 
 
@@ -47,7 +45,8 @@ class Placing:
     content durable before any name leads to it: after a power cut a name leads to the former file
     or to the whole new one.  The second makes names, owners, modes and times durable before the
     caller notes that the restore is done.  A power cut between the two leaves some names new and
-    some old: the restore is not noted, and runs again from its beginning.
+    some old: the restore is not noted, and runs again from its beginning.  A kernel whose sync of a
+    file system tells of no write that has failed syncs each content besides.
     """
 
     def __init__(
@@ -57,15 +56,16 @@ class Placing:
         owners: Owners,
         destination: pathlib.Path,
         sync: Callable[[str], None] = durable.sync_file_system,
+        sync_content: Callable[[int], None] = durable.sync_content,
     ) -> None:
         self._stash = stash
         self._owners = owners
         # looked up before anything is written
         self._numbers = {entry.path: owners.of(entry) for _, entry in entries}
         self._sync_one = sync
+        self._sync_content = sync_content
         root = str(destination).rstrip('/')
-        # an intruder who has written the manifest cannot know it
-        prefix = f'{_BESIDE}{secrets.token_hex(8)}-'
+        prefix = beside.prefix()
         places = [_place(root + entry.path, f'{prefix}{index}', entry) for index, entry in entries]
         self._directories = [it for it in places if it.entry.kind is EntryKind.DIRECTORY]
         self._others = [it for it in places if it.entry.kind is not EntryKind.DIRECTORY]
@@ -122,7 +122,9 @@ class Placing:
         self._devices[status.st_dev] = place.target
 
     def _parent(self, place: _Place) -> None:
-        """Make the directory that `place` is in, once for all that is in it."""
+        """Make the directory that `place` is in, once for all that is in it; one that is there is
+        rid of what an earlier run has left.
+        """
         parent = os.path.dirname(place.target)  # noqa: PTH120 - odd bytes stay as they are
         if parent in self._ready:
             return
@@ -131,6 +133,8 @@ class Placing:
         while not os.path.isdir(parent):  # noqa: PTH112 - odd bytes stay as they are
             missing.append(parent)
             parent = os.path.dirname(parent)  # noqa: PTH120 - odd bytes stay as they are
+        if not missing:
+            beside.remove_left(parent)
         for parent in reversed(missing):
             os.mkdir(parent, _MODE_ON_THE_WAY)  # noqa: PTH102 - odd bytes stay as they are
             os.chmod(parent, _MODE_ON_THE_WAY)  # noqa: PTH101 - whatever the umask of the agent is
@@ -171,6 +175,7 @@ class Placing:
             except OSError as error:
                 error.filename = place.target  # it is the descriptor's number
                 raise
+            self._sync_content(descriptor)
         finally:
             os.close(descriptor)
 

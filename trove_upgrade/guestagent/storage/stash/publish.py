@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import stat
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from trove_upgrade.guestagent.machine import durable, listing
@@ -147,7 +147,7 @@ def _write(
 ) -> tuple[Manifest, bytes, int]:
     entries: list[Entry] = []
     skipped: list[str] = []
-    links: dict[tuple[int, int], tuple[int, Piece]] = {}
+    links: dict[Hashable, tuple[int, Piece]] = {}
     with (beside / CONTENT).open('xb') as stream:
         os.fchmod(stream.fileno(), 0o600)
         writer = _Writer(stream)
@@ -176,7 +176,7 @@ def _write(
 def _entry_now(
     seen: tree.Seen,
     writer: _Writer,
-    links: dict[tuple[int, int], tuple[int, Piece]],
+    links: dict[Hashable, tuple[int, Piece]],
     accounts: accounts_module.Accounts,
 ) -> Entry | None:
     """`_entry`, looked at again where the name stands for another thing since: editors and package
@@ -200,7 +200,7 @@ def _entry(
     seen: tree.Seen,
     status: os.stat_result,
     writer: _Writer,
-    links: dict[tuple[int, int], tuple[int, Piece]],
+    links: dict[Hashable, tuple[int, Piece]],
     accounts: accounts_module.Accounts,
 ) -> Entry | None:
     """Keep one path; None for what cannot be kept: sockets, pipes, devices. All that is kept of a
@@ -219,13 +219,23 @@ def _entry(
             return begun(kind=EntryKind.DIRECTORY, xattrs=xattrs)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ESTALE, 'it is no plain file any more', seen.path)
-        inode = (status.st_dev, status.st_ino)
-        if inode not in links:
-            links[inode] = len(links), writer.add(_chunks(descriptor, status.st_size))
-        link, piece = links[inode]
+        same = _same_file(seen, status)
+        if same not in links:
+            links[same] = len(links), writer.add(_chunks(descriptor, status.st_size))
+        link, piece = links[same]
         return begun(kind=EntryKind.FILE, link=link, piece=piece, xattrs=xattrs)
     finally:
         os.close(descriptor)
+
+
+def _same_file(seen: tree.Seen, status: os.stat_result) -> Hashable:
+    """Return what the names of one file have in common, and no other file.  The number of its inode
+    is not enough: it is another file's once the last name has gone.
+    """
+    if status.st_nlink == 1:
+        return seen.path
+    moments = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *moments
 
 
 def _begun(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from trove_upgrade.domain import exceptions, logs
 from trove_upgrade.domain.codes import Code
 from trove_upgrade.guestagent.machine import listing, untrusted_files
+from trove_upgrade.guestagent.storage.stash import beside
 
 LOG = logs.get_logger(__name__)
 
@@ -76,6 +77,8 @@ class _Walk:
         if path in self._seen:
             return
         self._count(path)
+        if beside.is_one(name):
+            return
         if level > _LEVELS or len(os.fsencode(path)) > _PATH_BYTES:
             LOG.warning('%s is not kept: it is nested too deep', path[:_NAMED_CHARACTERS])
             return
@@ -126,7 +129,8 @@ def walk(roots: Iterable[pathlib.Path], limits: Limits | None = None) -> Iterato
     """Yield what is at and below `roots`, each path once, links not followed, a directory before
     what is in it.
 
-    What vanishes meanwhile was not there, nor is what only another user's link leads to.  What is
+    What vanishes meanwhile was not there, nor is what only another user's link leads to, nor what a
+    killed restore has left.  What is
     deeper than checks allow is left out: it could be neither kept nor restored.
 
     :raises StepFailed: STASH_TOO_LARGE; it is more than `limits` allow.

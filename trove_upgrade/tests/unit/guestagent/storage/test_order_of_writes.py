@@ -10,7 +10,8 @@ import shutil
 import fixtures
 
 from trove_upgrade.domain import exceptions
-from trove_upgrade.guestagent.storage.stash import owners, publish
+from trove_upgrade.guestagent.machine import durable
+from trove_upgrade.guestagent.storage.stash import beside, owners, publish
 from trove_upgrade.guestagent.storage.stash.accounts import SystemAccounts
 from trove_upgrade.guestagent.storage.stash.placing import Placing
 from trove_upgrade.guestagent.storage.stash.restore import Stash
@@ -64,8 +65,40 @@ class OrderOfWritesTest(base.TestCase):
                 owners.Owners(stash.name, ACCOUNTS),
                 there,
                 lambda _directory: order.append('sync'),
+                lambda _descriptor: order.append('content'),
             ).run()
-        self.assertEqual(['sync', *['rename'] * 3, 'sync'], order)
+        self.assertEqual(['content'] * 2 + ['sync', *['rename'] * 3, 'sync'], order)
+
+    def test_contents_are_synced_one_by_one_where_the_kernel_tells_of_no_lost_write(self):
+        for release, tells in (
+            ('4.19.0-27-amd64', False),
+            ('5.4.0-216-generic', False),
+            ('5.7.19', False),
+            ('5.8.0', True),
+            ('5.10.0-35-amd64', True),
+            ('6.1.0-44-cloud-amd64', True),
+            ('unknown', False),
+        ):
+            self.assertEqual(tells, durable.tells_of_lost_writes(release), release)
+
+    def test_what_a_killed_restore_has_left_goes_with_the_next_one(self):
+        stash = self.stash()
+        there = self.top / 'there'
+        inside = pathlib.Path(f'{there}{self.source}')
+        own = inside / '.trove-upgrade-of-the-tenant-1'
+        inside.mkdir(parents=True)
+        own.touch()
+
+        for number in range(2):
+            (inside / f'{beside.prefix()}{number}').write_text('left')
+        stash.restore(stash.paths(), ACCOUNTS, there)
+        self.assertEqual({'a.cnf', 'b.cnf', own.name}, {path.name for path in inside.iterdir()})
+
+    def test_what_a_killed_restore_has_left_is_in_no_stash(self):
+        (self.source / f'{beside.prefix()}7').write_text('left')
+        self.assertEqual(
+            ['a.cnf', 'b.cnf'], [pathlib.Path(path).name for path in self.stash().files()]
+        )
 
     def test_a_death_at_any_moment_leaves_each_file_old_or_new_and_a_restore_completes_it(self):
         stash = self.stash()

@@ -15,7 +15,7 @@ from trove_upgrade.guestagent.storage.stash import accounts as accounts_module
 from trove_upgrade.guestagent.storage.stash import publish
 from trove_upgrade.guestagent.storage.stash.restore import Stash
 from trove_upgrade.tests.unit import base
-from trove_upgrade.tests.unit.guestagent import fakes, special_files
+from trove_upgrade.tests.unit.guestagent import fakes, seam, special_files
 
 _ACCOUNTS = accounts_module.SystemAccounts()
 
@@ -389,6 +389,28 @@ class StashTest(base.TestCase):
                 )
                 self.assertIn(error.code, {'STASH_BROKEN', 'STASH_MISSING'}, (name, kind))
                 special_files.remove(path)
+
+    def test_a_file_that_has_got_the_inode_of_another_one_meanwhile_has_its_own_content(self):
+        """On a disk: ext4 gives the number of an inode again at once."""
+        disk = self.useFixture(fixtures.TempDir(rootdir='/var/tmp')).path
+        self.source = pathlib.Path(disk)
+        (self.source / 'a.cnf').write_text('[mysqld]\n')
+        (self.source / 'b.cnf').touch()
+        for names in (('a.cnf',), ('a.cnf', 'a.link')):
+            for name in names[1:]:
+                os.link(self.source / names[0], self.source / name)
+            (self.source / 'z.cnf').write_text('[mysqld]\n')
+
+            def replaced(names=names):
+                for name in names:
+                    (self.source / name).unlink()
+                (self.source / 'z.new').write_text('[client]\n')
+                (self.source / 'z.new').rename(self.source / 'z.cnf')
+
+            with seam.once_before('open', 'b.cnf', replaced):
+                stash = self.open(self.publish())
+            self.assertEqual(b'[client]\n', stash.file(str(self.source / 'z.cnf')), names)
+            (self.source / 'a.cnf').write_text('[mysqld]\n')
 
     def test_pipes_and_sockets_are_left_out(self):
         os.mkfifo(self.source / 'pipe')
