@@ -67,7 +67,11 @@ class NovaChanges:
         for _ in range(_MOST_PAGES - 1):
             if marker is None:
                 break
-            _, marker = self._page(since, marker, found)
+            try:
+                _, marker = self._page(since, marker, found)
+            except nova_exceptions.BadRequest:
+                # the server of the marker has gone meanwhile: the next look has the rest
+                return found
         self._seen_until = began  # not sooner: what a failed look was to tell is asked again
         return found
 

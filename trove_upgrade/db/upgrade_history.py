@@ -85,11 +85,12 @@ class UpgradeHistory:
 
 def _past(row: sa.Row[Any], former_version_id: str, size: int | None) -> PastUpgrade | None:
     """Return an upgrade as an estimate wants it; None: it told no downtime, or none that can be, as
-    where the clock of its guest was set meanwhile.
+    where the clock of its guest was set meanwhile: it is longer than the whole upgrade, or was not.
     """
     progress = progress_codec.decode(row.data)
     seconds = progress.restore.downtime_seconds
-    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+    longest = (row.ended_at - row.created_at).total_seconds()
+    if seconds is None or not math.isfinite(seconds) or not 0 < seconds <= longest:
         return None
     return PastUpgrade(
         former_version_id=former_version_id,

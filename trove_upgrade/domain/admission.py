@@ -247,7 +247,9 @@ def rollback_possible_until(found: Upgrade) -> RollbackLimit | None:
     None: no more, not yet, or it is on its way there.
     """
     if found.state is _S.FAILED:
-        return RollbackLimit.RETRY if rollback_obstacle(found) is None else None
+        is_deleted = found.error_code == exceptions.InstanceDeleted.code
+        is_possible = not is_deleted and rollback_obstacle(found) is None
+        return RollbackLimit.RETRY if is_possible else None
     if found.state is not _S.RUNNING or found.is_rolling_back:
         return None
     return RollbackLimit.RESTORE if why_no_rollback(found) is None else None

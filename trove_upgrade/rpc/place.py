@@ -50,6 +50,16 @@ def of_taskmanagers(conf: cfg.ConfigOpts) -> tuple[Place, ...]:
     return (guests, SERVICES)
 
 
+def of_queues(conf: cfg.ConfigOpts) -> tuple[Place, ...]:
+    """All places where a taskmanager makes queues: where it listens and, last, where it hears
+    Nova.
+    """
+    places, nova = of_taskmanagers(conf), of_nova(conf)
+    if nova == SERVICES or _meaning(conf, nova) in [_meaning(conf, each) for each in places]:
+        return places
+    return (*places, nova)
+
+
 def virtual_host(conf: cfg.ConfigOpts, at: Place) -> str | None:
     """Name it; None for a transport without virtual hosts.
 

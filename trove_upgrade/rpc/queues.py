@@ -41,12 +41,11 @@ def of_nova(host: str) -> str:
 
 def of_taskmanagers(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> list[str]:
     """Names of the shared queue and of those of `hosts`."""
-    options = conf[our_conf.GROUP]
-    hears_nova = options.nova_notifications_topics
     return [
-        options.taskmanager_topic,
+        conf[our_conf.GROUP].taskmanager_topic,
         *(of_host(conf, host) for host in hosts),
-        *(of_nova(host) for host in hosts if hears_nova),
+        # also where none is made any more: one that was left keeps all that Nova sends
+        *(of_nova(host) for host in hosts),
     ]
 
 

@@ -26,6 +26,8 @@ REST_SECONDS = 5.0
 _GRACE_SECONDS = 5.0
 #: After a look that Nova has not answered each step looks by itself, for so long.
 _AFTER_FAILURE_SECONDS = 30.0
+#: The same after a refusal: a policy of Nova's may be changed.
+_AFTER_REFUSAL_SECONDS = 600.0
 _LOOK = 'Nova could not be asked for the servers that have changed'
 
 
@@ -61,6 +63,7 @@ class ServerWatch:
         self._waiting: dict[str, _Waiting] = {}
         self._told: dict[str, float] = {}
         self._may_rest_from = clock.monotonic()
+        self._is_refused = False
 
     def rest(self, upgrade: Upgrade, server: compute.Server) -> float:
         """Return the seconds after which the step of `upgrade` is to read the server again, whose
@@ -106,14 +109,19 @@ class ServerWatch:
     def _changed(
         self, resting: Mapping[str, _Waiting], seen: Mapping[str, Glance] | None
     ) -> Mapping[str, _Waiting]:
-        """Return those whose steps are to look now; all where there is no look at all any more."""
+        """Return those whose steps are to look now; all where Nova refuses the look."""
         if seen is None:
-            self._changes = None
-            LOG.info(
-                'Nova does not let the service user list the servers of all projects: each upgrade '
-                'that waits for Nova asks for its own server'
-            )
+            self._may_rest_from = self._clock.monotonic() + _AFTER_REFUSAL_SECONDS
+            if not self._is_refused:
+                LOG.info(
+                    'Nova does not let the service user list the servers of all projects: each '
+                    'upgrade that waits for Nova asks for its own server. The list is asked for '
+                    'again every %d minutes',
+                    _AFTER_REFUSAL_SECONDS / 60,
+                )
+            self._is_refused = True
             return resting
+        self._is_refused = False
         return {
             server_id: one
             for server_id, one in resting.items()

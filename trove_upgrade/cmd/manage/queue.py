@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`trove-upgrade-manage queue ...`.
 
-What of ours is left at the broker, with the credentials of transport_url and guest_transport_url
-alone.
+What of ours is left at the brokers, with the credentials of transport_url, guest_transport_url and
+nova_notifications_transport_url alone.
 """
 
 import argparse
@@ -64,7 +64,13 @@ def _names(conf: cfg.ConfigOpts, hosts: list[str]) -> list[str]:
 def _places(conf: cfg.ConfigOpts) -> Sequence[Any]:
     from trove_upgrade.rpc import place
 
-    return place.of_taskmanagers(conf)
+    return place.of_queues(conf)
+
+
+def _has_our_exchange(conf: cfg.ConfigOpts, at: Any) -> bool:
+    from trove_upgrade.rpc import place
+
+    return at in place.of_taskmanagers(conf)
 
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
@@ -100,6 +106,8 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
             found=', '.join(f'{one.name} ({one.consumers})' for one in left)
         )
     for at in places:
+        if not _has_our_exchange(run.conf, at):
+            continue
         if len(places) > 1:
             print_line(f'At {at.option}:')
         _remove_exchange(run.conf, at)

@@ -5,7 +5,6 @@ compares, opens.
 
 import dataclasses
 import datetime
-from typing import Any
 
 from trove_upgrade.domain import downtime, exceptions, ports, states, upgrade_info
 from trove_upgrade.domain.guest_results import Restored
@@ -77,7 +76,7 @@ class Restore:
             progress=upgrade.progress.restored(
                 boot_id=answer.boot_id or (heartbeat.boot_id if heartbeat else ''),
                 fingerprint=dict(restored.compared.fingerprint),
-                downtime_seconds=_seconds(stopped_at, restored.opened_at),
+                downtime_seconds=downtime.between(stopped_at, restored.opened_at),
                 found=restored.notes(),
             ).opened(
                 self._opened_at(restored),
@@ -141,17 +140,3 @@ def _learned(upgrade: Upgrade, answer: GuestAnswer) -> Progress | None:
     if progress.restore.untouched_in_attempt == untouched:
         return None
     return progress.data_untouched(untouched)
-
-
-def _seconds(stopped_at: Any, opened_at: Any) -> float | None:
-    """Return the seconds between two ISO 8601 times of the guest's own clock; None where it did not
-    report both.
-    """
-    if not upgrade_info.is_time(stopped_at) or not upgrade_info.is_time(opened_at):
-        return None
-    return round(
-        (
-            datetime.datetime.fromisoformat(opened_at) - datetime.datetime.fromisoformat(stopped_at)
-        ).total_seconds(),
-        3,
-    )

@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime
+import functools
 import itertools
 
 import webob
@@ -134,8 +135,11 @@ class TestUpgradeTargets(stage.ApiTestCase):
 
     def test_a_target_and_a_report_tell_the_downtime_that_past_upgrades_had(self):
         upgrades = self.db.repositories.upgrades
+        now = functools.partial(datetime.datetime.now, datetime.UTC)
         for seconds in (9.0, 12.5):
-            held = upgrades.claim(self.db.begin(self.db.add_instance()).id, 'tm', 60)
+            self.db.follow_clock(lambda: now() - datetime.timedelta(minutes=1))
+            held = upgrades.claim(self.db.begin(self.db.add_instance()).id, 'tm', 120)
+            self.db.follow_clock(now)
             upgrades.end(
                 stored.adding(held, downtime_seconds=seconds), states.UpgradeState.COMPLETED
             )

@@ -65,6 +65,22 @@ class TestNovaChanges(base.TestCase):
         self.answers(*pages)
         self.assertEqual(5, len(self.changes.recent()))
 
+    def test_whose_next_page_begins_at_a_server_that_has_gone_are_asked_for_again(self):
+        theirs = self.clock.now() - datetime.timedelta(hours=3)
+        date = {'Date': email.utils.format_datetime(theirs, usegmt=True)}
+        self.answers([], **date)
+        self.changes.recent()
+        self.answers([{'id': 's0', 'status': 'ACTIVE'}], [], **date)
+        whole = self.cloud.answers['GET', DETAIL]
+        self.cloud.answers['GET', DETAIL] = lambda query: (
+            (400, {'badRequest': {'message': 'marker [1] not found'}}, {})
+            if 'marker' in query
+            else whole(query)
+        )
+        self.assertEqual({'s0'}, self.changes.recent().keys())
+        self.assertEqual({'s0'}, self.changes.recent().keys())
+        self.assertEqual(1, len(set(self.since()[1:])))
+
     def test_are_asked_for_by_nova_s_clock_from_a_while_before_the_look_before(self):
         theirs = self.clock.now() - datetime.timedelta(hours=3)
         self.answers([], Date=email.utils.format_datetime(theirs, usegmt=True))

@@ -14,10 +14,13 @@ class HistoryTest(base.TestCase):
         super().setUp()
         self.db = self.useFixture(database.SampleDatabase())
         self.repos = self.db.repositories
+        self.clock = FakeClock()
+        self.db.follow_clock(self.clock.now)
 
     def ended(self, state=UpgradeState.COMPLETED, **data):
         begun = self.db.begin(self.db.add_instance())
         held = self.repos.upgrades.claim(begun.id, 'tm', 60)
+        self.clock.pass_time(50)
         return self.repos.upgrades.end(stored.adding(held, **data), state).upgrade
 
     def downtimes(self, project, former):
@@ -27,7 +30,8 @@ class HistoryTest(base.TestCase):
         one = self.ended(downtime_seconds=12.5)
         self.ended(downtime_seconds=8.0)
         self.ended()
-        self.ended(downtime_seconds=-3.0)
+        for by_a_clock_that_was_set in (-3.0, 50.5, 315360000.5):
+            self.ended(downtime_seconds=by_a_clock_that_was_set)
         self.ended(UpgradeState.FAILED, downtime_seconds=99.0)
         self.assertEqual([8.0, 12.5], self.downtimes(one.project_id, one.former_version_id))
 

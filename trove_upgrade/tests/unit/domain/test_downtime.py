@@ -118,6 +118,10 @@ class RollbackLimitTest(base.TestCase):
         sent = {**self.KEPT, 'post_upgrade_sent_in_attempt': 2}
         self.assertIsNone(rollback_possible_until(row(state=UpgradeState.FAILED, data=sent)))
 
+    def test_where_the_instance_was_deleted_it_is_not_possible(self):
+        failed = row(state=UpgradeState.FAILED, data=self.KEPT, error_code='INSTANCE_DELETED')
+        self.assertIsNone(rollback_possible_until(failed))
+
     def test_before_the_rebuild_on_the_way_back_and_after_the_end_it_is_not_told(self):
         self.assertIsNone(rollback_possible_until(row()))
         back = {**self.KEPT, 'rolling_back': {'cause': 'c', 'error_code': 'C'}}

@@ -48,6 +48,19 @@ class TestPlace(base.TestCase):
                 url,
             )
 
+    def test_queues_are_also_where_nova_is_heard_once_for_each_place(self):
+        guests, nova = 'rabbit://trove:s3cret@h:5672/guests', 'rabbit://nova:s3cret@h:5672/nova'
+        ours = ['[DEFAULT] transport_url']
+        for guest_url, nova_url, options in (
+            (None, None, ours),
+            (None, SERVICES, ours),
+            (guests, guests, ['[trove_upgrade] guest_transport_url', *ours]),
+            (None, nova, [*ours, '[trove_upgrade] nova_notifications_transport_url']),
+        ):
+            conf = configuration(guest_url)
+            conf.set_override('nova_notifications_transport_url', nova_url, 'trove_upgrade')
+            self.assertEqual(options, [one.option for one in place.of_queues(conf)])
+
     def test_a_url_that_cannot_be_understood_is_refused_by_its_option_and_not_repeated(self):
         for url in ('s3cret-XYZ', 'rabbit://u:s3cret-XYZ@h:port/', 'none://u:s3cret-XYZ@h/'):
             conf = configuration(url)

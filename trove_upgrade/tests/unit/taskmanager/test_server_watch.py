@@ -218,6 +218,21 @@ class TestServerWatch(base.TestCase):
         self.watch.look()
         self.assertEqual(len(changed), len(self.woken))
 
+    def test_a_refused_look_is_asked_for_again_after_ten_minutes(self):
+        self.changes.glances = None
+        self.waits('first')
+        self.assertEqual(server_watch.REST_SECONDS, self.waits('a'))
+        self.watch.look()
+        self.assertEqual(['a'], self.woken)
+        self.waits('first')
+        self.assertEqual(POLL, self.waits('a'))
+        self.changes.glances = {'a': self.glance('ACTIVE', None)}
+        self.clock.pass_time(600)
+        self.waits('first')
+        self.assertEqual(server_watch.REST_SECONDS, self.waits('a'))
+        self.watch.look()
+        self.assertEqual(['a'] * 2, self.woken)
+
     def test_a_step_that_has_looked_during_the_look_is_not_woken_by_it(self):
         self.waits('first')
         self.waits('a')

@@ -338,10 +338,16 @@ class TestRestore(_StepCase):
         )
 
     def test_without_both_times_the_downtime_is_unknown(self):
-        self.guest.says('post_upgrade', fakes.answer(result={'opened_at': None}))
-        self.assertIsNone(
-            self.stage.restore.run(self.row).upgrade.progress.restore.downtime_seconds
-        )
+        self.assertIsNone(self.downtime(opened_at=None))
+
+    def test_by_a_clock_that_was_set_back_the_downtime_is_unknown(self):
+        times = {'stopped_at': '2026-12-01T12:00:10+00:00'}
+        self.assertEqual(2.5, self.downtime(opened_at='2026-12-01T12:00:12.5+00:00', **times))
+        self.assertIsNone(self.downtime(opened_at='2026-12-01T11:59:40+00:00', **times))
+
+    def downtime(self, **result):
+        self.guest.says('post_upgrade', fakes.answer(result=result))
+        return self.stage.restore.run(self.row).upgrade.progress.restore.downtime_seconds
 
 
 class TestVerify(_StepCase):
