@@ -78,7 +78,7 @@ class TestCollations(databases.OneServer, base.TestCase):
             another = made.repositories.upgrades.claim(
                 made.begin(made.add_instance(name='past', server_id='s')).id, 'me', 60
             )
-            told = stored.adding(another, downtime_seconds=9.5)
+            told = stored.adding(another, downtime_seconds=0.001)
             made.repositories.upgrades.end(told, UpgradeState.COMPLETED)
             [past] = made.repositories.history.of(another.project_id, another.former_version_id)
-            self.assertEqual((9.5, 1), (past.downtime_seconds, past.volume_size_gb), collation)
+            self.assertEqual((0.001, 1), (past.downtime_seconds, past.volume_size_gb), collation)
