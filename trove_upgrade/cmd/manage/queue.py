@@ -56,9 +56,13 @@ def _queues() -> ModuleType:
     return queues
 
 
-def _names(conf: cfg.ConfigOpts, hosts: list[str]) -> list[str]:
-    names: list[str] = _queues().of_taskmanagers(conf, sorted({socket.gethostname(), *hosts}))
-    return names
+def _names(conf: cfg.ConfigOpts, hosts: list[str], at: Any) -> list[str]:
+    """Return the names to look for there: where taskmanagers only hear Nova, of that alone."""
+    queues, every = _queues(), sorted({socket.gethostname(), *hosts})
+    if _has_our_exchange(conf, at):
+        names: list[str] = queues.of_taskmanagers(conf, every)
+        return names
+    return [queues.of_nova(host) for host in every]
 
 
 def _places(conf: cfg.ConfigOpts) -> Sequence[Any]:
@@ -74,9 +78,11 @@ def _has_our_exchange(conf: cfg.ConfigOpts, at: Any) -> bool:
 
 
 def _list(run: Context, arguments: argparse.Namespace) -> None:
-    queues, names, places = _queues(), _names(run.conf, arguments.host), _places(run.conf)
+    queues, places = _queues(), _places(run.conf)
     found = [
-        (at, one) for at in places for one in queues.find(run.conf, names, _BROKER_SECONDS, at)
+        (at, one)
+        for at in places
+        for one in queues.find(run.conf, _names(run.conf, arguments.host, at), _BROKER_SECONDS, at)
     ]
     if len(places) > 1:
         print_table(
@@ -95,12 +101,12 @@ def _remove(run: Context, arguments: argparse.Namespace) -> None:
 
     :raises QueuesInUse: a taskmanager listens; the others have been deleted.
     """
-    names, places = _names(run.conf, arguments.host), _places(run.conf)
+    places = _places(run.conf)
     left = []
     for at in places:
         if len(places) > 1:
             print_line(f'At {at.option}:')
-        left += _remove_queues(run.conf, names, at)
+        left += _remove_queues(run.conf, _names(run.conf, arguments.host, at), at)
     if left:
         raise queue_errors.QueuesInUse(
             found=', '.join(f'{one.name} ({one.consumers})' for one in left)

@@ -24,12 +24,14 @@ def is_one(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def remove_left(directory: str) -> None:
+def remove_left(directory: str, own_prefix: str) -> None:
     """Remove what killed restores have left in a directory: it has the secrets of the files that it
-    was to become.
+    was to become.  What begins with `own_prefix` stays: links may lead to one directory by two
+    names.
 
     :raises OSError: it cannot be removed, or the directory cannot be read.
     """
     for name in filter(is_one, os.listdir(directory)):  # noqa: PTH208 - odd bytes stay as they are
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            os.unlink(f'{directory}/{name}')  # noqa: PTH108 - odd bytes stay as they are
+        if not name.startswith(own_prefix):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(f'{directory}/{name}')  # noqa: PTH108 - odd bytes stay as they are

@@ -65,8 +65,10 @@ class Placing:
         self._sync_one = sync
         self._sync_content = sync_content
         root = str(destination).rstrip('/')
-        prefix = beside.prefix()
-        places = [_place(root + entry.path, f'{prefix}{index}', entry) for index, entry in entries]
+        self._prefix = beside.prefix()
+        places = [
+            _place(root + entry.path, f'{self._prefix}{index}', entry) for index, entry in entries
+        ]
         self._directories = [it for it in places if it.entry.kind is EntryKind.DIRECTORY]
         self._others = [it for it in places if it.entry.kind is not EntryKind.DIRECTORY]
         self._linked = _of_several(self._others)
@@ -134,7 +136,7 @@ class Placing:
             missing.append(parent)
             parent = os.path.dirname(parent)  # noqa: PTH120 - odd bytes stay as they are
         if not missing:
-            beside.remove_left(parent)
+            beside.remove_left(parent, self._prefix)
         for parent in reversed(missing):
             os.mkdir(parent, _MODE_ON_THE_WAY)  # noqa: PTH102 - odd bytes stay as they are
             os.chmod(parent, _MODE_ON_THE_WAY)  # noqa: PTH101 - whatever the umask of the agent is

@@ -130,8 +130,8 @@ def walk(roots: Iterable[pathlib.Path], limits: Limits | None = None) -> Iterato
     what is in it.
 
     What vanishes meanwhile was not there, nor is what only another user's link leads to, nor what a
-    killed restore has left.  What is
-    deeper than checks allow is left out: it could be neither kept nor restored.
+    killed restore has left.  What is deeper than checks allow is left out: it could be neither kept
+    nor restored.
 
     :raises StepFailed: STASH_TOO_LARGE; it is more than `limits` allow.
     :raises OSError: something cannot be read.

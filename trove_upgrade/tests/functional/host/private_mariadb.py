@@ -45,7 +45,7 @@ class PrivateService:
         self.name = None
         self.process = None
         self.starts = []
-        #: where the server may have it
+        #: places where the server may have its socket
         self.sockets = [root / 'run/mysqld/mysqld.sock']
         self.environment = {'HOME': '/nonexistent', 'PATH': '/usr/sbin:/usr/bin'}
 

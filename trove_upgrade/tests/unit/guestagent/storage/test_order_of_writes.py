@@ -69,7 +69,7 @@ class OrderOfWritesTest(base.TestCase):
             ).run()
         self.assertEqual(['content'] * 2 + ['sync', *['rename'] * 3, 'sync'], order)
 
-    def test_contents_are_synced_one_by_one_where_the_kernel_tells_of_no_lost_write(self):
+    def test_a_kernel_before_5_8_tells_of_no_lost_write(self):
         for release, tells in (
             ('4.19.0-27-amd64', False),
             ('5.4.0-216-generic', False),
@@ -88,11 +88,25 @@ class OrderOfWritesTest(base.TestCase):
         own = inside / '.trove-upgrade-of-the-tenant-1'
         inside.mkdir(parents=True)
         own.touch()
-
         for number in range(2):
             (inside / f'{beside.prefix()}{number}').write_text('left')
         stash.restore(stash.paths(), ACCOUNTS, there)
         self.assertEqual({'a.cnf', 'b.cnf', own.name}, {path.name for path in inside.iterdir()})
+
+    def test_a_directory_that_has_two_names_keeps_what_is_being_brought(self):
+        other = self.source / 'other'
+        other.mkdir()
+        (other / 'c.cnf').write_text('[server]\n')
+        stash = self.stash()
+        there = self.top / 'there'
+        inside = pathlib.Path(f'{there}{self.source}')
+        inside.mkdir(parents=True)
+        (inside / 'other').symlink_to(inside)
+        files = [path for path in stash.files() if path.endswith('.cnf')]
+        stash.restore(files, ACCOUNTS, there)
+        self.assertEqual(
+            {'a.cnf', 'b.cnf', 'c.cnf', 'other'}, {path.name for path in inside.iterdir()}
+        )
 
     def test_what_a_killed_restore_has_left_is_in_no_stash(self):
         (self.source / f'{beside.prefix()}7').write_text('left')
